@@ -1,0 +1,74 @@
+"""What every embedder offers, and the check that every vector passes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from rag_assets.errors import InvalidVectorError
+from rag_assets.records import EmbeddingModel, Vector, Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedBatch:
+    """Vectors of one request.
+
+    Attributes:
+        vectors: float32, (n_texts, dim), unit length.
+        tokens: billed for the request.
+    """
+
+    vectors: Vectors
+    tokens: int
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors of one model.
+
+    Attributes:
+        model: everything that determines its vectors.
+        batch_size: texts a request.
+        usd_per_million_tokens: price; 0 for a local model, None if it is not known.
+    """
+
+    model: EmbeddingModel
+    batch_size: int
+    usd_per_million_tokens: float | None
+
+    def embed_documents(self, texts: Sequence[str]) -> EmbeddedBatch:
+        """Embed at most `batch_size` texts, in order.
+
+        Raises:
+            EmbedderUnavailable: the endpoint did not answer as it should.
+            InvalidVectorError: it answered with vectors that must not be stored.
+            ConfigurationError: the key or the model is refused.
+        """
+        ...
+
+    def embed_query(self, text: str) -> Vector:
+        """Embed one question, shape (dim,). Raises as `embed_documents`."""
+        ...
+
+
+def checked_unit_vectors(vectors: npt.ArrayLike, n_texts: int, dimensions: int, model: str) -> Vectors:
+    """Return the vectors as float32 of unit length, or refuse them.
+
+    Raises:
+        InvalidVectorError: wrong count or dimension, NaN, infinite, or all zero. qdrant accepts and
+            ranks such vectors without a word, so they are stopped here.
+    """
+    matrix = np.asarray(vectors, dtype=np.float32)
+    if matrix.shape != (n_texts, dimensions):
+        raise InvalidVectorError(
+            f"model {model} returned vectors of shape {matrix.shape}, expected ({n_texts}, {dimensions})"
+        )
+    if not np.isfinite(matrix).all():
+        bad = int(np.flatnonzero(~np.isfinite(matrix).all(axis=1))[0])
+        raise InvalidVectorError(f"model {model} returned NaN or infinity for text {bad} of {n_texts}")
+    lengths = np.linalg.norm(matrix.astype(np.float64), axis=1, keepdims=True)
+    if n_texts and not (lengths > 1e-12).all():
+        bad = int(np.flatnonzero(lengths[:, 0] <= 1e-12)[0])
+        raise InvalidVectorError(f"model {model} returned a zero vector for text {bad} of {n_texts}")
+    return (matrix / lengths).astype(np.float32)

@@ -1,0 +1,115 @@
+"""Every error the package raises on purpose.
+
+RagAssetsError
+├── TransientError          worth another try: the outside world may recover
+│   ├── SourceUnavailable       a source could not be listed completely
+│   ├── EmbedderUnavailable     the embedding endpoint did not answer as it should
+│   ├── VectorStoreUnavailable  the vector store did not answer
+│   └── SupersededError         another refresh promoted first; run again
+├── PermanentError          the same input gives the same failure
+│   ├── ConfigurationError      settings that cannot work
+│   ├── InvalidVectorError      a vector that must not enter a store
+│   ├── StateFormatError        a state file of another format version
+│   ├── BenchmarkError          the benchmark cannot be used
+│   └── RefusedError            a rule of the pipeline says no
+│       ├── DeletionRefused         too many deletions without an approval
+│       ├── PromotionRefused        the candidate may not go live
+│       └── StaleInputError         inputs made for another base or other settings
+└── DocumentUnreadable      one document only; it is quarantined with a reason
+
+A message says what happened, which id it concerns and what to do next. It never holds document
+text or a secret. Only the glue turns these into ``dagster.Failure``.
+"""
+
+from typing import Literal
+
+QuarantineReason = Literal[
+    "empty",
+    "encrypted",
+    "corrupt",
+    "not_text",
+    "unreadable",
+    "too_large",
+]
+
+
+class RagAssetsError(Exception):
+    """Base of every error raised on purpose."""
+
+
+class TransientError(RagAssetsError):
+    """Worth another try."""
+
+
+class PermanentError(RagAssetsError):
+    """A retry would fail in the same way."""
+
+
+class SourceUnavailable(TransientError):
+    """A source could not be listed completely: it must not look empty."""
+
+
+class EmbedderUnavailable(TransientError):
+    """The embedding endpoint did not answer as it should."""
+
+
+class VectorStoreUnavailable(TransientError):
+    """The vector store did not answer, or a generation vanished while it was read."""
+
+
+class SupersededError(TransientError):
+    """Another refresh changed production first. Nothing is wrong: refresh again."""
+
+
+class ConfigurationError(PermanentError):
+    """Settings that cannot work."""
+
+
+class InvalidVectorError(PermanentError):
+    """A vector with the wrong shape, or with NaN, infinite or only zero components."""
+
+
+class StateFormatError(PermanentError):
+    """A state file that this version cannot read; it is rebuilt, never half-read."""
+
+
+class BenchmarkError(PermanentError):
+    """The benchmark is missing, malformed, ambiguous, or does not fit the documents."""
+
+
+class RefusedError(PermanentError):
+    """A rule of the pipeline says no; the message says which, and what to do."""
+
+
+class DeletionRefused(RefusedError):
+    """More documents would be deleted at once than the deletion guard lets through.
+
+    Attributes:
+        token: approves exactly this set of deletions, once.
+    """
+
+    def __init__(self, message: str, token: str) -> None:
+        super().__init__(message)
+        self.token = token
+
+
+class PromotionRefused(RefusedError):
+    """The candidate may not go live."""
+
+
+class StaleInputError(RefusedError):
+    """The inputs were made for another base generation or with other settings."""
+
+
+class DocumentUnreadable(RagAssetsError):
+    """One document has no usable text. It is quarantined; the others go on.
+
+    Attributes:
+        reason: one of `QuarantineReason`, stable, for counting.
+        detail: one sentence for a person, without document text.
+    """
+
+    def __init__(self, reason: QuarantineReason, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason: QuarantineReason = reason
+        self.detail = detail

@@ -1,0 +1,194 @@
+"""What every vector store offers: immutable generations, and one of them in production.
+
+A generation is written once, sealed, and from then on only read. The store knows which one serves
+(production), which one served before (previous) and which one a rollback took out of service
+(held); these three change together, atomically, or not at all.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Protocol, Self
+
+from rag_assets.records import (
+    GenerationManifest,
+    Payload,
+    Point,
+    ProductionState,
+    ScoredPoint,
+    SearchFilter,
+    SparseVector,
+    Vector,
+)
+
+DENSE = "dense"
+SPARSE = "bm25"
+
+KEYWORD_FIELDS = ("content_hash", "embedding_model", "heading_path", "refresh_id")
+"""Payload fields of a point indexed as keywords."""
+INTEGER_FIELDS = ("chunk_index", "total_chunks", "token_count")
+"""Payload fields of a point indexed as integers."""
+DATETIME_FIELDS = ("indexed_at",)
+"""Payload fields of a point indexed as dates."""
+LOCATION_KEYWORD_FIELDS = ("document_id", "source", "source_uri", "path", "filename", "title", "access")
+"""Fields of `locations[]` indexed as keywords, with prefix matching."""
+LOCATION_DATETIME_FIELDS = ("modified_at",)
+"""Fields of `locations[]` indexed as dates."""
+
+
+class GenerationWriter(Protocol):
+    """Writes one candidate. Leaving the `with` block without `seal` discards it."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        """Write points with vectors; every point's vector and sparse vector must be present."""
+        ...
+
+    def delete(self, point_ids: Sequence[str]) -> None:
+        """Delete points; ids that are not there are ignored."""
+        ...
+
+    def set_payload(self, payloads: Mapping[str, Payload]) -> None:
+        """Set the given fields of the payload of each point (id -> fields); other fields stay."""
+        ...
+
+    def seal(self, manifest: GenerationManifest) -> None:
+        """Make everything durable, then the manifest, last. Nothing can be written after it.
+
+        Raises:
+            VectorStoreUnavailable: something could not be made durable; the candidate is discarded.
+        """
+        ...
+
+
+class GenerationReader(Protocol):
+    """Reads one sealed generation. Safe to keep open while the generation is discarded."""
+
+    generation: str
+
+    def close(self) -> None: ...
+
+    def count(self) -> int:
+        """Return the exact number of points."""
+        ...
+
+    def retrieve(self, point_ids: Sequence[str], *, with_vectors: bool = False) -> list[Point]:
+        """Return the points among these ids that exist, in any order."""
+        ...
+
+    def scroll(self, batch_size: int = 512, *, with_vectors: bool = False) -> Iterator[list[Point]]:
+        """Yield every point once, in batches, in ascending id order."""
+        ...
+
+    def search(
+        self,
+        dense: Vector,
+        sparse: SparseVector | None,
+        limit: int,
+        search_filter: SearchFilter | None = None,
+    ) -> tuple[list[ScoredPoint], list[ScoredPoint]]:
+        """Return the nearest points by cosine similarity and by BM25, best first, ties by id.
+
+        Both lists come from one request. `sparse` None, or empty, gives an empty second list.
+
+        Raises:
+            VectorStoreUnavailable: the generation is gone, or the store does not answer.
+        """
+        ...
+
+
+class VectorStore(Protocol):
+    """A family of generations of one knowledge base."""
+
+    exact_vectors: bool
+    """Whether a unit vector is read back bit for bit as it was sent."""
+
+    def knowledge_base_id(self) -> str:
+        """Return the id that was drawn when this knowledge base was first written, made now if need be."""
+        ...
+
+    def production_state(self) -> ProductionState: ...
+
+    def generations(self) -> list[str]:
+        """Return the names of all generations and of unsealed leftovers, sorted."""
+        ...
+
+    def manifest(self, generation: str) -> GenerationManifest | None:
+        """Return the manifest; None if the generation does not exist or was never sealed.
+
+        Raises:
+            StateFormatError: it was written by a version that this one cannot read.
+        """
+        ...
+
+    def write(
+        self,
+        generation: str,
+        dimensions: int,
+        base: str | None,
+        on_progress: "ProgressCallback | None" = None,
+    ) -> AbstractContextManager[GenerationWriter]:
+        """Begin a candidate: a copy of `base` (same model, same dimensions), or empty if that is None.
+
+        Raises:
+            VectorStoreUnavailable: `base` is gone, the disk is full, or the store does not answer.
+        """
+        ...
+
+    def read(self, generation: str) -> GenerationReader:
+        """Open a sealed generation.
+
+        Raises:
+            VectorStoreUnavailable: it does not exist, is not sealed, or its files are incomplete.
+        """
+        ...
+
+    def reject(self, generation: str, reason: str) -> None:
+        """Record in the manifest that the generation failed its gate. It can never be promoted."""
+        ...
+
+    def discard(self, generation: str) -> None:
+        """Delete a generation or a leftover; no error if it is not there.
+
+        Raises:
+            RefusedError: it is production, previous or held.
+        """
+        ...
+
+    def promote(self, generation: str, expected_production: str | None) -> ProductionState:
+        """Put a sealed generation into production, atomically, if production is still as expected.
+
+        The old production becomes previous; a hold is cleared (whether a hold permits a promotion
+        is decided by the caller).
+
+        Raises:
+            SupersededError: production has moved on, or the candidate is gone. Nothing was changed.
+            PromotionRefused: the generation is not sealed, or rejected.
+        """
+        ...
+
+    def rollback(self, expected_production: str | None) -> ProductionState:
+        """Put `previous` back into production and hold it there: held becomes the old production.
+
+        Raises:
+            RefusedError: there is no previous generation.
+            SupersededError: production has moved on.
+        """
+        ...
+
+    def resume(self) -> ProductionState:
+        """Lift the hold, if there is one."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class ProgressCallback(Protocol):
+    """Called now and then during long work."""
+
+    def __call__(self, done: int, total: int) -> None: ...
