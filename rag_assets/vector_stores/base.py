@@ -3,6 +3,11 @@
 A generation is written once, sealed, and from then on only read. The store knows which one serves
 (production), which one served before (previous) and which one a rollback took out of service
 (held); these three change together, atomically, or not at all.
+
+Names of generations and collections are made of letters, digits, `-`, `_` and `.`, begin with a letter or
+digit, and hold no `--`. A name is used once: `write` refuses one that exists. Point ids are UUIDs in
+canonical text form. Dense vectors and sparse weights are kept as float32; a sparse vector without indices
+comes back as it was sent.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -46,7 +51,14 @@ class GenerationWriter(Protocol):
     ) -> None: ...
 
     def upsert(self, points: Sequence[Point]) -> None:
-        """Write points with vectors; every point's vector and sparse vector must be present."""
+        """Write points with vectors; every point's vector and sparse vector must be present.
+
+        Everything is checked before anything is sent. An id may stand once in a call.
+
+        Raises:
+            InvalidVectorError: a vector that must not be stored, an id that is no UUID, or a payload that is
+                not JSON. Nothing of this call was written.
+        """
         ...
 
     def delete(self, point_ids: Sequence[str]) -> None:
@@ -54,14 +66,21 @@ class GenerationWriter(Protocol):
         ...
 
     def set_payload(self, payloads: Mapping[str, Payload]) -> None:
-        """Set the given fields of the payload of each point (id -> fields); other fields stay."""
+        """Set the given fields of the payload of each point (id -> fields); other fields stay.
+
+        A field set to None is stored as null, as `upsert` would.
+
+        Raises:
+            StaleInputError: a point is not there: the changes were made for another base.
+        """
         ...
 
     def seal(self, manifest: GenerationManifest) -> None:
         """Make everything durable, then the manifest, last. Nothing can be written after it.
 
         Raises:
-            VectorStoreUnavailable: something could not be made durable; the candidate is discarded.
+            VectorStoreUnavailable: something could not be made durable, or the points counted in the store
+                are not `manifest.points_count`; the candidate is discarded.
         """
         ...
 
@@ -135,8 +154,12 @@ class VectorStore(Protocol):
     ) -> AbstractContextManager[GenerationWriter]:
         """Begin a candidate: a copy of `base` (same model, same dimensions), or empty if that is None.
 
+        The work begins when the `with` block is entered. `on_progress` counts points of the base copied.
+
         Raises:
             VectorStoreUnavailable: `base` is gone, the disk is full, or the store does not answer.
+            RefusedError: the generation exists already.
+            ConfigurationError: the name cannot be used, or `base` has other dimensions.
         """
         ...
 
@@ -149,31 +172,41 @@ class VectorStore(Protocol):
         ...
 
     def reject(self, generation: str, reason: str) -> None:
-        """Record in the manifest that the generation failed its gate. It can never be promoted."""
+        """Record in the manifest that the generation failed its gate. It can never be promoted.
+
+        No error if it is gone or was never sealed: then it cannot be promoted either. What already serves
+        goes on serving, and a rollback may return to it.
+        """
         ...
 
     def discard(self, generation: str) -> None:
-        """Delete a generation or a leftover; no error if it is not there.
+        """Delete a generation, and leftovers of its name; no error if it is not there.
 
         Raises:
             RefusedError: it is production, previous or held.
         """
         ...
 
-    def promote(self, generation: str, expected_production: str | None) -> ProductionState:
+    def promote(
+        self, generation: str, expected_production: str | None, *, lift_hold: bool = False
+    ) -> ProductionState:
         """Put a sealed generation into production, atomically, if production is still as expected.
 
-        The old production becomes previous; a hold is cleared (whether a hold permits a promotion
-        is decided by the caller).
+        The old production becomes previous. Whether a hold permits a promotion is decided by the caller, who
+        passes `lift_hold` if it does; the store refuses otherwise, so that a rollback between the caller's
+        look and this call still holds. Promoting what serves already changes nothing.
 
         Raises:
             SupersededError: production has moved on, or the candidate is gone. Nothing was changed.
-            PromotionRefused: the generation is not sealed, or rejected.
+            PromotionRefused: the generation is not sealed, or rejected, or a hold stands.
+            VectorStoreUnavailable: its files are incomplete, or the store does not answer.
         """
         ...
 
     def rollback(self, expected_production: str | None) -> ProductionState:
         """Put `previous` back into production and hold it there: held becomes the old production.
+
+        Afterwards there is no previous generation.
 
         Raises:
             RefusedError: there is no previous generation.

@@ -1,0 +1,14 @@
+"""`itertools.batched`, which the standard library has from Python 3.12 on."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
+
+_Item = TypeVar("_Item")
+
+
+def batched(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
+    """Yield the items in lists of `size`, the last one possibly shorter."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch

@@ -1,0 +1,213 @@
+"""Windows of tokens that end where a reader would pause, each repeating the end of the one before.
+
+The tokens of a slice are not always the tokens it has inside the whole text: a cut splits a token, and the
+first word loses the space it was fused with. So the whole text is tokenised once to plan the windows, and
+every planned slice is tokenised again to keep the promise that none exceeds its size. Plans run ahead, so
+that slices are counted in batches; where a slice turns out too long, the plan continues from there.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from rag_assets.chunkers.base import Tokenizer
+from rag_assets.chunkers.headings import Heading, heading_path_at, headings
+from rag_assets.records import ChunkSpan
+
+# Scripts written without spaces: any place between two of their characters is the start of a word.
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_WORD_START = re.compile(rf"(?<=\s)(?=\S)|(?<=[{_UNSPACED}、，。！？])(?=[{_UNSPACED}\w])")
+# One full stop, not a run of them: a run of dots would be scanned once from each of its dots.
+_SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]»]*\s+|[。！？｡][」』）】》〉”’\"')\]]*\s*")
+
+_PLANNED_AHEAD = 32
+
+
+class TokenWindowChunker:
+    """Chunks of at most `size` tokens that share about `overlap` tokens with the one before.
+
+    A chunk ends, within the last quarter of its window, before a heading, else after a paragraph, else
+    after a sentence, a line, a word, and at the very least between two tokens. The next one starts
+    `overlap` tokens earlier, or at the first word after that.
+    """
+
+    name = "token_window"
+    version = "1"
+
+    def __init__(self, tokenizer: Tokenizer, size: int = 512, overlap: int = 50) -> None:
+        self.tokenizer = tokenizer
+        self.size = size
+        self.overlap = overlap
+
+    def chunk(self, texts: Sequence[str]) -> list[list[ChunkSpan]]:
+        """Return the spans of each text."""
+        plans = [
+            _Plan(text, starts, headings(text), self.size, self.overlap)
+            for text, starts in zip(texts, self.tokenizer.token_starts(texts), strict=True)
+        ]
+        while unfinished := [plan for plan in plans if not plan.finished]:
+            slices: list[str] = []
+            for plan in unfinished:
+                slices += plan.proposed_slices()
+            counts = iter(self.tokenizer.count(slices))
+            for plan in unfinished:
+                plan.accept([(next(counts), next(counts)) for _ in plan.proposals])
+        return [plan.spans for plan in plans]
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """A chunk that is planned, not yet counted.
+
+    Attributes:
+        shared_until: end of the chunk before it; the two share `text[start:shared_until]`.
+        shared_limit, limit: tokens that the shared text, and the whole window, were planned with.
+    """
+
+    start: int
+    end: int
+    shared_until: int
+    shared_limit: int
+    limit: int
+
+
+@dataclass(slots=True)
+class _Plan:
+    """The chunks of one text: those that are settled, and those that are proposed next."""
+
+    text: str
+    starts: npt.NDArray[np.int64]
+    headings: list[Heading]
+    size: int
+    overlap: int
+    spans: list[ChunkSpan] = field(default_factory=list)
+    proposals: list[_Window] = field(default_factory=list)
+    _next: _Window | None = None
+    _ahead: int = _PLANNED_AHEAD
+    # By how many tokens a slice of this text has been longer than planned. Where one is, many are (a
+    # tokenizer that puts a marker before each text adds one to nearly all of them), so plan for it.
+    _excess: int = 0
+    _shared_excess: int = 0
+
+    def __post_init__(self) -> None:
+        if self.text:
+            self._next = self._window(0, 0, self.overlap, self.size)
+
+    @property
+    def finished(self) -> bool:
+        return self._next is None
+
+    def proposed_slices(self) -> list[str]:
+        """Plan ahead; return two slices a window to count: what it shares with the last one, and all."""
+        self.proposals = []
+        window = self._next
+        while window is not None and len(self.proposals) < self._ahead:
+            self.proposals.append(window)
+            window = self._after(window)
+        slices: list[str] = []
+        for planned in self.proposals:
+            slices.append(self.text[planned.start : planned.shared_until])
+            slices.append(self.text[planned.start : planned.end])
+        return slices
+
+    def accept(self, counts: list[tuple[int, int]]) -> None:
+        """Settle the proposals up to the first that is too long, and correct that one."""
+        for number, (window, (shared_tokens, tokens)) in enumerate(zip(self.proposals, counts, strict=True)):
+            corrected = self._corrected(window, shared_tokens, tokens)
+            if corrected is not None:
+                self._next = corrected
+                self._ahead = max(1, min(2 * number, _PLANNED_AHEAD))
+                return
+            path = heading_path_at(self.headings, window.start)
+            self.spans.append(ChunkSpan(window.start, window.end, tokens, path))
+            self._next = self._after(window)
+        self._ahead = min(2 * self._ahead, _PLANNED_AHEAD)
+
+    def _corrected(self, window: _Window, shared_tokens: int, tokens: int) -> _Window | None:
+        """Return a smaller window for one that is too long; None if it is not."""
+        before = window.shared_until
+        if window.start < before and shared_tokens > self.overlap:
+            excess = shared_tokens - self.overlap
+            self._shared_excess = min(max(excess, self._shared_excess), self.overlap // 16)
+            shared_limit = window.shared_limit - excess
+            start = max(self._start(before, shared_limit), window.start)
+            return self._window(start, before, shared_limit, self.size)
+        if tokens <= self.size or window.end - window.start == 1:
+            return None
+        planned = int(self.starts.searchsorted(window.end)) - self._token_at(window.start)
+        excess = tokens - self.size
+        self._excess = min(max(excess, self._excess), self.size // 16)
+        limit = min(window.limit, planned) - excess
+        return self._window(window.start, before, window.shared_limit, limit if limit > 0 else planned // 2)
+
+    def _after(self, window: _Window) -> _Window | None:
+        if window.end == len(self.text):
+            return None
+        shared_limit = self.overlap - self._shared_excess
+        start = max(self._start(window.end, shared_limit), window.start + 1)
+        return self._window(start, window.end, shared_limit, self.size - self._excess)
+
+    def _window(self, start: int, before: int, shared_limit: int, limit: int) -> _Window:
+        end = self._end(start, before, limit)
+        if end <= before and start < before:
+            # All that fits has been in the last chunk: begin behind it, or there is no progress.
+            return self._window(before, before, 0, self.size)
+        return _Window(start, end, before, shared_limit, limit)
+
+    def _token_at(self, position: int) -> int:
+        """Return the first token that starts at the position, else the one that covers it."""
+        index = int(self.starts.searchsorted(position))
+        if index < len(self.starts) and int(self.starts[index]) == position:
+            return index
+        return max(index - 1, 0)
+
+    def _end(self, start: int, before: int, limit: int) -> int:
+        """Return where a window of `limit` tokens from `start` ends best.
+
+        That is after `before` if it can be.
+        """
+        first = self._token_at(start)
+        if limit > 0 and first + limit >= len(self.starts):
+            return len(self.text)
+        if limit <= 0:
+            return start + 1
+        high = max(int(self.starts[first + limit]), start + 1)
+        low = max(int(self.starts[first + limit - limit // 4]), start + 1, before + 1)
+        if low >= high:
+            return high
+        return self._pause(low, high)
+
+    def _pause(self, low: int, high: int) -> int:
+        """Return the best place to end in `[low, high]`; `high` if no place is better than another."""
+        index = bisect_right(self.headings, high, key=lambda heading: heading.start) - 1
+        if index >= 0 and self.headings[index].start >= low:
+            return self.headings[index].start
+        paragraph = self.text.rfind("\n\n", max(low - 2, 0), high)
+        if paragraph >= 0:
+            return paragraph + 2
+        # The search starts a little earlier, so that a pause just before `low` still ends in it.
+        best = 0
+        for match in _SENTENCE_END.finditer(self.text, max(low - 8, 0), high):
+            best = match.end()
+        if best >= low:
+            return best
+        line = self.text.rfind("\n", low - 1, high)
+        if line >= 0:
+            return line + 1
+        for match in _WORD_START.finditer(self.text, low, high + 1):
+            if match.start() <= high:
+                best = match.start()
+        return best if best >= low else high
+
+    def _start(self, end: int, shared_limit: int) -> int:
+        """Return where a chunk starts that shares at most about `shared_limit` tokens before `end`."""
+        if shared_limit <= 0:
+            return end
+        first = int(self.starts.searchsorted(end)) - shared_limit
+        start = int(self.starts[first]) if first > 0 else 0
+        word = _WORD_START.search(self.text, start, end)
+        return word.start() if word is not None else start

@@ -1,0 +1,61 @@
+"""Contents -> chunks, streaming: a bounded amount of text is in memory at a time."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+
+from rag_assets.chunkers.base import Chunker
+from rag_assets.errors import RefusedError
+from rag_assets.records import Chunk
+
+_BATCH_CHARACTERS = 1_000_000
+
+
+def chunk_contents(
+    content_hashes: Iterable[str], text_of: Callable[[str], str | None], chunker: Chunker
+) -> Iterator[Chunk]:
+    """Yield the chunks of each content, in order.
+
+    Args:
+        text_of: returns the extracted text of a content, None if it is lost.
+
+    Raises:
+        RefusedError: a text is lost and could not be recovered.
+    """
+    for batch in _text_batches(content_hashes, text_of):
+        for (content_hash, text), spans in zip(
+            batch, chunker.chunk([text for _, text in batch]), strict=True
+        ):
+            for index, span in enumerate(spans):
+                chunk_text = text[span.start : span.end]
+                yield Chunk(
+                    content_hash=content_hash,
+                    chunk_index=index,
+                    total_chunks=len(spans),
+                    start=span.start,
+                    end=span.end,
+                    token_count=span.token_count,
+                    heading_path=span.heading_path,
+                    text=chunk_text,
+                    text_hash=hashlib.sha256(chunk_text.encode()).hexdigest(),
+                )
+
+
+def _text_batches(
+    content_hashes: Iterable[str], text_of: Callable[[str], str | None]
+) -> Iterator[list[tuple[str, str]]]:
+    batch: list[tuple[str, str]] = []
+    characters = 0
+    for content_hash in content_hashes:
+        text = text_of(content_hash)
+        if text is None:
+            raise RefusedError(
+                f"the text of content {content_hash[:16]} is no longer kept and no source holds it: nothing was "
+                "changed. Materialize raw_documents to read the sources again"
+            )
+        batch.append((content_hash, text))
+        characters += len(text)
+        if characters >= _BATCH_CHARACTERS:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch

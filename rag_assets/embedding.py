@@ -1,0 +1,89 @@
+"""Texts -> vectors: cache first, then the model, in batches; every text once."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from rag_assets.batches import batched
+from rag_assets.embedders.base import Embedder
+from rag_assets.embedders.cache_key import cache_key
+from rag_assets.ledgers.base import Ledger
+from rag_assets.progress import Progress
+from rag_assets.records import Vector
+
+_logger = logging.getLogger(__name__)
+_WINDOW = 1000
+
+
+@dataclass(slots=True)
+class EmbeddingUsage:
+    """What the embedding of one refresh took.
+
+    Attributes:
+        num_texts: distinct texts asked for.
+        num_cached: of them, those whose vector was known.
+        num_embedded: of them, those sent to the model.
+        tokens: billed for `num_embedded`.
+        cost_usd: None if the price of the model is not known.
+    """
+
+    num_texts: int = 0
+    num_cached: int = 0
+    num_embedded: int = 0
+    tokens: int = 0
+    cost_usd: float | None = 0.0
+
+
+def embed_texts(
+    texts: Iterable[tuple[str, str]],
+    embedder: Embedder,
+    ledger: Ledger,
+    usage: EmbeddingUsage,
+    total: int | None = None,
+) -> Iterator[tuple[str, Vector]]:
+    """Yield (text hash, vector) once for each distinct text, in order of first appearance.
+
+    Every batch is cached as soon as it has been paid for.
+
+    Args:
+        texts: pairs of text hash and text.
+        usage: is added to.
+
+    Raises:
+        EmbedderUnavailable, InvalidVectorError, ConfigurationError: as the embedder's.
+    """
+    price = embedder.usd_per_million_tokens
+    if price is None:
+        usage.cost_usd = None
+    progress = Progress("texts", total)
+    for window in batched(_distinct(texts), _WINDOW):
+        keys = {text_hash: cache_key(embedder.model, text) for text_hash, text in window}
+        vectors = ledger.vectors(list(keys.values()))
+        missing = [(text_hash, text) for text_hash, text in window if keys[text_hash] not in vectors]
+        for batch in batched(missing, embedder.batch_size):
+            embedded = embedder.embed_documents([text for _, text in batch])
+            fresh = {
+                keys[text_hash]: vector
+                for (text_hash, _), vector in zip(batch, embedded.vectors, strict=True)
+            }
+            ledger.put_vectors(fresh)
+            vectors.update(fresh)
+            usage.tokens += embedded.tokens
+            if price is not None:
+                usage.cost_usd = usage.tokens * price / 1_000_000
+        usage.num_texts += len(window)
+        usage.num_cached += len(window) - len(missing)
+        usage.num_embedded += len(missing)
+        for text_hash, _ in window:
+            yield text_hash, vectors[keys[text_hash]]
+        spent = "" if usage.cost_usd is None else f", {usage.cost_usd:.4f} USD"
+        progress.advance(len(window), f"{usage.num_embedded:,} embedded, {usage.tokens:,} tokens{spent}")
+
+
+def _distinct(texts: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    seen: set[bytes] = set()
+    for text_hash, text in texts:
+        digest = bytes.fromhex(text_hash)[:16]
+        if digest not in seen:
+            seen.add(digest)
+            yield text_hash, text

@@ -1,0 +1,162 @@
+"""Benchmark files: questions, and the documents that answer them.
+
+One JSON object a line: `{"query": "…", "expected_docs": ["hr/handbook.pdf"]}`. A document is named by its id, its
+URI, its path relative to its source, or its filename if that is unique.
+"""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rag_assets.change_set import DocumentState
+from rag_assets.errors import BenchmarkError
+
+HOW_TO_DRAFT = (
+    "run `rag-assets benchmark draft` to make a starting one from your own documents, look through it, "
+    "then `rag-assets benchmark accept`"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkQuery:
+    """One question.
+
+    Attributes:
+        expected_docs: names of the documents that answer it, as written in the file.
+    """
+
+    query: str
+    expected_docs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """All questions of one file."""
+
+    queries: tuple[BenchmarkQuery, ...]
+
+
+def benchmark_hash(path: Path) -> str:
+    """Return the SHA-256 of a benchmark file, hex; "" if there is none."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def load_benchmark(path: Path) -> Benchmark:
+    """Read a benchmark file.
+
+    Raises:
+        BenchmarkError: missing, malformed (names the line), a draft, or without questions.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise BenchmarkError(
+            f"there is no benchmark at {path}: {HOW_TO_DRAFT}, or set RAG_BENCHMARK_FILE"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BenchmarkError(f"the benchmark {path} cannot be read ({type(error).__name__})") from None
+    queries = tuple(
+        _parse_line(line, f"{path}, line {number}")
+        for number, line in enumerate(lines, start=1)
+        if line.strip()
+    )
+    if not queries:
+        raise BenchmarkError(f"the benchmark {path} holds no questions: {HOW_TO_DRAFT}")
+    return Benchmark(queries)
+
+
+def _parse_line(line: str, where: str) -> BenchmarkQuery:
+    expectation = 'expected {"query": "…", "expected_docs": ["…"]}'
+    try:
+        entry: Any = json.loads(line)
+    except ValueError:
+        raise BenchmarkError(f"{where}: not JSON; {expectation}") from None
+    if not isinstance(entry, dict):
+        raise BenchmarkError(f"{where}: not an object; {expectation}")
+    if entry.get("draft"):
+        raise BenchmarkError(
+            f"{where}: this is a draft: look through it, then run `rag-assets benchmark accept`"
+        )
+    query, expected = entry.get("query"), entry.get("expected_docs")
+    if not isinstance(query, str) or not query.strip():
+        raise BenchmarkError(f"{where}: no query; {expectation}")
+    names = (
+        [name for name in expected if isinstance(name, str) and name] if isinstance(expected, list) else []
+    )
+    if not isinstance(expected, list) or not names or len(names) != len(expected):
+        raise BenchmarkError(f"{where}: no expected_docs; {expectation}")
+    return BenchmarkQuery(query, tuple(dict.fromkeys(names)))
+
+
+class DocumentNames:
+    """Resolves the names that a benchmark uses to contents."""
+
+    def __init__(self, documents: Iterable[DocumentState]) -> None:
+        # kind of name -> name -> content hash -> document ids; the kinds in order of precedence
+        self._known: dict[str, dict[str, dict[str, list[str]]]] = {
+            kind: {} for kind in ("document_id", "source_uri", "path", "filename")
+        }
+        for state in documents:
+            if state.content_hash is not None:
+                for kind, by_name in self._known.items():
+                    contents = by_name.setdefault(getattr(state.location, kind), {})
+                    contents.setdefault(state.content_hash, []).append(state.document_id)
+
+    def content_of(self, name: str) -> str | None:
+        """Return the content hash of a document; None if there is no such document.
+
+        Raises:
+            BenchmarkError: the name fits several documents that differ; lists them.
+        """
+        for by_name in self._known.values():
+            contents = by_name.get(name)
+            if contents is None:
+                continue
+            if len(contents) > 1:
+                candidates = sorted(document_id for owners in contents.values() for document_id in owners)
+                raise BenchmarkError(
+                    f"expected document {name!r} is ambiguous, it fits {', '.join(candidates)}: "
+                    "write one of these instead"
+                )
+            return next(iter(contents))
+        return None
+
+
+def draft_questions(documents: Iterable[tuple[DocumentState, str]], limit: int) -> list[dict[str, Any]]:
+    """Make a plain starting benchmark: titles and headings as questions, a few a document.
+
+    Args:
+        documents: with their texts.
+        limit: most questions in all.
+
+    Returns:
+        Lines for a benchmark file, marked as draft. A title or heading that several documents share is left out.
+    """
+    from rag_assets.chunkers.headings import headings
+
+    candidates: dict[str, list[str]] = defaultdict(list)
+    for state, text in documents:
+        titles = [state.location.title, *(heading.title for heading in headings(text))]
+        if not any(titles):
+            titles = [text.strip().splitlines()[0][:120]]
+        for title in dict.fromkeys(" ".join(title.split()) for title in titles):
+            if len(title) >= 8:
+                candidates[title].append(state.document_id)
+    unique = [(title, owners[0]) for title, owners in candidates.items() if len(owners) == 1]
+    by_document: dict[str, list[str]] = defaultdict(list)
+    for title, owner in unique:
+        by_document[owner].append(title)
+    # First one question a document, then a second for each, and so on, until there are enough.
+    drafted: list[dict[str, Any]] = []
+    for turn in range(max((len(titles) for titles in by_document.values()), default=0)):
+        for owner, titles in by_document.items():
+            if turn < len(titles) and len(drafted) < limit:
+                drafted.append({"draft": True, "query": titles[turn], "expected_docs": [owner]})
+    return drafted

@@ -1,0 +1,143 @@
+"""Measures a generation on a benchmark, through exactly the path that applications use."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rag_assets.errors import BenchmarkError
+from rag_assets.evaluation.benchmark import HOW_TO_DRAFT, Benchmark, BenchmarkQuery, DocumentNames
+from rag_assets.evaluation.retrieval_metrics import (
+    ndcg_at_k,
+    percentile,
+    recall_at_k,
+    reciprocal_rank,
+    standard_error,
+)
+from rag_assets.records import Vector
+from rag_assets.retrieval import GenerationSearch
+
+_RETRIEVED_CHUNKS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class QueryResult:
+    """How one question fared.
+
+    Attributes:
+        retrieved: documents found, best first, one id a content.
+        missing_docs: expected documents that do not exist; each counts as a miss.
+    """
+
+    query: str
+    expected_docs: tuple[str, ...]
+    retrieved: tuple[str, ...]
+    recall_at_1: float
+    recall_at_5: float
+    recall_at_10: float
+    reciprocal_rank: float
+    ndcg_at_10: float
+    latency_seconds: float
+    missing_docs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Means over all questions; latency of one search, the question embedded already."""
+
+    recall_at_1: float
+    recall_at_5: float
+    recall_at_5_standard_error: float
+    recall_at_10: float
+    mrr: float
+    ndcg_at_10: float
+    latency_p50_seconds: float
+    latency_p95_seconds: float
+    latency_p99_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class EvalReport:
+    """What was measured, on what, and under which verdict configuration.
+
+    Attributes:
+        generation, digest: the candidate that this report speaks of, and of no other.
+        problems: why nothing sensible could be measured; each fails the gate.
+        production_scores: of production at that time, on the same questions; None if there was none.
+    """
+
+    generation: str
+    digest: str
+    points_count: int
+    verdict_configuration: dict[str, Any]
+    scores: Scores | None = None
+    production_scores: Scores | None = None
+    queries: tuple[QueryResult, ...] = ()
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def evaluate_generation(
+    search: GenerationSearch, benchmark: Benchmark, names: DocumentNames, vector_of: Callable[[str], Vector]
+) -> tuple[Scores, list[QueryResult]]:
+    """Ask every question.
+
+    Args:
+        vector_of: the embedded question, float32 (dim,).
+
+    Raises:
+        BenchmarkError: a name is ambiguous, or the benchmark does not fit: most expected documents are absent.
+    """
+    expected = {name for query in benchmark.queries for name in query.expected_docs}
+    contents = {name: names.content_of(name) for name in sorted(expected)}
+    absent = [name for name, content in contents.items() if content is None]
+    if 2 * len(absent) > len(contents):
+        raise BenchmarkError(
+            f"the benchmark does not fit the documents: {len(absent)} of {len(contents)} expected documents are "
+            f"absent, for example {', '.join(absent[:3])}. Set RAG_BENCHMARK_FILE to another one, or {HOW_TO_DRAFT}"
+        )
+    results = [_ask(search, query, contents, vector_of(query.query)) for query in benchmark.queries]
+    return _mean_scores(results), results
+
+
+def _ask(
+    search: GenerationSearch, query: BenchmarkQuery, contents: dict[str, str | None], vector: Vector
+) -> QueryResult:
+    started_at = time.perf_counter()
+    hits = search.search_vector(query.query, vector, _RETRIEVED_CHUNKS)
+    latency_seconds = time.perf_counter() - started_at
+    documents = {hit.content_hash: hit.locations[0].document_id for hit in reversed(hits)}
+    ranked = list(dict.fromkeys(hit.content_hash for hit in hits))
+    # An absent document can never be found: its own name stands for it among the relevant ones.
+    relevant = {contents[name] or name for name in query.expected_docs}
+    return QueryResult(
+        query=query.query,
+        expected_docs=query.expected_docs,
+        retrieved=tuple(documents[content] for content in ranked[:10]),
+        recall_at_1=recall_at_k(ranked, relevant, 1),
+        recall_at_5=recall_at_k(ranked, relevant, 5),
+        recall_at_10=recall_at_k(ranked, relevant, 10),
+        reciprocal_rank=reciprocal_rank(ranked, relevant),
+        ndcg_at_10=ndcg_at_k(ranked, relevant, 10),
+        latency_seconds=latency_seconds,
+        missing_docs=tuple(name for name in query.expected_docs if contents[name] is None),
+    )
+
+
+def _mean_scores(results: Sequence[QueryResult]) -> Scores:
+    def mean(metric: str) -> float:
+        return math.fsum(getattr(result, metric) for result in results) / len(results)
+
+    latencies = [result.latency_seconds for result in results]
+    return Scores(
+        recall_at_1=mean("recall_at_1"),
+        recall_at_5=mean("recall_at_5"),
+        recall_at_5_standard_error=standard_error([result.recall_at_5 for result in results]),
+        recall_at_10=mean("recall_at_10"),
+        mrr=mean("reciprocal_rank"),
+        ndcg_at_10=mean("ndcg_at_10"),
+        latency_p50_seconds=percentile(latencies, 0.50),
+        latency_p95_seconds=percentile(latencies, 0.95),
+        latency_p99_seconds=percentile(latencies, 0.99),
+    )

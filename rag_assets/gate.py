@@ -1,0 +1,48 @@
+"""EvalReport + threshold -> verdict. The gate fails closed: whatever cannot be shown to be good is not."""
+
+import math
+from dataclasses import dataclass
+
+from rag_assets.evaluation.evaluate import EvalReport
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a candidate may go live, and why (not), in words."""
+
+    passed: bool
+    reasons: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "; ".join(self.reasons)
+
+
+def decide(report: EvalReport, threshold: float) -> Verdict:
+    """Judge a report.
+
+    Args:
+        threshold: Recall@5 to reach, 0 to 1.
+    """
+    if report.problems:
+        return Verdict(False, report.problems)
+    if report.points_count < 1:
+        return Verdict(False, ("the candidate is empty: add documents, then refresh",))
+    if report.scores is None or not report.queries:
+        return Verdict(False, ("nothing was measured: materialize eval_report",))
+    recall, error = report.scores.recall_at_5, report.scores.recall_at_5_standard_error
+    if not math.isfinite(recall) or not math.isfinite(threshold):
+        return Verdict(
+            False, (f"Recall@5 is {recall}, the threshold {threshold}: neither may be other than a number",)
+        )
+    measured = f"Recall@5 {recall:.3f} ± {error:.3f} over {len(report.queries)} questions"
+    if report.production_scores is not None:
+        measured += f" (production now: {report.production_scores.recall_at_5:.3f})"
+    if recall < threshold:
+        return Verdict(
+            False,
+            (
+                f"{measured} is below the threshold {threshold:g}",
+                "production stays as it was; look at the worst questions in the metadata of eval_report",
+            ),
+        )
+    return Verdict(True, (f"{measured} reaches the threshold {threshold:g}",))

@@ -1,0 +1,184 @@
+"""The parts of one knowledge base, made from settings when they are first needed.
+
+Assets and the command line get everything from here, so that they cannot disagree about a setting.
+"""
+
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from rag_assets.artifacts import ArtifactStore
+from rag_assets.change_set import DeletionGuard, DocumentState
+from rag_assets.chunkers import build_chunker
+from rag_assets.chunkers.base import Chunker
+from rag_assets.chunkers.tokenizers import build_tokenizer
+from rag_assets.embedders import build_embedder
+from rag_assets.embedders.base import Embedder
+from rag_assets.embedders.bm25 import Bm25Encoder
+from rag_assets.errors import ConfigurationError
+from rag_assets.evaluation.benchmark import benchmark_hash
+from rag_assets.fingerprint import index_fingerprint, short_hash
+from rag_assets.generations import production_documents
+from rag_assets.ingestion import Ingestion
+from rag_assets.ledgers.base import Ledger
+from rag_assets.ledgers.sqlite import SqliteLedger
+from rag_assets.records import EmbeddingModel, GenerationManifest
+from rag_assets.retrieval import Retriever, recorded_model
+from rag_assets.settings import Settings
+from rag_assets.sources import build_sources
+from rag_assets.text_store import TextStore
+from rag_assets.vector_stores import build_vector_store
+from rag_assets.vector_stores.base import VectorStore
+
+LOCAL_MODEL = "wordllama"
+OPENAI_MODEL = "text-embedding-3-small"
+
+
+class KnowledgeBase:
+    """Everything that a step needs, by name.
+
+    Args:
+        settings: as the environment, or the Launchpad, has them for this run.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    # Parts
+
+    @cached_property
+    def state_dir(self) -> Path:
+        folder = self.settings.state_dir.absolute()
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return folder
+
+    @cached_property
+    def vector_store(self) -> VectorStore:
+        key = self.settings.qdrant_api_key
+        return build_vector_store(
+            qdrant_url=self.settings.qdrant_url,
+            qdrant_api_key=key.get_secret_value() if key else None,
+            state_dir=self.state_dir,
+            collection=self.settings.collection,
+        )
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        return SqliteLedger(
+            self.state_dir / "ledger.sqlite",
+            self.vector_store.knowledge_base_id(),
+            self.settings.cache_ttl_seconds,
+        )
+
+    @cached_property
+    def artifacts(self) -> ArtifactStore:
+        return ArtifactStore(self.state_dir / "artifacts" / self.settings.collection)
+
+    @cached_property
+    def text_store(self) -> TextStore:
+        return TextStore(self.state_dir / "texts")
+
+    @cached_property
+    def bm25(self) -> Bm25Encoder:
+        return Bm25Encoder()
+
+    @cached_property
+    def chunker(self) -> Chunker:
+        tokenizer = build_tokenizer(self.embedder.model, self.settings.tokenizer)
+        return build_chunker(
+            self.settings.chunker, tokenizer, self.settings.chunk_size, self.settings.chunk_overlap
+        )
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """The embedder of this run's documents; see `embedding_model_name`."""
+        return self._build_embedder(self.embedding_model_name)
+
+    @cached_property
+    def embedding_model_name(self) -> str:
+        """Which model? What is set, else what production was built with, else OpenAI's if its key is set."""
+        if self.settings.embedding_model:
+            return self.settings.embedding_model
+        manifest = self.production_manifest()
+        if manifest is not None:
+            return _name_of(recorded_model(manifest))
+        return OPENAI_MODEL if self.settings.openai_api_key else LOCAL_MODEL
+
+    def ingestion(self) -> Ingestion:
+        sources = build_sources(self.settings.sources, self.settings.documents_dir.absolute())
+        return Ingestion(sources, self.ledger, self.text_store)
+
+    def retriever(self) -> Retriever:
+        return Retriever(self.vector_store, self.embedder_for, self.settings.dense_weight)
+
+    def embedder_for(self, model: EmbeddingModel) -> Embedder:
+        """Return the embedder of a recorded model.
+
+        Raises:
+            ConfigurationError: this environment would embed with something else under that name.
+        """
+        embedder = self._build_embedder(_name_of(model), model.dimensions)
+        if replace(embedder.model, revision=model.revision) != model:
+            raise ConfigurationError(
+                f"the generation was built with {model.provider} {model.model} at {model.endpoint or 'this machine'}, "
+                f"but this environment has {embedder.model.endpoint or 'this machine'}: set OPENAI_BASE_URL as it "
+                "was then, or refresh to rebuild"
+            )
+        return embedder
+
+    def _build_embedder(self, name: str, dimensions: int | None = None) -> Embedder:
+        key = self.settings.openai_api_key
+        return build_embedder(
+            name,
+            openai_api_key=key.get_secret_value() if key else None,
+            openai_base_url=self.settings.openai_base_url,
+            dimensions=dimensions,
+        )
+
+    # What holds now
+
+    def production_manifest(self) -> GenerationManifest | None:
+        production = self.vector_store.production_state().production
+        return self.vector_store.manifest(production) if production else None
+
+    def documents_of(self, generation: str | None) -> list[DocumentState]:
+        return production_documents(self.vector_store, self.ledger, generation)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """The index fingerprint of this run's settings."""
+        tokenizer = build_tokenizer(self.embedder.model, self.settings.tokenizer)
+        return index_fingerprint(
+            self.embedder.model,
+            chunker=self.settings.chunker,
+            chunker_version=self.chunker.version,
+            chunk_size=self.settings.chunk_size,
+            chunk_overlap=self.settings.chunk_overlap,
+            tokenizer=tokenizer.name,
+            sparse=self.bm25.settings,
+        )
+
+    def verdict_configuration(self) -> dict[str, Any]:
+        """What a verdict depends on besides the candidate; a change only re-evaluates."""
+        return {
+            "benchmark": benchmark_hash(self.settings.benchmark_file),
+            "eval_threshold": self.settings.eval_threshold,
+            "dense_weight": self.settings.dense_weight,
+        }
+
+    def needs_rebuild(self, base: GenerationManifest | None) -> bool:
+        """Whether no point of the base can be used."""
+        return base is None or short_hash(base.fingerprint) != short_hash(self.fingerprint())
+
+    def deletion_guard(self) -> DeletionGuard:
+        return DeletionGuard(self.settings.max_deleted_share)
+
+    def close(self) -> None:
+        for part in ("ledger", "vector_store"):
+            if part in self.__dict__:
+                self.__dict__[part].close()
+
+
+def _name_of(model: EmbeddingModel) -> str:
+    """Return the setting that selects a recorded model."""
+    return LOCAL_MODEL if model.provider == "wordllama" else f"{model.provider}:{model.model}"

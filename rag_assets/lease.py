@@ -1,0 +1,92 @@
+"""The refresh lease: keeps two refreshes from doing the same work twice.
+
+It saves wasted work and nothing else; that only one of two refreshes is promoted is ensured by the
+compare-and-swap of the promotion. It frees itself: a holder that does not renew it loses it, and on the
+same machine a holder whose process died loses it at once.
+"""
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from rag_assets.ledgers.base import LeaseHolder, Ledger
+
+EXPIRED_AFTER_SECONDS = 20.0  # longer than the gap between two steps of the multiprocess executor
+_RENEW_SECONDS = 3.0
+_POLL_SECONDS = 0.5
+_logger = logging.getLogger(__name__)
+
+
+def live_holder(ledger: Ledger) -> LeaseHolder | None:
+    """Return who is refreshing right now, or None."""
+    holder = ledger.lease_holder()
+    return holder if holder is not None and _is_live(holder) else None
+
+
+def _is_live(holder: LeaseHolder) -> bool:
+    if holder.age_seconds >= EXPIRED_AFTER_SECONDS:
+        return False
+    if holder.pid is None or holder.host != socket.gethostname():
+        return True
+    try:
+        os.kill(holder.pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def wait_for_lease(ledger: Ledger, owner: str) -> None:
+    """Take the lease, waiting for as long as another refresh shows that it is alive."""
+    told_at = 0.0
+    while True:
+        holder = ledger.lease_holder()
+        dead_owner = holder.owner if holder and not _is_live(holder) else None
+        holder = ledger.acquire_lease(
+            owner, socket.gethostname(), os.getpid(), EXPIRED_AFTER_SECONDS, dead_owner
+        )
+        if holder is None:
+            return
+        if time.monotonic() - told_at > 10:
+            told_at = time.monotonic()
+            _logger.info(
+                "waiting for the refresh of run %s, which is at work in process %s", holder.owner, holder.pid
+            )
+        time.sleep(_POLL_SECONDS)
+
+
+@contextmanager
+def lease_renewed(ledger: Ledger, owner: str, *, process_outlives_step: bool) -> Generator[None]:
+    """Renew the owner's lease while the block runs; give it up if the block fails.
+
+    Without the lease (a step that was started alone) nothing happens.
+
+    Args:
+        process_outlives_step: whether the process runs the next step too, so that its death ends the lease.
+    """
+    if not ledger.renew_lease(owner, os.getpid()):
+        yield
+        return
+    finished = threading.Event()
+
+    def renew() -> None:
+        while not finished.wait(_RENEW_SECONDS):
+            ledger.renew_lease(owner, os.getpid())
+
+    thread = threading.Thread(target=renew, name="refresh-lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    except BaseException:
+        finished.set()
+        thread.join()
+        ledger.release_lease(owner)
+        raise
+    finished.set()
+    thread.join()
+    ledger.renew_lease(owner, os.getpid() if process_outlives_step else None)

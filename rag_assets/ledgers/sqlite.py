@@ -1,0 +1,279 @@
+"""The embedded ledger: one SQLite file in write-ahead mode, shared by all processes of a machine."""
+
+import json
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from rag_assets.change_set import DocumentState
+from rag_assets.ledgers.base import LeaseHolder, ParseRecord
+from rag_assets.records import Location, Vector
+
+FORMAT_VERSION = 1
+_logger = logging.getLogger(__name__)
+_Item = TypeVar("_Item", str, bytes)
+_BATCH = 500  # below SQLite's limit on variables in one statement
+_DAY_SECONDS = 86_400.0
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS parses (
+    source_uri TEXT PRIMARY KEY, version_token TEXT NOT NULL, raw_hash TEXT NOT NULL, parser TEXT NOT NULL,
+    parser_version TEXT NOT NULL, content_hash TEXT, title TEXT NOT NULL,
+    quarantine_reason TEXT NOT NULL, quarantine_detail TEXT NOT NULL, used_at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS parses_by_bytes ON parses (raw_hash, parser, parser_version);
+CREATE TABLE IF NOT EXISTS documents (
+    knowledge_base TEXT NOT NULL, generation TEXT NOT NULL, document_id TEXT NOT NULL,
+    content_hash TEXT NOT NULL, location TEXT NOT NULL,
+    PRIMARY KEY (knowledge_base, generation, document_id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS recorded_generations (
+    knowledge_base TEXT NOT NULL, generation TEXT NOT NULL, PRIMARY KEY (knowledge_base, generation)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL, used_at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS approvals (
+    knowledge_base TEXT NOT NULL, token TEXT NOT NULL, PRIMARY KEY (knowledge_base, token)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS leases (
+    knowledge_base TEXT PRIMARY KEY, owner TEXT NOT NULL, host TEXT NOT NULL, pid INTEGER, renewed_at REAL NOT NULL
+) WITHOUT ROWID;
+"""
+
+
+class SqliteLedger:
+    """See `rag_assets.ledgers.base.Ledger`.
+
+    A file that is not a ledger of this format version is set aside and a new one begun: a ledger is a cache.
+
+    Args:
+        path: the SQLite file; its folder is made if need be.
+        knowledge_base_id: keeps what belongs to different vector stores apart.
+        ttl_seconds: how long an unused entry is kept.
+    """
+
+    def __init__(self, path: Path, knowledge_base_id: str, ttl_seconds: float = 30 * _DAY_SECONDS) -> None:
+        self._path = path
+        self._knowledge_base = knowledge_base_id
+        self._ttl_seconds = ttl_seconds
+        self._lock = threading.Lock()
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            self._connection = self._open()
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise  # locked, read-only, disk full: the file itself may be sound
+            self._set_aside(f"it is not a SQLite file ({error})")
+            self._connection = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, timeout=60, isolation_level=None, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version not in (0, FORMAT_VERSION):
+                connection.close()
+                self._set_aside(f"it has format version {version}, this program writes {FORMAT_VERSION}")
+                return self._open()
+            connection.executescript(_SCHEMA)
+            connection.execute(f"PRAGMA user_version={FORMAT_VERSION}")
+        except BaseException:
+            connection.close()
+            raise
+        self._path.chmod(0o600)
+        return connection
+
+    def _set_aside(self, why: str) -> None:
+        aside = self._path.with_name(f"{self._path.name}.unreadable-{int(time.time())}")
+        self._path.rename(aside)
+        for suffix in ("-wal", "-shm"):
+            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+        _logger.warning("ledger %s is rebuilt: %s; the old file is kept as %s", self._path, why, aside.name)
+
+    @contextmanager
+    def _transaction(self) -> Generator[sqlite3.Connection]:
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def _query(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        with self._lock:
+            return self._connection.execute(sql, parameters).fetchall()
+
+    def _lookup(self, sql: str, keys: Sequence[_Item]) -> Iterator[Any]:
+        """Run a statement with `IN (?)` over all keys, a batch at a time."""
+        for start in range(0, len(keys), _BATCH):
+            batch = keys[start : start + _BATCH]
+            yield from self._query(sql.replace("(?)", f"({','.join('?' * len(batch))})"), batch)
+
+    # Parses
+
+    def parses(self, source_uris: Sequence[str]) -> dict[str, ParseRecord]:
+        rows = list(self._lookup("SELECT * FROM parses WHERE source_uri IN (?)", source_uris))
+        self._touch("UPDATE parses SET used_at=? WHERE source_uri=?", rows)
+        return {row[0]: ParseRecord(*row[:-1]) for row in rows}
+
+    def parse_of_bytes(self, raw_hash: str, parser: str, parser_version: str) -> ParseRecord | None:
+        rows = self._query(
+            "SELECT * FROM parses WHERE raw_hash=? AND parser=? AND parser_version=? LIMIT 1",
+            (raw_hash, parser, parser_version),
+        )
+        return ParseRecord(*rows[0][:-1]) if rows else None
+
+    def put_parses(self, records: Iterable[ParseRecord]) -> None:
+        now = time.time()
+        with self._transaction() as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO parses VALUES (?,?,?,?,?,?,?,?,?,?)",
+                (
+                    (
+                        record.source_uri,
+                        record.version_token,
+                        record.raw_hash,
+                        record.parser,
+                        record.parser_version,
+                        record.content_hash,
+                        record.title,
+                        record.quarantine_reason,
+                        record.quarantine_detail,
+                        now,
+                    )
+                    for record in records
+                ),
+            )
+
+    # Documents of a generation
+
+    def documents(self, generation: str) -> list[DocumentState] | None:
+        key = (self._knowledge_base, generation)
+        if not self._query("SELECT 1 FROM recorded_generations WHERE knowledge_base=? AND generation=?", key):
+            return None
+        rows = self._query(
+            "SELECT location, content_hash FROM documents WHERE knowledge_base=? AND generation=? ORDER BY document_id",
+            key,
+        )
+        return [
+            DocumentState(Location.from_payload(json.loads(location)), content) for location, content in rows
+        ]
+
+    def put_documents(self, generation: str, documents: Iterable[DocumentState]) -> None:
+        with self._transaction() as connection:
+            key = (self._knowledge_base, generation)
+            connection.execute("DELETE FROM documents WHERE knowledge_base=? AND generation=?", key)
+            connection.executemany(
+                "INSERT INTO documents VALUES (?,?,?,?,?)",
+                (
+                    (*key, state.document_id, state.content_hash, json.dumps(state.location.to_payload()))
+                    for state in documents
+                ),
+            )
+            connection.execute("INSERT OR REPLACE INTO recorded_generations VALUES (?,?)", key)
+
+    # Vectors
+
+    def vectors(self, keys: Sequence[bytes]) -> dict[bytes, Vector]:
+        rows = list(self._lookup("SELECT key, vector, used_at FROM vectors WHERE key IN (?)", keys))
+        self._touch("UPDATE vectors SET used_at=? WHERE key=?", rows)
+        return {row[0]: np.frombuffer(row[1], dtype="<f4").astype(np.float32) for row in rows}
+
+    def put_vectors(self, vectors: Mapping[bytes, Vector]) -> None:
+        now = time.time()
+        with self._transaction() as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO vectors VALUES (?,?,?)",
+                ((key, vector.astype("<f4").tobytes(), now) for key, vector in vectors.items()),
+            )
+
+    def _touch(self, sql: str, rows: Sequence[Any]) -> None:
+        """Keep what is in use from expiring; at most one write an entry and day."""
+        now = time.time()
+        stale = [(now, row[0]) for row in rows if now - row[-1] > _DAY_SECONDS]
+        if stale:
+            with self._transaction() as connection:
+                connection.executemany(sql, stale)
+
+    # Approvals and upkeep
+
+    def approve(self, token: str) -> None:
+        with self._transaction() as connection:
+            connection.execute("INSERT OR IGNORE INTO approvals VALUES (?,?)", (self._knowledge_base, token))
+
+    def approved_tokens(self) -> frozenset[str]:
+        rows = self._query("SELECT token FROM approvals WHERE knowledge_base=?", (self._knowledge_base,))
+        return frozenset(row[0] for row in rows)
+
+    def prune(self, keep_generations: Iterable[str]) -> None:
+        keep = set(keep_generations)
+        expired_at = time.time() - self._ttl_seconds
+        with self._transaction() as connection:
+            known = connection.execute(
+                "SELECT generation FROM recorded_generations WHERE knowledge_base=?", (self._knowledge_base,)
+            ).fetchall()
+            for (generation,) in known:
+                if generation not in keep:
+                    key = (self._knowledge_base, generation)
+                    connection.execute("DELETE FROM documents WHERE knowledge_base=? AND generation=?", key)
+                    connection.execute(
+                        "DELETE FROM recorded_generations WHERE knowledge_base=? AND generation=?", key
+                    )
+            connection.execute("DELETE FROM approvals WHERE knowledge_base=?", (self._knowledge_base,))
+            connection.execute("DELETE FROM parses WHERE used_at<?", (expired_at,))
+            connection.execute("DELETE FROM vectors WHERE used_at<?", (expired_at,))
+
+    # Lease
+
+    def acquire_lease(
+        self, owner: str, host: str, pid: int, expired_after_seconds: float, dead_owner: str | None = None
+    ) -> LeaseHolder | None:
+        with self._transaction() as connection:
+            holder = self._holder(connection.execute)
+            free = holder is None or holder.owner in (owner, dead_owner)
+            if holder and not free and holder.age_seconds < expired_after_seconds:
+                return holder
+            connection.execute(
+                "INSERT OR REPLACE INTO leases VALUES (?,?,?,?,?)",
+                (self._knowledge_base, owner, host, pid, time.time()),
+            )
+        return None
+
+    def renew_lease(self, owner: str, pid: int | None) -> bool:
+        with self._transaction() as connection:
+            changed = connection.execute(
+                "UPDATE leases SET pid=?, renewed_at=? WHERE knowledge_base=? AND owner=?",
+                (pid, time.time(), self._knowledge_base, owner),
+            ).rowcount
+        return changed == 1
+
+    def release_lease(self, owner: str) -> None:
+        with self._transaction() as connection:
+            connection.execute(
+                "DELETE FROM leases WHERE knowledge_base=? AND owner=?", (self._knowledge_base, owner)
+            )
+
+    def lease_holder(self) -> LeaseHolder | None:
+        with self._lock:
+            return self._holder(self._connection.execute)
+
+    def _holder(self, execute: Callable[..., sqlite3.Cursor]) -> LeaseHolder | None:
+        row = execute(
+            "SELECT owner, host, pid, renewed_at FROM leases WHERE knowledge_base=?", (self._knowledge_base,)
+        ).fetchone()
+        if row is None:
+            return None
+        return LeaseHolder(row[0], row[1], row[2], age_seconds=max(0.0, time.time() - row[3]))
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()

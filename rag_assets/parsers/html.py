@@ -1,0 +1,103 @@
+"""HTML by resiliparse: the main content of a page as text, headings marked as in Markdown.
+
+Here belongs what must be changed in the page so that its text comes out right. Nothing is fetched.
+"""
+
+import re
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from rag_assets.parsers.text_decoding import decode_text
+from rag_assets.records import ParsedDocument
+
+if TYPE_CHECKING:
+    from resiliparse.parse.html import DocumentNode, ElementNode
+
+_HEADINGS = "h1, h2, h3, h4, h5, h6"
+_BLOCKS = f"{_HEADINGS}, table, ul, ol, dl, pre, blockquote"
+_LOOKS_LIKE_HEADING = re.compile(r"^#{1,6}[ \t]", re.MULTILINE)
+_PERMALINKS = frozenset(("#", "¶", "§", "🔗", "\uf0c1"))
+_NESTING_TAG = re.compile(r"<(/?)(?:div|article)\b", re.IGNORECASE)
+_MAX_NESTING = 2_000
+
+
+class HtmlParser:
+    """Main content, or the whole body where none is found. Title: `<title>`, else the first `<h1>`."""
+
+    name = "resiliparse"
+    suffixes: tuple[str, ...] = (".html", ".htm", ".xhtml")
+
+    def __init__(self) -> None:
+        self.version = f"1/{version('resiliparse')}"
+
+    def parse(self, data: bytes, filename: str) -> ParsedDocument:
+        from resiliparse.extract.html2text import (  # pyright: ignore[reportMissingModuleSource]
+            extract_plain_text,
+        )
+        from resiliparse.parse.html import HTMLTree
+
+        del filename
+        html = decode_text(data, html=True)
+        tree = HTMLTree.parse(html)
+        document, body = tree.document, tree.body
+        if document is None or body is None:
+            return ParsedDocument(text="")
+        first_h1 = body.query_selector("h1")
+        title = tree.title or (_one_line(first_h1) if first_h1 else "")
+        _mark_headings(body)
+        _keep_code_apart(body)
+        _keep_rows_on_one_line(body)
+        _keep_lists(document, body)
+        text = "" if _is_too_deep(html) else extract_plain_text(tree, main_content=True)
+        return ParsedDocument(text=text if text.strip() else extract_plain_text(tree), title=title)
+
+
+def _one_line(element: "ElementNode") -> str:
+    return " ".join(element.inner_text.split())
+
+
+def _mark_headings(body: "ElementNode") -> None:
+    for heading in body.query_selector_all(_HEADINGS):
+        for link in heading.query_selector_all("a"):
+            if _one_line(link) in _PERMALINKS:
+                link.remove()
+        title = _one_line(heading)
+        # In a list item it would stand behind the bullet, where no mark is recognised.
+        if title and heading.closest("li") is None:
+            heading.text_content = f"{'#' * int((heading.tag or 'h1')[1])} {title}"
+
+
+def _keep_code_apart(body: "ElementNode") -> None:
+    """Fence code with `# comments`, which would be taken for headings."""
+    for pre in body.query_selector_all("pre"):
+        code = pre.text_content or ""
+        if _LOOKS_LIKE_HEADING.search(code):
+            pre.text_content = f"```\n{code.strip()}\n```"
+
+
+def _keep_rows_on_one_line(body: "ElementNode") -> None:
+    """Turn paragraphs and line breaks in a cell to spaces, unless the table serves as page layout."""
+    for cell in body.query_selector_all("td, th"):
+        if cell.first_element_child is not None and cell.query_selector(_BLOCKS) is None:
+            cell.text_content = _one_line(cell)
+
+
+def _keep_lists(document: "DocumentNode", body: "ElementNode") -> None:
+    """Wrap lists, because resiliparse (2.0.1) takes every `<ul>` near the body for navigation."""
+    for bullets in body.query_selector_all("ul"):
+        parent = bullets.parent_element
+        if parent is not None and parent.closest("ul") is None:
+            outer, middle, inner = (document.create_element("div") for _ in range(3))
+            bullets.replace_with(outer)
+            outer.append_child(middle)
+            middle.append_child(inner)
+            inner.append_child(bullets)
+
+
+def _is_too_deep(html: str) -> bool:
+    """Whether finding the main content, quadratic in the depth of `div`, would take minutes."""
+    depth = deepest = 0
+    for tag in _NESTING_TAG.finditer(html):
+        depth = max(depth - 1, 0) if tag[1] else depth + 1
+        deepest = max(deepest, depth)
+    return deepest > _MAX_NESTING

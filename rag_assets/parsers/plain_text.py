@@ -1,0 +1,16 @@
+"""Plain text: decoding is all there is to do."""
+
+from rag_assets.parsers.text_decoding import decode_text
+from rag_assets.records import ParsedDocument
+
+
+class PlainTextParser:
+    """Text as it is. It has no title."""
+
+    name = "plain_text"
+    version = "1"
+    suffixes: tuple[str, ...] = (".txt", ".text")
+
+    def parse(self, data: bytes, filename: str) -> ParsedDocument:
+        del filename
+        return ParsedDocument(text=decode_text(data))

@@ -1,0 +1,104 @@
+"""Bytes to text for the formats that are text: Markdown, HTML, plain text.
+
+Here belongs the decision whether bytes are text at all, and in which encoding. A byte order mark decides;
+then UTF-8, strictly; then UTF-8 with a few broken bytes; then what an HTML page declares; then a guess.
+"""
+
+import codecs
+
+from rag_assets.errors import DocumentUnreadable
+
+# Longer marks first: UTF-32's begins with UTF-16's.
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_MAGIC_NUMBERS: tuple[tuple[bytes, str], ...] = (
+    (b"%PDF-", "a PDF"),
+    (b"\x89PNG", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"GIF87a", "a GIF image"),
+    (b"GIF89a", "a GIF image"),
+    (b"PK\x03\x04", "a ZIP archive or an office document"),
+    (b"\x7fELF", "a program"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"BZh", "a bzip2 archive"),
+    (b"\xfd7zXZ", "an xz archive"),
+    (b"7z\xbc\xaf", "a 7z archive"),
+    (b"\x28\xb5\x2f\xfd", "a zstd archive"),
+    (b"\xd0\xcf\x11\xe0", "an old office document"),
+)
+# Control characters that texts hold: tab, line ends, backspace (man pages), SO, SI and ESC (ISO 2022, colours),
+# and the Ctrl-Z that ended DOS files.
+_TEXT_CONTROLS = b"\b\t\n\v\f\r\x0e\x0f\x1a\x1b"
+_OTHER_CONTROLS = bytes(set(range(32)) - set(_TEXT_CONTROLS))
+_MAX_CONTROL_SHARE = 0.02
+# Guesses that short Western texts get by mistake ("Año" as Nordic); nobody writes these encodings today.
+_UNLIKELY_ENCODINGS = frozenset(f"iso8859-{part}" for part in (3, 4, 10, 13, 14, 16))
+
+
+def decode_text(data: bytes, *, html: bool = False) -> str:
+    """Return the text, without a byte order mark.
+
+    Raises:
+        DocumentUnreadable: `not_text`.
+    """
+    for mark, encoding in _BYTE_ORDER_MARKS:
+        if data.startswith(mark):
+            return _decode_marked(data, encoding)
+    _reject_binary(data)
+    # ISO 2022 (Japanese mail) is ASCII with escape sequences, and would pass for UTF-8.
+    if b"\x1b" in data:
+        return _decode_guess(data, html)
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        mended = data.decode(errors="replace")
+    broken = mended.count("\ufffd")
+    non_ascii = len(mended.encode(errors="replace")) - len(mended)  # each costs one to three bytes more
+    if non_ascii > 20 * broken:
+        return mended
+    return _decode_guess(data, html)
+
+
+def _decode_marked(data: bytes, encoding: str) -> str:
+    if encoding == "utf-8-sig":
+        _reject_binary(data)
+        return data.decode(encoding, "replace")
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError:
+        raise DocumentUnreadable("not_text", f"It begins like {encoding} text but is not.") from None
+    if "\x00" in text:
+        raise DocumentUnreadable("not_text", f"It begins like {encoding} text but holds NUL characters.")
+    return text
+
+
+def _reject_binary(data: bytes) -> None:
+    for magic, what in _MAGIC_NUMBERS:
+        if data.startswith(magic):
+            raise DocumentUnreadable("not_text", f"It is {what} by its first bytes, whatever its name says.")
+    if b"\x00" in data:
+        raise DocumentUnreadable(
+            "not_text", "It holds NUL bytes, and no byte order mark of UTF-16 or UTF-32."
+        )
+    controls = len(data) - len(data.translate(None, _OTHER_CONTROLS))
+    if controls > _MAX_CONTROL_SHARE * len(data):
+        raise DocumentUnreadable("not_text", f"{controls} of its {len(data)} bytes are control characters.")
+
+
+def _decode_guess(data: bytes, html: bool) -> str:
+    from resiliparse.parse.encoding import detect_encoding  # pyright: ignore[reportMissingModuleSource]
+
+    first_high = next((i for i, byte in enumerate(data) if byte > 127 or byte == 27), 0)
+    sample = data[:4096] + data[max(4096, first_high - 1024) : first_high + 100_000]
+    encoding = detect_encoding(sample, from_html_meta=html)
+    if encoding is None or encoding in _UNLIKELY_ENCODINGS or encoding == "utf-8":
+        encoding = "cp1252"
+    try:
+        return data.decode(encoding, "replace")
+    except LookupError:
+        return data.decode("cp1252", "replace")

@@ -1,0 +1,160 @@
+"""Question -> hits. The one path that applications, the command line and the evaluation share.
+
+Hybrid by default: the dense list and the BM25 list come from one request, are scaled to 0..1 each and added
+with a weight (`RAG_DENSE_WEIGHT`). Ties are broken by point id, so that the same question gives the same answer.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from rag_assets.embedders.base import Embedder
+from rag_assets.embedders.bm25 import Bm25Encoder
+from rag_assets.errors import ConfigurationError, RefusedError, VectorStoreUnavailable
+from rag_assets.generations import locations_of
+from rag_assets.records import (
+    EmbeddingModel,
+    GenerationManifest,
+    ScoredPoint,
+    SearchFilter,
+    SearchHit,
+    Vector,
+)
+from rag_assets.vector_stores.base import GenerationReader, VectorStore
+
+_MIN_CANDIDATES = 100
+
+
+def fuse(
+    dense: Sequence[ScoredPoint], sparse: Sequence[ScoredPoint], dense_weight: float
+) -> list[ScoredPoint]:
+    """Merge two result lists by weighted min-max score fusion, best first, ties by id.
+
+    A point's score is `w * d + (1 - w) * s`, d and s being its scores scaled to 0..1 within their lists, 0 where it
+    is absent. See Bruch, Gai and Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval", 2023.
+    """
+    scores: dict[str, float] = {}
+    points: dict[str, ScoredPoint] = {}
+    for hits, weight in ((dense, dense_weight), (sparse, 1 - dense_weight)):
+        if not hits:
+            continue
+        highest = max(hit.score for hit in hits)
+        lowest = min(hit.score for hit in hits)
+        for hit in hits:
+            scaled = (hit.score - lowest) / (highest - lowest) if highest > lowest else 1.0
+            scores[hit.id] = scores.get(hit.id, 0.0) + weight * scaled
+            points[hit.id] = hit
+    ranked = sorted(scores, key=lambda point_id: (-scores[point_id], point_id))
+    return [ScoredPoint(point_id, scores[point_id], points[point_id].payload) for point_id in ranked]
+
+
+class GenerationSearch:
+    """Searches one generation with its own model."""
+
+    def __init__(self, reader: GenerationReader, embedder: Embedder, dense_weight: float) -> None:
+        self._reader = reader
+        self.embedder = embedder
+        self._bm25 = Bm25Encoder()
+        self._dense_weight = dense_weight
+
+    @property
+    def generation(self) -> str:
+        return self._reader.generation
+
+    def search(
+        self, query: str, limit: int = 5, search_filter: SearchFilter | None = None
+    ) -> list[SearchHit]:
+        return self.search_vector(query, self.embedder.embed_query(query), limit, search_filter)
+
+    def search_vector(
+        self, query: str, vector: Vector, limit: int = 5, search_filter: SearchFilter | None = None
+    ) -> list[SearchHit]:
+        """As `search`, with the question embedded already, float32 (dim,)."""
+        candidates = max(_MIN_CANDIDATES, 2 * limit)
+        dense, sparse = self._reader.search(vector, self._bm25.encode_query(query), candidates, search_filter)
+        return [
+            SearchHit(
+                point_id=point.id,
+                score=point.score,
+                text=point.payload["text"],
+                content_hash=point.payload["content_hash"],
+                chunk_index=point.payload["chunk_index"],
+                locations=locations_of(point.payload),
+                payload=point.payload,
+            )
+            for point in fuse(dense, sparse, self._dense_weight)[:limit]
+        ]
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+class Retriever:
+    """Answers questions from whatever generation is in production at that moment.
+
+    Args:
+        embedder_for: makes the embedder of a recorded model.
+        dense_weight: share of the dense score, 0 (BM25 alone) to 1 (dense alone).
+    """
+
+    def __init__(
+        self,
+        store: VectorStore,
+        embedder_for: Callable[[EmbeddingModel], Embedder],
+        dense_weight: float = 0.3,
+    ) -> None:
+        self._store = store
+        self._embedder_for = embedder_for
+        self._dense_weight = dense_weight
+        self._current: GenerationSearch | None = None
+
+    def search(
+        self, query: str, limit: int = 5, search_filter: SearchFilter | None = None
+    ) -> list[SearchHit]:
+        """Return the best chunks for a question, best first.
+
+        Raises:
+            RefusedError: nothing is in production yet.
+            ConfigurationError: the question is empty, or a filter names an unknown field.
+            VectorStoreUnavailable, EmbedderUnavailable: a part does not answer.
+        """
+        if not query.strip():
+            raise ConfigurationError("the question is empty")
+        if limit < 1:
+            raise ConfigurationError(f"limit must be at least 1, not {limit}")
+        try:
+            return self._production().search(query, limit, search_filter)
+        except VectorStoreUnavailable:
+            # The generation may have been retired between looking it up and asking it: look once more.
+            self.close()
+            return self._production().search(query, limit, search_filter)
+
+    def _production(self) -> GenerationSearch:
+        production = self._store.production_state().production
+        if production is None:
+            raise RefusedError(
+                "nothing is in production yet: run `dagster asset materialize -m rag_assets.definitions --select '*'`"
+            )
+        if self._current is None or self._current.generation != production:
+            self.close()
+            self._current = self.open(production)
+        return self._current
+
+    def open(self, generation: str) -> GenerationSearch:
+        """Search one generation, whichever is in production."""
+        manifest = self._store.manifest(generation)
+        if manifest is None:
+            raise VectorStoreUnavailable(f"generation {generation} is gone")
+        return GenerationSearch(
+            self._store.read(generation), self._embedder_for(recorded_model(manifest)), self._dense_weight
+        )
+
+    def close(self) -> None:
+        if self._current is not None:
+            with suppress(VectorStoreUnavailable):
+                self._current.close()
+            self._current = None
+
+
+def recorded_model(manifest: GenerationManifest) -> EmbeddingModel:
+    """Return the model that a generation was built with; questions must use the same."""
+    return EmbeddingModel(**manifest.fingerprint["embedding_model"])

@@ -1,0 +1,145 @@
+"""Every environment variable that the package reads, once, with its description.
+
+`.env.example` and the table in the README are tested against this class. A `.env` file in the working
+directory is read too; the real environment wins over it.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from rag_assets.errors import ConfigurationError
+
+
+class Settings(BaseSettings):
+    """Where things are, which parts are used, and the numbers that decide."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    # Documents
+    documents_dir: Path = Field(
+        Path("data/documents"), alias="RAG_DOCUMENTS_DIR", description="Folder with the documents."
+    )
+    sources: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("filesystem",), alias="RAG_SOURCES", description="Sources to read, separated by commas."
+    )
+    state_dir: Path = Field(
+        Path(".rag"),
+        alias="RAG_STATE_DIR",
+        description="Folder for everything the pipeline keeps: generations, ledger, texts, data between assets.",
+    )
+    collection: str = Field(
+        "knowledge_base",
+        alias="RAG_COLLECTION",
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$",
+        description="Name of the knowledge base; on a Qdrant server, the alias that readers query.",
+    )
+
+    # Chunks
+    chunker: str = Field("token_window", alias="RAG_CHUNKER", description="How documents are cut.")
+    chunk_size: int = Field(512, alias="RAG_CHUNK_SIZE", ge=16, description="Most tokens in a chunk.")
+    chunk_overlap: int = Field(
+        50, alias="RAG_CHUNK_OVERLAP", ge=0, description="Tokens that neighbouring chunks share."
+    )
+    tokenizer: str = Field(
+        "",
+        alias="RAG_TOKENIZER",
+        description="Tokenizer that counts; empty means the embedding model's own.",
+    )
+
+    # Embeddings
+    embedding_model: str = Field(
+        "",
+        alias="RAG_EMBEDDING_MODEL",
+        description="`wordllama` (local), or a model of the OpenAI API such as `text-embedding-3-small`. "
+        "Empty: the model that production was built with; for an empty knowledge base OpenAI's if its key "
+        "is set, else the local one.",
+    )
+    openai_api_key: SecretStr | None = Field(
+        None, alias="OPENAI_API_KEY", description="Key of the OpenAI API, or of what speaks it."
+    )
+    openai_base_url: str | None = Field(
+        None, alias="OPENAI_BASE_URL", description="Another endpoint that speaks OpenAI's API."
+    )
+    cache_ttl_seconds: int = Field(
+        2_592_000,
+        alias="REDIS_HASH_TTL",
+        ge=60,
+        description="Seconds that an unused cached vector or parse result is kept.",
+    )
+
+    # Vector store
+    qdrant_url: str | None = Field(
+        None,
+        alias="QDRANT_URL",
+        description="Qdrant server; empty means the embedded engine in the state folder.",
+    )
+    qdrant_api_key: SecretStr | None = Field(
+        None, alias="QDRANT_API_KEY", description="Key of the Qdrant server."
+    )
+
+    # Evaluation, gate, promotion
+    benchmark_file: Path = Field(
+        Path("eval_benchmarks/benchmark.jsonl"),
+        alias="RAG_BENCHMARK_FILE",
+        description="Questions with the documents that answer them, one JSON object a line.",
+    )
+    eval_threshold: float = Field(
+        0.75,
+        alias="RAG_EVAL_THRESHOLD",
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="Recall@5 that a candidate must reach to go live.",
+    )
+    dense_weight: float = Field(
+        0.3,
+        alias="RAG_DENSE_WEIGHT",
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="Share of the dense score in hybrid retrieval; the rest is BM25's.",
+    )
+    max_deleted_share: float = Field(
+        0.3,
+        alias="RAG_MAX_DELETED_SHARE",
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="Share of the documents in production that one refresh may delete without an approval.",
+    )
+    keep_failed_candidate: bool = Field(
+        False, alias="RAG_KEEP_FAILED_CANDIDATE", description="Keep a rejected candidate, to look into it."
+    )
+
+    # Running
+    executor: Literal["in_process", "multiprocess"] = Field(
+        "in_process", alias="RAG_EXECUTOR", description="`in_process` (one process a run) or `multiprocess`."
+    )
+    slack_webhook_url: SecretStr | None = Field(
+        None, alias="SLACK_WEBHOOK_URL", description="Incoming webhook that failures are posted to."
+    )
+
+    @field_validator("sources", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(name.strip() for name in value.split(",") if name.strip())
+        return value
+
+
+def load_settings() -> Settings:
+    """Read the environment and `.env`.
+
+    Raises:
+        ConfigurationError: a value is malformed; the message names the variable, never a secret.
+    """
+    try:
+        return Settings()  # pyright: ignore[reportCallIssue]
+    except ValidationError as error:
+        problems = "; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors(include_input=False))
+        raise ConfigurationError(f"settings that cannot be used: {problems}") from None

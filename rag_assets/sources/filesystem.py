@@ -1,0 +1,193 @@
+"""Documents in a folder and its subfolders.
+
+Here belongs which files count as documents, and how they are read without being led out of the folder by a
+link or held up by something that is not a file.
+"""
+
+import errno
+import logging
+import os
+import re
+import stat
+from collections import deque
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote_from_bytes
+
+from rag_assets.errors import DocumentUnreadable, SourceUnavailable
+from rag_assets.records import SourceEntry
+
+_LOGGER = logging.getLogger(__name__)
+
+DEFAULT_MAX_BYTES = 200 * 1024 * 1024
+
+# What stat says of a link that leads nowhere, or in a circle.
+_DEAD_LINK = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
+# Names need not be valid UTF-8, ids must be: undecodable bytes become %E9. What would then be mistaken for
+# such a byte is escaped too, so that no two names get the same id.
+_NEEDS_ESCAPE = re.compile("[\udc80-\udcff]|%(?=[89A-F][0-9A-F]|25)")
+_ESCAPE = re.compile("%([89A-F][0-9A-F]|25)")
+
+
+class FilesystemSource:
+    """A folder of documents.
+
+    Hidden files and folders and the leftovers of editors do not count. A link counts as what it leads to if
+    that is inside the folder; a folder that is reached in several ways is listed once.
+
+    Attributes:
+        skipped_unsupported: files of the last listing without a parser, and things that are not files.
+        skipped_links: links of the last listing that lead nowhere or out of the folder.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        name: str = "filesystem",
+        *,
+        suffixes: frozenset[str],
+        max_bytes: int = DEFAULT_MAX_BYTES,
+    ) -> None:
+        self.name = name
+        self.root = Path(os.path.abspath(root))  # noqa: PTH100  Path.absolute keeps `..`
+        self.max_bytes = max_bytes
+        self.skipped_unsupported = 0
+        self.skipped_links = 0
+        self._suffixes = tuple(sorted(suffix.lower() for suffix in suffixes))
+
+    def list_entries(self) -> Iterator[SourceEntry]:
+        """Yield one entry a document, in an order that depends on the names only.
+
+        Raises:
+            SourceUnavailable: the folder, or a folder in it, cannot be listed.
+        """
+        self.skipped_unsupported = self.skipped_links = 0
+        real_root = os.path.realpath(self.root)
+        # Linked folders come last, so that a folder inside the root keeps its own name.
+        linked_folders: deque[str] = deque([""])
+        visited: set[tuple[int, int]] = set()
+        while linked_folders:
+            folders = [linked_folders.popleft()]
+            while folders:
+                folder = folders.pop()
+                inner_folders: list[str] = []
+                for entry in self._scan(folder, visited):
+                    path = f"{folder}/{entry.name}" if folder else entry.name
+                    status = self._stat(entry, path, real_root)
+                    if status is None:
+                        continue
+                    if stat.S_ISDIR(status.st_mode):
+                        (linked_folders if entry.is_symlink() else inner_folders).append(path)
+                    elif stat.S_ISREG(status.st_mode) and entry.name.lower().endswith(self._suffixes):
+                        yield self._entry(path, status)
+                    else:
+                        self.skipped_unsupported += 1
+                folders.extend(reversed(inner_folders))
+        if self.skipped_links:
+            _LOGGER.warning(
+                "source %s: %d links skipped: they lead nowhere, or out of the documents folder",
+                self.name,
+                self.skipped_links,
+            )
+
+    def read(self, entry: SourceEntry) -> bytes:
+        """Return the bytes of one listed document.
+
+        Raises:
+            DocumentUnreadable: `too_large`, or `unreadable`: gone, forbidden, or not a file any more.
+            SourceUnavailable: the documents folder is gone.
+        """
+        path = self.root / _unescape(entry.path)
+        real_path = os.path.realpath(path)
+        if not _is_inside(real_path, os.path.realpath(self.root)):
+            raise DocumentUnreadable("unreadable", "It is a link that leads out of the documents folder.")
+        try:
+            # Not blocking: opening a named pipe would wait for a writer for ever.
+            descriptor = os.open(real_path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+            with os.fdopen(descriptor, "rb") as file:
+                status = os.fstat(descriptor)
+                if not stat.S_ISREG(status.st_mode):
+                    raise DocumentUnreadable("unreadable", "It is not a regular file.")
+                if status.st_size > self.max_bytes:
+                    limit = f"{self.max_bytes / 1e6:.0f} MB"
+                    raise DocumentUnreadable(
+                        "too_large", f"{status.st_size / 1e6:.0f} MB; the limit is {limit}."
+                    )
+                # Not more than this, should it be growing: the next listing shows its new size.
+                return file.read(status.st_size)
+        except OSError as error:
+            if not self.root.is_dir():
+                raise self._unavailable("", error) from error
+            raise DocumentUnreadable("unreadable", f"{error.strerror}.") from error
+
+    def _scan(self, folder: str, visited: set[tuple[int, int]]) -> list[os.DirEntry[str]]:
+        full_path = f"{self.root}/{folder}" if folder else str(self.root)
+        try:
+            status = os.stat(full_path)  # noqa: PTH116
+            if (status.st_dev, status.st_ino) in visited:
+                return []
+            visited.add((status.st_dev, status.st_ino))
+            with os.scandir(full_path) as entries:
+                return sorted((e for e in entries if not _is_ignored(e.name)), key=lambda e: e.name)
+        except OSError as error:
+            raise self._unavailable(folder, error) from error
+
+    def _stat(self, entry: os.DirEntry[str], path: str, real_root: str) -> os.stat_result | None:
+        """Return what the entry is, links followed; None if it is not to be looked at."""
+        try:
+            if entry.is_symlink() and not _is_inside(os.path.realpath(entry.path), real_root):
+                self.skipped_links += 1
+                return None
+            return entry.stat()
+        except OSError as error:
+            if entry.is_symlink() and error.errno in _DEAD_LINK:
+                self.skipped_links += 1
+                return None
+            if isinstance(error, FileNotFoundError):
+                return None  # deleted while the folder was listed
+            raise self._unavailable(path, error) from error
+
+    def _entry(self, path: str, status: os.stat_result) -> SourceEntry:
+        shown_path = _escape(path)
+        full_path = f"{self.root}/{path}"
+        return SourceEntry(
+            document_id=f"{self.name}:{shown_path}",
+            source=self.name,
+            uri="file://" + quote_from_bytes(os.fsencode(full_path)),
+            path=shown_path,
+            filename=shown_path.rpartition("/")[2],
+            version_token=f"{status.st_size}-{status.st_mtime_ns}",
+            size_bytes=status.st_size,
+            modified_at=_iso_utc(status.st_mtime_ns // 1_000_000_000),
+        )
+
+    def _unavailable(self, path: str, error: OSError) -> SourceUnavailable:
+        what = f"the documents folder {self.root}" + (f" holds {_escape(path)}, which" if path else "")
+        return SourceUnavailable(
+            f"source {self.name}: {_escape(what)} cannot be read: {error.strerror}. "
+            "Mend it, or point RAG_DOCUMENTS_DIR to another folder."
+        )
+
+
+def _is_inside(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def _is_ignored(name: str) -> bool:
+    return name.startswith((".", "~$")) or name.endswith("~")
+
+
+def _iso_utc(seconds: int) -> str | None:
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (OverflowError, ValueError, OSError):
+        return None  # a time outside the years 1 to 9999
+
+
+def _escape(path: str) -> str:
+    return _NEEDS_ESCAPE.sub(lambda m: f"%{os.fsencode(m[0])[0]:02X}", path)
+
+
+def _unescape(path: str) -> str:
+    return _ESCAPE.sub(lambda m: os.fsdecode(bytes.fromhex(m[1])), path)

@@ -1,0 +1,117 @@
+"""Extracted, normalised text by content hash, so that nothing is parsed twice.
+
+Here belongs how texts lie on disk; which of them are still needed is decided by the caller of `prune`.
+A text is one zlib-compressed file, `<root>/ab/ab12…`, put in place by a rename. Reads verify the hash, so
+nothing needs to be synced to disk: what a power cut spoils counts as absent and is parsed again.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import tempfile
+import time
+import zlib
+from collections.abc import Callable, Iterator, Set
+from pathlib import Path
+
+_HASH = re.compile("[0-9a-f]{64}")
+_COMPRESSION_LEVEL = 1
+_GRACE_SECONDS = 3600.0
+_TEMPORARY_PREFIX = ".tmp-"
+
+
+def content_hash(text: str) -> str:
+    """Return the SHA-256 of the UTF-8 bytes of a normalised text, in hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class TextStore:
+    """A folder of texts. Any number of threads and processes may use it at once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def put(self, text: str) -> str:
+        """Store a text and return its hash.
+
+        It is written even if it is there already: that mends a damaged file, and its new modified time
+        keeps it safe from a prune by another refresh.
+        """
+        data = text.encode()
+        text_hash = hashlib.sha256(data).hexdigest()
+        path = self._path(text_hash)
+        _make_private_folder(path.parent)
+        handle, temporary = tempfile.mkstemp(prefix=_TEMPORARY_PREFIX, dir=path.parent)  # mode 0600
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(zlib.compress(data, _COMPRESSION_LEVEL))
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        return text_hash
+
+    def get(self, text_hash: str) -> str | None:
+        """Return the text; None if it is absent, truncated or damaged."""
+        if not _HASH.fullmatch(text_hash):
+            return None
+        try:
+            data = zlib.decompress(self._path(text_hash).read_bytes())
+        except (FileNotFoundError, zlib.error):
+            return None
+        return data.decode() if hashlib.sha256(data).hexdigest() == text_hash else None
+
+    def has(self, text_hash: str) -> bool:
+        """Return whether a file is there. Only `get` can tell whether it is intact."""
+        return bool(_HASH.fullmatch(text_hash)) and self._path(text_hash).is_file()
+
+    def existing(self) -> set[str]:
+        """Return the hashes of all texts that are there, as `has` would."""
+        return {entry.name for entry in self._entries() if _HASH.fullmatch(entry.name)}
+
+    def prune(self, keep: Set[str] | Callable[[str], bool]) -> int:
+        """Remove the texts that are not kept, and leftovers of killed writers; return how many texts went.
+
+        Nothing written within the last hour is removed: another refresh may be about to use it.
+        """
+        is_kept = keep if callable(keep) else keep.__contains__
+        oldest_allowed = time.time() - _GRACE_SECONDS
+        pruned = 0
+        for entry in self._entries():
+            is_text = bool(_HASH.fullmatch(entry.name))
+            if (is_text and is_kept(entry.name)) or not (is_text or entry.name.startswith(_TEMPORARY_PREFIX)):
+                continue
+            with contextlib.suppress(FileNotFoundError):
+                if entry.stat(follow_symlinks=False).st_mtime < oldest_allowed:
+                    pruned += _remove_unless_fresh(Path(entry.path), oldest_allowed) and is_text
+        return pruned
+
+    def _path(self, text_hash: str) -> Path:
+        return self.root / text_hash[:2] / text_hash
+
+    def _entries(self) -> Iterator[os.DirEntry[str]]:
+        if not self.root.is_dir():
+            return
+        for folder in os.scandir(self.root):
+            if folder.is_dir(follow_symlinks=False):
+                with os.scandir(folder.path) as entries:
+                    yield from entries
+
+
+def _remove_unless_fresh(path: Path, oldest_allowed: float) -> bool:
+    # Moved aside first, then looked at: a writer may have put the text anew since it was listed.
+    aside = path.with_name(f"{_TEMPORARY_PREFIX}{os.getpid()}-{time.monotonic_ns()}")
+    path.rename(aside)
+    if aside.stat().st_mtime >= oldest_allowed:
+        aside.replace(path)
+        return False
+    aside.unlink()
+    return True
+
+
+def _make_private_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        if not folder.parent.is_dir():
+            _make_private_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)

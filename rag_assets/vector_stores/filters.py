@@ -1,0 +1,124 @@
+"""A `SearchFilter`, checked and sorted into what each engine then says in its own words.
+
+Conditions on fields of a location go together: one and the same location must meet them all. Each engine
+expresses that as a nested condition on `locations` as soon as there are two; a single one is asked directly.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from rag_assets.errors import ConfigurationError
+from rag_assets.records import Condition, SearchFilter
+from rag_assets.vector_stores.base import (
+    DATETIME_FIELDS,
+    INTEGER_FIELDS,
+    KEYWORD_FIELDS,
+    LOCATION_DATETIME_FIELDS,
+    LOCATION_KEYWORD_FIELDS,
+)
+
+LOCATIONS = "locations"
+
+_BOUNDS = ("gt", "gte", "lt", "lte")
+_DATES = (*DATETIME_FIELDS, *LOCATION_DATETIME_FIELDS)
+_LOCATION_FIELDS = (*LOCATION_KEYWORD_FIELDS, *LOCATION_DATETIME_FIELDS)
+_FIELDS = (*KEYWORD_FIELDS, *INTEGER_FIELDS, *DATETIME_FIELDS, *_LOCATION_FIELDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One checked condition.
+
+    Attributes:
+        value: a text or an integer (equals), a list of either (any_of), a text (prefix), bounds as numbers
+            (number_range) or as aware datetimes (date_range).
+    """
+
+    key: str
+    match: Literal["equals", "any_of", "prefix", "number_range", "date_range"]
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Clauses:
+    """A checked filter.
+
+    Attributes:
+        of_point: conditions on fields of the point.
+        of_location: conditions on fields of a location, with the key relative to it.
+        nothing: no point can meet the filter (`any_of` no value: a reader without any group, say).
+    """
+
+    of_point: tuple[Clause, ...] = ()
+    of_location: tuple[Clause, ...] = ()
+    nothing: bool = False
+
+
+def parse_filter(search_filter: SearchFilter | None) -> Clauses:
+    """Check a filter and sort its conditions.
+
+    Raises:
+        ConfigurationError: an unknown field, or a comparison that this field does not allow.
+    """
+    conditions = search_filter.conditions if search_filter is not None else ()
+    clauses = [(condition.key, _clause(condition)) for condition in conditions]
+    return Clauses(
+        of_point=tuple(clause for key, clause in clauses if key not in _LOCATION_FIELDS),
+        of_location=tuple(clause for key, clause in clauses if key in _LOCATION_FIELDS),
+        nothing=any(clause.match == "any_of" and not clause.value for _, clause in clauses),
+    )
+
+
+def _clause(condition: Condition) -> Clause:
+    key, match, value = condition.key, condition.match, condition.value
+    if key not in _FIELDS:
+        raise ConfigurationError(f"cannot filter by {key!r}: known are {', '.join(sorted(_FIELDS))}")
+    if key in _DATES:
+        if match != "range":
+            raise ConfigurationError(f"{key} is a date: filter it by range, not by {match}")
+        return Clause(key, "date_range", {bound: _date(key, at) for bound, at in _bounds(key, value)})
+    kind = int if key in INTEGER_FIELDS else str
+    if match == "range" and kind is int:
+        return Clause(key, "number_range", {bound: _number(key, at) for bound, at in _bounds(key, value)})
+    if match == "equals" and _is(value, kind):
+        return Clause(key, "equals", value)
+    if match == "any_of" and isinstance(value, Sequence | set | frozenset) and not isinstance(value, str):
+        values: list[Any] = list(value)
+        if all(_is(one, kind) for one in values):
+            return Clause(key, "any_of", values)
+    if match == "prefix" and kind is str and isinstance(value, str):
+        return Clause(key, "prefix", value)
+    raise ConfigurationError(
+        f"{key} holds {'whole numbers' if kind is int else 'text'}: it cannot be filtered by {match} "
+        f"with a value of type {type(value).__name__}"
+    )
+
+
+def _is(value: object, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _bounds(key: str, value: object) -> list[tuple[str, object]]:
+    if not isinstance(value, Mapping) or not value or any(bound not in _BOUNDS for bound in value):
+        raise ConfigurationError(
+            f"the range of {key} needs a mapping with one or more of {', '.join(_BOUNDS)}"
+        )
+    return [(str(bound), at) for bound, at in value.items()]
+
+
+def _number(key: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        raise ConfigurationError(f"a bound of {key} must be a number")
+    return value
+
+
+def _date(key: str, value: object) -> datetime:
+    try:
+        date = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    except ValueError:
+        raise ConfigurationError(
+            f"a bound of {key} must be an ISO 8601 date, for example 2026-01-31"
+        ) from None
+    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)

@@ -1,0 +1,54 @@
+"""How a `GenerationManifest` is written down, the same in every store."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from rag_assets.errors import StateFormatError
+from rag_assets.records import GenerationManifest
+
+MANIFEST_FORMAT_VERSION = 1
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "generation": (str,),
+    "refresh_id": (str,),
+    "base": (str, type(None)),
+    "fingerprint": (dict,),
+    "digest": (str,),
+    "points_count": (int,),
+    "documents_count": (int,),
+    "sealed_at": (str,),
+    "rejected": (str,),
+    "format_version": (int,),
+}
+
+
+def manifest_to_json(manifest: GenerationManifest) -> dict[str, Any]:
+    """Return the manifest as a JSON object."""
+    return dataclasses.asdict(manifest)
+
+
+def manifest_from_json(stored: object, where: str) -> GenerationManifest:
+    """Return the manifest.
+
+    Args:
+        stored: as `manifest_to_json` made it.
+        where: named in the error.
+
+    Raises:
+        StateFormatError: another version wrote it, or it is damaged.
+    """
+    if not isinstance(stored, Mapping):
+        raise StateFormatError(f"{where} holds no manifest; stage the generation again")
+    version = stored.get("format_version")
+    if version != MANIFEST_FORMAT_VERSION:
+        raise StateFormatError(
+            f"{where} has format version {version!r}, this program reads {MANIFEST_FORMAT_VERSION}: "
+            "use the version of rag-assets that wrote it, or stage the generation again"
+        )
+    fields: dict[str, Any] = {str(name): value for name, value in stored.items()}
+    if fields.keys() != _TYPES.keys() or any(
+        not isinstance(fields[name], kinds) for name, kinds in _TYPES.items()
+    ):
+        raise StateFormatError(f"{where} is damaged; stage the generation again")
+    return GenerationManifest(**fields)

@@ -1,0 +1,111 @@
+"""The checks that every point and every query passes before a store sees it.
+
+Qdrant's engine takes NaN, infinite, zero and missing vectors without a word and ranks some of them first; a
+wrong dimension raises after a part of the batch was written; a malformed sparse vector panics. So nothing is
+sent that was not checked, and a call is checked as a whole before any of it is sent.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from rag_assets.errors import InvalidVectorError
+from rag_assets.records import Payload, Point, SparseVector, Vector, Vectors
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_SHORTEST = 1e-12
+_LARGEST_INDEX = 2**32 - 1
+
+
+def check_point_ids(point_ids: Sequence[str]) -> None:
+    """Raises: InvalidVectorError: an id is not a UUID in canonical text form."""
+    for point_id in point_ids:
+        if _UUID.fullmatch(point_id) is None:
+            raise InvalidVectorError(f"{point_id!r} is not a point id: a UUID in canonical text form is")
+
+
+def check_payload(point_id: str, payload: Payload) -> None:
+    """Raises: InvalidVectorError: the payload is not JSON."""
+    try:
+        json.dumps(payload, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        # The text of the error may quote the payload, and a payload holds document text.
+        raise InvalidVectorError(
+            f"the payload of point {point_id} is not JSON ({type(error).__name__})"
+        ) from None
+
+
+def checked_points(points: Sequence[Point], dimensions: int) -> Vectors:
+    """Return the dense vectors of the points, float32, (n_points, dim), after every check.
+
+    Raises:
+        InvalidVectorError: see the module.
+    """
+    ids = [point.id for point in points]
+    check_point_ids(ids)
+    if len(set(ids)) != len(ids):
+        raise InvalidVectorError("a point id stands twice in one call: which of the two shall be kept?")
+    for point in points:
+        if point.vector is None:
+            raise InvalidVectorError(f"point {point.id} has no vector")
+        if point.sparse is None:
+            raise InvalidVectorError(f"point {point.id} has no sparse vector; an empty one is allowed")
+        if point.vector.shape != (dimensions,):
+            raise InvalidVectorError(
+                f"the vector of point {point.id} has shape {point.vector.shape}, not ({dimensions},)"
+            )
+        check_payload(point.id, point.payload)
+    if not points:
+        return np.empty((0, dimensions), dtype=np.float32)
+    with np.errstate(over="ignore"):
+        vectors = np.stack([np.asarray(point.vector, dtype=np.float32) for point in points])
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        raise InvalidVectorError(f"the vector of point {ids[int(np.argmin(finite))]} holds NaN or infinity")
+    long_enough = np.linalg.norm(vectors.astype(np.float64), axis=1) > _SHORTEST
+    if not long_enough.all():
+        raise InvalidVectorError(f"the vector of point {ids[int(np.argmin(long_enough))]} is zero")
+    for point in points:
+        if point.sparse is not None:
+            _check_sparse(point.sparse, f"the sparse vector of point {point.id}")
+    return vectors
+
+
+def checked_query(dense: Vector, sparse: SparseVector | None) -> list[float]:
+    """Return the dense vector as a list. Its dimension is checked by the store.
+
+    Raises:
+        InvalidVectorError: see the module.
+    """
+    vector = np.asarray(dense, dtype=np.float32)
+    if vector.ndim != 1 or not np.isfinite(vector).all():
+        raise InvalidVectorError("the vector of the query is not a row of finite numbers")
+    if float(np.linalg.norm(vector.astype(np.float64))) <= _SHORTEST:
+        raise InvalidVectorError("the vector of the query is zero")
+    if sparse is not None:
+        _check_sparse(sparse, "the sparse vector of the query")
+    return vector.tolist()
+
+
+def _check_sparse(sparse: SparseVector, what: str) -> None:
+    if len(sparse.indices) != len(sparse.values):
+        raise InvalidVectorError(
+            f"{what} has {len(sparse.indices)} indices and {len(sparse.values)} values: as many are needed"
+        )
+    if not sparse.indices:
+        return
+    if len(set(sparse.indices)) != len(sparse.indices):
+        raise InvalidVectorError(f"{what} names an index twice")
+    if min(sparse.indices) < 0 or max(sparse.indices) > _LARGEST_INDEX:
+        raise InvalidVectorError(f"{what} has an index outside 0 to {_LARGEST_INDEX}")
+    with np.errstate(over="ignore"):
+        if not np.isfinite(np.array(sparse.values, dtype=np.float32)).all():
+            raise InvalidVectorError(f"{what} holds NaN or infinity")
+
+
+def ascending(indices: Sequence[int], values: Sequence[float]) -> SparseVector:
+    """Return a sparse vector read from a store with its indices in order."""
+    pairs = sorted(zip(indices, values, strict=True))
+    return SparseVector(tuple(index for index, _ in pairs), tuple(value for _, value in pairs))
