@@ -132,7 +132,8 @@ def chunk_row(chunk: Chunk) -> dict[str, Any]:
 
 
 def chunk_from_row(row: Mapping[str, Any]) -> Chunk:
-    return Chunk(**{**row, "heading_path": tuple(row["heading_path"])})
+    values: dict[str, Any] = {**row, "heading_path": tuple(row["heading_path"])}
+    return Chunk(**values)
 
 
 def write_vectors(writer: ArtifactWriter, vectors: Iterable[tuple[str, Vector]], dimensions: int) -> None:
@@ -159,13 +160,16 @@ def read_vectors(artifact: Artifact) -> Iterator[tuple[str, Vector]]:
 def repeated_text_hashes(chunks: Artifact) -> set[str]:
     """Return the hashes of texts that more than one chunk has."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     column = pa.chunked_array(
         [batch.column("text_hash") for batch in chunks.batches(["text_hash"])], pa.string()
     )
-    counts = pc.value_counts(column)
+    counts = column.value_counts()
     return {entry["values"].as_py() for entry in counts if entry["counts"].as_py() > 1}
+
+
+def query_row(query: QueryResult) -> dict[str, Any]:
+    return asdict(query)
 
 
 def report_details(report: EvalReport) -> dict[str, Any]:
@@ -175,7 +179,7 @@ def report_details(report: EvalReport) -> dict[str, Any]:
 
 def report_from(artifact: Artifact) -> EvalReport:
     """Read a report back: the summary from the header, the questions from the rows."""
-    details = dict(artifact.details)
+    details = dict(artifact.details["report"])
     for key in ("scores", "production_scores"):
         details[key] = Scores(**details[key]) if details[key] is not None else None
     for key in ("problems", "notes"):

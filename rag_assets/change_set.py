@@ -68,6 +68,15 @@ class DocumentChange:
         return self.location.document_id
 
 
+def target_documents(changes: Iterable[DocumentChange]) -> list[DocumentState]:
+    """Return the documents that the candidate is to hold."""
+    return [
+        DocumentState(change.location, change.content_hash)
+        for change in changes
+        if change.content_hash is not None
+    ]
+
+
 def decide_changes(
     production: Iterable[DocumentState],
     current: Iterable[DocumentState],
@@ -166,11 +175,6 @@ def count_changes(changes: Iterable[DocumentChange]) -> dict[str, int]:
     return {f"num_{kind.value}": counts[kind] for kind in Change}
 
 
-def needs_promotion(changes: Iterable[DocumentChange]) -> bool:
-    """Tell whether the change set would alter any point."""
-    return any(change.change not in (Change.UNCHANGED, Change.QUARANTINED) for change in changes)
-
-
 @dataclass(frozen=True, slots=True)
 class ContentChange:
     """What to do with the points of one content.
@@ -185,38 +189,33 @@ class ContentChange:
     was_held: bool
 
 
-def content_changes(
-    production: Iterable[DocumentState], changes: Iterable[DocumentChange], *, rebuild: bool = False
-) -> list[ContentChange]:
-    """Translate decisions about documents into decisions about contents, the keys of points.
+def content_changes(before: Iterable[DocumentState], after: Iterable[DocumentState]) -> list[ContentChange]:
+    """Translate documents into contents, the keys of points.
 
     Args:
-        rebuild: treat every content as new, because no point of production can be used.
+        before: documents whose points can be kept; none of them for a rebuild.
+        after: documents that the candidate is to hold.
 
     Returns:
-        One entry for each content whose set of locations changes (all of them for a rebuild), sorted.
+        One entry for each content whose set of locations changes, sorted by content hash.
     """
-    before: dict[str, list[Location]] = defaultdict(list)
-    for state in production:
+    old, new = _locations_by_content(before), _locations_by_content(after)
+    return [
+        ContentChange(content_hash, new.get(content_hash, ()), was_held=content_hash in old)
+        for content_hash in sorted(old.keys() | new.keys())
+        if old.get(content_hash) != new.get(content_hash)
+    ]
+
+
+def _locations_by_content(documents: Iterable[DocumentState]) -> dict[str, tuple[Location, ...]]:
+    found: dict[str, list[Location]] = defaultdict(list)
+    for state in documents:
         if state.content_hash is not None:
-            before[state.content_hash].append(state.location)
-    after: dict[str, list[Location]] = defaultdict(list)
-    for change in changes:
-        if change.content_hash is not None:
-            after[change.content_hash].append(change.location)
-    if rebuild:
-        before = defaultdict(list)
-    result: list[ContentChange] = []
-    for content_hash in sorted(before.keys() | after.keys()):
-        old = _sorted(before[content_hash])
-        new = _sorted(after[content_hash])
-        if old != new:
-            result.append(ContentChange(content_hash, new, was_held=bool(old)))
-    return result
-
-
-def _sorted(locations: list[Location]) -> tuple[Location, ...]:
-    return tuple(sorted(locations, key=lambda location: location.document_id))
+            found[state.content_hash].append(state.location)
+    return {
+        content_hash: tuple(sorted(locations, key=lambda location: location.document_id))
+        for content_hash, locations in found.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,26 @@ class Ingestion:
         self._ledger = ledger
         self._text_store = text_store
         self.reports = [SourceReport(source.name) for source in sources]
+        self._listing = hashlib.sha256()
+
+    @property
+    def listing_hash(self) -> str:
+        """Hash of the identities and version tokens listed so far."""
+        return self._listing.hexdigest()
+
+    def hash_listing(self) -> str:
+        """List every source without reading anything; equal to `listing_hash` after an unchanged reading.
+
+        Raises:
+            SourceUnavailable: a listing is not complete.
+        """
+        for source in self._sources:
+            for entry in source.list_entries():
+                self._note(entry)
+        return self.listing_hash
+
+    def _note(self, entry: SourceEntry) -> None:
+        self._listing.update(f"{entry.document_id}\n{entry.version_token}\n".encode())
 
     def documents(self) -> Iterator[DocumentState]:
         """Yield every document that a source lists, quarantined ones included.
@@ -78,6 +98,7 @@ class Ingestion:
         fresh: list[ParseRecord] = []
         for entry in entries:
             report.num_listed += 1
+            self._note(entry)
             record = known.get(entry.uri)
             if (
                 record is None

@@ -40,10 +40,12 @@ class KnowledgeBase:
 
     Args:
         settings: as the environment, or the Launchpad, has them for this run.
+        approved_deletions: tokens approved for this run, besides those in the ledger.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, approved_deletions: frozenset[str] = frozenset()) -> None:
         self.settings = settings
+        self._approved_deletions = approved_deletions
 
     # Parts
 
@@ -169,6 +171,9 @@ class KnowledgeBase:
     def needs_rebuild(self, base: GenerationManifest | None) -> bool:
         """Whether no point of the base can be used."""
         return base is None or short_hash(base.fingerprint) != short_hash(self.fingerprint())
+
+    def approved_tokens(self) -> frozenset[str]:
+        return self.ledger.approved_tokens() | self._approved_deletions
 
     def deletion_guard(self) -> DeletionGuard:
         return DeletionGuard(self.settings.max_deleted_share)

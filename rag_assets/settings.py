@@ -5,7 +5,7 @@ directory is read too; the real environment wins over it.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -17,7 +17,12 @@ class Settings(BaseSettings):
     """Where things are, which parts are used, and the numbers that decide."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
     )
 
     # Documents
@@ -132,14 +137,14 @@ class Settings(BaseSettings):
         return value
 
 
-def load_settings() -> Settings:
-    """Read the environment and `.env`.
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment and `.env`; `overrides` (by field name) win over both.
 
     Raises:
         ConfigurationError: a value is malformed; the message names the variable, never a secret.
     """
     try:
-        return Settings()  # pyright: ignore[reportCallIssue]
+        return Settings(**overrides)
     except ValidationError as error:
         problems = "; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors(include_input=False))
         raise ConfigurationError(f"settings that cannot be used: {problems}") from None

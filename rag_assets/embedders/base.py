@@ -28,12 +28,18 @@ class Embedder(Protocol):
     """Turns texts into vectors of one model.
 
     Attributes:
-        model: everything that determines its vectors.
         batch_size: texts a request.
         usd_per_million_tokens: price; 0 for a local model, None if it is not known.
     """
 
-    model: EmbeddingModel
+    @property
+    def model(self) -> EmbeddingModel:
+        """Everything that determines its vectors.
+
+        May send one request, and raise as `embed_documents`, where the dimension is not known beforehand.
+        """
+        ...
+
     batch_size: int
     usd_per_million_tokens: float | None
 

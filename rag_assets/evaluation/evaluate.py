@@ -15,6 +15,7 @@ from rag_assets.evaluation.retrieval_metrics import (
     reciprocal_rank,
     standard_error,
 )
+from rag_assets.fingerprint import short_hash
 from rag_assets.records import Vector
 from rag_assets.retrieval import GenerationSearch
 
@@ -76,6 +77,12 @@ class EvalReport:
     queries: tuple[QueryResult, ...] = ()
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def verdict_data_version(report: EvalReport) -> str:
+    """Return a hash of what the report says, latencies left out: they differ each time."""
+    answers = [[query.query, list(query.retrieved), list(query.missing_docs)] for query in report.queries]
+    return short_hash([report.digest, report.verdict_configuration, answers, list(report.problems)])
 
 
 def evaluate_generation(

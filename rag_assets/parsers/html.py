@@ -57,8 +57,8 @@ def _one_line(element: "ElementNode") -> str:
 
 
 def _mark_headings(body: "ElementNode") -> None:
-    for heading in body.query_selector_all(_HEADINGS):
-        for link in heading.query_selector_all("a"):
+    for heading in body.query_selector_all(_HEADINGS).values():
+        for link in heading.query_selector_all("a").values():
             if _one_line(link) in _PERMALINKS:
                 link.remove()
         title = _one_line(heading)
@@ -69,7 +69,7 @@ def _mark_headings(body: "ElementNode") -> None:
 
 def _keep_code_apart(body: "ElementNode") -> None:
     """Fence code with `# comments`, which would be taken for headings."""
-    for pre in body.query_selector_all("pre"):
+    for pre in body.query_selector_all("pre").values():
         code = pre.text_content or ""
         if _LOOKS_LIKE_HEADING.search(code):
             pre.text_content = f"```\n{code.strip()}\n```"
@@ -77,14 +77,14 @@ def _keep_code_apart(body: "ElementNode") -> None:
 
 def _keep_rows_on_one_line(body: "ElementNode") -> None:
     """Turn paragraphs and line breaks in a cell to spaces, unless the table serves as page layout."""
-    for cell in body.query_selector_all("td, th"):
+    for cell in body.query_selector_all("td, th").values():
         if cell.first_element_child is not None and cell.query_selector(_BLOCKS) is None:
             cell.text_content = _one_line(cell)
 
 
 def _keep_lists(document: "DocumentNode", body: "ElementNode") -> None:
     """Wrap lists, because resiliparse (2.0.1) takes every `<ul>` near the body for navigation."""
-    for bullets in body.query_selector_all("ul"):
+    for bullets in body.query_selector_all("ul").values():
         parent = bullets.parent_element
         if parent is not None and parent.closest("ul") is None:
             outer, middle, inner = (document.create_element("div") for _ in range(3))

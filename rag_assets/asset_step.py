@@ -1,0 +1,90 @@
+"""What surrounds the body of every asset: its run, its inputs and outputs, the lease, and how errors surface."""
+
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from rag_assets.artifacts import Artifact, ArtifactWriter, Header
+from rag_assets.errors import RagAssetsError, SupersededError, TransientError
+from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.lease import lease_renewed, wait_for_lease
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+OUTCOME_KEY = "rag_outcome"
+SUPERSEDED = "superseded"
+ASSET_GROUP = "knowledge_base"
+OWNERS = ["team:knowledge-base"]
+
+# Only for parts that may answer later: a source, an embedder, a vector store. Refusals, verdicts and
+# errors of the program itself are never retried.
+_MAX_RETRIES = 2
+_RETRY_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class AssetStep:
+    """The run that a body works for, and its access to the artefacts of that run.
+
+    Attributes:
+        run_ids: this run, then the runs that it retries, nearest first.
+    """
+
+    run_ids: tuple[str, ...]
+    knowledge_base: KnowledgeBase
+
+    @property
+    def run_id(self) -> str:
+        return self.run_ids[0]
+
+    def read(self, asset: str) -> Artifact:
+        return self.knowledge_base.artifacts.find(asset, self.run_ids)
+
+    def write(
+        self, asset: str, schema: "pa.Schema", header: Header
+    ) -> "AbstractContextManager[tuple[ArtifactWriter, dict[str, Any]]]":
+        return self.knowledge_base.artifacts.write(asset, self.run_id, schema, header)
+
+
+@contextmanager
+def asset_step(
+    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext,
+    knowledge_base: KnowledgeBase,
+    *,
+    begins_refresh: bool = False,
+) -> Generator[AssetStep]:
+    """Run the body of an asset with its lease renewed; turn the errors that we raise into Dagster's.
+
+    Args:
+        begins_refresh: take the lease first, waiting while another refresh is at work.
+    """
+    run_id = context.run.run_id
+    try:
+        if begins_refresh:
+            wait_for_lease(knowledge_base.ledger, run_id)
+        in_process = knowledge_base.settings.executor == "in_process"
+        with lease_renewed(knowledge_base.ledger, run_id, process_outlives_step=in_process):
+            yield AssetStep(_run_ids(context), knowledge_base)
+    except RagAssetsError as error:
+        superseded = isinstance(error, SupersededError)
+        if isinstance(error, TransientError) and not superseded and context.retry_number < _MAX_RETRIES:
+            context.log.warning("%s; trying again", error)
+            raise dg.RetryRequested(_MAX_RETRIES, _RETRY_SECONDS) from error
+        raise dg.Failure(
+            str(error),
+            metadata={OUTCOME_KEY: SUPERSEDED if superseded else type(error).__name__},
+            allow_retries=False,
+        ) from error
+
+
+def _run_ids(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> tuple[str, ...]:
+    run_ids = [context.run.run_id]
+    run = context.run
+    while run is not None and run.parent_run_id is not None and run.parent_run_id not in run_ids:
+        run_ids.append(run.parent_run_id)
+        run = context.instance.get_run_by_id(run.parent_run_id)
+    return tuple(run_ids)

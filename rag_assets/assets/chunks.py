@@ -1,0 +1,56 @@
+"""Token-bounded, overlapping chunks of the contents that production does not hold yet.
+
+One row a chunk: exact text with its offsets, position, token count and heading path. Empty when nothing is
+new; all contents after a change of model, chunk size or chunker. Parquet in the state folder.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from rag_assets.artifact_rows import chunk_row, chunks_schema
+from rag_assets.artifacts import require_fingerprint
+from rag_assets.asset_step import ASSET_GROUP, OWNERS, asset_step
+from rag_assets.assets.deduped_documents import deduped_documents
+from rag_assets.chunking import chunk_contents
+from rag_assets.fingerprint import short_hash
+from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.work_order import work_order
+
+
+@dg.asset(
+    description=__doc__,
+    deps=[deduped_documents],
+    group_name=ASSET_GROUP,
+    owners=OWNERS,
+    kinds={"python", "parquet"},
+    tags={"stage": "embedding"},
+    code_version="1",
+)
+def chunks(
+    context: dg.AssetExecutionContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
+) -> dg.MaterializeResult[Any]:
+    with asset_step(context, knowledge_base) as step:
+        deduped = step.read("deduped_documents")
+        require_fingerprint(deduped, knowledge_base.fingerprint())
+        order = work_order(knowledge_base, deduped)
+        num_tokens = 0
+        with step.write("chunks", chunks_schema(), deduped.header) as (writer, details):
+            new_contents = [change.content_hash for change in order.changes if not change.was_held]
+            for chunk in chunk_contents(new_contents, order.text_of, knowledge_base.chunker):
+                writer.write(chunk_row(chunk))
+                num_tokens += chunk.token_count
+            details["num_chunks"] = writer.num_rows
+        price = knowledge_base.embedder.usd_per_million_tokens
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(
+                short_hash([deduped.details["target_hash"], deduped.header.fingerprint_hash])
+            ),
+            metadata={
+                "refresh_id": deduped.header.refresh_id,
+                "num_contents": len(new_contents),
+                "num_chunks": writer.num_rows,
+                "num_tokens": num_tokens,
+                "estimated_cost_usd": "unknown" if price is None else num_tokens * price / 1_000_000,
+            },
+        )

@@ -1,0 +1,78 @@
+"""What a refresh has to do: the sources compared with what production serves now.
+
+One row a document with its decision: added, updated, moved, duplicate, unchanged, deleted or quarantined. Identical
+contents are one content with several locations. This is the only place where "what must be done" is decided. Too
+many deletions at once stop here and ask for an approval. Parquet in the state folder.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from rag_assets.artifact_rows import change_row, changes_schema, document_from_row
+from rag_assets.artifacts import Header
+from rag_assets.asset_step import ASSET_GROUP, OWNERS, asset_step
+from rag_assets.assets.raw_documents import raw_documents
+from rag_assets.change_set import content_changes, count_changes, decide_changes, target_documents
+from rag_assets.errors import RefusedError
+from rag_assets.fingerprint import short_hash
+from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.metadata import change_table, quarantine_table
+
+
+@dg.asset(
+    description=__doc__,
+    deps=[raw_documents],
+    group_name=ASSET_GROUP,
+    owners=OWNERS,
+    kinds={"python", "parquet"},
+    tags={"stage": "ingestion"},
+    code_version="1",
+)
+def deduped_documents(
+    context: dg.AssetExecutionContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
+) -> dg.MaterializeResult[Any]:
+    with asset_step(context, knowledge_base) as step:
+        raw = step.read("raw_documents")
+        base = knowledge_base.production_manifest()
+        base_name = base.generation if base else None
+        production = knowledge_base.documents_of(base_name)
+        changes = decide_changes(
+            production,
+            (document_from_row(row) for row in raw.rows()),
+            frozenset(raw.details["complete_sources"]),
+        )
+        if not production and not any(change.content_hash for change in changes):
+            raise RefusedError(
+                f"there is no readable document in {', '.join(knowledge_base.settings.sources)}: put documents into "
+                f"{knowledge_base.settings.documents_dir} or set RAG_DOCUMENTS_DIR, then materialize all assets"
+            )
+        knowledge_base.deletion_guard().check(
+            {state.document_id: state.location.source for state in production},
+            changes,
+            base=base_name,
+            approved_tokens=knowledge_base.approved_tokens(),
+        )
+        rebuild = knowledge_base.needs_rebuild(base)
+        documents = target_documents(changes)
+        target = content_changes((), documents)
+        num_changed = len(content_changes(() if rebuild else production, documents))
+        header = Header(raw.header.refresh_id, base_name, knowledge_base.fingerprint())
+        target_hash = short_hash([[state.content_hash, state.location.to_payload()] for state in documents])
+        with step.write("deduped_documents", changes_schema(), header) as (writer, details):
+            for change in changes:
+                writer.write(change_row(change))
+            details["target_hash"] = target_hash
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(target_hash),
+            metadata={
+                "refresh_id": header.refresh_id,
+                "base_generation": base_name or "none",
+                **count_changes(changes),
+                "num_contents": len(target),
+                "num_contents_changed": num_changed,
+                "full_rebuild": rebuild,
+                "changes": change_table(changes),
+                "quarantined": quarantine_table([c for c in changes if c.quarantine_reason]),
+            },
+        )

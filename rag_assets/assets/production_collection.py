@@ -1,0 +1,72 @@
+"""What readers get: the production alias, switched to the candidate in one atomic step.
+
+Nothing that an earlier step said is trusted: the verdict is computed again, candidate and production are looked at once
+more, and a production that moved on meanwhile wins. Only then is the ledger written and what nothing can go
+back to any more discarded. The generation before stays for `rag-assets rollback`.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from rag_assets.artifact_rows import document_from_row, report_from
+from rag_assets.asset_step import ASSET_GROUP, OWNERS, asset_step
+from rag_assets.assets.eval_report import eval_report
+from rag_assets.change_set import content_changes
+from rag_assets.errors import StaleInputError
+from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.promotion import promote, retire
+
+
+@dg.asset(
+    description=__doc__,
+    deps=[eval_report],
+    group_name=ASSET_GROUP,
+    owners=OWNERS,
+    kinds={"python", "qdrant"},
+    tags={"stage": "serving"},
+    code_version="1",
+)
+def production_collection(
+    context: dg.AssetExecutionContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
+) -> dg.MaterializeResult[Any]:
+    with asset_step(context, knowledge_base) as step:
+        evaluated, staged = step.read("eval_report"), step.read("staging_collection")
+        report = report_from(evaluated)
+        if staged.details["generation"] != report.generation:
+            raise StaleInputError(
+                f"eval_report speaks of {report.generation}, staging_collection made {staged.details['generation']}: "
+                "materialize eval_report and production_collection"
+            )
+        documents = [document_from_row(row) for row in staged.rows()]
+        before = knowledge_base.vector_store.production_state().production
+        state = promote(
+            knowledge_base.vector_store,
+            knowledge_base.ledger,
+            report,
+            base=staged.header.base,
+            verdict_configuration=knowledge_base.verdict_configuration(),
+            threshold=knowledge_base.settings.eval_threshold,
+            documents=documents,
+            contents=content_changes((), documents),
+            keep_failed_candidate=knowledge_base.settings.keep_failed_candidate,
+        )
+        promoted = state.production != before
+        retired = (
+            retire(knowledge_base.vector_store, knowledge_base.ledger, knowledge_base.text_store.prune)
+            if promoted
+            else []
+        )
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(report.digest),
+            metadata={
+                "refresh_id": staged.header.refresh_id,
+                "generation": report.generation,
+                "previous_generation": state.previous or "none",
+                "promoted": promoted,
+                "num_documents": len(documents),
+                "num_points": report.points_count,
+                "num_generations_retired": len(retired),
+                "digest": report.digest,
+            },
+        )

@@ -1,0 +1,74 @@
+"""Every document now present in every configured source.
+
+One row a document: identity, version token, content hash. Texts are kept by content hash in the text store;
+only documents whose version token moved are read, only bytes not seen before are parsed. A source that cannot be
+listed completely is marked incomplete and never looks empty. A document without usable text is quarantined
+with a reason. Mints the refresh id that everything after it carries. Refreshed every six hours, or when the
+watched folder changes. Parquet in the state folder.
+"""
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+
+from rag_assets.artifact_rows import document_row, documents_schema
+from rag_assets.artifacts import Header
+from rag_assets.asset_step import ASSET_GROUP, OWNERS, asset_step
+from rag_assets.errors import SourceUnavailable
+from rag_assets.ingestion import unreadable_sources
+from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.metadata import quarantine_table, source_table
+
+
+@dg.asset(
+    description=__doc__,
+    group_name=ASSET_GROUP,
+    owners=OWNERS,
+    kinds={"python", "parquet"},
+    tags={"stage": "ingestion"},
+    code_version="1",
+)
+def raw_documents(
+    context: dg.AssetExecutionContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
+) -> dg.MaterializeResult[Any]:
+    with asset_step(context, knowledge_base, begins_refresh=True) as step:
+        knowledge_base.artifacts.prune()
+        header = Header(
+            refresh_id=f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{step.run_id[:8]}",
+            base=knowledge_base.vector_store.production_state().production,
+            fingerprint=knowledge_base.fingerprint(),
+        )
+        ingestion = knowledge_base.ingestion()
+        version = hashlib.sha256()
+        quarantined = []
+        with step.write("raw_documents", documents_schema(), header) as (writer, details):
+            for state in ingestion.documents():
+                writer.write(document_row(state))
+                version.update(
+                    f"{state.document_id}\n{state.content_hash}\n{state.quarantine_reason}\n".encode()
+                )
+                if state.content_hash is None:
+                    quarantined.append(state)
+            problems = unreadable_sources(ingestion.reports)
+            if len(problems) == len(ingestion.reports):
+                raise SourceUnavailable(
+                    f"no source could be read, nothing was changed: {'; '.join(problems.values())}"
+                )
+            details["complete_sources"] = [report.source for report in ingestion.reports if report.complete]
+            details["unreadable_sources"] = problems
+            details["listing_hash"] = ingestion.listing_hash
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(version.hexdigest()),
+            metadata={
+                "refresh_id": header.refresh_id,
+                "num_documents": writer.num_rows,
+                "num_read": sum(report.num_read for report in ingestion.reports),
+                "num_parsed": sum(report.num_parsed for report in ingestion.reports),
+                "num_quarantined": len(quarantined),
+                "num_unreadable_sources": len(problems),
+                "sources": source_table(ingestion.reports),
+                "quarantined": quarantine_table(quarantined),
+            },
+        )

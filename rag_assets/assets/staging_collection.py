@@ -1,0 +1,90 @@
+"""A complete candidate generation beside production: production with the change set applied.
+
+Points of unchanged contents are copied, not embedded; moves are payload updates; what is gone is gone. The candidate
+is sealed with its count and digest, then compared with the store. When nothing changed nothing is written: the
+candidate is production itself. Candidates that dead refreshes left behind are discarded first. A generation
+in the vector store.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+
+from rag_assets.artifact_rows import (
+    chunk_from_row,
+    document_row,
+    documents_schema,
+    read_vectors,
+    repeated_text_hashes,
+)
+from rag_assets.artifacts import require_fingerprint, require_same_refresh
+from rag_assets.asset_step import ASSET_GROUP, OWNERS, asset_step
+from rag_assets.assets.embeddings import embeddings
+from rag_assets.generations import StagedGeneration, Staging, join_vectors, sweep
+from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.work_order import work_order
+
+
+@dg.asset(
+    description=__doc__,
+    deps=[embeddings],
+    group_name=ASSET_GROUP,
+    owners=OWNERS,
+    kinds={"python", "qdrant"},
+    tags={"stage": "serving"},
+    code_version="1",
+)
+def staging_collection(
+    context: dg.AssetExecutionContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
+) -> dg.MaterializeResult[Any]:
+    with asset_step(context, knowledge_base) as step:
+        deduped, chunked, embedded = (
+            step.read(name) for name in ("deduped_documents", "chunks", "embeddings")
+        )
+        header = require_same_refresh([deduped, chunked, embedded])
+        require_fingerprint(deduped, knowledge_base.fingerprint())
+        order = work_order(knowledge_base, deduped)
+        swept = sweep(knowledge_base.vector_store, ())
+        if order.base is not None and not order.changes:
+            staged = StagedGeneration(order.base, written=False)
+        else:
+            staging = Staging(
+                knowledge_base.vector_store,
+                generation=f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{step.run_id[:8]}",
+                refresh_id=header.refresh_id,
+                fingerprint=header.fingerprint,
+                fingerprint_hash=header.fingerprint_hash,
+                base=order.base,
+                expected_production=header.base,
+                encode_sparse=knowledge_base.bm25.encode_document,
+            )
+            chunk_rows = (chunk_from_row(row) for row in chunked.rows())
+            staged = staging.run(
+                order.changes,
+                join_vectors(chunk_rows, read_vectors(embedded), repeated_text_hashes(chunked)),
+                documents_count=len(order.documents),
+                total_chunks=chunked.details["num_chunks"],
+            )
+        manifest = staged.manifest
+        with step.write("staging_collection", documents_schema(), header) as (writer, details):
+            for state in order.documents:
+                writer.write(document_row(state))
+            details["generation"] = manifest.generation
+            details["digest"] = manifest.digest
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(manifest.digest),
+            metadata={
+                "refresh_id": header.refresh_id,
+                "generation": manifest.generation,
+                "base_generation": header.base or "none",
+                "written": staged.written,
+                "num_documents": manifest.documents_count,
+                "num_points": manifest.points_count,
+                "num_points_added": staged.num_points_added,
+                "num_points_deleted": staged.num_points_deleted,
+                "num_points_relocated": staged.num_points_relocated,
+                "num_generations_swept": len(swept),
+                "digest": manifest.digest,
+            },
+        )

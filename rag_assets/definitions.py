@@ -1,0 +1,31 @@
+"""The code location. Wiring only; the one place that reads settings when it is loaded."""
+
+import dagster as dg
+
+from rag_assets.asset_checks import recall_gate
+from rag_assets.assets import ALL_ASSETS
+from rag_assets.jobs import refresh, rollback
+from rag_assets.resources.knowledge_base import KnowledgeBaseResource
+from rag_assets.schedules import refresh_every_six_hours
+from rag_assets.sensors import refresh_on_changed_documents, slack_on_failure
+from rag_assets.settings import Settings, load_settings
+
+
+def build_definitions(settings: Settings) -> dg.Definitions:
+    """Put the code location together.
+
+    Args:
+        settings: give the defaults that the Launchpad shows, and the executor.
+    """
+    return dg.Definitions(
+        assets=ALL_ASSETS,
+        asset_checks=[recall_gate],
+        jobs=[refresh, rollback],
+        schedules=[refresh_every_six_hours],
+        sensors=[slack_on_failure, refresh_on_changed_documents],
+        resources={"knowledge_base": KnowledgeBaseResource.from_settings(settings)},
+        executor=dg.in_process_executor if settings.executor == "in_process" else dg.multiprocess_executor,
+    )
+
+
+defs = build_definitions(load_settings())

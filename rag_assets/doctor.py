@@ -1,0 +1,110 @@
+"""What is configured, and whether each part answers. `--deep` reads every point of production."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from rag_assets.errors import RagAssetsError
+from rag_assets.evaluation.benchmark import load_benchmark
+from rag_assets.fingerprint import fingerprint_difference, short_hash
+from rag_assets.generations import check_every_point
+from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.sources import build_sources
+
+_MOST_PROBLEMS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One part, looked at."""
+
+    part: str
+    ok: bool
+    detail: str
+
+
+def examine(knowledge_base: KnowledgeBase, *, deep: bool = False) -> Iterator[Finding]:
+    """Look at one part after the other; a failure of one does not keep the others from being looked at."""
+    parts: dict[str, Callable[[KnowledgeBase], str]] = {
+        "vector store": _vector_store,
+        "ledger": _ledger,
+        "sources": _sources,
+        "embedding model": _embedder,
+        "benchmark": _benchmark,
+        "slack": _slack,
+    }
+    for part, look in parts.items():
+        try:
+            yield Finding(part, True, look(knowledge_base))
+        except RagAssetsError as error:
+            yield Finding(part, False, str(error))
+    if deep:
+        yield from _every_point(knowledge_base)
+
+
+def _vector_store(knowledge_base: KnowledgeBase) -> str:
+    where = knowledge_base.settings.qdrant_url or f"embedded, in {knowledge_base.state_dir}"
+    manifest = knowledge_base.production_manifest()
+    if manifest is None:
+        return f"{where}; nothing in production yet"
+    reader = knowledge_base.vector_store.read(manifest.generation)
+    try:
+        return f"{where}; production {manifest.generation} holds {reader.count()} points"
+    finally:
+        reader.close()
+
+
+def _ledger(knowledge_base: KnowledgeBase) -> str:
+    production = knowledge_base.vector_store.production_state().production
+    documents = knowledge_base.documents_of(production)
+    return f"{knowledge_base.state_dir / 'ledger.sqlite'}; knows {len(documents)} documents of production"
+
+
+def _sources(knowledge_base: KnowledgeBase) -> str:
+    settings = knowledge_base.settings
+    listed = {
+        source.name: sum(1 for _ in source.list_entries())
+        for source in build_sources(settings.sources, settings.documents_dir.absolute())
+    }
+    return ", ".join(f"{name} lists {count} documents" for name, count in listed.items())
+
+
+def _embedder(knowledge_base: KnowledgeBase) -> str:
+    embedder = knowledge_base.embedder
+    vector = embedder.embed_query("Does the model answer?")
+    detail = f"{embedder.model.provider} {embedder.model.model}, {len(vector)} dimensions"
+    manifest = knowledge_base.production_manifest()
+    if manifest is not None:
+        differing = fingerprint_difference(manifest.fingerprint, knowledge_base.fingerprint())
+        if differing:
+            detail += f"; the next refresh rebuilds in full, these settings differ: {', '.join(differing)}"
+    return detail
+
+
+def _benchmark(knowledge_base: KnowledgeBase) -> str:
+    path = knowledge_base.settings.benchmark_file
+    return f"{path}, {len(load_benchmark(path).queries)} questions"
+
+
+def _slack(knowledge_base: KnowledgeBase) -> str:
+    return (
+        "a webhook is set"
+        if knowledge_base.settings.slack_webhook_url
+        else "no webhook is set, nobody is told"
+    )
+
+
+def _every_point(knowledge_base: KnowledgeBase) -> Iterator[Finding]:
+    try:
+        manifest = knowledge_base.production_manifest()
+        if manifest is None:
+            return
+        check = check_every_point(knowledge_base.vector_store, manifest, short_hash(manifest.fingerprint))
+    except RagAssetsError as error:
+        yield Finding("every point", False, str(error))
+        return
+    if not check.problems:
+        yield Finding("every point", True, f"{check.num_points} points are as they were sealed")
+    for problem in check.problems[:_MOST_PROBLEMS]:
+        yield Finding("every point", False, problem)
+    if len(check.problems) > _MOST_PROBLEMS:
+        yield Finding("every point", False, f"and {len(check.problems) - _MOST_PROBLEMS} more problems")

@@ -1,0 +1,30 @@
+"""The keys under which vectors are cached: one for every distinct input of an embedding model."""
+
+import hashlib
+import json
+
+from rag_assets.records import EmbeddingModel
+
+
+def text_hash(text: str) -> str:
+    """Return the SHA-256 of the text in UTF-8, in hex. A lone surrogate counts as itself."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def cache_key(model: EmbeddingModel, text: str) -> bytes:
+    """Return 32 bytes that differ whenever the vector of a document's text may differ.
+
+    They depend on everything in the model that decides such a vector, so not on its query prefix, and on
+    the text. JSON, rather than joined strings, keeps `("a", "bc")` and `("ab", "c")` apart.
+    """
+    parts = {
+        "provider": model.provider,
+        "endpoint": model.endpoint,
+        "model": model.model,
+        "revision": model.revision,
+        "dimensions": model.dimensions,
+        "prefix": model.document_prefix,
+        "text": text,
+    }
+    canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode("ascii")).digest()

@@ -1,0 +1,297 @@
+"""Embeddings from the OpenAI API, or from any server that speaks it.
+
+The official client does the transport and the retries; the response body is decoded here, because the
+client's own objects turn each vector into a list of Python floats. Vectors travel as base64, which is a
+twentieth of the work of JSON numbers.
+
+What the server says about an error is never repeated: it may quote the input, or the key.
+"""
+
+import base64
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit, urlunsplit
+
+import numpy as np
+import numpy.typing as npt
+
+from rag_assets.embedders.base import EmbeddedBatch, checked_unit_vectors
+from rag_assets.errors import ConfigurationError, EmbedderUnavailable, InvalidVectorError, RagAssetsError
+from rag_assets.records import EmbeddingModel, Vector
+
+if TYPE_CHECKING:
+    import openai
+
+OPENAI_BASE_URL = "https://api.openai.com/v1"
+
+KNOWN_DIMENSIONS = {
+    "text-embedding-3-small": 1536,
+    "text-embedding-3-large": 3072,
+    "text-embedding-ada-002": 1536,
+}
+USD_PER_MILLION_TOKENS = {
+    "text-embedding-3-small": 0.02,
+    "text-embedding-3-large": 0.13,
+    "text-embedding-ada-002": 0.10,
+}
+
+MAX_REQUEST_BYTES = 300_000
+"""UTF-8 bytes of text in one request, unless one text alone is longer.
+
+The API takes at most 300,000 tokens a request, and no token is shorter than a byte.
+"""
+
+
+class OpenAIEmbedder:
+    """Embeds through `POST /embeddings`. Threads may share one.
+
+    The dimension of a model that is not in `KNOWN_DIMENSIONS` is found by one request, when `model` is first
+    asked for.
+    """
+
+    def __init__(
+        self,
+        model_name: str,
+        api_key: str,
+        base_url: str | None = None,
+        dimensions: int | None = None,
+        timeout_seconds: float = 60.0,
+        max_retries: int = 5,
+    ) -> None:
+        """Check the settings; nothing is sent.
+
+        Args:
+            model_name: as the API names it.
+            api_key: sent as the bearer token.
+            base_url: of a server that speaks the API; None for OpenAI's own.
+            dimensions: shorten the vectors to this; None for the model's own.
+            timeout_seconds: for each attempt.
+            max_retries: of one request, by the client, with growing pauses.
+
+        Raises:
+            ConfigurationError: a setting that cannot work.
+        """
+        key = api_key.strip()
+        if not key or not key.isascii() or not key.isprintable() or " " in key:
+            raise ConfigurationError(
+                "OPENAI_API_KEY is empty, or holds spaces or other characters that no key has"
+            )
+        if not model_name.strip():
+            raise ConfigurationError("RAG_EMBEDDING_MODEL names no model")
+        if dimensions is not None and dimensions < 1:
+            raise ConfigurationError(
+                f"{dimensions} embedding dimensions were asked for; at least 1 is needed"
+            )
+        self.batch_size = 100
+        self.model_name = model_name.strip()
+        self.endpoint = normalize_base_url(base_url)
+        self.usd_per_million_tokens: float | None = (
+            USD_PER_MILLION_TOKENS.get(self.model_name) if self.endpoint == OPENAI_BASE_URL else None
+        )
+        self._key = key
+        self._timeout_seconds = timeout_seconds
+        self._max_retries = max_retries
+        self._requested_dimensions = dimensions
+        self._probing = threading.Lock()
+        self._found_dimensions: int | None = None
+
+    def __repr__(self) -> str:
+        return f"OpenAIEmbedder({self.model_name!r}, endpoint={self.endpoint!r})"
+
+    @property
+    def model(self) -> EmbeddingModel:
+        """Everything that determines the vectors. May send one request; raises as `embed_documents`."""
+        return EmbeddingModel("openai", self.model_name, self._dimensions(), endpoint=self.endpoint)
+
+    def embed_documents(self, texts: Sequence[str]) -> EmbeddedBatch:
+        """Embed texts in order, in one request, or more if they are long.
+
+        Raises:
+            EmbedderUnavailable: a rate limit, a timeout, a server error, no connection, no JSON.
+            InvalidVectorError: vectors missing, of a wrong dimension, NaN, infinite or zero.
+            ConfigurationError: the key, the model or the request is refused.
+        """
+        dimensions = self._dimensions()
+        vectors = [np.empty((0, dimensions), dtype=np.float32)]
+        tokens = 0
+        for part in _requests(texts):
+            body = self._request(part)
+            vectors.append(
+                checked_unit_vectors(self._vectors(body, len(part)), len(part), dimensions, self.model_name)
+            )
+            tokens += _prompt_tokens(body)
+        return EmbeddedBatch(np.concatenate(vectors), tokens)
+
+    def embed_query(self, text: str) -> Vector:
+        """Embed one question, shape (dim,). Raises as `embed_documents`."""
+        return self.embed_documents([text]).vectors[0]
+
+    def close(self) -> None:
+        """Close the connections."""
+        if "_client" in self.__dict__:
+            self._client.close()
+
+    def _dimensions(self) -> int:
+        known = self._requested_dimensions or KNOWN_DIMENSIONS.get(self.model_name)
+        if known is not None:
+            return known
+        with self._probing:
+            if self._found_dimensions is None:
+                vectors = self._vectors(self._request(["dimension"]), 1)
+                if vectors.ndim != 2 or vectors.shape[0] != 1 or vectors.shape[1] < 1:
+                    raise InvalidVectorError(
+                        f"model {self.model_name} returned vectors of shape {vectors.shape} for one text"
+                    )
+                self._found_dimensions = int(vectors.shape[1])
+            return self._found_dimensions
+
+    @cached_property
+    def _client(self) -> "openai.OpenAI":
+        from openai import OpenAI
+
+        return OpenAI(
+            api_key=self._key,
+            base_url=self.endpoint,
+            timeout=self._timeout_seconds,
+            max_retries=self._max_retries,
+        )
+
+    def _request(self, texts: Sequence[str]) -> dict[str, Any]:
+        """Send one request; return its body."""
+        from openai import OpenAIError, omit
+
+        problem: RagAssetsError
+        try:
+            response = self._client.embeddings.with_raw_response.create(
+                model=self.model_name,
+                # The API refuses an empty text (no chunk is empty, but a question may be), and a lone
+                # surrogate has no UTF-8.
+                input=[text.encode("utf-8", "replace").decode() or " " for text in texts],
+                dimensions=self._requested_dimensions or omit,
+                encoding_format="base64",
+            )
+            body = json.loads(response.content)
+            if isinstance(body, dict) and isinstance(body.get("data"), list):
+                return cast(dict[str, Any], body)
+            problem = EmbedderUnavailable(
+                f"{self.endpoint} answered without embeddings: is it an OpenAI API?"
+            )
+        except OpenAIError as error:
+            problem = self._problem(error)
+        except ValueError:  # JSONDecodeError, UnicodeDecodeError
+            problem = EmbedderUnavailable(f"{self.endpoint} answered with something that is not JSON")
+        # Raised out here, so that the client's error, which may quote input or key, is not its context.
+        raise problem
+
+    def _problem(self, error: Exception) -> RagAssetsError:
+        """Return our error for the client's, with nothing of its text."""
+        import openai
+
+        asked = f"{self.endpoint} (model {self.model_name})"
+        if isinstance(error, openai.APITimeoutError):
+            return EmbedderUnavailable(f"{asked} did not answer within {self._timeout_seconds:g} s")
+        if isinstance(error, openai.APIConnectionError):
+            return EmbedderUnavailable(f"no connection to {asked}")
+        if not isinstance(error, openai.APIStatusError):
+            return EmbedderUnavailable(f"{asked}: {type(error).__name__}")
+        status = error.status_code
+        if status in (401, 403):
+            return ConfigurationError(f"{asked} refused the key ({status}): check OPENAI_API_KEY")
+        if status == 404:
+            return ConfigurationError(
+                f"{asked} is not found (404): check RAG_EMBEDDING_MODEL and OPENAI_BASE_URL"
+            )
+        if status == 429:
+            if error.code == "insufficient_quota":
+                return EmbedderUnavailable(f"{asked}: the quota of OPENAI_API_KEY is used up (429)")
+            return EmbedderUnavailable(
+                f"{asked} limits the rate (429), still after {self._max_retries} retries"
+            )
+        if status in (408, 409) or status >= 500:
+            return EmbedderUnavailable(f"{asked} failed with status {status}")
+        return ConfigurationError(
+            f"{asked} refused the request ({status}): check RAG_EMBEDDING_MODEL, its dimensions, and that "
+            "RAG_CHUNK_SIZE is within what the model takes (8191 tokens for OpenAI's)"
+        )
+
+    def _vectors(self, body: dict[str, Any], n_texts: int) -> npt.NDArray[np.float32]:
+        """Return the vectors in the order of the texts, decoded but not yet checked."""
+        items: list[Any] = body["data"]
+        wrong = f"model {self.model_name} at {self.endpoint} returned"
+        if len(items) != n_texts:
+            raise InvalidVectorError(f"{wrong} {len(items)} vectors for {n_texts} texts")
+        by_index: dict[int, npt.NDArray[np.float32]] = {}
+        try:
+            for item in items:
+                by_index[int(item["index"])] = _decoded(item["embedding"])
+        except (KeyError, TypeError, ValueError):
+            by_index.clear()
+        if not by_index and items:
+            raise InvalidVectorError(
+                f"{wrong} embeddings that are not an index and base64 of float32, or numbers"
+            )
+        if sorted(by_index) != list(range(n_texts)):
+            raise InvalidVectorError(f"{wrong} embeddings whose index does not run from 0 to {n_texts - 1}")
+        if len({vector.shape for vector in by_index.values()}) > 1:
+            raise InvalidVectorError(f"{wrong} vectors of different dimensions")
+        return np.stack([by_index[index] for index in range(n_texts)])
+
+
+def _decoded(embedding: object) -> npt.NDArray[np.float32]:
+    if isinstance(embedding, str):
+        return np.frombuffer(base64.b64decode(embedding, validate=True), dtype="<f4")
+    return np.asarray(embedding, dtype=np.float32)
+
+
+def _prompt_tokens(body: dict[str, Any]) -> int:
+    """Return the billed tokens; 0 where a compatible server does not tell."""
+    usage = body.get("usage")
+    tokens = cast(dict[str, Any], usage).get("prompt_tokens") if isinstance(usage, dict) else 0
+    return tokens if isinstance(tokens, int) else 0
+
+
+def _requests(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield the texts in parts of at most `MAX_REQUEST_BYTES`."""
+    first = size = 0
+    for number, text in enumerate(texts):
+        added = len(text.encode("utf-8", "surrogatepass"))
+        if number > first and size + added > MAX_REQUEST_BYTES:
+            yield texts[first:number]
+            first, size = number, 0
+        size += added
+    if first < len(texts):
+        yield texts[first:]
+
+
+def normalize_base_url(base_url: str | None) -> str:
+    """Return the base URL in one spelling: lower-case scheme and host, no default port, no slash at the end.
+
+    Raises:
+        ConfigurationError: it is no http(s) URL, or holds a password, a query or a fragment. The endpoint is
+            recorded with every generation, so nothing secret may be in it.
+    """
+    if base_url is None or not base_url.strip():
+        return OPENAI_BASE_URL
+    try:
+        parts = urlsplit(base_url.strip())
+        port = parts.port
+        host = parts.hostname or ""
+    except ValueError:
+        parts, port, host = urlsplit(""), None, ""
+    if parts.scheme not in ("http", "https") or not host:
+        raise ConfigurationError(
+            "OPENAI_BASE_URL is not an http or https URL, such as http://localhost:8080/v1"
+        )
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        raise ConfigurationError(
+            "OPENAI_BASE_URL must not hold a user name, a password, a query or a fragment; "
+            "a key belongs in OPENAI_API_KEY"
+        )
+    if ":" in host:
+        host = f"[{host}]"
+    if port is not None and port != {"http": 80, "https": 443}[parts.scheme]:
+        host = f"{host}:{port}"
+    return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))

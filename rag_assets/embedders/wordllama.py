@@ -1,0 +1,75 @@
+"""The local default: wordllama's 256-dimensional static embeddings, read from its wheel.
+
+A vector is the mean of the vectors of its tokens. The weights are read with safetensors rather than through
+`wordllama.WordLlama`, because importing that package calls `logging.basicConfig` on the host's root logger,
+and because its inference pads every text of a batch to the longest one, so that speed, memory and the last
+bits of a result depend on a text's neighbours. The tests compare our vectors with its own.
+"""
+
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+
+from rag_assets.chunkers.tokenizers import wordllama_folder, wordllama_tokenizer
+from rag_assets.embedders.base import EmbeddedBatch, checked_unit_vectors
+from rag_assets.errors import ConfigurationError
+from rag_assets.records import EmbeddingModel, Vector, Vectors
+
+MODEL_NAME = "l2_supercat_256"
+DIMENSIONS = 256
+
+_ZERO_LENGTH = 1e-6
+
+
+class WordLlamaEmbedder:
+    """Embeds in this process, without a key or a network. Threads may share one.
+
+    A text without tokens ("" is the only one), or whose token vectors cancel out, gets the vector of a
+    single space, so that such a chunk is indexed rather than failing the refresh of all others.
+    """
+
+    def __init__(self) -> None:
+        from safetensors import safe_open
+
+        path = wordllama_folder() / "weights" / f"{MODEL_NAME}.safetensors"
+        if not path.is_file():
+            raise ConfigurationError(f"{path} is missing: reinstall wordllama>=0.4,<0.5")
+        try:
+            revision = version("wordllama")
+        except PackageNotFoundError:
+            revision = ""
+        with safe_open(str(path), framework="np") as weights:
+            table = weights.get_tensor("embedding.weight")
+        self._table: Vectors = np.ascontiguousarray(table, dtype=np.float32)
+        if self._table.ndim != 2 or self._table.shape[1] != DIMENSIONS:
+            raise ConfigurationError(
+                f"{path} holds weights of shape {self._table.shape}, not (n, {DIMENSIONS})"
+            )
+        self._tokenizer = wordllama_tokenizer()
+        self.model = EmbeddingModel("wordllama", MODEL_NAME, DIMENSIONS, revision=revision)
+        self.batch_size = 256
+        self.usd_per_million_tokens: float | None = 0.0
+
+    def embed_documents(self, texts: Sequence[str]) -> EmbeddedBatch:
+        """Embed texts in order; the result for a text does not depend on the others.
+
+        Raises:
+            InvalidVectorError: the weights are damaged.
+        """
+        pooled = np.empty((len(texts), DIMENSIONS), dtype=np.float32)
+        tokens = 0
+        last_row = len(self._table) - 1
+        for row, ids in enumerate(self._tokenizer.token_ids(texts)):
+            tokens += len(ids)
+            # The sum has the direction of the mean, and only the direction is kept.
+            np.add.reduce(self._table.take(np.minimum(ids, last_row), axis=0), axis=0, out=pooled[row])
+        empty = np.flatnonzero(np.linalg.norm(pooled, axis=1) < _ZERO_LENGTH)
+        if len(empty):
+            space = self._tokenizer.token_ids([" "])[0]
+            pooled[empty] = self._table[space].sum(axis=0)
+        return EmbeddedBatch(checked_unit_vectors(pooled, len(texts), DIMENSIONS, MODEL_NAME), tokens)
+
+    def embed_query(self, text: str) -> Vector:
+        """Embed one question, shape (256,)."""
+        return self.embed_documents([text]).vectors[0]

@@ -1,0 +1,36 @@
+"""The jobs: a whole refresh, and the way back."""
+
+import dagster as dg
+
+from rag_assets.asset_step import ASSET_GROUP
+from rag_assets.errors import RagAssetsError
+from rag_assets.knowledge_base import KnowledgeBase
+
+REFRESH_JOB = "refresh"
+
+refresh = dg.define_asset_job(
+    REFRESH_JOB,
+    selection=dg.AssetSelection.groups(ASSET_GROUP),
+    description="Read all sources, embed what changed, stage, evaluate, and promote if the gate passes.",
+)
+
+
+@dg.op(description="Put the previous generation back into production and hold it there.")
+def roll_back_production(
+    context: dg.OpExecutionContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
+) -> None:
+    store = knowledge_base.vector_store
+    try:
+        state = store.rollback(store.production_state().production)
+    except RagAssetsError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    context.log.info(
+        "production is %s again and held there; %s is out of service until `rag-assets resume`",
+        state.production,
+        state.held,
+    )
+
+
+@dg.job(description="Back to the previous generation, held until `rag-assets resume`.")
+def rollback() -> None:
+    roll_back_production()

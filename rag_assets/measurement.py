@@ -1,0 +1,113 @@
+"""The measurement behind one `eval_report`: candidate and production, on the same questions."""
+
+import logging
+from collections.abc import Sequence
+
+from rag_assets.change_set import DocumentState, content_changes
+from rag_assets.embedders.base import Embedder
+from rag_assets.embedders.cache_key import text_hash
+from rag_assets.embedding import EmbeddingUsage, embed_texts
+from rag_assets.errors import BenchmarkError, RagAssetsError
+from rag_assets.evaluation.benchmark import Benchmark, DocumentNames, load_benchmark
+from rag_assets.evaluation.evaluate import EvalReport, QueryResult, Scores, evaluate_generation
+from rag_assets.fingerprint import short_hash
+from rag_assets.generations import verify_generation
+from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.promotion import check_candidate
+from rag_assets.records import Vector
+
+_logger = logging.getLogger(__name__)
+
+
+def measure_candidate(
+    knowledge_base: KnowledgeBase, generation: str, digest: str, documents: Sequence[DocumentState]
+) -> EvalReport:
+    """Verify the candidate against the store, then evaluate it, and production beside it.
+
+    A benchmark that cannot be used does not raise: the report names the problem and the gate fails on it.
+
+    Args:
+        documents: what the candidate holds.
+
+    Raises:
+        SupersededError, PromotionRefused: the candidate is gone or rejected.
+        VectorStoreUnavailable: the store does not hold what was sealed.
+    """
+    manifest = check_candidate(knowledge_base.vector_store, generation, digest)
+    reader = knowledge_base.vector_store.read(generation)
+    try:
+        verify_generation(
+            reader,
+            manifest,
+            fingerprint_hash=short_hash(manifest.fingerprint),
+            contents=content_changes((), documents),
+        )
+    finally:
+        reader.close()
+    scores: Scores | None = None
+    production_scores: Scores | None = None
+    queries: list[QueryResult] = []
+    problems: list[str] = []
+    notes: list[str] = []
+    try:
+        benchmark = load_benchmark(knowledge_base.settings.benchmark_file)
+        if manifest.points_count:
+            scores, queries = _evaluate(knowledge_base, generation, benchmark, documents)
+            missing = sorted({name for query in queries for name in query.missing_docs})
+            if missing:
+                notes.append(
+                    f"{len(missing)} expected documents are absent and count as misses: {', '.join(missing)}"
+                )
+            production_scores = _production_scores(knowledge_base, generation, scores, benchmark, notes)
+    except BenchmarkError as error:
+        problems.append(str(error))
+    return EvalReport(
+        generation=generation,
+        digest=digest,
+        points_count=manifest.points_count,
+        verdict_configuration=knowledge_base.verdict_configuration(),
+        scores=scores,
+        production_scores=production_scores,
+        queries=tuple(queries),
+        problems=tuple(problems),
+        notes=tuple(notes),
+    )
+
+
+def _evaluate(
+    knowledge_base: KnowledgeBase, generation: str, benchmark: Benchmark, documents: Sequence[DocumentState]
+) -> tuple[Scores, list[QueryResult]]:
+    search = knowledge_base.retriever().open(generation)
+    try:
+        questions = [query.query for query in benchmark.queries]
+        vectors = _question_vectors(knowledge_base, search.embedder, questions)
+        return evaluate_generation(search, benchmark, DocumentNames(documents), vectors.__getitem__)
+    finally:
+        search.close()
+
+
+def _question_vectors(
+    knowledge_base: KnowledgeBase, embedder: Embedder, questions: Sequence[str]
+) -> dict[str, Vector]:
+    """Embed all questions through the cache: an unchanged benchmark costs nothing."""
+    by_hash = {text_hash(question): question for question in questions}
+    usage = EmbeddingUsage()
+    vectors = embed_texts(by_hash.items(), embedder, knowledge_base.ledger, usage)
+    return {by_hash[hashed]: vector for hashed, vector in vectors}
+
+
+def _production_scores(
+    knowledge_base: KnowledgeBase, generation: str, scores: Scores, benchmark: Benchmark, notes: list[str]
+) -> Scores | None:
+    """Evaluate production for comparison; it is no part of the verdict, so a failure is a note."""
+    production = knowledge_base.vector_store.production_state().production
+    if production is None:
+        return None
+    if production == generation:
+        return scores
+    try:
+        return _evaluate(knowledge_base, production, benchmark, knowledge_base.documents_of(production))[0]
+    except RagAssetsError as error:
+        notes.append(f"production could not be measured for comparison: {error}")
+        _logger.warning("production could not be measured for comparison: %s", error)
+        return None

@@ -1,0 +1,48 @@
+"""The text of each message to Slack, and its delivery. No document text, no secrets."""
+
+from dataclasses import dataclass
+
+import httpx
+
+_TIMEOUT_SECONDS = 10.0
+_MOST_CHARACTERS = 1500
+
+
+@dataclass(frozen=True, slots=True)
+class FailureAlert:
+    """A refresh that failed, and what that means for those who read from production."""
+
+    job_name: str
+    run_id: str
+    failed_step: str
+    reason: str
+    production: str
+
+    def text(self) -> str:
+        reason = (
+            self.reason if len(self.reason) <= _MOST_CHARACTERS else self.reason[:_MOST_CHARACTERS] + " …"
+        )
+        return (
+            f":rotating_light: *Knowledge base not refreshed*: `{self.failed_step}` failed in run `{self.run_id[:8]}` "
+            f"({self.job_name})\n{_escape(reason)}\nProduction serves on as it was: `{self.production}`"
+        )
+
+
+def _escape(text: str) -> str:
+    """Escape what Slack would read as markup; see its documentation on formatting text."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def post_to_slack(webhook_url: str, text: str) -> str:
+    """Post one message.
+
+    Returns:
+        "" if it was delivered, else why not; never the URL, which is a secret.
+    """
+    try:
+        response = httpx.post(webhook_url, json={"text": text}, timeout=_TIMEOUT_SECONDS)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return f"Slack could not be reached ({type(error).__name__})"
+    if response.is_success:
+        return ""
+    return f"Slack answered with status {response.status_code}"

@@ -1,0 +1,126 @@
+"""What serves, what the last refresh did, and what needs a person. The form of `status --json` is stable."""
+
+from typing import Any
+
+from rag_assets.artifact_rows import change_from_row, report_from
+from rag_assets.change_set import count_changes
+from rag_assets.errors import StateFormatError
+from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.lease import live_holder
+from rag_assets.retrieval import recorded_model
+
+
+def status(knowledge_base: KnowledgeBase) -> dict[str, Any]:
+    """Return the state of a knowledge base as JSON can hold it; the keys are documented in docs/cli.md."""
+    state = knowledge_base.vector_store.production_state()
+    manifest = knowledge_base.production_manifest()
+    holder = live_holder(knowledge_base.ledger)
+    return {
+        "production": None
+        if manifest is None
+        else {
+            "generation": manifest.generation,
+            "refresh_id": manifest.refresh_id,
+            "num_documents": manifest.documents_count,
+            "num_points": manifest.points_count,
+            "embedding_model": recorded_model(manifest).model,
+            "sealed_at": manifest.sealed_at,
+            "digest": manifest.digest,
+        },
+        "previous_generation": state.previous,
+        "held_generation": state.held,
+        "live_refresh": None if holder is None else holder.owner,
+        "last_refresh": _last_refresh(knowledge_base),
+    }
+
+
+def _last_refresh(knowledge_base: KnowledgeBase) -> dict[str, Any] | None:
+    try:
+        raw = knowledge_base.artifacts.latest("raw_documents")
+        deduped = knowledge_base.artifacts.latest("deduped_documents")
+        evaluated = knowledge_base.artifacts.latest("eval_report")
+    except StateFormatError:
+        return None  # of another version; the next refresh replaces it
+    if raw is None:
+        return None
+    result: dict[str, Any] = {
+        "refresh_id": raw.header.refresh_id,
+        "at": raw.header.created_at,
+        "unreadable_sources": raw.details["unreadable_sources"],
+        "changes": None,
+        "quarantined": [
+            {
+                "document_id": row["document_id"],
+                "reason": row["quarantine_reason"],
+                "detail": row["quarantine_detail"],
+                "last_good_version_served": False,
+            }
+            for row in raw.rows()
+            if row["quarantine_reason"]
+        ],
+        "evaluation": None,
+    }
+    if deduped is not None and deduped.header.refresh_id == raw.header.refresh_id:
+        changes = [change_from_row(row) for row in deduped.rows()]
+        result["changes"] = count_changes(changes)
+        served = {
+            change.document_id for change in changes if change.quarantine_reason and change.content_hash
+        }
+        for entry in result["quarantined"]:
+            entry["last_good_version_served"] = entry["document_id"] in served
+    if evaluated is not None and evaluated.header.refresh_id == raw.header.refresh_id:
+        report = report_from(evaluated)
+        result["evaluation"] = {
+            "generation": report.generation,
+            "num_queries": len(report.queries),
+            "recall_at_5": report.scores.recall_at_5 if report.scores else None,
+            "mrr": report.scores.mrr if report.scores else None,
+            "ndcg_at_10": report.scores.ndcg_at_10 if report.scores else None,
+            "problems": list(report.problems),
+        }
+    return result
+
+
+def describe(report: dict[str, Any]) -> str:
+    """Return the status for a person."""
+    lines: list[str] = []
+    production = report["production"]
+    if production is None:
+        lines.append(
+            "production     nothing yet: dagster asset materialize -m rag_assets.definitions --select '*'"
+        )
+    else:
+        lines.append(f"production     {production['generation']}, sealed {production['sealed_at']}")
+        lines.append(
+            f"               {production['num_documents']} documents, {production['num_points']} chunks, "
+            f"model {production['embedding_model']}"
+        )
+    lines.append(f"previous       {report['previous_generation'] or 'none'}")
+    if report["held_generation"]:
+        lines.append(
+            f"HELD           rolled back from {report['held_generation']}; lift with `rag-assets resume`"
+        )
+    if report["live_refresh"]:
+        lines.append(f"refreshing     run {report['live_refresh']}")
+    last = report["last_refresh"]
+    if last is not None:
+        lines.append(f"last refresh   {last['refresh_id']}, {last['at']}")
+        if last["changes"]:
+            counts = ", ".join(f"{count} {name[4:]}" for name, count in last["changes"].items() if count)
+            lines.append(f"               {counts or 'no documents'}")
+        evaluation = last["evaluation"]
+        if evaluation and evaluation["recall_at_5"] is not None:
+            lines.append(
+                f"               Recall@5 {evaluation['recall_at_5']:.3f}, MRR {evaluation['mrr']:.3f}, "
+                f"nDCG@10 {evaluation['ndcg_at_10']:.3f} over {evaluation['num_queries']} questions"
+            )
+        if evaluation:
+            lines.extend(f"               problem: {problem}" for problem in evaluation["problems"])
+        for source, problem in last["unreadable_sources"].items():
+            lines.append(f"DEGRADED       source {source}: {problem}")
+        for entry in last["quarantined"]:
+            served = "; its last good version is served" if entry["last_good_version_served"] else ""
+            lines.append(
+                f"quarantined    {entry['document_id']}: {entry['reason']}, {entry['detail']}{served}"
+            )
+    return "\n".join(lines)

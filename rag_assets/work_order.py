@@ -1,0 +1,66 @@
+"""A change set, ready to be worked on: what to do with each content, and where its text is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rag_assets.artifact_rows import change_from_row
+from rag_assets.artifacts import Artifact
+from rag_assets.change_set import ContentChange, DocumentState, content_changes, target_documents
+from rag_assets.errors import StaleInputError
+from rag_assets.fingerprint import short_hash
+from rag_assets.generations import text_from_points
+from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.records import GenerationManifest
+
+
+@dataclass(frozen=True, slots=True)
+class WorkOrder:
+    """What follows from one `deduped_documents`.
+
+    Attributes:
+        base: manifest of the generation whose points can be kept; None for a first build or a rebuild.
+        changes: contents whose points change.
+        documents: every document that the candidate is to hold.
+        text_of: returns the text of a content, from the text store or else from production's points.
+    """
+
+    base: GenerationManifest | None
+    changes: tuple[ContentChange, ...]
+    documents: tuple[DocumentState, ...]
+    text_of: Callable[[str], str | None]
+
+
+def work_order(knowledge_base: KnowledgeBase, deduped: Artifact) -> WorkOrder:
+    """Work out what a change set means for production as it is now.
+
+    Raises:
+        StaleInputError: the change set was decided against another production.
+    """
+    manifest = knowledge_base.production_manifest()
+    production = manifest.generation if manifest else None
+    if deduped.header.base != production:
+        raise StaleInputError(
+            f"deduped_documents of refresh {deduped.header.refresh_id} was decided against production "
+            f"{deduped.header.base or 'none'}, but production is now {production or 'none'}: materialize "
+            "deduped_documents and everything after it"
+        )
+    rebuild = manifest is None or short_hash(manifest.fingerprint) != deduped.header.fingerprint_hash
+    documents = target_documents(change_from_row(row) for row in deduped.rows())
+    held = [] if rebuild else knowledge_base.documents_of(production)
+
+    def text_of(content_hash: str) -> str | None:
+        text = knowledge_base.text_store.get(content_hash)
+        if text is None and manifest is not None:
+            reader = knowledge_base.vector_store.read(manifest.generation)
+            try:
+                text = text_from_points(reader, short_hash(manifest.fingerprint), content_hash)
+            finally:
+                reader.close()
+        return text
+
+    return WorkOrder(
+        base=None if rebuild else manifest,
+        changes=tuple(content_changes(held, documents)),
+        documents=tuple(documents),
+        text_of=text_of,
+    )

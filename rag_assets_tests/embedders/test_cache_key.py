@@ -1,0 +1,43 @@
+import hashlib
+from dataclasses import fields, replace
+
+from rag_assets.embedders.cache_key import cache_key, text_hash
+from rag_assets.records import EmbeddingModel
+
+MODEL = EmbeddingModel("openai", "m", 8, "http://h/v1", "r1", "query: ", "passage: ")
+
+
+def test_every_part_that_decides_a_documents_vector_changes_the_key():
+    keys = {cache_key(MODEL, "text")}
+    for field in fields(EmbeddingModel):
+        value = getattr(MODEL, field.name)
+        other = replace(MODEL, **{field.name: value + 1 if isinstance(value, int) else value + "x"})
+        if field.name == "query_prefix":
+            assert cache_key(other, "text") in keys
+        else:
+            keys.add(cache_key(other, "text"))
+    keys.add(cache_key(MODEL, "text "))
+    assert len(keys) == len(fields(EmbeddingModel)) + 1
+    assert all(len(key) == 32 for key in keys)
+
+
+def test_parts_cannot_run_into_one_another():
+    assert cache_key(replace(MODEL, document_prefix="a"), "bc") != cache_key(
+        replace(MODEL, document_prefix="ab"), "c"
+    )
+    assert cache_key(replace(MODEL, model="a", revision="b"), "x") != cache_key(
+        replace(MODEL, model="ab", revision=""), "x"
+    )
+    assert cache_key(MODEL, '","provider":"wordllama') != cache_key(replace(MODEL, provider="wordllama"), "")
+
+
+def test_keys_do_not_change_between_versions():
+    """They are stored: a changed key would pay for every vector again."""
+    assert cache_key(MODEL, "é\n").hex() == "76f021d176fb44fffdbd03d87cc9c628dbda95a4bc95431d5ec29bd5314556aa"
+    assert text_hash("é") == hashlib.sha256("é".encode()).hexdigest()
+
+
+def test_texts_of_any_characters_have_keys():
+    texts = ["", "\ud800", "?", "\ufffd", "\x00", "\U0001f98b"]
+    assert len({cache_key(MODEL, text) for text in texts}) == len(texts)
+    assert len({text_hash(text) for text in texts}) == len(texts)

@@ -1,0 +1,299 @@
+"""A real HTTP server on the loopback interface that speaks `POST /v1/embeddings`, for tests.
+
+Its vectors are sums of one fixed random direction a word, so that texts that share words are near one
+another. What it does wrong is told to it request by request: `server.fail_next(status(500), times=2)`.
+"""
+
+import base64
+import hashlib
+import json
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+API_KEY = "sk-fake-0123456789abcdef"
+DIMENSIONS = {
+    "text-embedding-3-small": 1536,
+    "text-embedding-3-large": 3072,
+    "text-embedding-ada-002": 1536,
+    "tiny-embedding": 32,
+}
+
+_WORD = re.compile(r"\w+|[^\w\s]")
+
+
+def words(text: str) -> list[str]:
+    """Return what this server counts as tokens; at least one a text."""
+    return _WORD.findall(text.lower()) or [" "]
+
+
+@lru_cache(maxsize=65536)
+def _direction(word: str, dimensions: int) -> np.ndarray:
+    seed = int.from_bytes(hashlib.sha256(word.encode("utf-8", "replace")).digest()[:8], "big")
+    return np.random.default_rng(seed).standard_normal(dimensions).astype(np.float32)
+
+
+def vector_of(text: str, dimensions: int) -> np.ndarray:
+    """Return the vector that the server answers with: unit length, float32."""
+    total = np.sum([_direction(word, dimensions) for word in words(text)], axis=0)
+    return (total / np.linalg.norm(total)).astype(np.float32)
+
+
+@dataclass
+class Request:
+    """One request as it came in."""
+
+    path: str
+    headers: dict[str, str]
+    body: dict[str, Any]
+
+    @property
+    def texts(self) -> list[str]:
+        given = self.body.get("input", [])
+        return [given] if isinstance(given, str) else list(given)
+
+
+@dataclass
+class Reply:
+    """What the server is about to answer; a fault changes it."""
+
+    status: int
+    vectors: list[np.ndarray]
+    body: dict[str, Any]
+    headers: dict[str, str] = field(default_factory=dict)
+    raw: bytes | None = None
+    drop: bool = False
+
+
+Fault = Callable[[Request, Reply], None]
+
+
+def status(code: int, error_code: str | None = None, retry_after_seconds: float | None = None) -> Fault:
+    """Answer with an error that quotes the key and the input, as servers do."""
+
+    def fault(request: Request, reply: Reply) -> None:
+        key = request.headers.get("authorization", "")
+        reply.status = code
+        message = f"error for {key}: {request.texts!r}"
+        reply.body = {"error": {"message": message, "type": "fake", "code": error_code, "param": "input"}}
+        if retry_after_seconds is not None:
+            reply.headers["retry-after"] = f"{retry_after_seconds:g}"
+
+    return fault
+
+
+def drop_connection(request: Request, reply: Reply) -> None:
+    reply.drop = True
+
+
+def not_json(request: Request, reply: Reply) -> None:
+    reply.raw = f"<html>{request.texts!r} {request.headers.get('authorization')}</html>".encode()
+
+
+def no_data(request: Request, reply: Reply) -> None:
+    reply.body = {"object": "list", "echo": request.texts}
+
+
+def reversed_order(request: Request, reply: Reply) -> None:
+    reply.body["data"].reverse()
+
+
+def duplicate_index(request: Request, reply: Reply) -> None:
+    reply.body["data"][-1]["index"] = 0
+
+
+def missing_item(request: Request, reply: Reply) -> None:
+    reply.body["data"].pop()
+
+
+def additional_item(request: Request, reply: Reply) -> None:
+    reply.body["data"].append({**reply.body["data"][0], "index": len(reply.body["data"])})
+
+
+def no_index(request: Request, reply: Reply) -> None:
+    del reply.body["data"][0]["index"]
+
+
+def broken_base64(request: Request, reply: Reply) -> None:
+    reply.body["data"][0]["embedding"] = "AAAA*"
+
+
+def _with_first_vector(change: Callable[[np.ndarray], np.ndarray]) -> Fault:
+    def fault(request: Request, reply: Reply) -> None:
+        item = reply.body["data"][0]
+        item["embedding"] = _encoded(change(reply.vectors[0].copy()), request.body.get("encoding_format"))
+
+    return fault
+
+
+def _with_component(value: float) -> Fault:
+    def change(vector: np.ndarray) -> np.ndarray:
+        vector[3] = value
+        return vector
+
+    return _with_first_vector(change)
+
+
+nan_component = _with_component(float("nan"))
+infinite_component = _with_component(float("inf"))
+zero_vector = _with_first_vector(np.zeros_like)
+one_wrong_dimension = _with_first_vector(lambda vector: vector[:-1])
+
+
+def all_wrong_dimensions(request: Request, reply: Reply) -> None:
+    for item, vector in zip(reply.body["data"], reply.vectors, strict=True):
+        item["embedding"] = _encoded(vector[:-1], request.body.get("encoding_format"))
+
+
+def floats_in_spite_of_base64(request: Request, reply: Reply) -> None:
+    for item, vector in zip(reply.body["data"], reply.vectors, strict=True):
+        item["embedding"] = vector.tolist()
+
+
+def no_usage(request: Request, reply: Reply) -> None:
+    del reply.body["usage"]
+
+
+def _encoded(vector: np.ndarray, encoding_format: str | None) -> str | list[float]:
+    if encoding_format == "base64":
+        return base64.b64encode(vector.astype("<f4").tobytes()).decode()
+    return vector.tolist()
+
+
+class FakeOpenAI:
+    """The server; a context manager.
+
+    Attributes:
+        requests: every request that came in, also those that were refused.
+        texts, tokens: embedded so far.
+        delay_seconds: waited before each answer.
+    """
+
+    def __init__(self, api_key: str = API_KEY) -> None:
+        self.api_key = api_key
+        self.requests: list[Request] = []
+        self.texts = 0
+        self.tokens = 0
+        self.delay_seconds = 0.0
+        self._faults: deque[Fault] = deque()
+        self._lock = threading.Lock()
+        self._server = _Server(self)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+
+    def fail_next(self, *faults: Fault, times: int = 1) -> None:
+        """Apply these faults, in turn, to the next requests; those after them are answered rightly."""
+        with self._lock:
+            self._faults.extend(list(faults) * times)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def reply_to(self, request: Request) -> Reply:
+        with self._lock:
+            self.requests.append(request)
+            fault = self._faults.popleft() if self._faults else None
+        reply = self._right_reply(request)
+        if fault is not None:
+            fault(request, reply)
+        if reply.status == 200 and not reply.drop:
+            with self._lock:
+                self.texts += len(request.texts)
+                self.tokens += sum(len(words(text)) for text in request.texts)
+        return reply
+
+    def _right_reply(self, request: Request) -> Reply:
+        if request.headers.get("authorization") != f"Bearer {self.api_key}":
+            return _error(401, "Incorrect API key provided: " + request.headers.get("authorization", ""))
+        if request.path != "/v1/embeddings":
+            return _error(404, "no such path")
+        model = str(request.body.get("model"))
+        if model not in DIMENSIONS:
+            return _error(404, f"The model {model} does not exist")
+        texts = request.texts
+        if not texts or len(texts) > 2048 or not all(isinstance(text, str) and text for text in texts):
+            return _error(400, f"$.input is invalid: {texts!r}")
+        dimensions = request.body.get("dimensions", DIMENSIONS[model])
+        if not isinstance(dimensions, int) or not 1 <= dimensions <= DIMENSIONS[model]:
+            return _error(400, "$.dimensions is invalid")
+        vectors = [vector_of(text, dimensions) for text in texts]
+        encoding_format = request.body.get("encoding_format")
+        tokens = sum(len(words(text)) for text in texts)
+        body = {
+            "object": "list",
+            "model": model,
+            "data": [
+                {"object": "embedding", "index": index, "embedding": _encoded(vector, encoding_format)}
+                for index, vector in enumerate(vectors)
+            ],
+            "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+        }
+        return Reply(200, vectors, body)
+
+
+def _error(code: int, message: str) -> Reply:
+    return Reply(code, [], {"error": {"message": message, "type": "invalid_request_error", "code": None}})
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, fake: FakeOpenAI) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.fake = fake
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that gave up waiting is part of the tests; do not print it."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        fake = self.server.fake
+        reply = fake.reply_to(Request(self.path, headers, body))
+        if fake.delay_seconds:
+            time.sleep(fake.delay_seconds)
+        if reply.drop:
+            self.close_connection = True
+            return
+        data = reply.raw if reply.raw is not None else json.dumps(reply.body).encode()
+        self.send_response(reply.status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(data)))
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        pass
+
+
+def cosine(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> float:
+    return float(np.dot(a, b) / (np.linalg.norm(a) * np.linalg.norm(b)))
