@@ -1,6 +1,6 @@
 """What surrounds the body of every asset: its run, its inputs and outputs, the lease, and how errors surface."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,7 @@ class AssetStep:
         run_ids: this run, then the runs that it retries, nearest first.
     """
 
+    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext
     run_ids: tuple[str, ...]
     knowledge_base: KnowledgeBase
 
@@ -48,6 +49,16 @@ class AssetStep:
         self, asset: str, schema: "pa.Schema", header: Header
     ) -> "AbstractContextManager[tuple[ArtifactWriter, dict[str, Any]]]":
         return self.knowledge_base.artifacts.write(asset, self.run_id, schema, header)
+
+    def materialized(self, data_version: str, metadata: Mapping[str, Any]) -> dg.MaterializeResult[Any]:
+        """Return the result of an asset, and say it in one line of the log."""
+        facts = {key: value for key, value in metadata.items() if isinstance(value, str | int | float)}
+        line = ", ".join(
+            f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}"
+            for key, value in facts.items()
+        )
+        self.context.log.info(line)
+        return dg.MaterializeResult(data_version=dg.DataVersion(data_version), metadata=metadata)
 
 
 @contextmanager
@@ -68,7 +79,7 @@ def asset_step(
             wait_for_lease(knowledge_base.ledger, run_id)
         in_process = knowledge_base.settings.executor == "in_process"
         with lease_renewed(knowledge_base.ledger, run_id, process_outlives_step=in_process):
-            yield AssetStep(_run_ids(context), knowledge_base)
+            yield AssetStep(context, _run_ids(context), knowledge_base)
     except RagAssetsError as error:
         superseded = isinstance(error, SupersededError)
         if isinstance(error, TransientError) and not superseded and context.retry_number < _MAX_RETRIES:

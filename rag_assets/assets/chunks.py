@@ -42,10 +42,8 @@ def chunks(
                 num_tokens += chunk.token_count
             details["num_chunks"] = writer.num_rows
         price = knowledge_base.embedder.usd_per_million_tokens
-        return dg.MaterializeResult(
-            data_version=dg.DataVersion(
-                short_hash([deduped.details["target_hash"], deduped.header.fingerprint_hash])
-            ),
+        return step.materialized(
+            data_version=short_hash([deduped.details["target_hash"], deduped.header.fingerprint_hash]),
             metadata={
                 "refresh_id": deduped.header.refresh_id,
                 "num_contents": len(new_contents),

@@ -63,8 +63,8 @@ def deduped_documents(
             for change in changes:
                 writer.write(change_row(change))
             details["target_hash"] = target_hash
-        return dg.MaterializeResult(
-            data_version=dg.DataVersion(target_hash),
+        return step.materialized(
+            data_version=target_hash,
             metadata={
                 "refresh_id": header.refresh_id,
                 "base_generation": base_name or "none",

@@ -40,9 +40,9 @@ def embeddings(
                 texts, knowledge_base.embedder, knowledge_base.ledger, usage, chunked.details["num_chunks"]
             )
             write_vectors(writer, vectors, model.dimensions)
-        return dg.MaterializeResult(
-            data_version=dg.DataVersion(
-                short_hash([model.model, chunked.details["target_hash"], chunked.header.fingerprint_hash])
+        return step.materialized(
+            data_version=short_hash(
+                [model.model, chunked.details["target_hash"], chunked.header.fingerprint_hash]
             ),
             metadata={
                 "refresh_id": chunked.header.refresh_id,

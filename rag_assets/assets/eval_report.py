@@ -45,6 +45,7 @@ def eval_report(
             "generation": report.generation,
             "num_queries": len(report.queries),
             "num_missing_docs": len({name for query in report.queries for name in query.missing_docs}),
+            "benchmark_file": dg.MetadataValue.path(str(knowledge_base.settings.benchmark_file)),
             "worst_queries": worst_queries_table(report),
         }
         if report.scores is not None:
@@ -53,6 +54,4 @@ def eval_report(
             metadata["production_recall_at_5"] = report.production_scores.recall_at_5
         if report.problems or report.notes:
             metadata["problems"] = "; ".join(report.problems + report.notes)
-        return dg.MaterializeResult(
-            data_version=dg.DataVersion(verdict_data_version(report)), metadata=metadata
-        )
+        return step.materialized(data_version=verdict_data_version(report), metadata=metadata)

@@ -57,8 +57,8 @@ def production_collection(
             if promoted
             else []
         )
-        return dg.MaterializeResult(
-            data_version=dg.DataVersion(report.digest),
+        return step.materialized(
+            data_version=report.digest,
             metadata={
                 "refresh_id": staged.header.refresh_id,
                 "generation": report.generation,

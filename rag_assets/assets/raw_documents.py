@@ -59,8 +59,8 @@ def raw_documents(
             details["complete_sources"] = [report.source for report in ingestion.reports if report.complete]
             details["unreadable_sources"] = problems
             details["listing_hash"] = ingestion.listing_hash
-        return dg.MaterializeResult(
-            data_version=dg.DataVersion(version.hexdigest()),
+        return step.materialized(
+            data_version=version.hexdigest(),
             metadata={
                 "refresh_id": header.refresh_id,
                 "num_documents": writer.num_rows,
@@ -68,6 +68,7 @@ def raw_documents(
                 "num_parsed": sum(report.num_parsed for report in ingestion.reports),
                 "num_quarantined": len(quarantined),
                 "num_unreadable_sources": len(problems),
+                "documents_dir": dg.MetadataValue.path(str(knowledge_base.settings.documents_dir)),
                 "sources": source_table(ingestion.reports),
                 "quarantined": quarantine_table(quarantined),
             },

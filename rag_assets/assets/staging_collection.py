@@ -72,8 +72,8 @@ def staging_collection(
                 writer.write(document_row(state))
             details["generation"] = manifest.generation
             details["digest"] = manifest.digest
-        return dg.MaterializeResult(
-            data_version=dg.DataVersion(manifest.digest),
+        return step.materialized(
+            data_version=manifest.digest,
             metadata={
                 "refresh_id": header.refresh_id,
                 "generation": manifest.generation,

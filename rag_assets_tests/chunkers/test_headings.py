@@ -33,6 +33,10 @@ def test_headings_inside_fenced_code_do_not_count():
     assert [title for *_, title in seen(text)] == ["A", "B", "C", "D"]
 
 
+def test_a_fence_is_not_closed_by_one_that_names_a_language():
+    assert [title for *_, title in seen("```\n``` python\n# no\n```  \n# A")] == ["A"]
+
+
 def test_a_fence_that_is_never_closed_runs_to_the_end():
     assert [title for *_, title in seen("# A\n```\n# no\n## no")] == ["A"]
 

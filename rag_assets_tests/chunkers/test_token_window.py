@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rag_assets.chunkers import CHUNKERS, build_chunker
 from rag_assets.chunkers.base import Tokenizer
 from rag_assets.chunkers.headings import heading_path_at, headings
-from rag_assets.chunkers.token_window import TokenWindowChunker
+from rag_assets.chunkers.token_window import _SENTENCE_END, TokenWindowChunker
 from rag_assets.chunkers.tokenizers import wordllama_tokenizer
 from rag_assets.errors import ConfigurationError
 from rag_assets.records import ChunkSpan
@@ -105,6 +105,22 @@ def test_a_tokenizer_that_misleads_cannot_break_the_contract(
     text = "ab cd.\n\n"[: 1 + length % 8] * (length // 4)
     spans = TokenWindowChunker(tokenizer, *sizes).chunk([text])[0]
     assert_contract(tokenizer, text, spans, *sizes)
+
+
+def test_windows_stay_large_when_a_text_has_many_more_tokens_than_planned():
+    tokenizer = CharacterTokenizer(until=500)
+    text = "x" * 600
+    for overlap in (0, 16):
+        spans = TokenWindowChunker(tokenizer, 32, overlap).chunk([text])[0]
+        assert_contract(tokenizer, text, spans, 32, overlap)
+        assert len(spans) < 2 * 600 / 16
+
+
+def test_a_run_of_dots_is_not_scanned_once_from_each_dot():
+    began = time.perf_counter()
+    assert _SENTENCE_END.search("." * 30_000) is None
+    assert _SENTENCE_END.search("?" + '"' * 30_000) is None
+    assert time.perf_counter() - began < 0.2
 
 
 def test_an_empty_text_has_no_chunks_and_a_short_one_has_one(tokenizer: Tokenizer):

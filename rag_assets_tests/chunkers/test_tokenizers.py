@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -69,6 +70,22 @@ def test_tokens_that_are_parts_of_one_character_share_its_offset(tiktoken_tokeni
         starts = tokenizer.token_starts(["a\U0001f98b\U0001f98bb"])[0].tolist()
         assert set(starts) == {0, 1, 2, 3}
         assert len(starts) > 4
+
+
+def test_offsets_that_a_tokenizer_reports_out_of_order_are_put_in_order():
+    class Encoding:
+        offsets = ((0, 1), (2, 3), (1, 2), (3, 4))
+
+        def __len__(self) -> int:
+            return len(self.offsets)
+
+    class Library:
+        def encode_batch(self, texts: list[str], add_special_tokens: bool) -> list[Encoding]:
+            return [Encoding() for _ in texts]
+
+    tokenizer = HuggingFaceTokenizer("fake", Path("nowhere"))
+    tokenizer.__dict__["_tokenizer"] = Library()
+    assert tokenizer.token_starts(["abcd"])[0].tolist() == [0, 2, 2, 3]
 
 
 def test_names_of_special_tokens_in_a_text_are_text(tiktoken_tokenizer: TiktokenTokenizer):
