@@ -174,9 +174,9 @@ class ArtifactStore:
                 return _load(asset, folder)
         try:
             pointer = json.loads((self._root / asset / "latest.json").read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        folder = self._root / asset / pointer["run_id"]
+            folder = self._root / asset / pointer["run_id"]
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None  # none yet, or spoiled by a power cut: the next refresh writes it anew
         return _load(asset, folder) if (folder / "header.json").exists() else None
 
     def prune(self) -> None:
@@ -201,13 +201,19 @@ def _age_seconds(path: Path) -> float:
 
 
 def _load(asset: str, folder: Path) -> Artifact:
-    document = json.loads((folder / "header.json").read_text(encoding="utf-8"))
-    if document.get("format_version") != FORMAT_VERSION:
+    try:
+        document: dict[str, Any] = json.loads((folder / "header.json").read_text(encoding="utf-8"))
+        found = document["format_version"]
+        if found == FORMAT_VERSION:
+            return Artifact(asset, folder, Header(**document))
+    except (ValueError, KeyError, TypeError):
         raise StateFormatError(
-            f"{asset} of run {folder.name} has format version {document.get('format_version')}, this program "
-            f"reads {FORMAT_VERSION}: materialize all assets again"
-        )
-    return Artifact(asset, folder, Header(**document))
+            f"the header of {asset} of run {folder.name} is damaged: materialize all assets again"
+        ) from None
+    raise StateFormatError(
+        f"{asset} of run {folder.name} has format version {found}, this program reads {FORMAT_VERSION}: "
+        "materialize all assets again"
+    )
 
 
 def require_same_refresh(artifacts: Iterable[Artifact]) -> Header:

@@ -5,7 +5,8 @@ import dagster as dg
 from rag_assets.artifact_rows import report_from
 from rag_assets.asset_step import asset_step
 from rag_assets.assets.eval_report import eval_report
-from rag_assets.gate import decide
+from rag_assets.errors import StaleInputError
+from rag_assets.gate import decide, stale_reason
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.promotion import reject_candidate
 
@@ -21,6 +22,9 @@ def recall_gate(
 ) -> dg.AssetCheckResult:
     with asset_step(context, knowledge_base) as step:
         report = report_from(step.read("eval_report"))
+        stale = stale_reason(report, knowledge_base.verdict_configuration())
+        if stale:
+            raise StaleInputError(stale)
         verdict = decide(report, knowledge_base.settings.eval_threshold)
         metadata: dict[str, str | float] = {
             "verdict": str(verdict),

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from rag_assets.errors import BenchmarkError
-from rag_assets.evaluation.benchmark import draft_questions, load_benchmark
+from rag_assets.evaluation.benchmark import draft_questions, load_draft
 from rag_assets.knowledge_base import KnowledgeBase
 
 
@@ -49,28 +49,14 @@ def accept_draft(benchmark_file: Path) -> tuple[Path, int]:
     draft = draft_path(benchmark_file)
     if not draft.exists():
         raise BenchmarkError(f"there is no draft at {draft}: run `rag-assets benchmark draft` first")
-    accepted: list[str] = []
-    for number, line in enumerate(draft.read_text(encoding="utf-8").splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            entry = json.loads(line)
-            accepted.append(
-                json.dumps({key: entry[key] for key in ("query", "expected_docs")}, ensure_ascii=False)
-            )
-        except (ValueError, KeyError, TypeError):
-            raise BenchmarkError(
-                f'{draft}, line {number}: expected {{"query": "…", "expected_docs": ["…"]}}'
-            ) from None
+    accepted = [
+        json.dumps({"query": query.query, "expected_docs": list(query.expected_docs)}, ensure_ascii=False)
+        for query in load_draft(draft).queries
+    ]
     staged = benchmark_file.with_suffix(".accepted.jsonl")
     staged.write_text("".join(line + "\n" for line in accepted), encoding="utf-8")
-    try:
-        count = len(load_benchmark(staged).queries)
-    except BenchmarkError:
-        staged.unlink()
-        raise
     if benchmark_file.exists():
         shutil.copyfile(benchmark_file, benchmark_file.with_suffix(".before.jsonl"))
     staged.replace(benchmark_file)
     draft.unlink()
-    return benchmark_file, count
+    return benchmark_file, len(accepted)

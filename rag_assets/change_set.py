@@ -3,13 +3,13 @@
 Pure set arithmetic over document identities. No I/O, no clocks, no settings beyond the arguments.
 """
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from rag_assets.errors import DeletionRefused
+from rag_assets.fingerprint import short_hash
 from rag_assets.records import Location
 
 
@@ -276,5 +276,4 @@ class DeletionGuard:
 
 def deletion_token(base: str | None, document_ids: Iterable[str]) -> str:
     """Name exactly this set of deletions from exactly this generation; no other set has the token."""
-    digest = hashlib.sha256("\n".join([base or "", *sorted(document_ids)]).encode())
-    return digest.hexdigest()[:16]
+    return short_hash([base, sorted(document_ids)])

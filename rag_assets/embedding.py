@@ -4,6 +4,8 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from rag_assets.batches import batched
 from rag_assets.embedders.base import Embedder
 from rag_assets.embedders.cache_key import cache_key
@@ -58,7 +60,12 @@ def embed_texts(
     progress = Progress("texts", total)
     for window in batched(_distinct(texts), _WINDOW):
         keys = {text_hash: cache_key(embedder.model, text) for text_hash, text in window}
-        vectors = ledger.vectors(list(keys.values()))
+        # A cache may hold anything: a damaged vector is embedded again, not refused by the store for ever.
+        vectors = {
+            key: vector
+            for key, vector in ledger.vectors(list(keys.values())).items()
+            if vector.shape == (embedder.model.dimensions,) and np.isfinite(vector).all() and vector.any()
+        }
         missing = [(text_hash, text) for text_hash, text in window if keys[text_hash] not in vectors]
         for batch in batched(missing, embedder.batch_size):
             embedded = embedder.embed_documents([text for _, text in batch])

@@ -5,6 +5,7 @@ RagAssetsError
 │   ├── SourceUnavailable       a source could not be listed completely
 │   ├── EmbedderUnavailable     the embedding endpoint did not answer as it should
 │   ├── VectorStoreUnavailable  the vector store did not answer
+│   ├── LedgerUnavailable       the ledger did not answer, or had to be begun anew
 │   └── SupersededError         another refresh promoted first; run again
 ├── PermanentError          the same input gives the same failure
 │   ├── ConfigurationError      settings that cannot work
@@ -55,6 +56,10 @@ class EmbedderUnavailable(TransientError):
 
 class VectorStoreUnavailable(TransientError):
     """The vector store did not answer, or a generation vanished while it was read."""
+
+
+class LedgerUnavailable(TransientError):
+    """The ledger did not answer, or was damaged and has been begun anew. It is a cache: nothing is lost."""
 
 
 class SupersededError(TransientError):

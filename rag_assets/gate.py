@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from rag_assets.evaluation.evaluate import EvalReport
 
@@ -15,6 +16,25 @@ class Verdict:
 
     def __str__(self) -> str:
         return "; ".join(self.reasons)
+
+
+def stale_reason(report: EvalReport, verdict_configuration: dict[str, Any]) -> str:
+    """Return why a report says nothing about a verdict made now, "" if it does.
+
+    A threshold that is lowered after the measurement must not let a rejected candidate through.
+    """
+    measured = report.verdict_configuration
+    differing = sorted(
+        key
+        for key in measured.keys() | verdict_configuration.keys()
+        if measured.get(key) != verdict_configuration.get(key)
+    )
+    if not differing:
+        return ""
+    return (
+        f"the report on {report.generation} was made under another {', '.join(differing)} than now: materialize all "
+        "assets (nothing is embedded twice), or eval_report and production_collection if the candidate still exists"
+    )
 
 
 def decide(report: EvalReport, threshold: float) -> Verdict:

@@ -93,7 +93,7 @@ def locations_of(payload: Payload) -> tuple[Location, ...]:
 
 def text_from_points(reader: GenerationReader, fingerprint_hash: str, content_hash: str) -> str | None:
     """Rebuild a content's text from the points of its chunks; None if it cannot be proved to be the same text."""
-    points = _points_of_contents(reader, fingerprint_hash, [content_hash])
+    points, _ = _find_points(reader, fingerprint_hash, [content_hash])
     text = ""
     for point in sorted(points, key=lambda point: point.payload["chunk_index"]):
         text += point.payload["text"][len(text) - point.payload["start"] :]
@@ -273,11 +273,24 @@ class Staging:
 def _points_of_contents(
     reader: GenerationReader, fingerprint_hash: str, contents: Sequence[str]
 ) -> list[Point]:
-    """Return all points of these contents: the first chunk tells how many there are.
+    """Return all points of these contents.
 
     Raises:
         VectorStoreUnavailable: points that must be there are not.
     """
+    points, expected = _find_points(reader, fingerprint_hash, contents)
+    if len(points) != expected:
+        raise VectorStoreUnavailable(
+            f"generation {reader.generation} lacks points that it should hold ({expected - len(points)} of "
+            f"{expected}): run `rag-assets doctor --deep`"
+        )
+    return points
+
+
+def _find_points(
+    reader: GenerationReader, fingerprint_hash: str, contents: Sequence[str]
+) -> tuple[list[Point], int]:
+    """Return the points of these contents, and how many there must be: the first chunk tells the number."""
     first = reader.retrieve([point_id(fingerprint_hash, content, 0) for content in contents])
     rest = [
         point_id(fingerprint_hash, point.payload["content_hash"], index)
@@ -285,13 +298,7 @@ def _points_of_contents(
         for index in range(1, point.payload["total_chunks"])
     ]
     others = reader.retrieve(rest) if rest else []
-    if len(first) != len(contents) or len(others) != len(rest):
-        raise VectorStoreUnavailable(
-            f"generation {reader.generation} lacks points that it should hold "
-            f"({len(contents) - len(first) + len(rest) - len(others)} of {len(contents) + len(rest)}): "
-            "run `rag-assets doctor --deep`"
-        )
-    return first + others
+    return first + others, len(contents) + len(rest)
 
 
 def join_vectors(
@@ -369,6 +376,8 @@ def point_problem(point: Point, fingerprint_hash: str, *, exact_vectors: bool = 
         exact_vectors: whether the store gives vectors back bit for bit, so that their hash can be compared.
     """
     payload = point.payload
+    if not {"content_hash", "chunk_index", "locations", "vector_hash"} <= payload.keys():
+        return "lacks fields of its payload"
     if point.id != point_id(fingerprint_hash, payload["content_hash"], payload["chunk_index"]):
         return "has an id that does not follow from its content"
     vector = point.vector

@@ -105,7 +105,7 @@ class Ingestion:
                 or record.version_token != entry.version_token
                 or not self._usable(record, entry)
             ):
-                record = self._read(source, entry, report)
+                record = self._read(source, entry, report, fresh)
                 if record.raw_hash:
                     fresh.append(record)
             if record.content_hash is None:
@@ -121,7 +121,9 @@ class Ingestion:
             return False
         return record.content_hash is None or self._text_store.has(record.content_hash)
 
-    def _read(self, source: Source, entry: SourceEntry, report: SourceReport) -> ParseRecord:
+    def _read(
+        self, source: Source, entry: SourceEntry, report: SourceReport, fresh: Sequence[ParseRecord]
+    ) -> ParseRecord:
         parser = parser_for(entry.filename)
         parser_key = (parser.name, parser.version) if parser else ("", "")
         report.num_read += 1
@@ -133,6 +135,9 @@ class Ingestion:
         raw_hash = hashlib.sha256(data).hexdigest()
         token = "" if _is_racy(entry) else entry.version_token
         same = self._ledger.parse_of_bytes(raw_hash, *parser_key)
+        if same is None:  # a copy in the same batch is not in the ledger yet
+            key = (raw_hash, *parser_key)
+            same = next((it for it in fresh if (it.raw_hash, it.parser, it.parser_version) == key), None)
         if same is not None and self._usable(same, entry):
             return ParseRecord(
                 entry.uri,

@@ -79,7 +79,7 @@ class KnowledgeBase:
 
     @cached_property
     def text_store(self) -> TextStore:
-        return TextStore(self.state_dir / "texts")
+        return TextStore(self.state_dir / "texts" / self.settings.collection)
 
     @cached_property
     def bm25(self) -> Bm25Encoder:

@@ -49,16 +49,19 @@ def measure_candidate(
     queries: list[QueryResult] = []
     problems: list[str] = []
     notes: list[str] = []
+    usage = EmbeddingUsage()
     try:
         benchmark = load_benchmark(knowledge_base.settings.benchmark_file)
         if manifest.points_count:
-            scores, queries = _evaluate(knowledge_base, generation, benchmark, documents)
+            scores, queries = _evaluate(knowledge_base, generation, benchmark, documents, usage)
             missing = sorted({name for query in queries for name in query.missing_docs})
             if missing:
                 notes.append(
                     f"{len(missing)} expected documents are absent and count as misses: {', '.join(missing)}"
                 )
-            production_scores = _production_scores(knowledge_base, generation, scores, benchmark, notes)
+            production_scores = _production_scores(
+                knowledge_base, generation, scores, benchmark, usage, notes
+            )
     except BenchmarkError as error:
         problems.append(str(error))
     return EvalReport(
@@ -69,35 +72,44 @@ def measure_candidate(
         scores=scores,
         production_scores=production_scores,
         queries=tuple(queries),
+        num_embedded=usage.num_embedded,
         problems=tuple(problems),
         notes=tuple(notes),
     )
 
 
 def _evaluate(
-    knowledge_base: KnowledgeBase, generation: str, benchmark: Benchmark, documents: Sequence[DocumentState]
+    knowledge_base: KnowledgeBase,
+    generation: str,
+    benchmark: Benchmark,
+    documents: Sequence[DocumentState],
+    usage: EmbeddingUsage,
 ) -> tuple[Scores, list[QueryResult]]:
     search = knowledge_base.retriever().open(generation)
     try:
         questions = [query.query for query in benchmark.queries]
-        vectors = _question_vectors(knowledge_base, search.embedder, questions)
+        vectors = _question_vectors(knowledge_base, search.embedder, questions, usage)
         return evaluate_generation(search, benchmark, DocumentNames(documents), vectors.__getitem__)
     finally:
         search.close()
 
 
 def _question_vectors(
-    knowledge_base: KnowledgeBase, embedder: Embedder, questions: Sequence[str]
+    knowledge_base: KnowledgeBase, embedder: Embedder, questions: Sequence[str], usage: EmbeddingUsage
 ) -> dict[str, Vector]:
     """Embed all questions through the cache: an unchanged benchmark costs nothing."""
     by_hash = {text_hash(question): question for question in questions}
-    usage = EmbeddingUsage()
     vectors = embed_texts(by_hash.items(), embedder, knowledge_base.ledger, usage)
     return {by_hash[hashed]: vector for hashed, vector in vectors}
 
 
 def _production_scores(
-    knowledge_base: KnowledgeBase, generation: str, scores: Scores, benchmark: Benchmark, notes: list[str]
+    knowledge_base: KnowledgeBase,
+    generation: str,
+    scores: Scores,
+    benchmark: Benchmark,
+    usage: EmbeddingUsage,
+    notes: list[str],
 ) -> Scores | None:
     """Evaluate production for comparison; it is no part of the verdict, so a failure is a note."""
     production = knowledge_base.vector_store.production_state().production
@@ -106,7 +118,8 @@ def _production_scores(
     if production == generation:
         return scores
     try:
-        return _evaluate(knowledge_base, production, benchmark, knowledge_base.documents_of(production))[0]
+        documents = knowledge_base.documents_of(production)
+        return _evaluate(knowledge_base, production, benchmark, documents, usage)[0]
     except RagAssetsError as error:
         notes.append(f"production could not be measured for comparison: {error}")
         _logger.warning("production could not be measured for comparison: %s", error)

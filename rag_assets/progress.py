@@ -32,7 +32,7 @@ class Progress:
         self._logged_at = now
         rate = self.done / (now - self._started_at)
         line = f"{self.done:,} {self._what}, {rate:,.0f}/s"
-        if self._total:
+        if self._total and self.done > 0:
             remaining_seconds = max(0, self._total - self.done) / rate
             line = f"{self.done:,} of {self._total:,} {self._what}, {rate:,.0f}/s, {remaining_seconds:,.0f} s to go"
         _logger.info("%s%s", line, f", {note}" if note else "")

@@ -13,7 +13,7 @@ from rag_assets.change_set import ContentChange, DocumentState
 from rag_assets.errors import PromotionRefused, RagAssetsError, StaleInputError, SupersededError
 from rag_assets.evaluation.evaluate import EvalReport
 from rag_assets.fingerprint import short_hash
-from rag_assets.gate import decide
+from rag_assets.gate import decide, stale_reason
 from rag_assets.generations import sweep, verify_generation
 from rag_assets.ledgers.base import Ledger
 from rag_assets.records import GenerationManifest, ProductionState
@@ -97,17 +97,9 @@ def promote(
         StaleInputError: the report was made under another verdict configuration.
         SupersededError: production has moved on, or the candidate is gone.
     """
-    if report.verdict_configuration != verdict_configuration:
-        differing = sorted(
-            key
-            for key in report.verdict_configuration.keys() | verdict_configuration.keys()
-            if report.verdict_configuration.get(key) != verdict_configuration.get(key)
-        )
-        raise StaleInputError(
-            f"the report on {report.generation} was made under another {', '.join(differing)} than now: "
-            "materialize all assets (nothing is embedded twice), or eval_report and production_collection if the "
-            "candidate still exists"
-        )
+    stale = stale_reason(report, verdict_configuration)
+    if stale:
+        raise StaleInputError(stale)
     verdict = decide(report, threshold)
     if not verdict.passed:
         done = reject_candidate(store, report.generation, str(verdict), keep=keep_failed_candidate)
@@ -125,12 +117,14 @@ def promote(
             f"{state.production}: another refresh or a rollback came first. Materialize all assets"
         )
     _check_hold(store, state, fingerprint_hash)
+    # A rollback between that look and the switch changes production, and the switch notices.
+    lift_hold = state.held is not None
     reader = store.read(report.generation)
     try:
         verify_generation(reader, manifest, fingerprint_hash=fingerprint_hash, contents=contents)
     finally:
         reader.close()
-    state = store.promote(report.generation, base)
+    state = store.promote(report.generation, base, lift_hold=lift_hold)
     ledger.put_documents(report.generation, documents)
     return state
 
@@ -174,7 +168,12 @@ def retire(
             contents.update(document.content_hash for document in documents if document.content_hash)
         ledger.prune(kept)
         prune_texts(contents)
-    except RagAssetsError as error:
-        _logger.warning("upkeep after the promotion was not finished, the next one does it: %s", error)
+    except Exception as error:
+        # Whatever it is, a full disk or a locked ledger: production has been switched, the refresh succeeded.
+        _logger.warning(
+            "upkeep after the promotion was not finished, the next one does it: %s: %s",
+            type(error).__name__,
+            error,
+        )
         return []
     return retired

@@ -144,9 +144,8 @@ class Retriever:
         manifest = self._store.manifest(generation)
         if manifest is None:
             raise VectorStoreUnavailable(f"generation {generation} is gone")
-        return GenerationSearch(
-            self._store.read(generation), self._embedder_for(recorded_model(manifest)), self._dense_weight
-        )
+        embedder = self._embedder_for(recorded_model(manifest))
+        return GenerationSearch(self._store.read(generation), embedder, self._dense_weight)
 
     def close(self) -> None:
         if self._current is not None:

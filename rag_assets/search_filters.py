@@ -28,11 +28,9 @@ def parse_filters(expressions: Sequence[str]) -> SearchFilter | None:
             )
         key, operator, value = match[1], match[2], match[3].strip()
         if operator != "=":
-            ranges.setdefault(key, {})[_RANGES[operator]] = _number(value)
+            ranges.setdefault(key, {})[_RANGES[operator]] = _bound(key, value)
         elif "," in value:
-            conditions.append(
-                Condition(key, "any_of", [_typed(key, part.strip()) for part in value.split(",")])
-            )
+            conditions.append(Condition(key, "any_of", _alternatives(key, value)))
         elif value.endswith("*"):
             conditions.append(Condition(key, "prefix", value[:-1]))
         else:
@@ -52,8 +50,24 @@ def _typed(key: str, value: str) -> int | str:
         raise ConfigurationError(f"filter on {key}: {value!r} is not a whole number") from None
 
 
-def _number(value: str) -> float | str:
+def _alternatives(key: str, value: str) -> list[int | str]:
+    parts = [part.strip() for part in value.split(",")]
+    for part in parts:
+        if not part or part.endswith("*"):
+            # As plain values they would find nothing, without a word.
+            raise ConfigurationError(
+                f"filter on {key}: {part!r} cannot stand in a list; a prefix stands alone, as in {key}=PREFIX*"
+            )
+    return [_typed(key, part) for part in parts]
+
+
+def _bound(key: str, value: str) -> float | str:
+    """Return a number for a field of numbers; the rest are dates, and `20260131` is one."""
+    from rag_assets.vector_stores.base import INTEGER_FIELDS
+
+    if key not in INTEGER_FIELDS:
+        return value
     try:
         return float(value)
     except ValueError:
-        return value
+        raise ConfigurationError(f"filter on {key}: {value!r} is not a number") from None

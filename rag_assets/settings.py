@@ -22,7 +22,6 @@ class Settings(BaseSettings):
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
-        populate_by_name=True,
     )
 
     # Documents
@@ -143,8 +142,10 @@ def load_settings(**overrides: Any) -> Settings:
     Raises:
         ConfigurationError: a value is malformed; the message names the variable, never a secret.
     """
+    # Not `populate_by_name`: with it COLLECTION, SOURCES or EXECUTOR in the environment would be read too.
+    by_alias = {Settings.model_fields[name].alias or name: value for name, value in overrides.items()}
     try:
-        return Settings(**overrides)
+        return Settings(**by_alias)
     except ValidationError as error:
         problems = "; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors(include_input=False))
         raise ConfigurationError(f"settings that cannot be used: {problems}") from None

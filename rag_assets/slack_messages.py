@@ -1,8 +1,12 @@
 """The text of each message to Slack, and its delivery. No document text, no secrets."""
 
+import logging
 from dataclasses import dataclass
 
 import httpx
+
+# httpx logs every URL that it calls, and a webhook's URL is a secret.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 _TIMEOUT_SECONDS = 10.0
 _MOST_CHARACTERS = 1500

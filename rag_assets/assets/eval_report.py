@@ -44,6 +44,7 @@ def eval_report(
             "refresh_id": staged.header.refresh_id,
             "generation": report.generation,
             "num_queries": len(report.queries),
+            "num_embedded": report.num_embedded,
             "num_missing_docs": len({name for query in report.queries for name in query.missing_docs}),
             "benchmark_file": dg.MetadataValue.path(str(knowledge_base.settings.benchmark_file)),
             "worst_queries": worst_queries_table(report),

@@ -124,7 +124,7 @@ class _Plan:
                 return
             path = heading_path_at(self.headings, window.start)
             self.spans.append(ChunkSpan(window.start, window.end, tokens, path))
-            self._next = self._after(window)
+        self._next = self._after(self.proposals[-1])
         self._ahead = min(2 * self._ahead, _PLANNED_AHEAD)
 
     def _corrected(self, window: _Window, shared_tokens: int, tokens: int) -> _Window | None:

@@ -54,8 +54,17 @@ def load_benchmark(path: Path) -> Benchmark:
     Raises:
         BenchmarkError: missing, malformed (names the line), a draft, or without questions.
     """
+    return _load(path, drafts_allowed=False)
+
+
+def load_draft(path: Path) -> Benchmark:
+    """Read a file that may still be marked as a draft; raises as `load_benchmark`."""
+    return _load(path, drafts_allowed=True)
+
+
+def _load(path: Path, *, drafts_allowed: bool) -> Benchmark:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        text = path.read_text(encoding="utf-8-sig")  # editors on Windows put a byte order mark first
     except FileNotFoundError:
         raise BenchmarkError(
             f"there is no benchmark at {path}: {HOW_TO_DRAFT}, or set RAG_BENCHMARK_FILE"
@@ -63,8 +72,9 @@ def load_benchmark(path: Path) -> Benchmark:
     except (OSError, UnicodeDecodeError) as error:
         raise BenchmarkError(f"the benchmark {path} cannot be read ({type(error).__name__})") from None
     queries = tuple(
-        _parse_line(line, f"{path}, line {number}")
-        for number, line in enumerate(lines, start=1)
+        _parse_line(line, f"{path}, line {number}", drafts_allowed=drafts_allowed)
+        # Not `splitlines`: U+2028 and its like may stand inside a JSON string.
+        for number, line in enumerate(text.split("\n"), start=1)
         if line.strip()
     )
     if not queries:
@@ -72,7 +82,7 @@ def load_benchmark(path: Path) -> Benchmark:
     return Benchmark(queries)
 
 
-def _parse_line(line: str, where: str) -> BenchmarkQuery:
+def _parse_line(line: str, where: str, *, drafts_allowed: bool) -> BenchmarkQuery:
     expectation = 'expected {"query": "…", "expected_docs": ["…"]}'
     try:
         entry: Any = json.loads(line)
@@ -80,7 +90,7 @@ def _parse_line(line: str, where: str) -> BenchmarkQuery:
         raise BenchmarkError(f"{where}: not JSON; {expectation}") from None
     if not isinstance(entry, dict):
         raise BenchmarkError(f"{where}: not an object; {expectation}")
-    if entry.get("draft"):
+    if entry.get("draft") and not drafts_allowed:
         raise BenchmarkError(
             f"{where}: this is a draft: look through it, then run `rag-assets benchmark accept`"
         )
@@ -145,7 +155,7 @@ def draft_questions(documents: Iterable[tuple[DocumentState, str]], limit: int) 
     for state, text in documents:
         titles = [state.location.title, *(heading.title for heading in headings(text))]
         if not any(titles):
-            titles = [text.strip().splitlines()[0][:120]]
+            titles = [text.strip().partition("\n")[0][:120]]
         for title in dict.fromkeys(" ".join(title.split()) for title in titles):
             if len(title) >= 8:
                 candidates[title].append(state.document_id)

@@ -64,6 +64,7 @@ class EvalReport:
 
     Attributes:
         generation, digest: the candidate that this report speaks of, and of no other.
+        num_embedded: questions that had to be embedded; the others' vectors were cached.
         problems: why nothing sensible could be measured; each fails the gate.
         production_scores: of production at that time, on the same questions; None if there was none.
     """
@@ -75,6 +76,7 @@ class EvalReport:
     scores: Scores | None = None
     production_scores: Scores | None = None
     queries: tuple[QueryResult, ...] = ()
+    num_embedded: int = 0
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 

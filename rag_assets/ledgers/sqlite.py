@@ -6,13 +6,14 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
 from rag_assets.change_set import DocumentState
+from rag_assets.errors import LedgerUnavailable
 from rag_assets.ledgers.base import LeaseHolder, ParseRecord
 from rag_assets.records import Location, Vector
 
@@ -21,6 +22,7 @@ _logger = logging.getLogger(__name__)
 _Item = TypeVar("_Item", str, bytes)
 _BATCH = 500  # below SQLite's limit on variables in one statement
 _DAY_SECONDS = 86_400.0
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS parses (
@@ -50,7 +52,8 @@ CREATE TABLE IF NOT EXISTS leases (
 class SqliteLedger:
     """See `rag_assets.ledgers.base.Ledger`.
 
-    A file that is not a ledger of this format version is set aside and a new one begun: a ledger is a cache.
+    A file that is not a ledger of this format version, or is found to be damaged, is set aside and a new one
+    begun: a ledger is a cache.
 
     Args:
         path: the SQLite file; its folder is made if need be.
@@ -62,15 +65,15 @@ class SqliteLedger:
         self._path = path
         self._knowledge_base = knowledge_base_id
         self._ttl_seconds = ttl_seconds
+        self._touch_after_seconds = min(_DAY_SECONDS, ttl_seconds / 2)
         self._lock = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             self._connection = self._open()
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
+            if not _is_damage(error):
                 raise  # locked, read-only, disk full: the file itself may be sound
-            self._set_aside(f"it is not a SQLite file ({error})")
-            self._connection = self._open()
+            self._begin_anew(error)
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=60, isolation_level=None, check_same_thread=False)
@@ -90,26 +93,51 @@ class SqliteLedger:
         self._path.chmod(0o600)
         return connection
 
+    def _begin_anew(self, error: sqlite3.DatabaseError) -> None:
+        self._set_aside(f"it is damaged ({error})")
+        self._connection = self._open()
+
     def _set_aside(self, why: str) -> None:
         aside = self._path.with_name(f"{self._path.name}.unreadable-{int(time.time())}")
-        self._path.rename(aside)
+        with suppress(FileNotFoundError):  # another process was faster
+            self._path.rename(aside)
         for suffix in ("-wal", "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
         _logger.warning("ledger %s is rebuilt: %s; the old file is kept as %s", self._path, why, aside.name)
 
     @contextmanager
     def _transaction(self) -> Generator[sqlite3.Connection]:
-        with self._lock:
+        with self._lock, self._damage_noticed():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
+
+    @contextmanager
+    def _damage_noticed(self) -> Generator[None]:
+        """Begin a new file if this one turns out to be damaged: else every refresh would fail until it is deleted.
+
+        Raises:
+            LedgerUnavailable: it was, and what the block was about did not happen.
+        """
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if not _is_damage(error):
+                raise
+            with suppress(sqlite3.Error):
+                self._connection.close()
+            self._begin_anew(error)
+            raise LedgerUnavailable(
+                f"the ledger {self._path} was damaged and has been begun anew: nothing is lost, try again"
+            ) from error
 
     def _query(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
-        with self._lock:
+        with self._lock, self._damage_noticed():
             return self._connection.execute(sql, parameters).fetchall()
 
     def _lookup(self, sql: str, keys: Sequence[_Item]) -> Iterator[Any]:
@@ -197,9 +225,9 @@ class SqliteLedger:
             )
 
     def _touch(self, sql: str, rows: Sequence[Any]) -> None:
-        """Keep what is in use from expiring; at most one write an entry and day."""
+        """Keep what is in use from expiring; at most one write an entry and day (or half the TTL)."""
         now = time.time()
-        stale = [(now, row[0]) for row in rows if now - row[-1] > _DAY_SECONDS]
+        stale = [(now, row[0]) for row in rows if now - row[-1] > self._touch_after_seconds]
         if stale:
             with self._transaction() as connection:
                 connection.executemany(sql, stale)
@@ -263,7 +291,7 @@ class SqliteLedger:
             )
 
     def lease_holder(self) -> LeaseHolder | None:
-        with self._lock:
+        with self._lock, self._damage_noticed():
             return self._holder(self._connection.execute)
 
     def _holder(self, execute: Callable[..., sqlite3.Cursor]) -> LeaseHolder | None:
@@ -277,3 +305,8 @@ class SqliteLedger:
     def close(self) -> None:
         with self._lock:
             self._connection.close()
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    """Whether the file itself is bad, as opposed to locked, read-only or on a full disk."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED

@@ -17,7 +17,7 @@ _HEADINGS = "h1, h2, h3, h4, h5, h6"
 _BLOCKS = f"{_HEADINGS}, table, ul, ol, dl, pre, blockquote"
 _LOOKS_LIKE_HEADING = re.compile(r"^#{1,6}[ \t]", re.MULTILINE)
 _PERMALINKS = frozenset(("#", "¶", "§", "🔗", "\uf0c1"))
-_NESTING_TAG = re.compile(r"<(/?)(?:div|article)\b", re.IGNORECASE)
+_NESTING_TAG = re.compile(r"<(/?)(?:div|article|section|blockquote|[uo]l|table|pre|h[1-6])\b", re.IGNORECASE)
 _MAX_NESTING = 2_000
 
 
@@ -44,11 +44,13 @@ class HtmlParser:
             return ParsedDocument(text="")
         first_h1 = body.query_selector("h1")
         title = tree.title or (_one_line(first_h1) if first_h1 else "")
-        _mark_headings(body)
-        _keep_code_apart(body)
-        _keep_rows_on_one_line(body)
-        _keep_lists(document, body)
-        text = "" if _is_too_deep(html) else extract_plain_text(tree, main_content=True)
+        text = ""
+        if not _is_too_deep(html):
+            _mark_headings(body)
+            _keep_code_apart(body)
+            _keep_rows_on_one_line(body)
+            _keep_lists(document, body)
+            text = extract_plain_text(tree, main_content=True)
         return ParsedDocument(text=text if text.strip() else extract_plain_text(tree), title=title)
 
 
@@ -95,7 +97,7 @@ def _keep_lists(document: "DocumentNode", body: "ElementNode") -> None:
 
 
 def _is_too_deep(html: str) -> bool:
-    """Whether finding the main content, quadratic in the depth of `div`, would take minutes."""
+    """Whether anything beyond plain extraction, quadratic in the depth, could take minutes."""
     depth = deepest = 0
     for tag in _NESTING_TAG.finditer(html):
         depth = max(depth - 1, 0) if tag[1] else depth + 1

@@ -144,8 +144,9 @@ class FilesystemSource:
             if entry.is_symlink() and error.errno in _DEAD_LINK:
                 self.skipped_links += 1
                 return None
-            if isinstance(error, FileNotFoundError):
-                return None  # deleted while the folder was listed
+            # A file deleted meanwhile is gone. A folder may have been moved to where we have already been.
+            if isinstance(error, FileNotFoundError) and not entry.is_dir(follow_symlinks=False):
+                return None
             raise self._unavailable(path, error) from error
 
     def _entry(self, path: str, status: os.stat_result) -> SourceEntry:

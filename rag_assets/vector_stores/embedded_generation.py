@@ -125,7 +125,7 @@ class EmbeddedGenerationWriter:
                 require_free_space(self._staging, FREE_BYTES_TO_BEGIN)
                 if base is None:
                     self._shard = self._fresh()
-                elif _worn(base[1]):
+                elif is_worn(base[1]):
                     self._shard = self._rebuilt_from(*base)
                 else:
                     self._shard = self._copied_from(*base)
@@ -543,7 +543,7 @@ def _point(record: "qdrant_edge.Record", with_vectors: bool) -> Point:
     )
 
 
-def _worn(stored: dict[str, Any]) -> bool:
+def is_worn(stored: dict[str, Any]) -> bool:
     """Whether so many slots are deleted that a fresh shard is better than a copy."""
     return stored["tombstones"] > max(REBUILD_MIN_TOMBSTONES, REBUILD_TOMBSTONE_SHARE * stored["points"])
 

@@ -68,6 +68,6 @@ def test_an_endless_heading_does_not_swell_the_payload():
 
 def test_hostile_texts_take_linear_time():
     for text in ("#" * 300_000, "# " + " #" * 150_000, "```" * 100_000, " " * 300_000, "# a\n" * 75_000):
-        began = time.perf_counter()
+        began = time.process_time()
         headings(text)
-        assert time.perf_counter() - began < 2
+        assert time.process_time() - began < 2

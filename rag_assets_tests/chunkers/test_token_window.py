@@ -117,10 +117,10 @@ def test_windows_stay_large_when_a_text_has_many_more_tokens_than_planned():
 
 
 def test_a_run_of_dots_is_not_scanned_once_from_each_dot():
-    began = time.perf_counter()
+    began = time.process_time()
     assert _SENTENCE_END.search("." * 30_000) is None
     assert _SENTENCE_END.search("?" + '"' * 30_000) is None
-    assert time.perf_counter() - began < 0.2
+    assert time.process_time() - began < 0.2
 
 
 def test_an_empty_text_has_no_chunks_and_a_short_one_has_one(tokenizer: Tokenizer):
@@ -206,9 +206,9 @@ def test_chunks_carry_the_headings_above_their_start(tokenizer: Tokenizer):
 def test_time_grows_with_the_length_of_a_text_without_words(tokenizer: Tokenizer, unit: str):
     def seconds(length: int) -> float:
         text = (unit * length)[:length]
-        began = time.perf_counter()
+        began = time.process_time()
         spans = TokenWindowChunker(tokenizer, 512, 50).chunk([text])[0]
-        took = time.perf_counter() - began
+        took = time.process_time() - began
         assert spans[-1].end == length
         return took
 

@@ -173,6 +173,20 @@ def test_the_settings_pin_what_is_computed(encoder: Bm25Encoder):
     )
 
 
+def test_indices_are_sorted_whatever_the_order_of_the_library():
+    class Vector:
+        indices = (30, 10, 20)
+        values = (3.0, 1.0, 2.0)
+
+    class Model:
+        def embed_document(self, text: str) -> Vector:
+            return Vector()
+
+    encoder = Bm25Encoder()
+    encoder._model = Model()
+    assert encoder.encode_document("x") == SparseVector((10, 20, 30), (1.0, 2.0, 3.0))
+
+
 def test_known_indices_have_not_moved(encoder: Bm25Encoder):
     """A library that hashes otherwise would make every stored generation unsearchable in silence."""
     assert encoder.encode_query("cafe").indices == (1230453951,)

@@ -1,8 +1,8 @@
 """The stores that the contract is checked on: embedded, in memory, and a real server if there is one."""
 
+import contextlib
 import os
 import secrets
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,41 +32,44 @@ class Backend:
     client: Any = None
 
 
-def _in_memory(collection: str) -> Backend:
+KINDS = ["embedded", "in_memory", "server"]
+
+
+def in_memory_backend(collection: str = "kb") -> Backend:
     from qdrant_client import QdrantClient
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        client = QdrantClient(":memory:")
+    client = QdrantClient(":memory:")
     return Backend("in_memory", lambda: ServerVectorStore(client, collection), collection, client)
 
 
-@pytest.fixture(params=["embedded", "in_memory", "server"])
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
-    if request.param == "embedded":
-        yield Backend("embedded", lambda: EmbeddedVectorStore(tmp_path / "state", "kb"), "kb")
+@contextlib.contextmanager
+def open_backend(kind: str, folder: Path) -> Iterator[Backend]:
+    if kind == "embedded":
+        yield Backend("embedded", lambda: EmbeddedVectorStore(folder / "state", "kb"), "kb")
         return
-    if request.param == "in_memory":
-        yield _in_memory("kb")
+    if kind == "in_memory":
+        yield in_memory_backend()
         return
     if TEST_URL is None:
         pytest.skip("QDRANT_TEST_URL is not set")
+    url, api_key = TEST_URL, os.environ.get("QDRANT_TEST_API_KEY")
     collection = f"rag-assets-test-{secrets.token_hex(6)}"
-    client = connect(TEST_URL, os.environ.get("QDRANT_TEST_API_KEY"))
-    yield Backend(
-        "server",
-        lambda: ServerVectorStore(connect(TEST_URL, os.environ.get("QDRANT_TEST_API_KEY")), collection),
-        collection,
-        client,
-    )
+    client = connect(url, api_key)
+    yield Backend("server", lambda: ServerVectorStore(connect(url, api_key), collection), collection, client)
     for one in client.get_collections().collections:
         if one.name.startswith(collection):
             client.delete_collection(one.name)
 
 
+@pytest.fixture(params=KINDS)
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
+    with open_backend(request.param, tmp_path) as opened:
+        yield opened
+
+
 @pytest.fixture
 def in_memory() -> Backend:
-    return _in_memory("kb")
+    return in_memory_backend()
 
 
 @pytest.fixture

@@ -1,0 +1,255 @@
+"""What every ledger must do."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rag_assets.change_set import DocumentState
+from rag_assets.ledgers.base import LeaseHolder, Ledger, ParseRecord
+from rag_assets_tests.documents import corpus, document, vector_of
+from rag_assets_tests.ledgers.conftest import OpenLedger
+
+PARSE = ParseRecord("file:///a.md", "12-345", "raw", "markdown", "1", "content", "Größe 東京")
+BAD = ParseRecord("file:///b.pdf", "9-9", "raw2", "pdf", "1", None, "", "encrypted", "It has a password.")
+
+
+def keys(*numbers: int) -> list[bytes]:
+    return [number.to_bytes(32, "big") for number in numbers]
+
+
+# Parses
+
+
+def test_a_parse_is_remembered_a_quarantined_one_too(ledger: Ledger) -> None:
+    assert ledger.parses([PARSE.source_uri]) == {}
+    ledger.put_parses([PARSE, BAD])
+    assert ledger.parses([PARSE.source_uri, BAD.source_uri, "file:///unknown"]) == {
+        PARSE.source_uri: PARSE,
+        BAD.source_uri: BAD,
+    }
+
+
+def test_the_last_parse_of_a_document_counts(ledger: Ledger) -> None:
+    ledger.put_parses([PARSE])
+    newer = replace(PARSE, version_token="13-346", raw_hash="raw3", content_hash="content3")
+    ledger.put_parses([newer])
+    assert ledger.parses([PARSE.source_uri]) == {PARSE.source_uri: newer}
+    assert ledger.parse_of_bytes("raw", "markdown", "1") is None
+
+
+def test_many_documents_are_looked_up_at_once(ledger: Ledger) -> None:
+    records = [replace(PARSE, source_uri=f"file:///{number}") for number in range(1201)]
+    ledger.put_parses(iter(records))
+    uris = [record.source_uri for record in records]
+    assert ledger.parses([*uris, *uris]) == dict(zip(uris, records, strict=True))
+    assert ledger.parses([]) == {}
+
+
+def test_the_same_bytes_are_known_whichever_document_they_were(ledger: Ledger) -> None:
+    ledger.put_parses([PARSE, BAD])
+    assert ledger.parse_of_bytes("raw", "markdown", "1") == PARSE
+    assert ledger.parse_of_bytes("raw2", "pdf", "1") == BAD
+    for other in (("raw", "markdown", "2"), ("raw", "html", "1"), ("raw2", "markdown", "1")):
+        assert ledger.parse_of_bytes(*other) is None
+
+
+# Documents
+
+
+def test_documents_of_a_generation_come_back_sorted_by_id(ledger: Ledger) -> None:
+    documents = [
+        document("b", "1", title="B", access=("hr", "it")),
+        document("a", "1", access=()),
+        document("ä 東京", "2", modified_at=None),
+    ]
+    ledger.put_documents("g1", iter(documents))
+    assert ledger.documents("g1") == sorted(documents, key=lambda state: state.document_id)
+
+
+def test_an_unknown_generation_is_not_an_empty_one(ledger: Ledger) -> None:
+    ledger.put_documents("g1", [])
+    assert ledger.documents("g1") == []
+    assert ledger.documents("g2") is None
+
+
+def test_documents_are_recorded_all_or_none(ledger: Ledger) -> None:
+    def torn() -> Iterator[DocumentState]:
+        yield from corpus({"new": "1"})
+        raise RuntimeError("killed")
+
+    for generation in ("g1", "g2"):
+        if generation == "g1":
+            ledger.put_documents("g1", corpus({"old": "1"}))
+        with pytest.raises(RuntimeError, match="killed"):
+            ledger.put_documents(generation, torn())
+    assert ledger.documents("g1") == corpus({"old": "1"})
+    assert ledger.documents("g2") is None
+    # And it still works.
+    ledger.put_documents("g2", corpus({"new": "1"}))
+    assert ledger.documents("g2") == corpus({"new": "1"})
+
+
+def test_documents_recorded_again_replace_the_old_ones(ledger: Ledger) -> None:
+    ledger.put_documents("g1", corpus({"a": "1", "b": "2"}))
+    ledger.put_documents("g1", corpus({"b": "3"}))
+    assert ledger.documents("g1") == corpus({"b": "3"})
+
+
+# Vectors
+
+
+def test_vectors_come_back_bit_for_bit(ledger: Ledger) -> None:
+    sent = {key: vector_of(key.hex(), 32) for key in keys(*range(1201))}
+    ledger.put_vectors(sent)
+    found = ledger.vectors([*sent, *keys(9999)])
+    assert found.keys() == sent.keys()
+    assert all(
+        found[key].dtype == np.float32 and np.array_equal(found[key], vector) for key, vector in sent.items()
+    )
+    assert ledger.vectors([]) == {}
+    ledger.put_vectors({})
+
+
+def test_vectors_may_be_changed_by_who_got_them(ledger: Ledger) -> None:
+    ledger.put_vectors({keys(1)[0]: vector_of("a")})
+    [vector] = ledger.vectors(keys(1)).values()
+    vector[0] = 7
+    [again] = ledger.vectors(keys(1)).values()
+    assert np.array_equal(again, vector_of("a"))
+
+
+# Approvals and upkeep
+
+
+def test_an_approval_holds_until_the_next_promotion_prunes_it(ledger: Ledger) -> None:
+    assert ledger.approved_tokens() == frozenset()
+    for token in ("t1", "t2", "t1"):
+        ledger.approve(token)
+    assert ledger.approved_tokens() == {"t1", "t2"}
+    ledger.prune([])
+    assert ledger.approved_tokens() == frozenset()
+
+
+def test_pruning_forgets_other_generations_and_nothing_that_is_in_use(ledger: Ledger) -> None:
+    for generation in ("g1", "g2", "g3"):
+        ledger.put_documents(generation, corpus({"a": generation}))
+    ledger.put_parses([PARSE])
+    ledger.put_vectors({keys(1)[0]: vector_of("a")})
+    ledger.prune(["g2", "g3"])
+    assert ledger.documents("g1") is None
+    assert ledger.documents("g2") == corpus({"a": "g2"})
+    assert ledger.parses([PARSE.source_uri])
+    assert ledger.vectors(keys(1))
+
+
+def test_two_knowledge_bases_in_one_ledger_never_meet(open_ledger: OpenLedger) -> None:
+    mine, theirs = open_ledger("mine"), open_ledger("theirs")
+    mine.put_documents("g1", corpus({"a": "1"}))
+    theirs.put_documents("g1", corpus({"b": "2"}))
+    mine.approve("token")
+    assert mine.acquire_lease("run", "host", 1, 20) is None
+    assert theirs.documents("g1") == corpus({"b": "2"})
+    assert theirs.approved_tokens() == frozenset()
+    assert theirs.lease_holder() is None
+    assert theirs.acquire_lease("other", "host", 2, 20) is None
+    theirs.prune([])
+    assert mine.documents("g1") == corpus({"a": "1"})
+    assert mine.approved_tokens() == {"token"}
+
+
+def test_what_one_process_wrote_another_reads(open_ledger: OpenLedger) -> None:
+    open_ledger().put_documents("g1", corpus({"a": "1"}))
+    assert open_ledger().documents("g1") == corpus({"a": "1"})
+
+
+# The lease
+
+
+def held_by(holder: LeaseHolder | None) -> str | None:
+    return holder.owner if holder else None
+
+
+def test_one_refresh_at_a_time_has_the_lease(open_ledger: OpenLedger) -> None:
+    mine, theirs = open_ledger(), open_ledger()
+    assert mine.lease_holder() is None
+    assert mine.acquire_lease("r1", "host", 11, 20) is None
+    refused = theirs.acquire_lease("r2", "elsewhere", 22, 20)
+    assert refused is not None
+    assert (refused.owner, refused.host, refused.pid) == ("r1", "host", 11)
+    assert 0 <= refused.age_seconds < 20
+    assert held_by(mine.lease_holder()) == "r1"
+    # Its owner may take it again, in another process.
+    assert theirs.acquire_lease("r1", "host", 12, 20) is None
+    holder = theirs.lease_holder()
+    assert holder is not None
+    assert (holder.owner, holder.pid) == ("r1", 12)
+
+
+def test_a_lease_that_was_not_renewed_is_anybodys(ledger: Ledger) -> None:
+    ledger.acquire_lease("r1", "host", 1, 20)
+    assert held_by(ledger.acquire_lease("r2", "host", 2, expired_after_seconds=60)) == "r1"
+    assert ledger.acquire_lease("r2", "host", 2, expired_after_seconds=0) is None
+    assert held_by(ledger.lease_holder()) == "r2"
+
+
+def test_the_lease_of_an_owner_known_to_be_dead_is_free_at_once(ledger: Ledger) -> None:
+    ledger.acquire_lease("r1", "host", 1, 20)
+    assert held_by(ledger.acquire_lease("r2", "host", 2, 20, dead_owner="r0")) == "r1"
+    assert ledger.acquire_lease("r2", "host", 2, 20, dead_owner="r1") is None
+
+
+def test_only_its_owner_renews_or_releases_a_lease(ledger: Ledger) -> None:
+    assert not ledger.renew_lease("r1", 1)
+    ledger.acquire_lease("r1", "host", 1, 20)
+    assert not ledger.renew_lease("r2", 2)
+    ledger.release_lease("r2")
+    assert held_by(ledger.lease_holder()) == "r1"
+    assert ledger.renew_lease("r1", None)
+    holder = ledger.lease_holder()
+    assert holder is not None
+    assert holder.pid is None
+    ledger.release_lease("r1")
+    assert ledger.lease_holder() is None
+    assert not ledger.renew_lease("r1", 1)
+
+
+def test_of_many_who_ask_at_once_one_gets_the_lease(open_ledger: OpenLedger) -> None:
+    ledgers = [open_ledger() for _ in range(8)]
+    results: list[LeaseHolder | None] = []
+    barrier = threading.Barrier(8)
+
+    def ask(number: int) -> None:
+        barrier.wait()
+        results.append(ledgers[number].acquire_lease(f"r{number}", "host", number, 20))
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results.count(None) == 1
+    winner = held_by(ledgers[0].lease_holder())
+    assert {held_by(result) for result in results} == {None, winner}
+
+
+def test_several_threads_may_use_one_ledger(ledger: Ledger) -> None:
+    problems: list[BaseException] = []
+
+    def work(first: int) -> None:
+        try:
+            for number in range(first, first + 20):
+                ledger.put_vectors({keys(number)[0]: vector_of(str(number))})
+                assert ledger.vectors(keys(number))
+        except BaseException as error:
+            problems.append(error)
+
+    threads = [threading.Thread(target=work, args=(100 * number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    assert len(ledger.vectors(keys(*range(400)))) == 80

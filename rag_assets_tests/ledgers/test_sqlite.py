@@ -1,0 +1,122 @@
+"""What is true of the embedded ledger only: its file."""
+
+import sqlite3
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from rag_assets.errors import LedgerUnavailable
+from rag_assets.ledgers import sqlite
+from rag_assets.ledgers.base import ParseRecord
+from rag_assets.ledgers.sqlite import FORMAT_VERSION, SqliteLedger
+from rag_assets_tests.documents import corpus, vector_of
+
+KEY = b"k" * 32
+PARSE = ParseRecord("file:///a.md", "1", "raw", "markdown", "1", "content", "")
+DAY = 86_400.0
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "ledger.sqlite"
+
+
+def filled(path: Path) -> None:
+    ledger = SqliteLedger(path, "kb")
+    ledger.put_documents("g1", corpus({str(number): "text" for number in range(300)}))
+    ledger.put_vectors({KEY: vector_of("a")})
+    ledger.close()
+
+
+def set_aside(path: Path) -> list[Path]:
+    return list(path.parent.glob("*.unreadable-*"))
+
+
+def test_the_file_is_private(path: Path) -> None:
+    filled(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_file_that_is_no_ledger_is_set_aside(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"this is not a database, whatever it is " * 100)
+    ledger = SqliteLedger(path, "kb")
+    assert ledger.documents("g1") is None
+    assert [one.read_bytes()[:7] for one in set_aside(path)] == [b"this is"]
+    assert "is rebuilt" in caplog.text
+
+
+def test_a_ledger_of_another_format_is_set_aside(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    filled(path)
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"PRAGMA user_version={FORMAT_VERSION + 1}")
+    connection.close()
+    assert SqliteLedger(path, "kb").documents("g1") is None
+    assert len(set_aside(path)) == 1
+    assert f"format version {FORMAT_VERSION + 1}" in caplog.text
+    assert SqliteLedger(path, "kb").vectors([KEY]) == {}
+    assert len(set_aside(path)) == 1
+
+
+def test_a_ledger_damaged_in_the_middle_is_begun_anew_when_that_shows(path: Path) -> None:
+    filled(path)
+    data = bytearray(path.read_bytes())
+    data[4096:] = b"\xff" * (len(data) - 4096)  # the first page, with the schema, is sound
+    path.write_bytes(data)
+    ledger = SqliteLedger(path, "kb")
+    with pytest.raises(LedgerUnavailable, match="begun anew"):
+        ledger.documents("g1")
+    assert ledger.documents("g1") is None
+    ledger.put_documents("g1", corpus({"a": "1"}))
+    assert SqliteLedger(path, "kb").documents("g1") == corpus({"a": "1"})
+    assert len(set_aside(path)) == 1
+
+
+def test_damage_met_while_writing_is_noticed_too(path: Path) -> None:
+    filled(path)
+    data = bytearray(path.read_bytes())
+    data[4096:] = b"\xff" * (len(data) - 4096)
+    path.write_bytes(data)
+    ledger = SqliteLedger(path, "kb")
+    with pytest.raises(LedgerUnavailable):
+        ledger.put_documents("g1", corpus({"a": "1"}))
+    ledger.put_documents("g1", corpus({"a": "1"}))
+    assert ledger.documents("g1") == corpus({"a": "1"})
+
+
+def test_a_file_that_cannot_be_opened_is_not_taken_for_a_damaged_one(path: Path) -> None:
+    path.mkdir(parents=True)
+    with pytest.raises(sqlite3.OperationalError):
+        SqliteLedger(path, "kb")
+    assert path.is_dir()
+
+
+@pytest.mark.parametrize("ttl_seconds", [30 * DAY, 3600.0])
+def test_what_was_not_used_for_the_ttl_is_forgotten_and_what_was_is_not(
+    path: Path, monkeypatch: pytest.MonkeyPatch, ttl_seconds: float
+) -> None:
+    clock = SimpleNamespace(now=1_000_000.0)
+    monkeypatch.setattr(sqlite, "time", SimpleNamespace(time=lambda: clock.now))
+    ledger = SqliteLedger(path, "kb", ttl_seconds)
+    other = b"o" * 32
+    ledger.put_vectors({KEY: vector_of("a"), other: vector_of("b")})
+    ledger.put_parses([PARSE, ParseRecord("file:///other", "1", "raw2", "markdown", "1", "content", "")])
+    clock.now += 0.6 * ttl_seconds
+    assert ledger.vectors([KEY])
+    assert ledger.parses([PARSE.source_uri])
+    clock.now += 0.6 * ttl_seconds
+    ledger.prune([])
+    assert ledger.vectors([KEY, other]).keys() == {KEY}
+    assert ledger.parses([PARSE.source_uri, "file:///other"]).keys() == {PARSE.source_uri}
+
+
+def test_looking_up_what_is_fresh_writes_nothing(path: Path) -> None:
+    ledger = SqliteLedger(path, "kb")
+    ledger.put_vectors({KEY: vector_of("a")})
+    other = sqlite3.connect(path)
+    before = other.execute("PRAGMA data_version").fetchone()
+    ledger.vectors([KEY])
+    assert other.execute("PRAGMA data_version").fetchone() == before
+    other.close()

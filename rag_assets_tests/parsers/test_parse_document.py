@@ -1,0 +1,102 @@
+import pytest
+
+from rag_assets import parsers
+from rag_assets.errors import DocumentUnreadable
+from rag_assets.parsers import PARSERS, parse_document, parser_for, supported_suffixes
+from rag_assets.parsers.plain_text import PlainTextParser
+from rag_assets.records import ParsedDocument
+
+
+class PanicException(BaseException):
+    """What a panic in a Rust library looks like."""
+
+
+def _fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def parse(*_: object) -> ParsedDocument:
+        raise error
+
+    monkeypatch.setattr(PlainTextParser, "parse", parse)
+
+
+def test_every_suffix_has_one_parser() -> None:
+    suffixes = [suffix for parser in PARSERS for suffix in parser.suffixes]
+    assert len(suffixes) == len(set(suffixes)) == len(supported_suffixes())
+    assert {".pdf", ".html", ".htm", ".md", ".txt"} <= supported_suffixes()
+    assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in suffixes)
+    assert len({parser.name for parser in PARSERS}) == len(PARSERS)
+
+
+@pytest.mark.parametrize(
+    ("filename", "name"),
+    [
+        ("a.pdf", "pypdf"),
+        ("A.HTML", "resiliparse"),
+        ("x/y.Md", "markdown"),
+        ("a.b.txt", "plain_text"),
+        ("pdf", None),
+    ],
+)
+def test_the_parser_is_chosen_by_the_end_of_the_name(filename: str, name: str | None) -> None:
+    parser = parser_for(filename)
+    assert (parser.name if parser else None) == name
+
+
+def test_a_file_without_a_parser_is_not_text() -> None:
+    with pytest.raises(DocumentUnreadable, match=r"not_text: .*\.pdf"):
+        parse_document(b"x", "a.docx")
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("/Kids"), RecursionError("deep"), ValueError("x"), PanicException("rust")]
+)
+def test_whatever_a_parser_raises_the_document_is_corrupt(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    _fail_with(monkeypatch, error)
+    with pytest.raises(DocumentUnreadable) as caught:
+        parse_document(b"text", "a.txt")
+    assert caught.value.reason == "corrupt"
+    assert type(error).__name__ in caught.value.detail
+
+
+def test_the_error_holds_nothing_of_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    _fail_with(monkeypatch, ValueError("salary of J. Doe: 100000"))
+    with pytest.raises(DocumentUnreadable) as caught:
+        parse_document(b"text", "a.txt")
+    assert "salary" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+def test_a_document_that_needs_too_much_memory_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    _fail_with(monkeypatch, MemoryError())
+    with pytest.raises(DocumentUnreadable) as caught:
+        parse_document(b"text", "a.txt")
+    assert caught.value.reason == "too_large"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1), GeneratorExit()])
+def test_an_interrupt_is_not_the_fault_of_the_document(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    _fail_with(monkeypatch, error)
+    with pytest.raises(type(error)):
+        parse_document(b"text", "a.txt")
+
+
+def test_a_title_is_one_short_clean_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    long_title = "Travel\n\n policy\x00 " + "x" * 500
+    monkeypatch.setattr(PlainTextParser, "parse", lambda *_: ParsedDocument("text", long_title))
+    title = parse_document(b"text", "a.txt").title
+    assert title.startswith("Travel policy x")
+    assert len(title) == 300
+
+
+def test_no_parser_library_is_loaded_until_it_is_needed() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, rag_assets.parsers, rag_assets.sources; print([m for m in sys.modules if m in {'pypdf', 'resiliparse', 'dagster'}])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    assert parsers.__doc__

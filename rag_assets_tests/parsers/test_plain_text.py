@@ -1,0 +1,136 @@
+import gzip
+import io
+import random
+import time
+import zipfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag_assets.errors import DocumentUnreadable
+from rag_assets.parsers import parse_document
+from rag_assets.parsers.text_decoding import decode_text
+from rag_assets_tests.parsers.pdf_files import make_pdf
+
+
+def _zip() -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("a.txt", "text")
+    return out.getvalue()
+
+
+def test_plain_text_has_no_title_and_is_normalised() -> None:
+    parsed = parse_document(b"First line\r\nsecond  \r\n\r\n\r\n\r\nend\r\n", "a.TXT")
+    assert (parsed.text, parsed.title, parsed.parser_name) == ("First line\nsecond\n\nend", "", "plain_text")
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1))
+def test_utf8_is_never_mistaken_for_anything_else(text: str) -> None:
+    assert decode_text(text.encode()) == text.removeprefix("\ufeff")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("text", ["plain", "Grüße, 旅費, 😀", "€"])
+def test_a_byte_order_mark_decides(encoding: str, text: str) -> None:
+    assert decode_text(text.encode(encoding)) == text
+
+
+@pytest.mark.parametrize(
+    ("mark", "encoding"), [(b"\xfe\xff", "utf-16-be"), (b"\x00\x00\xfe\xff", "utf-32-be")]
+)
+def test_big_endian_marks_are_known_too(mark: bytes, encoding: str) -> None:
+    assert decode_text(mark + "Grüße".encode(encoding)) == "Grüße"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("cp1252", "Café"),
+        ("cp1252", "„Größe“ – 10 € pro Stück…"),
+        ("cp1252", "El niño comió piña en España"),
+        ("cp1252", "Año nuevo"),
+        ("cp1252", "São Paulo não é a capital"),
+        ("cp1252", "Smörgåsbord på svenska"),
+        ("latin-1", "crème brûlée"),
+        ("cp1250", "Wniosek o urlop należy złożyć z wyprzedzeniem."),
+        ("cp1251", "Привет, это документ"),
+        ("koi8-r", "Привет, как дела? Это документ"),
+        ("shift_jis", "これは日本語の文書です。経費精算の規程。"),
+        ("euc-jp", "これは日本語の文書です。"),
+        ("iso-2022-jp", "これは日本語の文書です。"),
+        ("gbk", "这是一个中文文档,关于差旅费"),
+        ("big5", "這是一個中文文件"),
+    ],
+)
+def test_older_encodings_are_recognised(encoding: str, text: str) -> None:
+    assert decode_text(text.encode(encoding)) == text
+
+
+def test_the_first_foreign_letter_may_be_far_from_the_start() -> None:
+    text = "plain English text, line by line.\n" * 20_000 + "Привет, это документ"
+    assert decode_text(text.encode("cp1251")) == text
+
+
+def test_a_few_broken_bytes_do_not_turn_a_utf8_text_into_gibberish() -> None:
+    text = "Grüße aus Köln, schöne Tage. " * 40
+    broken = text[:500].encode() + b"\xff" + text[500:].encode() + "ü".encode()[:1]
+    assert decode_text(broken).replace("\ufffd", "") == text
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x89PNG\r\n\x1a\n" + b"x" * 100,
+        b"\xff\xd8\xff\xe0JFIF",
+        b"GIF89a" + b"x" * 100,
+        _zip(),
+        b"\x7fELF" + b"x" * 100,
+        gzip.compress(b"text"),
+        make_pdf(["text"]),
+        b"a long text with " * 50 + b"one \x00 byte",
+        "no byte order mark".encode("utf-16-le"),
+        bytes(range(1, 256)) * 10,
+        random.Random(7).randbytes(5_000),
+        bytes(b for b in random.Random(7).randbytes(5_000) if b),
+        b"\xff\xfe" + b"\x00\xd8" * 20,
+        b"\xff\xfeodd",
+        b"\xff\xfe\x00\x00\xff\xff\xff\xff",
+        "nul \x00 inside".encode("utf-16"),
+        "nul \x00 inside".encode("utf-8-sig"),
+    ],
+    ids=lambda data: repr(data[:12]),
+)
+@pytest.mark.parametrize("filename", ["a.txt", "a.md", "a.html"])
+def test_binary_content_is_not_text_whatever_its_name(data: bytes, filename: str) -> None:
+    with pytest.raises(DocumentUnreadable) as caught:
+        parse_document(data, filename)
+    assert caught.value.reason == "not_text"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"N\x08NA\x08AM\x08ME\x08E\nls - list directory contents",
+        b"\x1b[31mred\x1b[0m \x1b[1mbold\x1b[0m",
+        b"page one\x0cpage two\x0b",
+        b"an old DOS file\r\n\x1a",
+        b"one stray \x01 in a text that is long enough to be taken for what it is" * 2,
+    ],
+)
+def test_texts_with_customary_control_characters_are_texts(data: bytes) -> None:
+    assert parse_document(data, "a.txt").text
+
+
+@pytest.mark.parametrize("data", [b"", b" \r\n\t ", b"\xef\xbb\xbf", "\u200b\u00ad\n".encode(), b"\xff\xfe"])
+def test_a_file_without_text_is_empty(data: bytes) -> None:
+    with pytest.raises(DocumentUnreadable) as caught:
+        parse_document(data, "a.txt")
+    assert caught.value.reason == "empty"
+
+
+def test_ten_megabytes_are_decoded_in_seconds() -> None:
+    began = time.perf_counter()
+    parse_document(("plain text, line by line.\n" * 400_000 + "Größe").encode("cp1252"), "a.txt")
+    assert time.perf_counter() - began < 15

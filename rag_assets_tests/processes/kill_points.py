@@ -1,0 +1,123 @@
+"""Named points at which a refresh can be made to kill itself.
+
+The product has no hook for this: functions of it, and the event log of Dagster, are wrapped from outside, in the process
+that is to die.
+"""
+
+import os
+import signal
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+STEPS = (
+    "raw_documents",
+    "deduped_documents",
+    "chunks",
+    "embeddings",
+    "staging_collection",
+    "eval_report",
+    "eval_report_recall_gate",
+    "production_collection",
+)
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _before(owner: Any, name: str, nth: int = 1) -> Callable[[], None]:
+    return lambda: _wrap(owner, name, nth, before=True)
+
+
+def _after(owner: Any, name: str, nth: int = 1) -> Callable[[], None]:
+    return lambda: _wrap(owner, name, nth, before=False)
+
+
+def _wrap(owner: Any, name: str, nth: int, *, before: bool) -> None:
+    original = getattr(owner, name)
+    calls = 0
+
+    @wraps(original)
+    def dying(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if before and calls == nth:
+            die()
+        result = original(*args, **kwargs)
+        if calls == nth:
+            die()
+        return result
+
+    setattr(owner, name, dying)
+
+
+def _at_event(event_type: str, step: str) -> Callable[[], None]:
+    """Die as soon as Dagster has recorded that a step began or ended."""
+
+    def install() -> None:
+        import dagster as dg
+
+        original = dg.DagsterInstance.handle_new_event
+
+        def handle(self: dg.DagsterInstance, event: Any, **kwargs: Any) -> Any:
+            result = original(self, event, **kwargs)
+            if (
+                event.is_dagster_event
+                and event.dagster_event.event_type_value == event_type
+                and event.step_key == step
+            ):
+                die()
+            return result
+
+        dg.DagsterInstance.handle_new_event = handle  # type: ignore[method-assign]
+
+    return install
+
+
+def _points() -> dict[str, Callable[[], None]]:
+    from rag_assets import generations, promotion
+    from rag_assets.artifacts import ArtifactWriter
+    from rag_assets.ledgers.sqlite import SqliteLedger
+    from rag_assets.text_store import TextStore
+    from rag_assets.vector_stores import embedded
+    from rag_assets.vector_stores.embedded import EmbeddedVectorStore
+    from rag_assets.vector_stores.embedded_generation import EmbeddedGenerationWriter
+
+    def small_batches(install: Callable[[], None]) -> Callable[[], None]:
+        def both() -> None:
+            generations._BATCH = 8
+            install()
+
+        return both
+
+    points = {f"at the start of {step}": _at_event("STEP_START", step) for step in STEPS}
+    points |= {f"at the end of {step}": _at_event("STEP_SUCCESS", step) for step in STEPS}
+    points |= {
+        "when the lease was taken": _after(SqliteLedger, "acquire_lease"),
+        "while chunks are written": _before(ArtifactWriter, "close", nth=3),
+        "when vectors were paid for and cached": _after(SqliteLedger, "put_vectors"),
+        "when the base was copied": _after(EmbeddedGenerationWriter, "_copied_from"),
+        "when old points were deleted": _after(EmbeddedGenerationWriter, "delete"),
+        "in the middle of staging": small_batches(_after(EmbeddedGenerationWriter, "upsert", nth=3)),
+        "before the seal": _before(EmbeddedGenerationWriter, "seal"),
+        "before the seal is published": _before(EmbeddedVectorStore, "publish"),
+        "after the seal": _after(EmbeddedGenerationWriter, "seal"),
+        "before the promotion": _before(EmbeddedVectorStore, "promote"),
+        "before the pointer is replaced": _before(EmbeddedVectorStore, "_write_state"),
+        "when the pointer was replaced": _after(EmbeddedVectorStore, "_write_state"),
+        "after the promotion": _after(EmbeddedVectorStore, "promote"),
+        "when the ledger was written": _after(SqliteLedger, "put_documents"),
+        "before upkeep": _before(promotion, "sweep"),
+        "while the retired generation is deleted": _before(embedded.shutil, "rmtree"),
+        "before the ledger is pruned": _before(SqliteLedger, "prune"),
+        "before texts are pruned": _before(TextStore, "prune"),
+    }
+    return points
+
+
+def arm(point: str) -> None:
+    _points()[point]()
+
+
+KILL_POINTS = tuple(_points())

@@ -1,0 +1,80 @@
+"""A reader that never stops asking production, as an application would, while refreshes come and go and die."""
+
+import threading
+from types import TracebackType
+from typing import Self
+
+from rag_assets.records import SearchHit
+from rag_assets.retrieval import Retriever
+from rag_assets_tests.processes.scene import QUESTION, Scene
+
+Answer = tuple[tuple[str, tuple[str, ...]], ...]
+"""(point id, document ids) of each hit, best first."""
+
+
+def answer_of(hits: list[SearchHit]) -> Answer:
+    return tuple(
+        (hit.point_id, tuple(location.document_id for location in hit.locations)) for hit in hits
+    )
+
+
+def ask(retriever: Retriever) -> Answer:
+    return answer_of(retriever.search(QUESTION, limit=20))
+
+
+def ask_once(scene: Scene) -> Answer:
+    knowledge_base = scene.knowledge_base()
+    retriever = knowledge_base.retriever()
+    try:
+        return ask(retriever)
+    finally:
+        retriever.close()
+        knowledge_base.close()
+
+
+class Reader:
+    """Asks in a thread, through one retriever that stays open, while the block runs.
+
+    Attributes:
+        num_answers: how often production answered.
+        answers: the different answers, in the order in which they first came.
+        switches: every change from one answer to another.
+        problem: the first error that a reader got, "" if none.
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._finished = threading.Event()
+        self._first = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.num_answers = 0
+        self.answers: list[Answer] = []
+        self.problem = ""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._first.wait(60)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._finished.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        knowledge_base = self._scene.knowledge_base()
+        retriever = knowledge_base.retriever()
+        try:
+            while not self._finished.wait(0.005) or not self.num_answers:
+                answer = ask(retriever)
+                if not self.answers or self.answers[-1] != answer:
+                    self.answers.append(answer)
+                self.num_answers += 1
+                self._first.set()
+        except BaseException as error:
+            self.problem = f"{type(error).__name__}: {error}"
+        finally:
+            self._first.set()
+            retriever.close()
+            knowledge_base.close()

@@ -1,0 +1,108 @@
+"""One refresh in a process of its own, which may kill itself at a named point.
+
+The processes are forked from a server that has imported Dagster and the definitions once: a start takes milliseconds
+instead of seconds, and each of them is nevertheless a whole process with a pid that can die.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from rag_assets_tests.processes.scene import Scene
+
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(
+    [
+        "rag_assets.definitions",
+        "rag_assets_tests.processes.kill_points",
+        "alembic.context",
+        "dagster._core.storage.sqlite_storage",
+        "pyarrow.parquet",
+        "qdrant_edge",
+        "wordllama",
+    ]
+)
+LOG = "refresh.log"
+
+
+class RefreshProcess:
+    """A refresh that has been started."""
+
+    def __init__(
+        self,
+        scene: Scene,
+        prepare: Callable[..., None] | None = None,
+        arguments: tuple[Any, ...] = (),
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        """Start it.
+
+        Args:
+            prepare: a function at the top level of a module, called in the process before the run begins.
+        """
+        self._scene = scene
+        full = scene.environment(**(environment or {}))
+        self.process = _context.Process(target=_refresh, args=(scene.home, full, prepare, arguments))
+        self.process.start()
+
+    def wait(self, seconds: float = 60) -> int:
+        """Return the exit code: 0 success, 1 failure, -9 killed."""
+        self.process.join(seconds)
+        if self.process.exitcode is None:
+            self.process.kill()
+            self.process.join()
+            raise AssertionError(f"the refresh did not end within {seconds} s:\n{self.log()}")
+        return self.process.exitcode
+
+    def log(self) -> str:
+        with contextlib.suppress(FileNotFoundError):
+            return (self._scene.home / LOG).read_text(encoding="utf-8")[-6000:]
+        return ""
+
+
+def refresh(scene: Scene, **environment: str) -> None:
+    """Refresh in a process of its own, and insist that it succeeds."""
+    process = RefreshProcess(scene, environment=environment)
+    assert process.wait() == 0, process.log()
+
+
+def refresh_until_killed(scene: Scene, point: str) -> None:
+    """Refresh in a process that kills itself at a named point, and insist that it got there."""
+    from rag_assets_tests.processes.kill_points import arm
+
+    process = RefreshProcess(scene, arm, (point,))
+    assert process.wait() == -signal.SIGKILL, f"the refresh never came to {point!r}:\n{process.log()}"
+
+
+def _refresh(
+    home: str, environment: dict[str, str], prepare: Callable[..., None] | None, arguments: tuple[Any, ...]
+) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(home)
+    log = os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    import dagster as dg
+
+    from rag_assets.definitions import build_definitions
+    from rag_assets.settings import load_settings
+
+    try:
+        if prepare is not None:
+            prepare(*arguments)
+        definitions = build_definitions(load_settings())
+        with dg.DagsterInstance.get() as instance:
+            result = definitions.resolve_job_def("refresh").execute_in_process(
+                instance=instance, raise_on_error=False
+            )
+        code = 0 if result.success else 1
+    except BaseException:
+        traceback.print_exc()
+        code = 3
+    sys.exit(code)

@@ -1,0 +1,144 @@
+"""A knowledge base of a few generated documents, in folders of its own, for tests that start real processes."""
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rag_assets.generations import UNHASHED_FIELDS
+from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.settings import Settings
+
+DAGSTER_YAML = Path(__file__).parents[2] / "dagster.yaml"
+
+TOPICS = {
+    "parking": "permit garage barrier bicycle visitor bay plate level charging gate",
+    "kitchen": "dishwasher fridge coffee mug oven tea leftovers sink cupboard lunch",
+    "security": "badge phishing password laptop encryption incident visitor lock screen report",
+    "vacation": "holiday leave calendar request approval carryover manager absence weekend days",
+    "expenses": "receipt reimbursement invoice mileage limit currency card claim hotel meal",
+    "pets": "dog cat leash allergy desk carpet vaccination owner bark bowl",
+    "printing": "toner paper tray scanner queue colour duplex driver jam cartridge",
+    "travel": "train flight booking visa luggage insurance itinerary station seat delay",
+}
+QUESTION = "How do I get a parking permit for the garage?"
+
+
+def text_about(topic: str, edition: int = 1) -> str:
+    """Some pages of plain, deterministic text: other editions differ in one of their sections."""
+    words = TOPICS[topic].split()
+    lines = [f"# {topic.title()} rules", ""]
+    for section in range(12):
+        first, second, third = (words[(section * step + 1) % 10] for step in (1, 3, 7))
+        lines += [
+            f"## {first.title()} and {second}",
+            "",
+            f"About {topic}, rule {section}: every {first} needs a {second} before the {third} is used. "
+            f"Whoever has no {second} asks the {topic} desk for one, and brings the {first} along. "
+            f"The {third} is checked on day {section + 1} of each month.",
+            "",
+        ]
+        if section == 5 and edition > 1:
+            lines += [f"Since edition {edition} a {topic} permit for the garage costs {edition} euros.", ""]
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One Dagster home with its state folder; several scenes may share the documents.
+
+    The URIs of documents are absolute, so a state folder may be copied but its documents must stay where they are.
+    """
+
+    home: Path
+    documents: Path
+
+    @property
+    def state_dir(self) -> Path:
+        return self.home / ".rag"
+
+    @property
+    def benchmark(self) -> Path:
+        return self.documents.with_name("benchmark.jsonl")
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """The environment of a process: nothing of this one's configuration gets through."""
+        ours = ("RAG_", "OPENAI_", "QDRANT_", "REDIS_", "SLACK_", "DAGSTER_", "MLFLOW_", "AWS_", "COV_")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+        return kept | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+            "DAGSTER_HOME": str(self.home),
+            "RAG_STATE_DIR": str(self.state_dir),
+            "RAG_DOCUMENTS_DIR": str(self.documents),
+            "RAG_BENCHMARK_FILE": str(self.benchmark),
+            "RAG_EMBEDDING_MODEL": "wordllama",
+            "RAG_CHUNK_SIZE": "32",
+            "RAG_CHUNK_OVERLAP": "4",
+            **more,
+        }
+
+    def knowledge_base(self) -> KnowledgeBase:
+        """What serves, seen from this process. The caller closes it."""
+        settings = Settings(
+            _env_file=None,  # pyright: ignore[reportCallIssue]
+            RAG_STATE_DIR=self.state_dir,
+            RAG_DOCUMENTS_DIR=self.documents,
+            RAG_BENCHMARK_FILE=self.benchmark,
+            RAG_EMBEDDING_MODEL="wordllama",
+            RAG_CHUNK_SIZE=32,
+            RAG_CHUNK_OVERLAP=4,
+        )
+        return KnowledgeBase(settings)
+
+    def copy_to(self, home: Path) -> "Scene":
+        shutil.copytree(self.home, home, symlinks=True)
+        return Scene(home, self.documents)
+
+
+def new_scene(folder: Path) -> Scene:
+    """Lay out documents and a benchmark, and an empty Dagster home with the repository's own dagster.yaml."""
+    scene = Scene(folder / "home", folder / "documents")
+    scene.home.mkdir(parents=True)
+    scene.documents.mkdir()
+    shutil.copy(DAGSTER_YAML, scene.home)
+    for topic in TOPICS:
+        if topic != "travel":
+            (scene.documents / f"{topic}.md").write_text(text_about(topic), encoding="utf-8")
+    topics = ("parking", "vacation", "expenses", "printing")
+    lines = [f'{{"query": "which rules are there about {t}?", "expected_docs": ["{t}.md"]}}' for t in topics]
+    scene.benchmark.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return scene
+
+
+def change_documents(documents: Path) -> None:
+    """Change one file, add one, delete one, move one, copy one."""
+    (documents / "parking.md").write_text(text_about("parking", edition=2), encoding="utf-8")
+    (documents / "travel.md").write_text(text_about("travel"), encoding="utf-8")
+    (documents / "pets.md").unlink()
+    (documents / "house").mkdir()
+    (documents / "kitchen.md").rename(documents / "house" / "kitchen.md")
+    shutil.copy(documents / "security.md", documents / "house" / "security.md")
+
+
+def points_in_production(scene: Scene) -> dict[str, tuple[dict[str, Any], list[float]]]:
+    """Return id -> (payload but for what may differ between two refreshes, vector)."""
+    knowledge_base = scene.knowledge_base()
+    try:
+        state = knowledge_base.vector_store.production_state()
+        assert state.production is not None
+        reader = knowledge_base.vector_store.read(state.production)
+        try:
+            return {
+                point.id: (
+                    {key: value for key, value in point.payload.items() if key not in UNHASHED_FIELDS},
+                    [] if point.vector is None else point.vector.tolist(),
+                )
+                for batch in reader.scroll(with_vectors=True)
+                for point in batch
+            }
+        finally:
+            reader.close()
+    finally:
+        knowledge_base.close()

@@ -1,0 +1,117 @@
+"""Pipelines in the states that a knowledge base can be in.
+
+Each state is reached once a session and copied for every test that begins in it. All live at one path, for
+paths of documents are part of what is stored.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from rag_assets_tests.pipeline import THRESHOLD, Pipeline, Run, copy_folder, text_about
+
+CHANGED = "topic03.md"
+
+
+def _reach_empty(pipeline: Pipeline) -> Run | None:
+    pipeline.populate()
+    return None
+
+
+def _reach_promoted(pipeline: Pipeline) -> Run | None:
+    """Two promoted refreshes, so that there is a generation to roll back to."""
+    pipeline.refresh().checked()
+    pipeline.write(CHANGED, text_about("second version"))
+    return pipeline.refresh().checked()
+
+
+def _reach_gate_failed(pipeline: Pipeline) -> Run | None:
+    pipeline.write(CHANGED, text_about("third version"))
+    pipeline.configure(RAG_EVAL_THRESHOLD="0.999")
+    run = pipeline.refresh()
+    pipeline.configure(RAG_EVAL_THRESHOLD=THRESHOLD)
+    assert not run.success
+    return run
+
+
+def _reach_rolled_back(pipeline: Pipeline) -> Run | None:
+    pipeline.succeed("rollback")
+    return None
+
+
+STATES: dict[str, tuple[str | None, Callable[[Pipeline], Run | None]]] = {
+    "empty": (None, _reach_empty),
+    "promoted": ("empty", _reach_promoted),
+    "gate failed": ("promoted", _reach_gate_failed),
+    "rolled back": ("promoted", _reach_rolled_back),
+}
+
+
+class Workbench:
+    """The one path at which all pipelines of this session live, and the states that were reached so far."""
+
+    def __init__(self, root: Path) -> None:
+        self.home = root / "home"
+        self._states = root / "states"
+        self._states.mkdir()
+        self._last_runs: dict[str, Run | None] = {}
+
+    def pipeline_in(self, state: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Pipeline, Run | None]:
+        """Return a pipeline in that state, and the run that led there."""
+        kept = self._states / state
+        if state not in self._last_runs:
+            before, reach = STATES[state]
+            if before is None:
+                copy_folder(self._empty_folder(), self.home)
+            else:
+                self.pipeline_in(before, monkeypatch)[0].close()
+            pipeline = Pipeline(self.home, monkeypatch)
+            self._last_runs[state] = reach(pipeline)
+            pipeline.close()
+            copy_folder(self.home, kept)
+        copy_folder(kept, self.home)
+        return Pipeline(self.home, monkeypatch), self._last_runs[state]
+
+    def _empty_folder(self) -> Path:
+        folder = self._states / "nothing"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+
+@pytest.fixture(scope="session")
+def workbench(tmp_path_factory: pytest.TempPathFactory) -> Workbench:
+    return Workbench(tmp_path_factory.mktemp("scenarios"))
+
+
+@pytest.fixture
+def pipeline_in(
+    workbench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str], tuple[Pipeline, Run | None]]]:
+    made: list[Pipeline] = []
+
+    def make(state: str) -> tuple[Pipeline, Run | None]:
+        pipeline, run = workbench.pipeline_in(state, monkeypatch)
+        made.append(pipeline)
+        return pipeline, run
+
+    yield make
+    for pipeline in made:
+        pipeline.close()
+
+
+@pytest.fixture
+def empty(pipeline_in: Callable[[str], tuple[Pipeline, Run | None]]) -> Pipeline:
+    """Documents and a benchmark; never refreshed."""
+    return pipeline_in("empty")[0]
+
+
+@pytest.fixture
+def promoted(pipeline_in: Callable[[str], tuple[Pipeline, Run | None]]) -> Pipeline:
+    """Two refreshes were promoted."""
+    return pipeline_in("promoted")[0]
+
+
+@pytest.fixture
+def rolled_back(pipeline_in: Callable[[str], tuple[Pipeline, Run | None]]) -> Pipeline:
+    return pipeline_in("rolled back")[0]

@@ -1,0 +1,224 @@
+import random
+from dataclasses import asdict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag_assets.embedders.base import Embedder
+from rag_assets.embedders.bm25 import Bm25Encoder
+from rag_assets.errors import ConfigurationError, EmbedderUnavailable, RefusedError, VectorStoreUnavailable
+from rag_assets.records import EmbeddingModel, Point, ProductionState, ScoredPoint, SearchFilter, Vector
+from rag_assets.retrieval import GenerationSearch, Retriever, fuse, recorded_model
+from rag_assets_tests.documents import MODEL, FakeEmbedder, document, place, stage
+from rag_assets_tests.in_memory_vector_store import InMemoryReader, InMemoryVectorStore
+
+
+def hits(**scores: float) -> list[ScoredPoint]:
+    return [ScoredPoint(point_id, score, {"of": point_id}) for point_id, score in scores.items()]
+
+
+def fused(dense: list[ScoredPoint], sparse: list[ScoredPoint], weight: float) -> list[tuple[str, float]]:
+    return [(point.id, pytest.approx(point.score)) for point in fuse(dense, sparse, weight)]
+
+
+# Fusion
+
+
+def test_fusion_is_the_weighted_sum_of_scaled_scores() -> None:
+    dense = hits(a=0.9, b=0.7, c=0.5)  # scaled: 1, 0.5, 0
+    sparse = hits(c=12.0, d=10.0, b=2.0)  # scaled: 1, 0.8, 0
+    assert fused(dense, sparse, 0.3) == [("c", 0.7), ("d", 0.56), ("a", 0.3), ("b", 0.15)]
+    assert fused(dense, sparse, 0.8) == [("a", 0.8), ("b", 0.4), ("c", 0.2), ("d", 0.16)]
+
+
+def test_each_half_alone_keeps_its_order() -> None:
+    dense, sparse = hits(a=0.9, b=0.7, c=0.5), hits(c=3.0, b=2.0, a=1.0)
+    assert [point.id for point in fuse(dense, sparse, 1)] == ["a", "b", "c"]
+    assert [point.id for point in fuse(dense, sparse, 0)] == ["c", "b", "a"]
+
+
+def test_an_empty_list_leaves_the_other() -> None:
+    assert fused(hits(a=3.0, b=1.0), [], 0.3) == [("a", 0.3), ("b", 0.0)]
+    assert fused([], hits(a=3.0, b=1.0), 0.3) == [("a", 0.7), ("b", 0.0)]
+    assert fuse([], [], 0.3) == []
+
+
+def test_equal_scores_count_as_the_best_and_are_ordered_by_id() -> None:
+    assert fused(hits(c=0.5, a=0.5, b=0.5), [], 0.4) == [("a", 0.4), ("b", 0.4), ("c", 0.4)]
+    assert fused(hits(z=0.1), hits(y=5.0), 0.5) == [("y", 0.5), ("z", 0.5)]
+
+
+def test_a_point_keeps_its_payload() -> None:
+    assert [point.payload for point in fuse(hits(a=1.0), hits(b=1.0), 0.3)] == [{"of": "b"}, {"of": "a"}]
+
+
+scores = st.dictionaries(st.sampled_from("abcdef"), st.floats(-50, 50), max_size=6)
+
+
+@given(scores, scores, st.floats(0, 1), st.randoms(use_true_random=False))
+def test_fusion_does_not_depend_on_the_order_of_the_lists(
+    dense: dict[str, float], sparse: dict[str, float], weight: float, shuffled: random.Random
+) -> None:
+    one, two = hits(**dense), hits(**sparse)
+    expected = fuse(one, two, weight)
+    shuffled.shuffle(one)
+    shuffled.shuffle(two)
+    assert fuse(one, two, weight) == expected
+    assert {point.id for point in expected} == dense.keys() | sparse.keys()
+    assert all(-1e-9 <= point.score <= 1 + 1e-9 for point in expected)
+
+
+# Searching one generation and whatever serves
+
+TEXTS = {"leave.md": "parental leave lasts\n", "pay.md": "salary is paid monthly\n", "it.md": "reset a password\n"}
+
+
+class Store(InMemoryVectorStore):
+    """Generations whose BM25 weights are the real ones."""
+
+    def __init__(self, *generations: str) -> None:
+        super().__init__()
+        for generation in generations:
+            self.add(generation, TEXTS)
+        if generations:
+            self.state = ProductionState(generations[0])
+
+    def add(self, generation: str, texts: dict[str, str]) -> None:
+        stage(self, generation, [document(path, text) for path, text in texts.items()], texts.values())
+        bm25 = Bm25Encoder()
+        self.points[generation] = {
+            point.id: Point(
+                point.id, point.payload, point.vector, bm25.encode_document(point.payload["text"])
+            )
+            for point in self.points[generation].values()
+        }
+
+
+def embedder_for(model: EmbeddingModel) -> Embedder:
+    return FakeEmbedder(model)
+
+
+def test_a_hit_says_what_it_is_and_where_it_lives() -> None:
+    store = Store("g1")
+    retriever = Retriever(store, embedder_for, 0.0)
+    [hit, *_] = retriever.search("How long is parental leave?", 1)
+    assert hit.text == TEXTS["leave.md"]
+    assert hit.locations == (place("leave.md"),)
+    assert (hit.chunk_index, hit.content_hash) == (0, hit.payload["content_hash"])
+    assert hit.point_id in store.points["g1"]
+    retriever.close()
+    assert store.open_readers == []
+
+
+def test_a_search_returns_at_most_as_many_hits_as_asked_for() -> None:
+    retriever = Retriever(Store("g1"), embedder_for)
+    assert [len(retriever.search("password", limit)) for limit in (1, 2, 10)] == [1, 2, 3]
+
+
+def test_both_lists_are_longer_than_what_is_asked_for_and_the_filter_reaches_the_store() -> None:
+    class Reader(InMemoryReader):
+        def search(self, *arguments: object) -> tuple[list[ScoredPoint], list[ScoredPoint]]:
+            asked.append(arguments[2:])
+            return [], []
+
+    asked: list[tuple[object, ...]] = []
+    search = GenerationSearch(Reader(Store("g1"), "g1"), FakeEmbedder(), 0.3)
+    only = SearchFilter()
+    search.search("question", 5, only)
+    search.search("question", 400)
+    assert asked == [(100, only), (800, None)]
+
+
+def test_questions_are_embedded_by_the_model_that_the_generation_was_built_with() -> None:
+    models: list[EmbeddingModel] = []
+
+    def recording(model: EmbeddingModel) -> Embedder:
+        models.append(model)
+        return FakeEmbedder(model)
+
+    retriever = Retriever(Store("g1"), recording)
+    for _ in range(3):
+        retriever.search("password")
+    assert models == [MODEL]
+    manifest = Store("g1").manifests["g1"]
+    assert recorded_model(manifest) == MODEL
+    assert asdict(MODEL) == manifest.fingerprint["embedding_model"]
+
+
+def test_a_promotion_is_seen_by_the_next_question() -> None:
+    store = Store("g1")
+    retriever = Retriever(store, embedder_for, 0.0)
+    assert retriever.search("password")[0].text == TEXTS["it.md"]
+    store.add("g2", {"new.md": "a password is never reset\n"})
+    store.state = ProductionState("g2", previous="g1")
+    assert [hit.text for hit in retriever.search("password")] == ["a password is never reset\n"]
+    assert [reader.generation for reader in store.open_readers] == ["g2"]
+
+
+def test_a_generation_that_vanished_under_the_reader_is_looked_up_once_more() -> None:
+    class Moving(Store):
+        """Says for one more time that g1 serves, when it is gone already."""
+
+        def production_state(self) -> ProductionState:
+            return stale.pop() if stale else super().production_state()
+
+    stale: list[ProductionState] = []
+    store = Moving("g1", "g2")
+    retriever = Retriever(store, embedder_for)
+    retriever.search("password")
+    for _ in range(2):  # with the generation open, and with none open
+        store.state = ProductionState("g2")
+        stale.append(ProductionState("g1"))
+        store.vanish("g1")
+        assert retriever.search("password")
+        retriever.close()
+
+
+def test_a_store_that_stays_away_is_asked_twice_and_no_more() -> None:
+    class Away(Store):
+        looks = 0
+
+        def production_state(self) -> ProductionState:
+            Away.looks += 1
+            return super().production_state()
+
+    store = Away("g1")
+    store.vanish("g1")
+    with pytest.raises(VectorStoreUnavailable, match="g1 is gone"):
+        Retriever(store, embedder_for).search("password")
+    assert Away.looks == 2
+
+
+def test_an_embedder_that_does_not_answer_is_not_asked_again_by_the_retriever() -> None:
+    class Down(FakeEmbedder):
+        asked = 0
+
+        def embed_query(self, text: str) -> Vector:
+            Down.asked += 1
+            raise EmbedderUnavailable("down")
+
+    with pytest.raises(EmbedderUnavailable):
+        Retriever(Store("g1"), Down).search("password")
+    assert Down.asked == 1
+
+
+def test_a_model_that_cannot_be_had_leaves_no_reader_open() -> None:
+    def refuse(model: EmbeddingModel) -> Embedder:
+        raise ConfigurationError(f"no key for {model.model}")
+
+    store = Store("g1")
+    with pytest.raises(ConfigurationError):
+        Retriever(store, refuse).search("password")
+    assert store.open_readers == []
+
+
+def test_an_empty_knowledge_base_says_so() -> None:
+    with pytest.raises(RefusedError, match="nothing is in production yet"):
+        Retriever(Store(), embedder_for).search("password")
+
+
+@pytest.mark.parametrize(("question", "limit"), [("", 5), (" \n", 5), ("password", 0), ("password", -1)])
+def test_a_question_that_makes_no_sense_is_refused(question: str, limit: int) -> None:
+    with pytest.raises(ConfigurationError):
+        Retriever(Store("g1"), embedder_for).search(question, limit)
