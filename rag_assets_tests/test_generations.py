@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag_assets.change_set import DocumentState, content_changes, decide_changes, target_documents
+from rag_assets.change_set import content_changes, decide_changes, target_documents
 from rag_assets.errors import RefusedError, StaleInputError, VectorStoreUnavailable
 from rag_assets.fingerprint import point_id
 from rag_assets.generations import (

@@ -1,7 +1,7 @@
 """Kill a refresh anywhere, run it again: production answers throughout and ends as an uninterrupted refresh ends it."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,13 @@ import pytest
 from rag_assets_tests.processes.kill_points import KILL_POINTS
 from rag_assets_tests.processes.reader import Answer, Reader, ask_once
 from rag_assets_tests.processes.refresh_process import refresh, refresh_until_killed
-from rag_assets_tests.processes.scene import Scene, change_documents, new_scene, points_in_production, text_about
+from rag_assets_tests.processes.scene import (
+    Scene,
+    change_documents,
+    new_scene,
+    points_in_production,
+    text_about,
+)
 
 
 @dataclass(frozen=True)

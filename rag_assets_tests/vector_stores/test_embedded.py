@@ -1,6 +1,7 @@
 """What only the embedded store can get wrong: files, processes, and the engine's own habits."""
 
 import contextlib
+import hashlib
 import json
 import multiprocessing
 import os
@@ -44,9 +45,13 @@ def store(root: Path) -> EmbeddedVectorStore:
     return EmbeddedVectorStore(root, "kb")
 
 
-def tree(folder: Path) -> dict[str, tuple[int, int]]:
+def tree(folder: Path) -> dict[str, tuple[int, str]]:
+    """Name, size and content of every file. Not the time: the engine writes pages back as they were."""
     return {
-        path.relative_to(folder).as_posix(): (path.stat().st_size, path.stat().st_mtime_ns)
+        path.relative_to(folder).as_posix(): (
+            path.stat().st_size,
+            hashlib.sha256(path.read_bytes()).hexdigest(),
+        )
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }

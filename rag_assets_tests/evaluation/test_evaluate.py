@@ -1,0 +1,160 @@
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rag_assets.errors import BenchmarkError
+from rag_assets.evaluation.benchmark import Benchmark, BenchmarkQuery, DocumentNames
+from rag_assets.evaluation.evaluate import (
+    EvalReport,
+    QueryResult,
+    Scores,
+    evaluate_generation,
+    verdict_data_version,
+)
+from rag_assets.records import Location, Point, ScoredPoint, SearchFilter, SparseVector, Vector
+from rag_assets.retrieval import GenerationSearch
+from rag_assets_tests.documents import FakeEmbedder, document, hashed, place
+
+DOCUMENTS = [document(name, f"text of {name}") for name in ("a", "b", "c", "d", "e", "f")]
+NAMES = DocumentNames(DOCUMENTS)
+
+
+class ScriptedReader:
+    """Answers the n-th question (its vector says n) with chunks of the documents listed for it."""
+
+    def __init__(self, answers: Sequence[Sequence[str]]) -> None:
+        self.generation = "g1"
+        self.limits: list[int] = []
+        self._answers = answers
+
+    def search(
+        self,
+        dense: Vector,
+        sparse: SparseVector | None,
+        limit: int,
+        search_filter: SearchFilter | None = None,
+    ) -> tuple[list[ScoredPoint], list[ScoredPoint]]:
+        self.limits.append(limit)
+        names = self._answers[int(dense[0])]
+        return [
+            ScoredPoint(f"{rank:04}", 1 / rank, _payload(name, rank)) for rank, name in enumerate(names, 1)
+        ], []
+
+    def close(self) -> None: ...
+
+    def count(self) -> int:
+        return 0
+
+    def retrieve(self, point_ids: Sequence[str], *, with_vectors: bool = False) -> list[Point]:
+        return []
+
+    def scroll(self, batch_size: int = 512, *, with_vectors: bool = False) -> Iterator[list[Point]]:
+        yield []
+
+
+def _payload(name: str, rank: int) -> dict[str, object]:
+    locations: list[Location] = [place(name), place(f"copy of {name}")]
+    return {
+        "text": "chunk",
+        "content_hash": hashed(f"text of {name}"),
+        "chunk_index": rank,
+        "locations": [location.to_payload() for location in locations],
+    }
+
+
+def evaluated(
+    *asked: tuple[Sequence[str], Sequence[str]],
+) -> tuple[Scores, list[QueryResult]]:
+    """Evaluate questions, each with its expected documents and the chunks that come back."""
+    queries = tuple(BenchmarkQuery(str(number), tuple(expected)) for number, (expected, _) in enumerate(asked))
+    search = GenerationSearch(ScriptedReader([found for _, found in asked]), FakeEmbedder(), 1.0)
+    return evaluate_generation(
+        search, Benchmark(queries), NAMES, lambda query: np.array([int(query)], np.float32)
+    )
+
+
+def test_distinct_documents_are_scored_not_chunks() -> None:
+    _, [result] = evaluated((["b"], ["a", "a", "a", "a", "a", "a", "b", "a"]))
+    assert result.retrieved == ("filesystem:a", "filesystem:b")
+    assert (result.recall_at_1, result.recall_at_5) == (0, 1)
+    assert result.reciprocal_rank == 0.5
+    assert result.ndcg_at_10 == pytest.approx(1 / math.log2(3))
+
+
+def test_two_places_of_one_content_are_one_document() -> None:
+    names = DocumentNames([*DOCUMENTS, document("copy", "text of a")])
+    search = GenerationSearch(ScriptedReader([["a"]]), FakeEmbedder(), 1.0)
+    benchmark = Benchmark((BenchmarkQuery("0", ("a", "copy")),))
+    _, [result] = evaluate_generation(search, benchmark, names, lambda query: np.zeros(1, np.float32))
+    assert result.recall_at_1 == 1
+    assert result.ndcg_at_10 == 1
+
+
+def test_the_scores_are_the_means_over_all_questions() -> None:
+    scores, results = evaluated(
+        (["a"], ["a", "b", "c"]),  # 1, 1, 1, 1, 1
+        (["b", "c"], ["a", "b", "d", "e", "f", "c"]),  # 0, 1/2, 1, 1/2, (1/log2(3)+1/log2(7))/(1+1/log2(3))
+        (["f"], ["a", "b"]),  # nothing
+    )
+    assert scores.recall_at_1 == pytest.approx(1 / 3)
+    assert scores.recall_at_5 == pytest.approx(0.5)
+    assert scores.recall_at_10 == pytest.approx(2 / 3)
+    assert scores.mrr == pytest.approx(0.5)
+    second = (1 / math.log2(3) + 1 / math.log2(7)) / (1 + 1 / math.log2(3))
+    assert scores.ndcg_at_10 == pytest.approx((1 + second) / 3)
+    # values 1, 0.5, 0: variance (0.25 + 0 + 0.25) / 2
+    assert scores.recall_at_5_standard_error == pytest.approx(math.sqrt(0.25 / 3))
+    assert [result.query for result in results] == ["0", "1", "2"]
+    latencies = sorted(result.latency_seconds for result in results)
+    assert (scores.latency_p50_seconds, scores.latency_p99_seconds) == (latencies[1], latencies[2])
+
+
+def test_an_expected_document_that_is_absent_counts_as_a_miss() -> None:
+    _, [result] = evaluated((["a", "absent"], ["a"]))
+    assert result.recall_at_5 == 0.5
+    assert result.missing_docs == ("absent",)
+    assert result.expected_docs == ("a", "absent")
+
+
+def test_a_benchmark_for_other_documents_is_no_benchmark() -> None:
+    evaluated((["a"], ["a"]), (["absent"], ["a"]))  # half of them: it may be
+    with pytest.raises(BenchmarkError, match="2 of 3 expected documents are absent, for example absent, gone"):
+        evaluated((["a"], ["a"]), (["absent", "gone"], ["a"]))
+
+
+def test_an_ambiguous_name_is_refused_before_anything_is_asked() -> None:
+    names = DocumentNames([document("hr/x.md", "1"), document("it/x.md", "2")])
+    reader = ScriptedReader([[]])
+    with pytest.raises(BenchmarkError, match="ambiguous"):
+        evaluate_generation(
+            GenerationSearch(reader, FakeEmbedder(), 1.0),
+            Benchmark((BenchmarkQuery("0", ("x.md",)),)),
+            names,
+            lambda query: np.zeros(1, np.float32),
+        )
+    assert reader.limits == []
+
+
+def test_a_question_that_finds_nothing_scores_nothing() -> None:
+    scores, [result] = evaluated((["a"], []))
+    assert result.retrieved == ()
+    assert (scores.recall_at_10, scores.mrr, scores.ndcg_at_10) == (0, 0, 0)
+
+
+def test_the_version_of_a_report_follows_its_answers_and_not_its_latencies() -> None:
+    scores, results = evaluated((["a"], ["a", "b"]))
+    report = EvalReport("g1", "ab", 3, {"benchmark": "x"}, scores, None, tuple(results))
+    slower = tuple(replace(result, latency_seconds=9) for result in results)
+    assert verdict_data_version(replace(report, queries=slower)) == verdict_data_version(report)
+    others = [
+        replace(report, digest="cd"),
+        replace(report, verdict_configuration={"benchmark": "y"}),
+        replace(report, problems=("bad",)),
+        replace(report, queries=(replace(results[0], retrieved=("filesystem:b",)),)),
+        replace(report, queries=(replace(results[0], missing_docs=("b",)),)),
+    ]
+    versions = {verdict_data_version(other) for other in [report, *others]}
+    assert len(versions) == 6

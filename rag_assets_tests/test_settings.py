@@ -1,0 +1,151 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from rag_assets.errors import ConfigurationError
+from rag_assets.settings import Settings, load_settings
+
+ROOT = Path(__file__).parents[1]
+ALIASES = {str(field.alias) for field in Settings.model_fields.values()}
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No environment and no `.env` of this machine."""
+    for alias in ALIASES:
+        monkeypatch.delenv(alias, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_defaults_are_those_that_users_know() -> None:
+    settings = load_settings()
+    assert settings.documents_dir == Path("data/documents")
+    assert settings.sources == ("filesystem",)
+    assert settings.state_dir == Path(".rag")
+    assert (settings.chunk_size, settings.chunk_overlap) == (512, 50)
+    assert settings.eval_threshold == 0.75
+    assert settings.max_deleted_share == 0.3
+    assert settings.cache_ttl_seconds == 2_592_000
+    assert settings.executor == "in_process"
+    assert settings.qdrant_url is None
+    assert settings.keep_failed_candidate is False
+
+
+def test_an_argument_wins_over_the_environment_and_that_over_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("RAG_EVAL_THRESHOLD=0.1\nRAG_CHUNK_SIZE=100\n", encoding="utf-8")
+    assert load_settings().eval_threshold == 0.1
+    monkeypatch.setenv("RAG_EVAL_THRESHOLD", "0.2")
+    assert load_settings().eval_threshold == 0.2
+    assert load_settings(eval_threshold=0.3).eval_threshold == 0.3
+    assert load_settings(eval_threshold=0.3).chunk_size == 100
+
+
+def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for alias in ALIASES:
+        monkeypatch.setenv(alias, "")
+    assert load_settings() == Settings()
+
+
+def test_sources_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAG_SOURCES", " filesystem, s3 ,,web ")
+    assert load_settings().sources == ("filesystem", "s3", "web")
+    assert load_settings(sources=["a", "b"]).sources == ("a", "b")
+
+
+def test_only_the_documented_names_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`EXECUTOR` or `COLLECTION` may well be set for something else."""
+    expected = load_settings()
+    for name in Settings.model_fields:
+        if name.upper() not in ALIASES:
+            monkeypatch.setenv(name.upper(), "1")
+    assert load_settings() == expected
+
+
+@pytest.mark.parametrize(
+    ("alias", "value"),
+    [
+        ("RAG_EVAL_THRESHOLD", "nan"),
+        ("RAG_EVAL_THRESHOLD", "75"),
+        ("RAG_EVAL_THRESHOLD", "-0.1"),
+        ("RAG_DENSE_WEIGHT", "1.1"),
+        ("RAG_MAX_DELETED_SHARE", "inf"),
+        ("RAG_CHUNK_SIZE", "sixty"),
+        ("RAG_CHUNK_SIZE", "15"),
+        ("RAG_CHUNK_OVERLAP", "-1"),
+        ("RAG_EXECUTOR", "docker"),
+        ("RAG_COLLECTION", "../elsewhere"),
+        ("REDIS_HASH_TTL", "1"),
+        ("RAG_KEEP_FAILED_CANDIDATE", "perhaps"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named_by_its_variable(
+    monkeypatch: pytest.MonkeyPatch, alias: str, value: str
+) -> None:
+    monkeypatch.setenv(alias, value)
+    with pytest.raises(ConfigurationError, match=f"{alias}: "):
+        load_settings()
+
+
+def test_a_value_of_the_launchpad_is_named_by_its_variable_too() -> None:
+    with pytest.raises(ConfigurationError, match="RAG_EVAL_THRESHOLD: "):
+        load_settings(eval_threshold=3)
+
+
+def test_all_problems_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAG_CHUNK_SIZE", "x")
+    monkeypatch.setenv("RAG_EXECUTOR", "y")
+    with pytest.raises(ConfigurationError, match="RAG_CHUNK_SIZE.*RAG_EXECUTOR"):
+        load_settings()
+
+
+def test_secrets_are_neither_shown_nor_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = ("OPENAI_API_KEY", "QDRANT_API_KEY", "SLACK_WEBHOOK_URL")
+    for alias in secrets:
+        monkeypatch.setenv(alias, "top-secret")
+    settings = load_settings()
+    assert settings.openai_api_key is not None
+    assert settings.openai_api_key.get_secret_value() == "top-secret"
+    assert "top-secret" not in repr(settings) + str(settings) + settings.model_dump_json()
+    monkeypatch.setenv("RAG_CHUNK_SIZE", "top-secret")
+    with pytest.raises(ConfigurationError) as refusal:
+        load_settings()
+    assert "top-secret" not in str(refusal.value)
+
+
+def test_every_variable_has_a_name_of_its_own_and_a_description() -> None:
+    assert len(ALIASES) == len(Settings.model_fields)
+    for field in Settings.model_fields.values():
+        assert field.alias == str(field.alias).upper()
+        assert field.description
+        assert field.description.endswith(".")
+
+
+# What people copy and read
+
+
+def example_lines() -> dict[str, str]:
+    text = (ROOT / ".env.example").read_text(encoding="utf-8")
+    found = re.findall(r"^#?([A-Z][A-Z0-9_]*)=(.*)$", text, re.MULTILINE)
+    assert len(found) == len(dict(found)), "a variable stands twice in .env.example"
+    return dict(found)
+
+
+def test_the_example_file_names_every_variable_and_no_other() -> None:
+    # DAGSTER_HOME is Dagster's own and not read by this package.
+    assert example_lines().keys() - {"DAGSTER_HOME"} == ALIASES
+
+
+def test_every_line_of_the_example_file_shows_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    defaults = load_settings()
+    for alias, value in example_lines().items():
+        monkeypatch.setenv(alias, value)
+    assert load_settings() == defaults
+
+
+def test_the_table_in_the_readme_names_every_variable() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = set(re.findall(r"^\|[^|]*`([A-Z][A-Z0-9_]*)`", text, re.MULTILINE))
+    assert rows >= ALIASES, f"not in the table: {sorted(ALIASES - rows)}"
