@@ -120,7 +120,7 @@ class KnowledgeBase:
         Raises:
             ConfigurationError: this environment would embed with something else under that name.
         """
-        embedder = self._build_embedder(_name_of(model), model.dimensions)
+        embedder = self._build_embedder(_name_of(model))
         if replace(embedder.model, revision=model.revision) != model:
             raise ConfigurationError(
                 f"the generation was built with {model.provider} {model.model} at {model.endpoint or 'this machine'}, "
@@ -129,13 +129,12 @@ class KnowledgeBase:
             )
         return embedder
 
-    def _build_embedder(self, name: str, dimensions: int | None = None) -> Embedder:
+    def _build_embedder(self, name: str) -> Embedder:
         key = self.settings.openai_api_key
         return build_embedder(
             name,
             openai_api_key=key.get_secret_value() if key else None,
             openai_base_url=self.settings.openai_base_url,
-            dimensions=dimensions,
         )
 
     # What holds now

@@ -4,6 +4,7 @@ import contextlib
 import json
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,7 @@ class ServerLikeClient:
 
     def __init__(self) -> None:
         self.inner = QdrantClient(":memory:")
-        self.before_batch: Callable[[], None] | None = None
-        self.after_batch: Callable[[], None] | None = None
+        self.before_batch: Callable[[], object] | None = None
         self.fail_after_batch = False
 
     def __getattr__(self, name: str) -> Any:
@@ -57,9 +57,6 @@ class ServerLikeClient:
             hook()
         for operation in operations:
             self.inner.update_collection_aliases([operation])
-        after, self.after_batch = self.after_batch, None
-        if after is not None:
-            after()
         if self.fail_after_batch:
             self.fail_after_batch = False
             raise ConnectionError("the answer was lost")
@@ -181,7 +178,7 @@ def test_a_promotion_that_was_overtaken_changes_nothing(
     for name in ("g0", "g1", "g2"):
         stage(store, name, [point(1)])
     store.promote("g0", None)
-    client.before_batch = lambda: None if other.promote("g1", "g0") else None
+    client.before_batch = partial(other.promote, "g1", "g0")
     with pytest.raises(SupersededError):
         store.promote("g2", "g0")
     assert store.production_state() == ProductionState("g1", "g0", None)
@@ -194,7 +191,7 @@ def test_of_two_first_promotions_at_once_one_loses(
     other = ServerVectorStore(client, "kb")  # type: ignore[arg-type]
     stage(store, "g1", [point(1)])
     stage(store, "g2", [point(2)])
-    client.before_batch = lambda: None if other.promote("g1", None) else None
+    client.before_batch = partial(other.promote, "g1", None)
     with pytest.raises(SupersededError):
         store.promote("g2", None)
     assert store.production_state() == ProductionState("g1", None, None)
@@ -228,7 +225,7 @@ def test_a_change_that_does_not_concern_production_only_makes_it_try_again(
     store.promote("g0", None)
     store.promote("g1", "g0")
     store.rollback("g1")
-    client.before_batch = lambda: None if other.resume() else None
+    client.before_batch = other.resume
     assert store.promote("g2", "g0", lift_hold=True) == ProductionState("g2", "g0", None)
 
 
@@ -239,7 +236,7 @@ def test_a_candidate_deleted_just_before_the_switch_leaves_production_alone(
     stage(store, "g0", [point(0)])
     stage(store, "g1", [point(1)])
     store.promote("g0", None)
-    client.before_batch = lambda: other.discard("g1")
+    client.before_batch = partial(other.discard, "g1")
     with pytest.raises(SupersededError):
         store.promote("g1", "g0")
     assert store.production_state() == ProductionState("g0", None, None)
@@ -253,7 +250,7 @@ def test_a_candidate_rejected_just_before_the_switch_is_not_promoted(
 ) -> None:
     other = ServerVectorStore(client, "kb")  # type: ignore[arg-type]
     stage(store, "g1", [point(1)])
-    client.before_batch = lambda: other.reject("g1", "too late")
+    client.before_batch = partial(other.reject, "g1", "too late")
     with pytest.raises(PromotionRefused, match="too late"):
         store.promote("g1", None)
     assert store.production_state() == ProductionState()
@@ -266,7 +263,7 @@ def test_a_generation_promoted_while_it_was_about_to_be_deleted_stays(
     stage(store, "g1", [point(1)])
     stage(store, "g2", [point(2)])
     store.promote("g1", None)
-    client.before_batch = lambda: None if other.promote("g2", "g1") else None
+    client.before_batch = partial(other.promote, "g2", "g1")
     with pytest.raises(RefusedError):
         store.discard("g2")
     assert plain_read(client) == {point_id(2)}
