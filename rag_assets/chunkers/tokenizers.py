@@ -1,7 +1,7 @@
 """The tokenizers: OpenAI's byte-pair encodings, and the one that wordllama's wheel carries.
 
 Both tokenise a text longer than `BLOCK_CHARACTERS` in blocks. The Hugging Face library merges over the
-whole text at once, for it has no words to split at: 1 MB in one piece runs at a sixth of the speed of the
+whole text at once, for it has no words to split at: 1 MB in one piece runs at about a fifth of the speed of the
 same text in blocks of 16 KB. A block ends before a single space between two words wherever there is one,
 and there the tokens are the same as those of the whole text.
 
