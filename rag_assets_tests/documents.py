@@ -95,9 +95,7 @@ def chunks_of(text: str) -> list[Chunk]:
     ]
 
 
-def embedded_chunks(
-    changes: Iterable[ContentChange], texts: Iterable[str]
-) -> Iterator[tuple[Chunk, Vector]]:
+def embedded_chunks(changes: Iterable[ContentChange], texts: Iterable[str]) -> Iterator[tuple[Chunk, Vector]]:
     """The chunks with vectors of exactly the new contents, as the assets before staging hand them on."""
     by_hash = {hashed(text): text for text in texts}
     for change in changes:

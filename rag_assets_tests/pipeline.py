@@ -303,7 +303,7 @@ class Pipeline:
 def copy_folder(source: Path, target: Path) -> None:
     """Copy with times, and without filling in the holes of sparse files."""
     shutil.rmtree(target, ignore_errors=True)
-    subprocess.run(["cp", "-a", str(source), str(target)], check=True)
+    subprocess.run(["cp", "-a", "--sparse=always", str(source), str(target)], check=True)
 
 
 def token_in(message: str) -> str:

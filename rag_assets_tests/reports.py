@@ -23,7 +23,9 @@ def _scores(recall: float) -> Scores:
 
 def passing_report(generation: str, digest: str, recall: float = 0.9) -> EvalReport:
     """A report with a production to compare with; passes at 0.75 unless `recall` says otherwise."""
-    query = QueryResult("How?", ("a.md",), ("filesystem:a.md",), recall, recall, recall, recall, recall, 0.001)
+    query = QueryResult(
+        "How?", ("a.md",), ("filesystem:a.md",), recall, recall, recall, recall, recall, 0.001
+    )
     return EvalReport(
         generation=generation,
         digest=digest,

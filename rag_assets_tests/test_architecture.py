@@ -109,7 +109,9 @@ def test_below_the_line_nothing_imports_dagster(module: str) -> None:
 def test_imports_run_one_way(module: str) -> None:
     # Those inside functions and for type checkers too: an arrow is an arrow.
     upward = {
-        other for other in own_imports(module, ast.walk(trees()[module])) if layer_of(other) > layer_of(module)
+        other
+        for other in own_imports(module, ast.walk(trees()[module]))
+        if layer_of(other) > layer_of(module)
     }
     assert upward == set()
 

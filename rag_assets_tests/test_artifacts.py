@@ -82,9 +82,14 @@ def test_what_does_not_exist_is_asked_for_by_name(store: ArtifactStore) -> None:
 
 def test_a_failed_step_leaves_no_trace(store: ArtifactStore, tmp_path: Path) -> None:
     write(store, "chunks", "before", 1)
-    with pytest.raises(RuntimeError, match="half-way"), store.write("chunks", "run", SCHEMA, header()) as (w, _):
-        w.write({"number": 1})
-        raise RuntimeError("half-way")
+
+    def break_off() -> None:
+        with store.write("chunks", "run", SCHEMA, header()) as (writer, _):
+            writer.write({"number": 1})
+            raise RuntimeError("half-way")
+
+    with pytest.raises(RuntimeError, match="half-way"):
+        break_off()
     assert folders(tmp_path) == {"before"}
     assert store.find("chunks", ["run"]).header.run_id == "before"
 
@@ -138,7 +143,9 @@ def test_an_artefact_of_another_version_is_refused_by_number(store: ArtifactStor
         store.find("chunks", ["run"])
 
 
-def test_the_last_five_refreshes_are_kept_with_all_their_artefacts(store: ArtifactStore, tmp_path: Path) -> None:
+def test_the_last_five_refreshes_are_kept_with_all_their_artefacts(
+    store: ArtifactStore, tmp_path: Path
+) -> None:
     for day in range(1, 9):
         for asset in ("raw_documents", "chunks"):
             write(store, asset, f"run-{day}", head=header(f"2026010{day}T000000-x"))

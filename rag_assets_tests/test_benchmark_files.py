@@ -42,7 +42,9 @@ def put(path: Path, content: str | bytes) -> None:
 
 
 def test_a_draft_is_written_beside_the_benchmark_and_is_not_in_force(benchmark: Path) -> None:
-    base = knowledge_base(benchmark, {"a.md": "# Parental leave 東京\n\ntext", "torn.pdf": None, "lost.md": "lost"})
+    base = knowledge_base(
+        benchmark, {"a.md": "# Parental leave 東京\n\ntext", "torn.pdf": None, "lost.md": "lost"}
+    )
     assert write_draft(base, 60) == (draft_path(benchmark), 1)
     assert draft_path(benchmark).name == "benchmark.draft.jsonl"
     assert "Parental leave 東京" in draft_path(benchmark).read_text(encoding="utf-8")
@@ -80,7 +82,15 @@ def test_a_draft_may_come_back_from_any_editor(benchmark: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["{", "[]", '"text"', '{"query": "q"}', '{"query": "q", "expected_docs": []}', '{"query": "", "expected_docs": ["a"]}']
+    "line",
+    [
+        "{",
+        "[]",
+        '"text"',
+        '{"query": "q"}',
+        '{"query": "q", "expected_docs": []}',
+        '{"query": "", "expected_docs": ["a"]}',
+    ],
 )
 def test_a_malformed_draft_is_named_by_file_and_line_and_changes_nothing(benchmark: Path, line: str) -> None:
     put(benchmark, GOOD)

@@ -76,8 +76,8 @@ def test_touching_a_document_changes_nothing() -> None:
 
 def test_another_title_or_access_list_of_the_same_text_is_an_update_without_new_points() -> None:
     before = [document("a", "text")]
-    for fields in ({"title": "Handbook"}, {"access": ("hr",)}):
-        changes = decide_changes(before, [document("a", "text", **fields)], ALL)
+    for now in (document("a", "text", title="Handbook"), document("a", "text", access=("hr",))):
+        changes = decide_changes(before, [now], ALL)
         assert [change.change for change in changes] == [Change.UPDATED]
         [content] = content_changes(before, target_documents(changes))
         assert content.was_held
@@ -175,7 +175,9 @@ def _expected_contents(
 ) -> dict[str, str | None]:
     """Document id -> content that the candidate must hold, straight from the promises."""
     listed = {state.document_id: state for state in now}
-    expected = {state.document_id: state.content_hash for state in now if state.content_hash}
+    expected: dict[str, str | None] = {
+        state.document_id: state.content_hash for state in now if state.content_hash
+    }
     for state in before:
         found = listed.get(state.document_id)
         unreadable = found is not None and found.content_hash is None
@@ -253,7 +255,9 @@ def _places(documents: list[DocumentState]) -> dict[str, tuple[Location, ...]]:
 
 
 @given(st.permutations(corpus({"a": "1", "b": "1", "c": "2"})), st.permutations(corpus({"d": "1", "e": "3"})))
-def test_the_order_of_a_listing_does_not_matter(before: list[DocumentState], now: list[DocumentState]) -> None:
+def test_the_order_of_a_listing_does_not_matter(
+    before: list[DocumentState], now: list[DocumentState]
+) -> None:
     changes = decide_changes(before, now, ALL)
     in_order = decide_changes(
         sorted(before, key=lambda s: s.document_id), sorted(now, key=lambda s: s.document_id), ALL

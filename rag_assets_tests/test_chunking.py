@@ -39,7 +39,11 @@ def test_a_chunk_is_exactly_its_slice_of_the_text() -> None:
         assert chunk.text == TEXTS[chunk.content_hash][chunk.start : chunk.end]
         assert chunk.text_hash == hashlib.sha256(chunk.text.encode()).hexdigest()
         assert chunk.heading_path == ("T",)
-    assert [chunk.text for chunk in chunks if chunk.content_hash == hashed("abcdefghij")] == ["abcd", "defg", "ghij"]
+    assert [chunk.text for chunk in chunks if chunk.content_hash == hashed("abcdefghij")] == [
+        "abcd",
+        "defg",
+        "ghij",
+    ]
 
 
 def test_chunks_are_numbered_within_their_content_and_contents_keep_their_order() -> None:

@@ -40,7 +40,10 @@ def test_what_is_no_number_never_passes(value: float) -> None:
 @pytest.mark.parametrize(
     ("report", "reason"),
     [
-        (replace(with_recall(1.0), problems=("the benchmark is missing", "and more")), "the benchmark is missing"),
+        (
+            replace(with_recall(1.0), problems=("the benchmark is missing", "and more")),
+            "the benchmark is missing",
+        ),
         (replace(with_recall(1.0), points_count=0), "the candidate is empty"),
         (replace(with_recall(1.0), scores=None), "nothing was measured"),
         (replace(with_recall(1.0), queries=()), "nothing was measured"),

@@ -99,8 +99,16 @@ def test_documents_carry_where_they_are_and_the_hash_of_their_text(read: Reader)
     source = FakeSource(a_md=b"# Leave\n\nTwenty days.\r\n", b_txt=b"plain")
     documents, ingestion = read(source)
     location = documents["a.md"].location
-    assert (location.document_id, location.source, location.source_uri) == ("fake:a.md", "fake", "fake:///a.md")
-    assert (location.filename, location.title, location.modified_at) == ("a.md", "Leave", "2026-01-01T00:00:00Z")
+    assert (location.document_id, location.source, location.source_uri) == (
+        "fake:a.md",
+        "fake",
+        "fake:///a.md",
+    )
+    assert (location.filename, location.title, location.modified_at) == (
+        "a.md",
+        "Leave",
+        "2026-01-01T00:00:00Z",
+    )
     assert read.texts.get(str(documents["a.md"].content_hash)) == "# Leave\n\nTwenty days."
     assert counts(ingestion) == (2, 2, 2, 0)
     assert unreadable_sources(ingestion.reports) == {}

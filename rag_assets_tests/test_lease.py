@@ -112,7 +112,11 @@ def test_a_step_renews_the_lease_while_it_works(ledger: Ledger) -> None:
     assert owner_of(ledger) == "r1"
 
 
-@pytest.mark.parametrize(("process_outlives_step", "pid"), [(True, os.getpid()), (False, None)], ids=["same process", "process a step"])
+@pytest.mark.parametrize(
+    ("process_outlives_step", "pid"),
+    [(True, os.getpid()), (False, None)],
+    ids=["same process", "process a step"],
+)
 def test_after_a_step_the_lease_names_the_process_only_if_it_runs_the_next_step_too(
     ledger: Ledger, process_outlives_step: bool, pid: int | None
 ) -> None:

@@ -15,7 +15,9 @@ def clock(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> 
     return found
 
 
-def test_work_that_is_done_soon_logs_nothing(clock: SimpleNamespace, caplog: pytest.LogCaptureFixture) -> None:
+def test_work_that_is_done_soon_logs_nothing(
+    clock: SimpleNamespace, caplog: pytest.LogCaptureFixture
+) -> None:
     progress = Progress("chunks", 10)
     for _ in range(10):
         clock.now += 0.4

@@ -126,7 +126,9 @@ def test_a_kill_between_the_switch_and_the_ledger_is_made_good_by_the_next_try(
 def test_a_failed_verdict_is_found_again_whatever_an_earlier_step_said(
     store: InMemoryVectorStore, ledger: Ledger
 ) -> None:
-    with pytest.raises(PromotionRefused, match="Recall@5 0.740 .* is below the threshold 0.75.*is discarded"):
+    with pytest.raises(
+        PromotionRefused, match=r"Recall@5 0\.740 .* is below the threshold 0\.75.*is discarded"
+    ):
         go_live(store, ledger, recall=0.74)
     assert store.state == ProductionState("g1")
     assert store.generations() == ["g1"]
@@ -262,7 +264,9 @@ def test_a_rollback_holds_until_it_is_resumed_or_the_settings_change(
     held = ProductionState("g1", held="g2")
     assert store.production_state() == held
     build(store, "g3", "g1", NEW)
-    with pytest.raises(PromotionRefused, match="held at g1 since a person rolled back from g2.*rag-assets resume"):
+    with pytest.raises(
+        PromotionRefused, match=r"held at g1 since a person rolled back from g2.*rag-assets resume"
+    ):
         go_live(store, ledger, "g3")
     assert store.production_state() == held
     # It stays ready: a refusal is no rejection.
@@ -278,9 +282,7 @@ def test_after_resume_the_candidate_goes_live(store: InMemoryVectorStore, ledger
     assert go_live(store, ledger, "g3").production == "g3"
 
 
-def test_a_hold_on_a_generation_that_is_gone_still_holds(
-    store: InMemoryVectorStore, ledger: Ledger
-) -> None:
+def test_a_hold_on_a_generation_that_is_gone_still_holds(store: InMemoryVectorStore, ledger: Ledger) -> None:
     rolled_back(store, ledger)
     store.vanish("g2")
     build(store, "g3", "g1", NEW)

@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 from rag_assets.embedders.base import Embedder
 from rag_assets.embedders.bm25 import Bm25Encoder
 from rag_assets.errors import ConfigurationError, EmbedderUnavailable, RefusedError, VectorStoreUnavailable
-from rag_assets.records import EmbeddingModel, Point, ProductionState, ScoredPoint, SearchFilter, Vector
+from rag_assets.records import (
+    EmbeddingModel,
+    Point,
+    ProductionState,
+    ScoredPoint,
+    SearchFilter,
+    SparseVector,
+    Vector,
+)
 from rag_assets.retrieval import GenerationSearch, Retriever, fuse, recorded_model
 from rag_assets_tests.documents import MODEL, FakeEmbedder, document, place, stage
 from rag_assets_tests.in_memory_vector_store import InMemoryReader, InMemoryVectorStore
@@ -18,7 +26,7 @@ def hits(**scores: float) -> list[ScoredPoint]:
     return [ScoredPoint(point_id, score, {"of": point_id}) for point_id, score in scores.items()]
 
 
-def fused(dense: list[ScoredPoint], sparse: list[ScoredPoint], weight: float) -> list[tuple[str, float]]:
+def fused(dense: list[ScoredPoint], sparse: list[ScoredPoint], weight: float) -> list[tuple[str, object]]:
     return [(point.id, pytest.approx(point.score)) for point in fuse(dense, sparse, weight)]
 
 
@@ -71,7 +79,11 @@ def test_fusion_does_not_depend_on_the_order_of_the_lists(
 
 # Searching one generation and whatever serves
 
-TEXTS = {"leave.md": "parental leave lasts\n", "pay.md": "salary is paid monthly\n", "it.md": "reset a password\n"}
+TEXTS = {
+    "leave.md": "parental leave lasts\n",
+    "pay.md": "salary is paid monthly\n",
+    "it.md": "reset a password\n",
+}
 
 
 class Store(InMemoryVectorStore):
@@ -118,8 +130,14 @@ def test_a_search_returns_at_most_as_many_hits_as_asked_for() -> None:
 
 def test_both_lists_are_longer_than_what_is_asked_for_and_the_filter_reaches_the_store() -> None:
     class Reader(InMemoryReader):
-        def search(self, *arguments: object) -> tuple[list[ScoredPoint], list[ScoredPoint]]:
-            asked.append(arguments[2:])
+        def search(
+            self,
+            dense: Vector,
+            sparse: SparseVector | None,
+            limit: int,
+            search_filter: SearchFilter | None = None,
+        ) -> tuple[list[ScoredPoint], list[ScoredPoint]]:
+            asked.append((limit, search_filter))
             return [], []
 
     asked: list[tuple[object, ...]] = []

@@ -23,7 +23,12 @@ from rag_assets.vector_stores.filters import parse_filter
         ("token_count<100", "token_count", "range", {"lt": 100.0}),
         ("modified_at>2026-01-31", "modified_at", "range", {"gt": "2026-01-31"}),
         ("modified_at<=20260131", "modified_at", "range", {"lte": "20260131"}),
-        ("indexed_at>=2026-01-31T08:00:00+02:00", "indexed_at", "range", {"gte": "2026-01-31T08:00:00+02:00"}),
+        (
+            "indexed_at>=2026-01-31T08:00:00+02:00",
+            "indexed_at",
+            "range",
+            {"gte": "2026-01-31T08:00:00+02:00"},
+        ),
     ],
 )
 def test_an_expression_is_one_condition_that_every_store_understands(

@@ -5,6 +5,7 @@ then UTF-8, strictly; then UTF-8 with a few broken bytes; then what an HTML page
 """
 
 import codecs
+import re
 
 from rag_assets.errors import DocumentUnreadable
 
@@ -37,7 +38,9 @@ _TEXT_CONTROLS = b"\b\t\n\v\f\r\x0e\x0f\x1a\x1b"
 _OTHER_CONTROLS = bytes(set(range(32)) - set(_TEXT_CONTROLS))
 _MAX_CONTROL_SHARE = 0.02
 # Guesses that short Western texts get by mistake ("Año" as Nordic); nobody writes these encodings today.
-_UNLIKELY_ENCODINGS = frozenset(f"iso8859-{part}" for part in (3, 4, 10, 13, 14, 16))
+_UNLIKELY_GUESSES = frozenset(("utf-8", *(f"iso8859-{part}" for part in (3, 4, 10, 13, 14, 16))))
+_DECLARATION = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_:.-]+)""", re.IGNORECASE)
+_NOT_ASCII = re.compile(rb"[\x1b\x80-\xff]")
 
 
 def decode_text(data: bytes, *, html: bool = False) -> str:
@@ -91,14 +94,20 @@ def _reject_binary(data: bytes) -> None:
 
 
 def _decode_guess(data: bytes, html: bool) -> str:
-    from resiliparse.parse.encoding import detect_encoding  # pyright: ignore[reportMissingModuleSource]
+    from resiliparse.parse.encoding import (  # pyright: ignore[reportMissingModuleSource]
+        detect_encoding,
+        map_encoding_to_html5,
+    )
 
-    first_high = next((i for i, byte in enumerate(data) if byte > 127 or byte == 27), 0)
-    sample = data[:4096] + data[max(4096, first_high - 1024) : first_high + 100_000]
-    encoding = detect_encoding(sample, from_html_meta=html)
-    if encoding is None or encoding in _UNLIKELY_ENCODINGS or encoding == "utf-8":
-        encoding = "cp1252"
+    declared = _DECLARATION.search(data, 0, 4096) if html else None
+    encoding = map_encoding_to_html5(declared[1].decode(), fallback_utf8=False) if declared else None
+    if encoding is None or encoding.startswith("utf"):  # were it UTF-8 or UTF-16, we would not be here
+        high = _NOT_ASCII.search(data)
+        start = high.start() if high else 0
+        encoding = detect_encoding(data[max(start - 1_000, 0) : start + 100_000])
+        if encoding is None or encoding in _UNLIKELY_GUESSES:
+            encoding = "cp1252"
     try:
         return data.decode(encoding, "replace")
-    except LookupError:
+    except LookupError:  # an encoding that Python does not know
         return data.decode("cp1252", "replace")

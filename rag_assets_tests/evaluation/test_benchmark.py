@@ -43,7 +43,9 @@ def test_a_benchmark_may_come_from_any_editor(file: Path, prefix: bytes, line_en
 @pytest.mark.parametrize("character", ["\u2028", "\u0085", "\u2029"])
 def test_a_line_ends_with_a_line_feed_only(file: Path, character: str) -> None:
     query = f"one{character}two"
-    file.write_text(json.dumps({"query": query, "expected_docs": ["a"]}, ensure_ascii=False), encoding="utf-8")
+    file.write_text(
+        json.dumps({"query": query, "expected_docs": ["a"]}, ensure_ascii=False), encoding="utf-8"
+    )
     assert load_benchmark(file).queries[0].query == query
 
 
@@ -126,13 +128,13 @@ def test_what_is_not_there_has_no_content(name: str) -> None:
 
 
 def test_a_name_that_fits_several_documents_is_refused_and_lists_them() -> None:
-    with pytest.raises(BenchmarkError, match="filesystem:hr/handbook.pdf, filesystem:it/handbook.pdf"):
+    with pytest.raises(BenchmarkError, match=r"filesystem:hr/handbook\.pdf, filesystem:it/handbook\.pdf"):
         NAMES.content_of("handbook.pdf")
 
 
 def test_the_same_path_in_two_sources_is_ambiguous_and_their_ids_are_not() -> None:
     names = DocumentNames([document("a.md", "1", "s3"), document("a.md", "2", "web")])
-    with pytest.raises(BenchmarkError, match="s3:a.md, web:a.md"):
+    with pytest.raises(BenchmarkError, match=r"s3:a\.md, web:a\.md"):
         names.content_of("a.md")
     assert names.content_of("web:a.md") == hashed("2")
 
@@ -141,7 +143,9 @@ def test_the_same_path_in_two_sources_is_ambiguous_and_their_ids_are_not() -> No
 
 
 def drafted(*documents: tuple[str, str, str], limit: int = 60) -> list[dict[str, Any]]:
-    return draft_questions(((document(path, text, title=title), text) for path, title, text in documents), limit)
+    return draft_questions(
+        ((document(path, text, title=title), text) for path, title, text in documents), limit
+    )
 
 
 def test_a_draft_asks_for_titles_and_headings_and_is_marked() -> None:
@@ -161,7 +165,9 @@ def test_a_draft_takes_one_question_a_document_first() -> None:
 
 
 def test_a_document_without_title_or_heading_is_asked_for_by_its_first_line() -> None:
-    assert [line["query"] for line in drafted(("a.txt", "", "The first line.\nThe second."))] == ["The first line."]
+    assert [line["query"] for line in drafted(("a.txt", "", "The first line.\nThe second."))] == [
+        "The first line."
+    ]
 
 
 @pytest.mark.parametrize("text", ["", "\n \n", "short"])

@@ -69,7 +69,9 @@ def evaluated(
     *asked: tuple[Sequence[str], Sequence[str]],
 ) -> tuple[Scores, list[QueryResult]]:
     """Evaluate questions, each with its expected documents and the chunks that come back."""
-    queries = tuple(BenchmarkQuery(str(number), tuple(expected)) for number, (expected, _) in enumerate(asked))
+    queries = tuple(
+        BenchmarkQuery(str(number), tuple(expected)) for number, (expected, _) in enumerate(asked)
+    )
     search = GenerationSearch(ScriptedReader([found for _, found in asked]), FakeEmbedder(), 1.0)
     return evaluate_generation(
         search, Benchmark(queries), NAMES, lambda query: np.array([int(query)], np.float32)
@@ -121,7 +123,9 @@ def test_an_expected_document_that_is_absent_counts_as_a_miss() -> None:
 
 def test_a_benchmark_for_other_documents_is_no_benchmark() -> None:
     evaluated((["a"], ["a"]), (["absent"], ["a"]))  # half of them: it may be
-    with pytest.raises(BenchmarkError, match="2 of 3 expected documents are absent, for example absent, gone"):
+    with pytest.raises(
+        BenchmarkError, match="2 of 3 expected documents are absent, for example absent, gone"
+    ):
         evaluated((["a"], ["a"]), (["absent", "gone"], ["a"]))
 
 

@@ -137,7 +137,8 @@ def test_the_title_is_that_of_the_page_else_its_first_h1(page: str, title: str) 
         ('<meta charset="windows-1250">', "cp1250"),
         ('<meta http-equiv="Content-Type" content="text/html; charset=iso-8859-2">', "iso8859-2"),
         ("", "cp1250"),
-        ('<meta charset="ibm852">', "cp852"),  # nobody would guess it
+        ('<meta charset="no-such-thing">', "cp1250"),
+        ('<meta charset="utf-8">', "cp1250"),
         ('<meta charset="windows-1252">', "utf-8"),  # a common lie; valid UTF-8 is never an accident
     ],
 )
@@ -145,6 +146,30 @@ def test_the_encoding_is_found(declaration: str, encoding: str) -> None:
     sentence = "Wniosek o urlop należy złożyć z wyprzedzeniem co najmniej siedmiu dni roboczych."
     page = f"<html><head>{declaration}</head><body><p>{sentence}</p></body></html>"
     assert parse_document(page.encode(encoding), "a.html").text == sentence
+
+
+@pytest.mark.parametrize(
+    ("label", "encoding", "text"),
+    [
+        ("iso-8859-13", "iso8859-13", "Ąžuolas"),
+        ("windows-1257", "cp1257", "Ąžuolas šakų"),
+        ("iso-8859-7", "iso8859-7", "Ωά"),
+        ("euc-kr", "euc-kr", "문서"),
+        ("ISO-8859-1", "cp1252", "10 €, Año"),
+    ],
+)
+@pytest.mark.parametrize(
+    "declaration",
+    [
+        '<meta charset="{}">',
+        "<META content='text/html; charset={}' http-equiv='Content-Type'>",
+        '<?xml version="1.0" encoding="{}"?>',
+    ],
+)
+def test_what_a_page_declares_beats_a_guess(declaration: str, label: str, encoding: str, text: str) -> None:
+    page = f"{declaration.format(label)}<title>{text}</title><p>{text}</p>".encode(encoding)
+    parsed = parse_document(page, "a.html")
+    assert (parsed.text, parsed.title) == (text, text)
 
 
 def test_entities_are_resolved() -> None:

@@ -11,6 +11,8 @@ from rag_assets_tests.processes.scene import QUESTION, Scene
 Answer = tuple[tuple[str, tuple[str, ...]], ...]
 """(point id, document ids) of each hit, best first."""
 
+_PAUSE_SECONDS = 0.05
+
 
 def answer_of(hits: list[SearchHit]) -> Answer:
     return tuple(
@@ -37,8 +39,7 @@ class Reader:
 
     Attributes:
         num_answers: how often production answered.
-        answers: the different answers, in the order in which they first came.
-        switches: every change from one answer to another.
+        answers: what it said, each time that it said something else than before.
         problem: the first error that a reader got, "" if none.
     """
 
@@ -66,7 +67,9 @@ class Reader:
         knowledge_base = self._scene.knowledge_base()
         retriever = knowledge_base.retriever()
         try:
-            while not self._finished.wait(0.005) or not self.num_answers:
+            finished = False
+            while not finished:
+                finished = self._finished.wait(_PAUSE_SECONDS)  # the last question comes after the end
                 answer = ask(retriever)
                 if not self.answers or self.answers[-1] != answer:
                     self.answers.append(answer)
