@@ -6,7 +6,10 @@ that it retries; the input of an asset that is not part of the run is the latest
 """
 
 import json
+import os
+import re
 import shutil
+import socket
 import uuid
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag_assets.errors import StaleInputError, StateFormatError
 from rag_assets.fingerprint import fingerprint_difference, short_hash
+from rag_assets.lease import process_is_gone
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -126,7 +130,7 @@ class ArtifactStore:
         """
         home = self._root / asset
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        staging = home / f".staging-{uuid.uuid4().hex}"
+        staging = home / _staging_name()
         staging.mkdir(mode=0o700)
         try:
             details = dict(header.details)
@@ -143,7 +147,7 @@ class ArtifactStore:
             (staging / "header.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
             final = home / run_id
             if final.exists():
-                final.rename(home / f".staging-{uuid.uuid4().hex}")
+                final.rename(home / _staging_name())
             staging.rename(final)
         except BaseException:
             shutil.rmtree(staging, ignore_errors=True)
@@ -188,7 +192,7 @@ class ArtifactStore:
                     found.append((_load(folder.parent.name, folder).header.refresh_id, folder))
                 except (StateFormatError, FileNotFoundError):
                     shutil.rmtree(folder, ignore_errors=True)
-            elif folder.is_dir() and _age_seconds(folder) > 86_400:
+            elif folder.is_dir() and _writer_is_gone(folder.name):
                 shutil.rmtree(folder, ignore_errors=True)
         kept = set(sorted({refresh_id for refresh_id, _ in found})[-KEPT_REFRESHES:])
         for refresh_id, folder in found:
@@ -196,8 +200,14 @@ class ArtifactStore:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _age_seconds(path: Path) -> float:
-    return datetime.now(UTC).timestamp() - path.stat().st_mtime
+def _staging_name() -> str:
+    return f".staging-{uuid.uuid4().hex}-{os.getpid()}-{socket.gethostname()}"
+
+
+def _writer_is_gone(staging_name: str) -> bool:
+    """Whether the process that made a staging folder runs no more."""
+    match = re.fullmatch(r"\.staging-[^-]+-(\d+)-(.+)", staging_name)
+    return match is None or process_is_gone(match[2], int(match[1]))
 
 
 def _load(asset: str, folder: Path) -> Artifact:

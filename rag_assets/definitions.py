@@ -15,7 +15,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     """Put the code location together.
 
     Args:
-        settings: give the defaults that the Launchpad shows, and the executor.
+        settings: name the executor; everything else is read when a run starts.
     """
     return dg.Definitions(
         assets=ALL_ASSETS,
@@ -23,7 +23,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         jobs=[refresh, rollback],
         schedules=[refresh_every_six_hours],
         sensors=[slack_on_failure, refresh_on_changed_documents],
-        resources={"knowledge_base": KnowledgeBaseResource.from_settings(settings)},
+        resources={"knowledge_base": KnowledgeBaseResource()},
         executor=dg.in_process_executor if settings.executor == "in_process" else dg.multiprocess_executor,
     )
 

@@ -30,15 +30,20 @@ def live_holder(ledger: Ledger) -> LeaseHolder | None:
 def _is_live(holder: LeaseHolder) -> bool:
     if holder.age_seconds >= EXPIRED_AFTER_SECONDS:
         return False
-    if holder.pid is None or holder.host != socket.gethostname():
-        return True
-    try:
-        os.kill(holder.pid, 0)
-    except ProcessLookupError:
+    return holder.pid is None or not process_is_gone(holder.host, holder.pid)
+
+
+def process_is_gone(host: str, pid: int) -> bool:
+    """Whether it is certain that a process runs no more; of another machine's that is never certain."""
+    if host != socket.gethostname():
         return False
-    except PermissionError:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
         return True
-    return True
+    except PermissionError:
+        return False
+    return False
 
 
 def wait_for_lease(ledger: Ledger, owner: str) -> None:

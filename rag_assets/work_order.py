@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rag_assets.artifact_rows import change_from_row
 from rag_assets.artifacts import Artifact
 from rag_assets.change_set import ContentChange, DocumentState, content_changes, target_documents
-from rag_assets.errors import StaleInputError
+from rag_assets.errors import StaleInputError, SupersededError
 from rag_assets.fingerprint import short_hash
 from rag_assets.generations import text_from_points
 from rag_assets.knowledge_base import KnowledgeBase
@@ -30,16 +30,21 @@ class WorkOrder:
     text_of: Callable[[str], str | None]
 
 
-def work_order(knowledge_base: KnowledgeBase, deduped: Artifact) -> WorkOrder:
+def work_order(knowledge_base: KnowledgeBase, deduped: Artifact, run_id: str) -> WorkOrder:
     """Work out what a change set means for production as it is now.
 
+    Args:
+        run_id: the run that is at work.
+
     Raises:
-        StaleInputError: the change set was decided against another production.
+        SupersededError: this run decided the change set, and another refresh has promoted since.
+        StaleInputError: it is of another run, and was decided against another production.
     """
     manifest = knowledge_base.production_manifest()
     production = manifest.generation if manifest else None
     if deduped.header.base != production:
-        raise StaleInputError(
+        overtaken = deduped.header.run_id == run_id
+        raise (SupersededError if overtaken else StaleInputError)(
             f"deduped_documents of refresh {deduped.header.refresh_id} was decided against production "
             f"{deduped.header.base or 'none'}, but production is now {production or 'none'}: materialize "
             "deduped_documents and everything after it"

@@ -166,10 +166,16 @@ class InMemoryReader:
     def __init__(self, store: InMemoryVectorStore, generation: str) -> None:
         self.generation = generation
         self._store = store
+        self._closed = False
 
     def close(self) -> None:
+        self._closed = True
         if self in self._store.open_readers:
             self._store.open_readers.remove(self)
+
+    def break_down(self) -> None:
+        """From now on this handle answers nothing, though it was not closed."""
+        self._closed = True
 
     def count(self) -> int:
         return len(self._points())
@@ -204,8 +210,8 @@ class InMemoryReader:
         return _best(by_vector, limit), _best(by_words, limit)
 
     def _points(self) -> dict[str, Point]:
-        if self.generation not in self._store.manifests:
-            raise VectorStoreUnavailable(f"generation {self.generation} is gone")
+        if self._closed or self.generation not in self._store.manifests:
+            raise VectorStoreUnavailable(f"generation {self.generation} is gone, or its reader is closed")
         return self._store.points[self.generation]
 
 

@@ -5,6 +5,7 @@ the command line and the UI do, so that each run reads the environment anew.
 """
 
 import contextlib
+import hashlib
 import io
 import itertools
 import json
@@ -13,7 +14,7 @@ import random
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,24 @@ from rag_assets.settings import Settings, load_settings
 NUM_DOCUMENTS = 20
 THRESHOLD = "0.5"
 _FIRST_MTIME = 1_767_225_600  # 2026-01-01; long past, so that version tokens are trusted at once
-_SYLLABLES = ("ka", "lo", "mi", "ren", "tu", "sa", "vo", "pel", "dri", "nox", "bem", "zu", "far", "gil", "hes", "wy")
+_SYLLABLES = (
+    "ka",
+    "lo",
+    "mi",
+    "ren",
+    "tu",
+    "sa",
+    "vo",
+    "pel",
+    "dri",
+    "nox",
+    "bem",
+    "zu",
+    "far",
+    "gil",
+    "hes",
+    "wy",
+)
 _JOB = "selected"
 _nonces = itertools.count()
 
@@ -149,6 +167,13 @@ class Pipeline:
         ]
         lines.append({"query": question_about(0), "expected_docs": ["topic00.md", "never_written.md"]})
         self.benchmark.write_text("".join(json.dumps(line) + "\n" for line in (*lines, *more)))
+
+    def write_benchmark_for(self, numbers: Iterable[int]) -> None:
+        """Ask only for these documents."""
+        lines = (
+            {"query": question_about(number), "expected_docs": [f"topic{number:02}.md"]} for number in numbers
+        )
+        self.benchmark.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
     def write(self, path: str, content: str | bytes, folder: Path | None = None) -> Path:
         """Write a document with a modified time of its own, long past."""
@@ -289,15 +314,16 @@ class Pipeline:
         finally:
             self.configure(RAG_STATE_DIR=state_dir)
 
-    def files_of_production(self) -> dict[str, tuple[int, int]]:
-        """Return inode and modified time of every file of the embedded vector store."""
+    def files_of_production(self) -> dict[str, str]:
+        """Return the SHA-256 of every file of the embedded vector store."""
         root = self.state_dir / "vector_store"
-        return {
-            str(path.relative_to(root)): (path.stat().st_ino, path.stat().st_mtime_ns)
-            for path in sorted(root.rglob("*"))
+        hashes: dict[str, str] = {}
+        for path in sorted(root.rglob("*")):
             # `load()` of the engine rewrites its configuration.
-            if path.is_file() and path.name not in ("edge_config.json", "lock")
-        }
+            if path.is_file() and path.name not in ("edge_config.json", "lock"):
+                with path.open("rb") as file:
+                    hashes[str(path.relative_to(root))] = hashlib.file_digest(file, "sha256").hexdigest()
+        return hashes
 
 
 def copy_folder(source: Path, target: Path) -> None:

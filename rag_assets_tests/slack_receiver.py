@@ -32,7 +32,7 @@ class SlackReceiver:
                 self.end_headers()
                 self.wfile.write(b"ok")
 
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+            def log_message(self, *args: Any) -> None:
                 """Say nothing."""
 
         self.messages = messages

@@ -1,14 +1,16 @@
 import os
-import time
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from rag_assets.artifacts import (
     FORMAT_VERSION,
-    KEPT_REFRESHES,
     ArtifactStore,
     Header,
     require_fingerprint,
@@ -51,6 +53,20 @@ def test_rows_come_back_in_order_whatever_their_number(store: ArtifactStore, row
     assert (artifact.header.base, artifact.header.fingerprint) == ("g1", {"model": "m"})
     assert artifact.header.run_id == "run"
     assert artifact.header.created_at
+
+
+def test_a_writer_knows_how_many_rows_it_has_written_and_keeps_few_of_them(
+    store: ArtifactStore, tmp_path: Path
+) -> None:
+    with store.write("chunks", "run", SCHEMA, header()) as (writer, _):
+        for number in range(2500):
+            writer.write({"number": number})
+        writer.write_table(pa.table({"number": [1, 2]}, schema=SCHEMA))
+    assert writer.num_rows == 2502
+    written = pq.read_metadata(tmp_path / "artifacts/chunks/run/data.parquet")
+    groups = [written.row_group(number).num_rows for number in range(written.num_row_groups)]
+    assert sum(groups) == 2502
+    assert max(groups) <= 1024
 
 
 def test_only_the_columns_asked_for_are_read(store: ArtifactStore) -> None:
@@ -153,20 +169,22 @@ def test_the_last_five_refreshes_are_kept_with_all_their_artefacts(
     write(store, "chunks", "run-late", head=header("20260104T000000-x"))
     write(store, "chunks", "run-too-late", head=header("20260102T000000-x"))
     store.prune()
-    kept = {f"run-{day}" for day in range(9 - KEPT_REFRESHES, 9)}
+    kept = {f"run-{day}" for day in (4, 5, 6, 7, 8)}
     assert folders(tmp_path, "raw_documents") == kept
     assert folders(tmp_path, "chunks") == kept | {"run-late"}
     assert len(list(store.find("chunks", ["run-8"]).rows())) == 3
 
 
-def test_leftovers_of_dead_writers_go_after_a_day(store: ArtifactStore, tmp_path: Path) -> None:
+def test_leftovers_of_dead_writers_go_and_those_of_others_stay(store: ArtifactStore, tmp_path: Path) -> None:
     write(store, "chunks", "run")
-    for name, hours in ((".staging-old", 25), (".staging-young", 1)):
-        folder = tmp_path / "artifacts/chunks" / name
-        folder.mkdir()
-        os.utime(folder, (time.time(), time.time() - hours * 3600))
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    host = socket.gethostname()
+    alive, elsewhere = f".staging-b-{os.getpid()}-{host}", f".staging-c-{dead.pid}-another-machine"
+    for name in (f".staging-a-{dead.pid}-{host}", alive, elsewhere, ".staging-of-no-known-form"):
+        (tmp_path / "artifacts/chunks" / name).mkdir()
     store.prune()
-    assert folders(tmp_path) == {"run", ".staging-young"}
+    assert folders(tmp_path) == {"run", alive, elsewhere}
 
 
 def test_artefacts_are_private(store: ArtifactStore, tmp_path: Path) -> None:

@@ -129,6 +129,22 @@ def test_two_vanished_copies_and_one_new_place_are_a_move_and_a_deletion() -> No
     assert changes["filesystem:c"].moved_from == "filesystem:a"
 
 
+def test_of_two_new_copies_the_first_is_added_and_the_second_a_duplicate() -> None:
+    assert kinds(decided([], corpus({"a": "text", "b": "text"}))) == {
+        "filesystem:a": "added",
+        "filesystem:b": "duplicate",
+    }
+
+
+def test_a_new_document_is_compared_with_what_others_hold_now_not_with_what_they_held() -> None:
+    before = corpus({"b": "old"})
+    assert kinds(decided(before, corpus({"a": "new", "b": "new"})))["filesystem:a"] == "duplicate"
+    assert kinds(decided(before, corpus({"a": "old", "b": "new"})))["filesystem:a"] == "added"
+    # One that turned bad still holds what it held.
+    torn = [document("a", "old"), document("b", None)]
+    assert kinds(decided(before, torn))["filesystem:a"] == "duplicate"
+
+
 def test_counts_name_every_kind() -> None:
     counts = count_changes(decide_changes(corpus({"a": "1"}), corpus({"b": "2"}), ALL))
     assert counts == {
@@ -318,6 +334,21 @@ def test_the_token_lets_exactly_that_set_through() -> None:
     for now, base in ((before[21:], "g1"), (before[19:], "g1"), (before[20:], "g2")):
         with pytest.raises(DeletionRefused):
             guarded(before, now, frozenset({token}), base=base)
+
+
+def test_unless_it_is_told_otherwise_the_guard_lets_30_percent_or_10_documents_go() -> None:
+    assert DeletionGuard() == DeletionGuard(max_share=0.3, max_documents=10)
+
+
+def test_the_guard_takes_the_changes_as_they_come() -> None:
+    before = [*many(5), document("only", "one", "web")]
+    changes = decide_changes(before, [document("other", "two", "web"), *many(5)], ALL | {"web"})
+    DeletionGuard().check(
+        {state.document_id: state.location.source for state in before},
+        iter(changes),
+        base="g1",
+        approved_tokens=frozenset(),
+    )
 
 
 def test_moves_edits_and_unreadable_documents_are_no_deletions() -> None:

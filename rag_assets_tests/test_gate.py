@@ -1,10 +1,11 @@
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from rag_assets.evaluation.evaluate import EvalReport
-from rag_assets.gate import decide
+from rag_assets.gate import decide, stale_reason
 from rag_assets_tests.reports import passing_report
 
 
@@ -58,3 +59,24 @@ def test_whatever_cannot_be_shown_to_be_good_fails(report: EvalReport, reason: s
 
 def test_a_production_that_could_not_be_measured_is_no_reason_to_fail() -> None:
     assert decide(replace(with_recall(1.0), production_scores=None), 0.75).passed
+
+
+def test_a_candidate_of_one_point_is_not_empty() -> None:
+    assert decide(replace(with_recall(1.0), points_count=1), 0.75).passed
+
+
+@pytest.mark.parametrize(
+    ("now", "named"),
+    [
+        ({"eval_threshold": 0.1}, "eval_threshold"),
+        ({"benchmark": "other", "dense_weight": 0.5}, "benchmark, dense_weight"),
+        ({"reranker": "new"}, "reranker"),
+    ],
+)
+def test_a_report_speaks_only_of_the_configuration_that_it_was_made_under(
+    now: dict[str, Any], named: str
+) -> None:
+    report = with_recall(1.0)
+    assert stale_reason(report, dict(report.verdict_configuration)) == ""
+    assert f"another {named} than now" in stale_reason(report, report.verdict_configuration | now)
+    assert stale_reason(report, {})

@@ -285,6 +285,13 @@ def test_a_document_written_just_now_is_looked_at_once_more(
     assert counts(read(source)[1]) == (1, 0, 0, 0)
 
 
+def test_a_source_that_tells_no_times_is_believed_in_its_version_tokens(read: Reader) -> None:
+    source = FakeSource(a_txt=b"text")
+    source.modified_at = None
+    read(source)
+    assert counts(read(source)[1]) == (1, 0, 0, 0)
+
+
 def test_the_hash_of_a_listing_tells_whether_anything_changed(read: Reader) -> None:
     source = FakeSource(a_txt=b"1", b_txt=b"2")
     _, ingestion = read(source)

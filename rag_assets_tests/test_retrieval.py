@@ -193,6 +193,35 @@ def test_a_generation_that_vanished_under_the_reader_is_looked_up_once_more() ->
         retriever.close()
 
 
+def test_a_handle_that_broke_is_opened_anew() -> None:
+    store = Store("g1")
+    retriever = Retriever(store, embedder_for)
+    retriever.search("password")
+    [broken] = store.open_readers
+    broken.break_down()
+    assert retriever.search("password")
+    assert broken not in store.open_readers
+    assert len(store.open_readers) == 1
+
+
+def test_a_retriever_that_was_closed_opens_again_when_it_is_asked() -> None:
+    store = Store("g1")
+    retriever = Retriever(store, embedder_for)
+    for _ in range(2):
+        assert retriever.search("password")
+        retriever.close()
+        assert store.open_readers == []
+
+
+def test_five_hits_are_the_default() -> None:
+    store = Store()
+    store.add("g1", {f"{number}.md": f"password number {number}\n" for number in range(8)})
+    store.state = ProductionState("g1")
+    retriever = Retriever(store, embedder_for)
+    assert len(retriever.search("password")) == 5
+    assert len(retriever.open("g1").search("password")) == 5
+
+
 def test_a_store_that_stays_away_is_asked_twice_and_no_more() -> None:
     class Away(Store):
         looks = 0

@@ -33,7 +33,7 @@ def chunks(
     with asset_step(context, knowledge_base) as step:
         deduped = step.read("deduped_documents")
         require_fingerprint(deduped, knowledge_base.fingerprint())
-        order = work_order(knowledge_base, deduped)
+        order = work_order(knowledge_base, deduped, step.run_id)
         num_tokens = 0
         with step.write("chunks", chunks_schema(), deduped.header) as (writer, details):
             new_contents = [change.content_hash for change in order.changes if not change.was_held]

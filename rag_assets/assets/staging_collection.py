@@ -44,7 +44,7 @@ def staging_collection(
         )
         header = require_same_refresh([deduped, chunked, embedded])
         require_fingerprint(deduped, knowledge_base.fingerprint())
-        order = work_order(knowledge_base, deduped)
+        order = work_order(knowledge_base, deduped, step.run_id)
         swept = sweep(knowledge_base.vector_store, ())
         if order.base is not None and not order.changes:
             staged = StagedGeneration(order.base, written=False)

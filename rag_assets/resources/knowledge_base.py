@@ -2,7 +2,6 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -15,44 +14,53 @@ from rag_assets.settings import Settings, load_settings
 class KnowledgeBaseResource(dg.ConfigurableResource[KnowledgeBase]):
     """Settings that several assets must agree on, in one place, so that they cannot disagree.
 
-    The defaults are those of the environment when the code location was loaded. Secrets and places are not
-    here: they are read from the environment when a run starts.
+    What is not set here is as the environment has it when the run starts. Secrets and places are not here.
     """
 
-    sources: list[str] = Field(description="Sources to read. One that is left out deletes nothing.")
-    chunker: str = Field(description="How documents are cut.")
-    chunk_size: int = Field(description="Most tokens in a chunk. Another value rebuilds the index in full.")
-    chunk_overlap: int = Field(description="Tokens that neighbouring chunks share.")
-    tokenizer: str = Field(description="Tokenizer that counts; empty means the embedding model's own.")
-    embedding_model: str = Field(
-        description="wordllama, or a model of the OpenAI API; empty means the one production was built with."
+    sources: list[str] | None = Field(
+        default=None, description="Sources to read (RAG_SOURCES). One that is left out deletes nothing."
     )
-    eval_threshold: float = Field(description="Recall@5 that a candidate must reach to go live.")
-    dense_weight: float = Field(description="Share of the dense score in hybrid retrieval, 0 to 1.")
-    max_deleted_share: float = Field(
-        description="Share of documents that may go without an approval, 0 to 1."
+    chunker: str | None = Field(default=None, description="How documents are cut (RAG_CHUNKER).")
+    chunk_size: int | None = Field(
+        default=None,
+        description="Most tokens in a chunk (RAG_CHUNK_SIZE). Another value rebuilds the index in full.",
     )
-    approve_deletions: str = Field(
-        default="", description="Token from a refused deletion; lets exactly that set through in this run."
+    chunk_overlap: int | None = Field(
+        default=None, description="Tokens that neighbouring chunks share (RAG_CHUNK_OVERLAP)."
     )
-
-    @classmethod
-    def from_settings(cls, settings: Settings) -> "KnowledgeBaseResource":
-        values: dict[str, Any] = {name: getattr(settings, name) for name in cls._setting_names()}
-        values["sources"] = list(settings.sources)
-        return cls(**values)
-
-    @classmethod
-    def _setting_names(cls) -> list[str]:
-        return [name for name in cls.model_fields if name != "approve_deletions"]
+    tokenizer: str | None = Field(
+        default=None,
+        description="Tokenizer that counts, instead of the embedding model's own (RAG_TOKENIZER).",
+    )
+    embedding_model: str | None = Field(
+        default=None,
+        description="wordllama, or a model of the OpenAI API (RAG_EMBEDDING_MODEL). Another one than in production "
+        "rebuilds the index in full.",
+    )
+    eval_threshold: float | None = Field(
+        default=None, description="Recall@5 that a candidate must reach to go live (RAG_EVAL_THRESHOLD)."
+    )
+    dense_weight: float | None = Field(
+        default=None, description="Share of the dense score in hybrid retrieval, 0 to 1 (RAG_DENSE_WEIGHT)."
+    )
+    max_deleted_share: float | None = Field(
+        default=None,
+        description="Share of documents that may go without an approval (RAG_MAX_DELETED_SHARE).",
+    )
+    approve_deletions: str | None = Field(
+        default=None, description="Token from a refused deletion; lets exactly that set through in this run."
+    )
 
     def run_settings(self) -> Settings:
         """Return the environment's settings with this run's values in their place.
 
         Raises:
-            ConfigurationError: a value of the Launchpad cannot be used.
+            ConfigurationError: a value cannot be used.
         """
-        return load_settings(**{name: getattr(self, name) for name in self._setting_names()})
+        values = {
+            name: getattr(self, name) for name in type(self).model_fields if name != "approve_deletions"
+        }
+        return load_settings(**{name: value for name, value in values.items() if value is not None})
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Generator[KnowledgeBase]:
@@ -60,7 +68,8 @@ class KnowledgeBaseResource(dg.ConfigurableResource[KnowledgeBase]):
             settings = self.run_settings()
         except ConfigurationError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
-        knowledge_base = KnowledgeBase(settings, frozenset({self.approve_deletions} - {""}))
+        approved = frozenset({self.approve_deletions} if self.approve_deletions else ())
+        knowledge_base = KnowledgeBase(settings, approved)
         try:
             yield knowledge_base
         finally:

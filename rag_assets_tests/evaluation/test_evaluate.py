@@ -111,6 +111,7 @@ def test_the_scores_are_the_means_over_all_questions() -> None:
     assert scores.recall_at_5_standard_error == pytest.approx(math.sqrt(0.25 / 3))
     assert [result.query for result in results] == ["0", "1", "2"]
     latencies = sorted(result.latency_seconds for result in results)
+    assert 0 < latencies[0] <= latencies[-1] < 1
     assert (scores.latency_p50_seconds, scores.latency_p99_seconds) == (latencies[1], latencies[2])
 
 

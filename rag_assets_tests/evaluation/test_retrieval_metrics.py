@@ -104,5 +104,6 @@ def test_the_standard_error_is_that_of_a_sample() -> None:
     # mean 0.5, squares 4 * 0.25, over n - 1 = 3; root of (1/3)/4
     assert standard_error([0.0, 1.0, 0.0, 1.0]) == pytest.approx(math.sqrt(1 / 12))
     assert standard_error([1.0, 1.0, 1.0]) == 0.0
+    assert standard_error([0.0, 1.0]) == pytest.approx(0.5)
     assert standard_error([0.3]) == 0.0
     assert standard_error([]) == 0.0

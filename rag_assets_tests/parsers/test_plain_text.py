@@ -73,6 +73,11 @@ def test_the_first_foreign_letter_may_be_far_from_the_start() -> None:
     assert decode_text(text.encode("cp1251")) == text
 
 
+def test_a_text_about_html_declares_nothing() -> None:
+    text = 'Write <meta charset="iso-8859-7"> for the Größe.'
+    assert decode_text(text.encode("cp1252")) == text
+
+
 def test_a_few_broken_bytes_do_not_turn_a_utf8_text_into_gibberish() -> None:
     text = "Grüße aus Köln, schöne Tage. " * 40
     broken = text[:500].encode() + b"\xff" + text[500:].encode() + "ü".encode()[:1]

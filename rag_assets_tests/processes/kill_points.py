@@ -1,4 +1,4 @@
-"""Named points at which a refresh can be made to kill itself.
+"""Named points at which a refresh can be made to kill or to stop itself.
 
 The product has no hook for this: functions of it, and the event log of Dagster, are wrapped from outside, in the process
 that is to die.
@@ -22,8 +22,11 @@ STEPS = (
 )
 
 
+_signal = signal.SIGKILL
+
+
 def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), _signal)
 
 
 def _before(owner: Any, name: str, nth: int = 1) -> Callable[[], None]:
@@ -116,8 +119,22 @@ def _points() -> dict[str, Callable[[], None]]:
     return points
 
 
-def arm(point: str) -> None:
+def kill_at(point: str) -> None:
     _points()[point]()
+
+
+def stop_at(point: str) -> None:
+    """As `kill_at`, but the process goes on when it is sent SIGCONT."""
+    global _signal
+    _signal = signal.SIGSTOP
+    kill_at(point)
+
+
+def presume_others_dead() -> None:
+    """Take a lease that has not been renewed for half a second, instead of 20, for that of a dead process."""
+    from rag_assets import lease
+
+    lease.EXPIRED_AFTER_SECONDS = 0.5
 
 
 KILL_POINTS = tuple(_points())

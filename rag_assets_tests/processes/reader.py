@@ -15,9 +15,7 @@ _PAUSE_SECONDS = 0.05
 
 
 def answer_of(hits: list[SearchHit]) -> Answer:
-    return tuple(
-        (hit.point_id, tuple(location.document_id for location in hit.locations)) for hit in hits
-    )
+    return tuple((hit.point_id, tuple(location.document_id for location in hit.locations)) for hit in hits)
 
 
 def ask(retriever: Retriever) -> Answer:

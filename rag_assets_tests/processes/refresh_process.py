@@ -9,10 +9,14 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
+from rag_assets_tests.processes.kill_points import kill_at, stop_at
 from rag_assets_tests.processes.scene import Scene
 
 _context = multiprocessing.get_context("forkserver")
@@ -50,7 +54,7 @@ class RefreshProcess:
         self.process = _context.Process(target=_refresh, args=(scene.home, full, prepare, arguments))
         self.process.start()
 
-    def wait(self, seconds: float = 60) -> int:
+    def wait(self, seconds: float = 180) -> int:
         """Return the exit code: 0 success, 1 failure, -9 killed."""
         self.process.join(seconds)
         if self.process.exitcode is None:
@@ -73,14 +77,45 @@ def refresh(scene: Scene, **environment: str) -> None:
 
 def refresh_until_killed(scene: Scene, point: str) -> None:
     """Refresh in a process that kills itself at a named point, and insist that it got there."""
-    from rag_assets_tests.processes.kill_points import arm
-
-    process = RefreshProcess(scene, arm, (point,))
+    process = RefreshProcess(scene, kill_at, (point,))
     assert process.wait() == -signal.SIGKILL, f"the refresh never came to {point!r}:\n{process.log()}"
 
 
+class StoppedRefresh:
+    """A refresh that has been stopped at a named point, alive but silent, until it is resumed."""
+
+    def __init__(self, scene: Scene, point: str) -> None:
+        self._process = RefreshProcess(scene, stop_at, (point,))
+        self._pid = self._process.process.pid
+        deadline = time.monotonic() + 180
+        while self._status() != "T":
+            if self._process.process.exitcode is not None or time.monotonic() > deadline:
+                self._process.process.kill()
+                raise AssertionError(f"the refresh never came to {point!r}:\n{self._process.log()}")
+            time.sleep(0.02)
+
+    def _status(self) -> str:
+        with contextlib.suppress(FileNotFoundError):
+            return Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.process.kill()
+
+    def resume(self) -> int:
+        """Let it go on, and return its exit code."""
+        assert self._pid is not None
+        os.kill(self._pid, signal.SIGCONT)
+        return self._process.wait()
+
+
 def _refresh(
-    home: str, environment: dict[str, str], prepare: Callable[..., None] | None, arguments: tuple[Any, ...]
+    home: Path, environment: dict[str, str], prepare: Callable[..., None] | None, arguments: tuple[Any, ...]
 ) -> None:
     os.environ.clear()
     os.environ.update(environment)

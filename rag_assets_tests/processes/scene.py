@@ -1,11 +1,15 @@
 """A knowledge base of a few generated documents, in folders of its own, for tests that start real processes."""
 
+import json
 import os
 import shutil
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from rag_assets.generations import UNHASHED_FIELDS
 from rag_assets.knowledge_base import KnowledgeBase
@@ -35,9 +39,11 @@ def text_about(topic: str, edition: int = 1) -> str:
         lines += [
             f"## {first.title()} and {second}",
             "",
-            f"About {topic}, rule {section}: every {first} needs a {second} before the {third} is used. "
-            f"Whoever has no {second} asks the {topic} desk for one, and brings the {first} along. "
-            f"The {third} is checked on day {section + 1} of each month.",
+            (
+                f"About {topic}, rule {section}: every {first} needs a {second} before the {third} is used. "
+                f"Whoever has no {second} asks the {topic} desk for one, and brings the {first} along. "
+                f"The {third} is checked on day {section + 1} of each month."
+            ),
             "",
         ]
         if section == 5 and edition > 1:
@@ -106,9 +112,10 @@ def new_scene(folder: Path) -> Scene:
     for topic in TOPICS:
         if topic != "travel":
             (scene.documents / f"{topic}.md").write_text(text_about(topic), encoding="utf-8")
-    topics = ("parking", "vacation", "expenses", "printing")
-    lines = [f'{{"query": "which rules are there about {t}?", "expected_docs": ["{t}.md"]}}' for t in topics]
-    scene.benchmark.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    # The last one is never there, so that Recall@5 is 0.8 and not perfect.
+    topics = ("parking", "vacation", "expenses", "printing", "elephants")
+    questions = [{"query": f"which rules are there about {t}?", "expected_docs": [f"{t}.md"]} for t in topics]
+    scene.benchmark.write_text("".join(f"{json.dumps(line)}\n" for line in questions), encoding="utf-8")
     return scene
 
 
@@ -120,6 +127,29 @@ def change_documents(documents: Path) -> None:
     (documents / "house").mkdir()
     (documents / "kitchen.md").rename(documents / "house" / "kitchen.md")
     shutil.copy(documents / "security.md", documents / "house" / "security.md")
+
+
+def assert_same_end(scene: Scene, uninterrupted: Scene) -> None:
+    """Production, the way back, the ledger and the folders are as after an uninterrupted refresh."""
+    found, expected = points_in_production(scene), points_in_production(uninterrupted)
+    assert found.keys() == expected.keys()
+    for point_id, (payload, vector) in expected.items():
+        assert found[point_id][0] == payload
+        np.testing.assert_allclose(found[point_id][1], vector, atol=1e-6)
+    knowledge_base, other = scene.knowledge_base(), uninterrupted.knowledge_base()
+    try:
+        state, state_of_other = (kb.vector_store.production_state() for kb in (knowledge_base, other))
+        assert state.held is None
+        assert state.previous == state_of_other.previous, "the way back leads to what served before"
+        assert state.production is not None
+        documents = knowledge_base.ledger.documents(state.production)
+        assert documents == other.documents_of(state_of_other.production)
+    finally:
+        knowledge_base.close()
+        other.close()
+    folders = {path.name for path in scene.state_dir.glob("vector_store/*/generations/*")}
+    assert folders == {state.production, state.previous}
+    assert not list(scene.state_dir.glob("artifacts/*/*/.staging-*"))
 
 
 def points_in_production(scene: Scene) -> dict[str, tuple[dict[str, Any], list[float]]]:
@@ -142,3 +172,16 @@ def points_in_production(scene: Scene) -> dict[str, tuple[dict[str, Any], list[f
             reader.close()
     finally:
         knowledge_base.close()
+
+
+def materialize(scene: Scene, **environment: str) -> "subprocess.Popen[str]":
+    """Start what the README tells to type; standard output and error come together."""
+    dagster = Path(sys.executable).with_name("dagster")
+    return subprocess.Popen(
+        [dagster, "asset", "materialize", "-m", "rag_assets.definitions", "--select", "*"],
+        cwd=scene.home,
+        env=scene.environment(**environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )

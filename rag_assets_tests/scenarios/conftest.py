@@ -4,10 +4,13 @@ Each state is reached once a session and copied for every test that begins in it
 paths of documents are part of what is stored.
 """
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy
 
 from rag_assets_tests.pipeline import THRESHOLD, Pipeline, Run, copy_folder, text_about
 
@@ -77,6 +80,19 @@ class Workbench:
         folder = self._states / "nothing"
         folder.mkdir(exist_ok=True)
         return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _dagster_does_not_wait_for_the_disk() -> Iterator[None]:
+    """Dagster commits hundreds of times a run; nothing here survives a power cut anyway."""
+
+    def do_not_sync(connection: Any, _: Any) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous=OFF")
+
+    sqlalchemy.event.listen(sqlalchemy.Engine, "connect", do_not_sync)
+    yield
+    sqlalchemy.event.remove(sqlalchemy.Engine, "connect", do_not_sync)
 
 
 @pytest.fixture(scope="session")

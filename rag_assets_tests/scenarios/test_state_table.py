@@ -62,9 +62,7 @@ def _assert_only_what_was_verified_is_served(pipeline: Pipeline, export_before: 
 
 
 @pytest.mark.parametrize(("state", "asset"), [(state, asset) for state in TABLE for asset in ASSETS])
-def test_an_asset_materialized_alone_harms_nothing(
-    state: str, asset: str, pipeline_in: PipelineIn
-) -> None:
+def test_an_asset_materialized_alone_harms_nothing(state: str, asset: str, pipeline_in: PipelineIn) -> None:
     pipeline, _ = pipeline_in(state)
     before, export_before = pipeline.production(), pipeline.export()
 
@@ -82,9 +80,7 @@ def test_an_asset_materialized_alone_harms_nothing(
 
 
 @pytest.mark.parametrize("state", list(TABLE))
-def test_all_assets_one_after_the_other_do_what_one_refresh_does(
-    state: str, pipeline_in: PipelineIn
-) -> None:
+def test_all_assets_one_after_the_other_do_what_one_refresh_does(state: str, pipeline_in: PipelineIn) -> None:
     pipeline, _ = pipeline_in(state)
     export_before = pipeline.export()
 

@@ -67,9 +67,9 @@ def test_a_document_is_described_completely(root: Path) -> None:
 
 
 def test_listing_is_recursive_and_in_the_same_order_every_time(root: Path) -> None:
-    for name in ("z.txt", "b/z.txt", "a.md", "b/c/d.txt", "b/a.txt", "c.txt"):
+    for name in ("z.txt", "b/z.txt", "a.md", "b/c/d.txt", "b/a.txt", "c.txt", "a/z.txt"):
         _write(root / name)
-    expected = ["a.md", "c.txt", "z.txt", "b/a.txt", "b/z.txt", "b/c/d.txt"]
+    expected = ["a.md", "c.txt", "z.txt", "a/z.txt", "b/a.txt", "b/z.txt", "b/c/d.txt"]
     assert _paths(_source(root)) == expected
     assert _paths(_source(root)) == expected
 

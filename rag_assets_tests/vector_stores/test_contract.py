@@ -281,7 +281,7 @@ def test_setting_a_payload_of_a_point_that_is_not_there_says_that_the_input_is_s
 
 
 def broken(**changes: Any) -> Point:
-    good = point(7)
+    good = point(500)
     given: dict[str, Any] = {
         "id": good.id,
         "payload": good.payload,
@@ -315,7 +315,7 @@ BROKEN: dict[str, Callable[[], Point]] = {
     "sparse negative index": lambda: broken(sparse=SparseVector((-1,), (1.0,))),
     "sparse huge index": lambda: broken(sparse=SparseVector((2**32,), (1.0,))),
     "no uuid": lambda: broken(id="7"),
-    "another form of uuid": lambda: broken(id=point_id(7).upper()),
+    "another form of uuid": lambda: broken(id=point_id(500).upper()),
     "payload nan": lambda: broken(payload={"x": math.nan}),
     "payload set": lambda: broken(payload={"x": {1}}),
     "payload surrogate": lambda: broken(payload={"x": "\ud800"}),

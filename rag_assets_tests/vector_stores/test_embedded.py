@@ -214,8 +214,18 @@ def test_a_generation_that_lost_points_behind_its_file_sizes_is_not_read(
     store: EmbeddedVectorStore, root: Path
 ) -> None:
     stage(store, "g1", [point(n) for n in range(20)])
-    shard = root / "kb" / "generations" / "g1" / "shard"
-    (mappings,) = shard.rglob("mutable_id_tracker.mappings")
+    path = root / "kb" / "generations" / "g1" / "manifest.json"
+    stored = json.loads(path.read_text())
+    path.write_text(json.dumps({**stored, "points": 21}))
+    with pytest.raises(VectorStoreUnavailable, match="20 points instead of 21"):
+        store.read("g1")
+    with (
+        pytest.raises(VectorStoreUnavailable, match="20 points instead of 21"),
+        store.write("g2", DIMENSIONS, "g1"),
+    ):
+        pass
+    path.write_text(json.dumps(stored))
+    (mappings,) = path.parent.rglob("mutable_id_tracker.mappings")
     mappings.write_bytes(bytes(mappings.stat().st_size))
     with pytest.raises(VectorStoreUnavailable, match="g1"):
         store.read("g1")

@@ -267,6 +267,8 @@ def test_a_generation_promoted_while_it_was_about_to_be_deleted_stays(
     with pytest.raises(RefusedError):
         store.discard("g2")
     assert plain_read(client) == {point_id(2)}
+    assert "kb--sealed--g2" in client.aliases()
+    assert not [alias for alias in client.aliases() if "discarded" in alias]
     assert store.rollback("g2").production == "g1"
 
 

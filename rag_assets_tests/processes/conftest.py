@@ -1,0 +1,47 @@
+"""The state from which the tests of this folder begin, made once in each test process."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from rag_assets_tests.processes.reader import Answer, ask_once
+from rag_assets_tests.processes.refresh_process import refresh
+from rag_assets_tests.processes.scene import Scene, change_documents, new_scene, text_about
+
+
+@dataclass(frozen=True)
+class Story:
+    """Where the tests begin, with changed documents, and where an uninterrupted refresh leads from there.
+
+    Attributes:
+        old_answer: of production before that refresh.
+        new_answer: of production after it.
+    """
+
+    before: Scene
+    after: Scene
+    old_answer: Answer
+    new_answer: Answer
+
+
+@pytest.fixture(scope="session")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    folder = tmp_path_factory.mktemp("story")
+    before = new_scene(folder)
+    refresh(before)
+    (before.documents / "vacation.md").write_text(text_about("vacation", edition=2), encoding="utf-8")
+    refresh(before)  # so that there is a previous generation, which the next promotion retires
+    change_documents(before.documents)
+    after = before.copy_to(folder / "uninterrupted")
+    refresh(after)
+    return Story(before, after, ask_once(before), ask_once(after))
+
+
+@pytest.fixture
+def scene(story: Story, tmp_path: Path) -> Iterator[Scene]:
+    copy = story.before.copy_to(tmp_path / "home")
+    yield copy
+    shutil.rmtree(copy.home, ignore_errors=True)

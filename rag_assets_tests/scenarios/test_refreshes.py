@@ -1,0 +1,216 @@
+"""What a refresh does to documents that changed, went, moved or turned bad, and what it refuses."""
+
+import os
+
+import pytest
+
+from rag_assets_tests.pipeline import (
+    NUM_DOCUMENTS,
+    THRESHOLD,
+    Pipeline,
+    assert_same_points,
+    text_about,
+    token_in,
+)
+
+
+def test_an_unchanged_refresh_parses_embeds_and_writes_nothing(promoted: Pipeline) -> None:
+    files = promoted.files_of_production()
+    run = promoted.refresh().checked()
+    assert (run.metadata["raw_documents"]["num_read"], run.metadata["raw_documents"]["num_parsed"]) == (0, 0)
+    assert run.metadata["deduped_documents"]["num_unchanged"] == NUM_DOCUMENTS
+    assert run.metadata["chunks"]["num_chunks"] == 0
+    assert run.metadata["embeddings"]["num_texts"] == 0
+    assert run.metadata["staging_collection"]["written"] is False
+    assert run.metadata["eval_report"]["num_embedded"] == 0
+    assert run.metadata["production_collection"]["promoted"] is False
+    assert promoted.files_of_production() == files
+
+
+def test_touching_every_file_changes_nothing(promoted: Pipeline) -> None:
+    for path in promoted.documents.iterdir():
+        promoted.touch(path)
+    run = promoted.refresh().checked()
+    assert run.metadata["raw_documents"]["num_parsed"] == 0
+    assert run.metadata["staging_collection"]["written"] is False
+
+
+def test_only_new_texts_are_embedded_and_the_result_equals_a_build_from_nothing(promoted: Pipeline) -> None:
+    folder = promoted.documents
+    with (folder / "topic00.md").open("a") as file:
+        file.write("\nOne more paragraph, about nothing in particular.\n")
+    promoted.touch(folder / "topic00.md")
+    promoted.write("new.md", text_about("new"))
+    promoted.remove("topic01.md")
+    (folder / "topic02.md").rename(folder / "moved.md")
+    promoted.write("copy.md", (folder / "topic04.md").read_bytes())
+    before = {point.payload["text"] for point in promoted.points().values()}
+    run = promoted.refresh().checked()
+    counts = run.metadata["deduped_documents"]
+    kinds = ("added", "updated", "moved", "duplicate", "deleted", "quarantined")
+    assert [counts[f"num_{kind}"] for kind in kinds] == [1, 1, 1, 1, 1, 0]
+    after = promoted.points()
+    assert run.metadata["embeddings"]["num_embedded"] == len(
+        {p.payload["text"] for p in after.values()} - before
+    )
+    served = promoted.served()
+    assert {f"filesystem:{name}.md" for name in ("moved", "copy", "topic04", "new")} <= served
+    assert not {"filesystem:topic01.md", "filesystem:topic02.md"} & served
+    assert_same_points(after, promoted.points_built_from_nothing())
+
+
+def test_an_edit_that_is_taken_back_brings_the_first_text_back_without_paying_again(
+    promoted: Pipeline,
+) -> None:
+    path = promoted.documents / "topic05.md"
+    first, export = path.read_bytes(), promoted.export()
+    promoted.write("topic05.md", text_about("another text"))
+    promoted.refresh().checked()
+    assert promoted.export() != export
+    promoted.write("topic05.md", first)
+    run = promoted.refresh().checked()
+    assert promoted.export() == export
+    assert run.metadata["embeddings"]["num_embedded"] == 0
+
+
+def test_a_failed_gate_leaves_production_unchanged_and_discards_the_candidate(promoted: Pipeline) -> None:
+    export, generations = promoted.export(), promoted.generations()
+    promoted.write("topic06.md", text_about("a change that is not good enough"))
+    promoted.configure(RAG_EVAL_THRESHOLD="0.999")
+    failed = promoted.refresh()
+    assert not failed.success
+    assert failed.gate_passed is False
+    assert "below the threshold 0.999" in failed.gate_description
+    assert "production_collection" not in failed.steps
+    assert promoted.export() == export
+    assert promoted.generations() == generations
+    alone = promoted.materialize("production_collection")
+    assert "below the threshold 0.999" in alone.message
+    promoted.configure(RAG_EVAL_THRESHOLD=THRESHOLD)
+    retried = promoted.materialize(retry_of=failed)
+    assert "another eval_threshold" in retried.message
+    assert promoted.export() == export
+    again = promoted.refresh().checked()
+    assert again.metadata["embeddings"]["num_embedded"] == 0
+    assert promoted.export() != export
+
+
+def test_a_job_without_checks_is_stopped_at_the_switch(promoted: Pipeline) -> None:
+    export = promoted.export()
+    promoted.write("topic06.md", text_about("a change that is not good enough"))
+    promoted.configure(RAG_EVAL_THRESHOLD="0.999")
+    run = promoted.materialize(with_checks=False)
+    assert run.gate_passed is None
+    assert "below the threshold 0.999" in run.failures["production_collection"]
+    assert promoted.export() == export
+
+
+def test_an_empty_folder_is_refused_and_a_missing_one_deletes_nothing(promoted: Pipeline) -> None:
+    export = promoted.export()
+    aside = promoted.home / "aside"
+    promoted.documents.rename(aside)
+    assert "no source could be read" in promoted.refresh().message
+    promoted.documents.mkdir()
+    assert "went from something to nothing" in promoted.refresh().message
+    assert promoted.export() == export
+
+
+@pytest.mark.parametrize("way", ["command", "launchpad"])
+def test_an_approval_lets_exactly_one_set_of_deletions_through(promoted: Pipeline, way: str) -> None:
+    export = promoted.export()
+    for number in range(8, NUM_DOCUMENTS):
+        promoted.remove(f"topic{number:02}.md")
+    refused = promoted.refresh()
+    assert refused.outcomes["deduped_documents"] == "DeletionRefused"
+    token = token_in(refused.message)
+    assert promoted.export() == export
+    promoted.write_benchmark_for(range(8))
+    promoted.remove("topic07.md")
+    assert "refused to delete 13 of 20" in promoted.refresh(launchpad={"approve_deletions": token}).message
+    promoted.write("topic07.md", text_about(7))
+    if way == "command":
+        promoted.succeed("approve", token)
+        run = promoted.refresh()
+    else:
+        run = promoted.refresh(launchpad={"approve_deletions": token})
+    assert run.checked().metadata["deduped_documents"]["num_deleted"] == 12
+    assert promoted.served() == {f"filesystem:topic{number:02}.md" for number in range(8)}
+
+
+def test_another_chunk_size_for_one_run_is_used_by_every_step_and_by_no_other_run(promoted: Pipeline) -> None:
+    run = promoted.refresh(launchpad={"chunk_size": 32}).checked()
+    assert run.metadata["deduped_documents"]["full_rebuild"] is True
+    assert run.metadata["raw_documents"]["num_parsed"] == 0
+    assert max(point.payload["token_count"] for point in promoted.points().values()) <= 32
+    for asset in ("chunks", "embeddings", "staging_collection"):
+        message = promoted.materialize(asset).message
+        assert "other settings (chunk_size)" in message or "decided against production" in message
+
+
+def test_another_benchmark_or_threshold_only_evaluates_again(promoted: Pipeline) -> None:
+    files = promoted.files_of_production()
+    promoted.write_benchmark_for(range(5))
+    promoted.configure(RAG_EVAL_THRESHOLD="0.6")
+    run = promoted.refresh().checked()
+    assert run.metadata["eval_report"]["num_queries"] == 5
+    assert run.metadata["raw_documents"]["num_read"] == 0
+    assert run.metadata["embeddings"]["num_texts"] == 0
+    assert promoted.files_of_production() == files
+
+
+def test_a_rollback_holds_until_it_is_lifted(promoted: Pipeline) -> None:
+    newest = promoted.export()
+    promoted.succeed("rollback")
+    older = promoted.export()
+    assert older != newest
+    held = promoted.refresh()
+    assert "rag-assets resume" in held.failures["production_collection"]
+    assert promoted.export() == older
+    promoted.succeed("resume")
+    promoted.refresh().checked()
+    assert promoted.export() == newest
+
+
+def test_bad_documents_harm_only_themselves_and_keep_their_last_good_version(promoted: Pipeline) -> None:
+    good = promoted.served()
+    promoted.write("torn.pdf", b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog")
+    promoted.write("empty.txt", b"")
+    promoted.write("program.txt", b"\x7fELF\x02\x01\x01" + bytes(range(256)))
+    promoted.write("topic09.md", bytes(range(256)) * 4)
+    promoted.write("fresh.md", text_about("fresh"))
+    run = promoted.refresh().checked()
+    assert run.metadata["deduped_documents"]["num_quarantined"] == 4
+    assert promoted.served() == good | {"filesystem:fresh.md"}
+    quarantined = {entry["document_id"]: entry for entry in promoted.status()["last_refresh"]["quarantined"]}
+    assert quarantined["filesystem:torn.pdf"]["reason"] == "corrupt"
+    assert quarantined["filesystem:empty.txt"]["reason"] == "empty"
+    assert quarantined["filesystem:program.txt"]["reason"] == "not_text"
+    assert quarantined["filesystem:topic09.md"]["last_good_version_served"] is True
+    rebuilt = promoted.refresh(launchpad={"chunk_size": 48}).checked()
+    assert rebuilt.metadata["deduped_documents"]["full_rebuild"] is True
+    assert promoted.served() == good | {"filesystem:fresh.md"}
+
+
+def test_a_lost_ledger_loses_nothing(promoted: Pipeline) -> None:
+    export = promoted.export()
+    for path in promoted.state_dir.glob("ledger.sqlite*"):
+        path.unlink()
+    run = promoted.refresh().checked()
+    assert run.metadata["staging_collection"]["written"] is False
+    assert promoted.export() == export
+
+
+def test_an_emptied_vector_store_is_rebuilt_from_what_is_known(promoted: Pipeline) -> None:
+    served = promoted.served()
+    os.rename(promoted.state_dir / "vector_store", promoted.home / "lost")
+    run = promoted.refresh().checked()
+    assert run.metadata["embeddings"]["num_embedded"] == 0
+    assert run.metadata["raw_documents"]["num_parsed"] == 0
+    assert promoted.served() == served
+
+
+def test_lost_texts_are_read_again_from_the_sources(promoted: Pipeline) -> None:
+    os.rename(promoted.state_dir / "texts", promoted.home / "lost")
+    run = promoted.refresh(launchpad={"chunk_size": 48}).checked()
+    assert run.metadata["raw_documents"]["num_parsed"] == NUM_DOCUMENTS
+    assert len(promoted.served()) == NUM_DOCUMENTS

@@ -1,0 +1,28 @@
+"""What a filter becomes before any engine sees it."""
+
+from datetime import UTC, datetime
+
+from rag_assets.records import Condition, SearchFilter
+from rag_assets.vector_stores.filters import Clauses, parse_filter
+
+
+def test_a_date_without_a_zone_is_in_utc_wherever_the_program_runs() -> None:
+    wanted = SearchFilter(
+        (Condition("modified_at", "range", {"gte": "2026-01-31", "lt": datetime(2026, 2, 1)}),)
+    )
+    (clause,) = parse_filter(wanted).of_location
+    assert clause.value == {"gte": datetime(2026, 1, 31, tzinfo=UTC), "lt": datetime(2026, 2, 1, tzinfo=UTC)}
+
+
+def test_no_value_at_all_is_met_by_nothing() -> None:
+    assert parse_filter(SearchFilter((Condition("access", "any_of", []),))).nothing
+    assert not parse_filter(SearchFilter((Condition("access", "any_of", ["staff"]),))).nothing
+    assert parse_filter(None) == Clauses()
+
+
+def test_conditions_on_locations_and_on_points_are_kept_apart() -> None:
+    clauses = parse_filter(
+        SearchFilter((Condition("source", "equals", "wiki"), Condition("chunk_index", "any_of", (1, 2))))
+    )
+    assert [clause.key for clause in clauses.of_location] == ["source"]
+    assert [(clause.key, clause.value) for clause in clauses.of_point] == [("chunk_index", [1, 2])]
