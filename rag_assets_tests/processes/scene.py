@@ -1,19 +1,24 @@
 """A knowledge base of a few generated documents, in folders of its own, for tests that start real processes."""
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rag_assets.generations import UNHASHED_FIELDS
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.settings import Settings
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 DAGSTER_YAML = Path(__file__).parents[2] / "dagster.yaml"
 
@@ -185,3 +190,12 @@ def materialize(scene: Scene, **environment: str) -> "subprocess.Popen[str]":
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+@contextlib.contextmanager
+def dagster_instance(scene: Scene) -> Iterator["dg.DagsterInstance"]:
+    """Open the Dagster home of a scene in this process; the paths in its dagster.yaml are relative."""
+    import dagster as dg
+
+    with contextlib.chdir(scene.home), dg.DagsterInstance.from_config(str(scene.home)) as instance:
+        yield instance

@@ -10,12 +10,12 @@ from rag_assets_tests.processes.conftest import Story
 from rag_assets_tests.processes.kill_points import presume_others_dead
 from rag_assets_tests.processes.reader import Reader
 from rag_assets_tests.processes.refresh_process import RefreshProcess, StoppedRefresh
-from rag_assets_tests.processes.scene import Scene, assert_same_end, materialize
+from rag_assets_tests.processes.scene import Scene, assert_same_end, dagster_instance, materialize
 
 
 def outcomes_of_failures(scene: Scene) -> list[str]:
     """What the failed steps of all runs declared."""
-    with dg.DagsterInstance.from_config(str(scene.home)) as instance:
+    with dagster_instance(scene) as instance:
         return [
             str(
                 record.event_log_entry.get_dagster_event()
@@ -31,7 +31,7 @@ def outcomes_of_failures(scene: Scene) -> list[str]:
 
 def promotions(scene: Scene) -> list[bool]:
     """Whether each run that materialized `production_collection` promoted, the latest first."""
-    with dg.DagsterInstance.from_config(str(scene.home)) as instance:
+    with dagster_instance(scene) as instance:
         records = instance.fetch_materializations(dg.AssetKey("production_collection"), limit=10).records
         return [bool(record.asset_materialization.metadata["promoted"].value) for record in records]
 
@@ -81,7 +81,7 @@ def test_a_schedule_tick_and_a_sensor_tick_meanwhile_are_skipped_with_a_reason(
     sensor = repository.get_sensor_def("refresh_on_changed_documents")
 
     def tick() -> tuple[object, object]:
-        with dg.DagsterInstance.from_config(str(scene.home)) as instance:
+        with dagster_instance(scene) as instance:
             with dg.build_schedule_context(instance, repository_def=repository) as context:
                 of_schedule = schedule.evaluate_tick(context)
             with dg.build_sensor_context(instance, repository_def=repository) as context:
@@ -89,7 +89,7 @@ def test_a_schedule_tick_and_a_sensor_tick_meanwhile_are_skipped_with_a_reason(
         return of_schedule, of_sensor
 
     with StoppedRefresh(scene, "at the start of embeddings") as stopped:
-        with dg.DagsterInstance.from_config(str(scene.home)) as instance:
+        with dagster_instance(scene) as instance:
             (run,) = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
         for skipped in tick():
             assert not skipped.run_requests
@@ -105,7 +105,7 @@ def test_a_refresh_works_with_one_process_a_step(scene: Scene, story: Story) -> 
         process = materialize(scene, RAG_EXECUTOR="multiprocess")
         output = process.communicate(timeout=300)[0]
     assert process.returncode == 0, output
-    with dg.DagsterInstance.from_config(str(scene.home)) as instance:
+    with dagster_instance(scene) as instance:
         run = instance.get_runs(limit=1)[0]
         started = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_WORKER_STARTED)
     assert len(started.records) == 8
