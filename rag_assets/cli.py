@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -110,11 +111,24 @@ def _search(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
         print(f"{rank}. {hit.locations[0].path}  (chunk {hit.chunk_index}, score {hit.score:.3f})")
         for location in hit.locations[1:]:
             print(f"   also {location.path}")
-        snippet = " ".join(hit.text.split())
-        print(f"   {snippet[:_SNIPPET_CHARACTERS]}{' …' if len(snippet) > _SNIPPET_CHARACTERS else ''}\n")
+        print(f"   {_snippet(hit.text, options.question)}\n")
     if not hits:
         print("no hits")
     return 0
+
+
+def _snippet(text: str, question: str) -> str:
+    """Return the part of a chunk, a few lines long, that shares most words with the question."""
+    text = " ".join(text.split())
+    asked = {word for word in re.findall(r"\w+", question.lower()) if len(word) > 3}
+    starts = [0, *(match.end() for match in re.finditer(r"[.!?:] ", text))]
+
+    def shared(start: int) -> int:
+        return len(asked.intersection(re.findall(r"\w+", text[start : start + _SNIPPET_CHARACTERS].lower())))
+
+    start = max(starts, key=shared)  # the first of the best
+    end = start + _SNIPPET_CHARACTERS
+    return f"{'… ' if start else ''}{text[start:end].rstrip()}{' …' if end < len(text) else ''}"
 
 
 def _hit_json(hit: SearchHit) -> dict[str, Any]:

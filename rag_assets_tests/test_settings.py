@@ -72,6 +72,8 @@ def test_only_the_documented_names_are_read(monkeypatch: pytest.MonkeyPatch) -> 
         ("RAG_EVAL_THRESHOLD", "75"),
         ("RAG_EVAL_THRESHOLD", "-0.1"),
         ("RAG_DENSE_WEIGHT", "1.1"),
+        ("RAG_DENSE_WEIGHT", "nan"),
+        ("RAG_MAX_DELETED_SHARE", "nan"),
         ("RAG_MAX_DELETED_SHARE", "inf"),
         ("RAG_CHUNK_SIZE", "sixty"),
         ("RAG_CHUNK_SIZE", "15"),
@@ -88,6 +90,27 @@ def test_a_value_that_cannot_be_used_is_named_by_its_variable(
     monkeypatch.setenv(alias, value)
     with pytest.raises(ConfigurationError, match=f"{alias}: "):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("alias", "value"),
+    [
+        ("RAG_EVAL_THRESHOLD", "0"),
+        ("RAG_EVAL_THRESHOLD", "1"),
+        ("RAG_DENSE_WEIGHT", "0"),
+        ("RAG_DENSE_WEIGHT", "1"),
+        ("RAG_MAX_DELETED_SHARE", "1"),
+        ("RAG_CHUNK_SIZE", "16"),
+        ("RAG_CHUNK_OVERLAP", "0"),
+        ("REDIS_HASH_TTL", "60"),
+        ("RAG_EXECUTOR", "multiprocess"),
+        ("RAG_COLLECTION", "docs-2026.v1"),
+    ],
+)
+def test_values_up_to_the_limits_can_be_used(monkeypatch: pytest.MonkeyPatch, alias: str, value: str) -> None:
+    monkeypatch.setenv(alias, value)
+    name = next(name for name, field in Settings.model_fields.items() if field.alias == alias)
+    assert str(getattr(load_settings(), name)).removesuffix(".0") == value
 
 
 def test_a_value_of_the_launchpad_is_named_by_its_variable_too() -> None:

@@ -174,3 +174,26 @@ def test_a_document_without_title_or_heading_is_asked_for_by_its_first_line() ->
 def test_a_document_that_gives_no_question_is_left_out(text: str) -> None:
     assert drafted(("a.txt", "", text)) == []
     assert drafted() == []
+
+
+def test_documents_may_give_different_numbers_of_questions() -> None:
+    many = "# Heading one\n\nx\n\n# Heading two\n\nx\n\n# Heading three\n\nx"
+    lines = drafted(("a.md", "", "# Only one heading\n\nx"), ("b.md", "", many))
+    assert [line["query"] for line in lines] == [
+        "Only one heading",
+        "Heading one",
+        "Heading two",
+        "Heading three",
+    ]
+
+
+def test_a_question_has_eight_characters_at_least_and_a_first_line_is_cut() -> None:
+    assert [line["query"] for line in drafted(("a.md", "12345678", "x"), ("b.md", "1234567", "x"))] == [
+        "12345678"
+    ]
+    assert [len(line["query"]) for line in drafted(("a.txt", "", "x" * 500))] == [120]
+
+
+def test_a_title_that_two_documents_share_is_not_asked_for() -> None:
+    lines = drafted(("a.md", "Same title", "# Heading of a"), ("b.md", "Same title", "# Heading of b"))
+    assert [line["query"] for line in lines] == ["Heading of a", "Heading of b"]

@@ -163,3 +163,15 @@ def test_the_version_of_a_report_follows_its_answers_and_not_its_latencies() -> 
     ]
     versions = {verdict_data_version(other) for other in [report, *others]}
     assert len(versions) == 6
+
+
+def test_the_tenth_document_counts_and_the_eleventh_does_not() -> None:
+    names = [f"n{number:02}" for number in range(1, 13)]
+    known = DocumentNames([document(name, f"text of {name}") for name in names])
+    search = GenerationSearch(ScriptedReader([names]), FakeEmbedder(), 1.0)
+    benchmark = Benchmark((BenchmarkQuery("0", ("n10", "n11")),))
+    _, [result] = evaluate_generation(search, benchmark, known, lambda query: np.zeros(1, np.float32))
+    assert len(result.retrieved) == 10
+    assert result.recall_at_10 == 0.5
+    assert result.ndcg_at_10 == pytest.approx((1 / math.log2(11)) / (1 + 1 / math.log2(3)))
+    assert result.reciprocal_rank == pytest.approx(0.1)

@@ -120,3 +120,31 @@ def test_looking_up_what_is_fresh_writes_nothing(path: Path) -> None:
     ledger.vectors([KEY])
     assert other.execute("PRAGMA data_version").fetchone() == before
     other.close()
+
+
+def test_an_error_that_is_no_damage_leaves_the_ledger_where_it_is(path: Path) -> None:
+    filled(path)
+    ledger = SqliteLedger(path, "kb")
+    twice = [*corpus({"a": "1"}), *corpus({"a": "2"})]
+    with pytest.raises(sqlite3.IntegrityError):
+        ledger.put_documents("g2", twice)
+    documents = ledger.documents("g1")
+    assert documents is not None
+    assert len(documents) == 300
+    assert set_aside(path) == []
+
+
+def test_a_pruned_generation_leaves_no_row_behind(path: Path) -> None:
+    filled(path)
+    SqliteLedger(path, "kb").prune([])
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT count(*) FROM documents").fetchone() == (0,)
+    connection.close()
+
+
+def test_readers_do_not_wait_for_writers(path: Path) -> None:
+    filled(path)
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert connection.execute("PRAGMA user_version").fetchone() == (FORMAT_VERSION,)
+    connection.close()

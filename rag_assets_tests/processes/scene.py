@@ -103,6 +103,14 @@ class Scene:
         )
         return KnowledgeBase(settings)
 
+    def production(self) -> str | None:
+        """Return the name of the generation that serves."""
+        knowledge_base = self.knowledge_base()
+        try:
+            return knowledge_base.vector_store.production_state().production
+        finally:
+            knowledge_base.close()
+
     def copy_to(self, home: Path) -> "Scene":
         shutil.copytree(self.home, home, symlinks=True)
         return Scene(home, self.documents)

@@ -76,15 +76,16 @@ def test_a_schedule_tick_and_a_sensor_tick_meanwhile_are_skipped_with_a_reason(
     monkeypatch.chdir(scene.home)
     for name, value in scene.environment().items():
         monkeypatch.setenv(name, value)
-    repository = build_definitions(load_settings()).get_repository_def()
+    definitions = build_definitions(load_settings())
+    repository = definitions.get_repository_def()
     schedule = repository.get_schedule_def("refresh_every_six_hours")
     sensor = repository.get_sensor_def("refresh_on_changed_documents")
 
     def tick() -> tuple[object, object]:
         with dagster_instance(scene) as instance:
-            with dg.build_schedule_context(instance, repository_def=repository) as context:
+            with dg.build_schedule_context(instance, definitions.resources) as context:
                 of_schedule = schedule.evaluate_tick(context)
-            with dg.build_sensor_context(instance, repository_def=repository) as context:
+            with dg.build_sensor_context(instance, resources=definitions.resources) as context:
                 of_sensor = sensor.evaluate_tick(context)
         return of_schedule, of_sensor
 
@@ -95,9 +96,13 @@ def test_a_schedule_tick_and_a_sensor_tick_meanwhile_are_skipped_with_a_reason(
             assert not skipped.run_requests
             assert f"a refresh is live: run {run.run_id}" in skipped.skip_message
         assert stopped.resume() == 0
-    (scene.documents / "parking.md").touch()
-    for asked in tick():
-        assert len(asked.run_requests) == 1, asked.skip_message
+    new = scene.documents / "new.md"
+    try:
+        new.write_text("# New\n", encoding="utf-8")
+        for asked in tick():
+            assert len(asked.run_requests or ()) == 1, asked.skip_message
+    finally:
+        new.unlink()
 
 
 def test_a_refresh_works_with_one_process_a_step(scene: Scene, story: Story) -> None:

@@ -3,12 +3,15 @@
 Nothing unverified goes live, no document is lost, and every refusal names the next command.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 import pytest
 
+from rag_assets.artifacts import ArtifactStore
 from rag_assets.assets import ALL_ASSETS
-from rag_assets_tests.pipeline import Pipeline, Run, assert_same_points
+from rag_assets_tests.pipeline import NUM_DOCUMENTS, Pipeline, Run, assert_same_points, text_about
 
 PipelineIn = Callable[[str], tuple[Pipeline, Run | None]]
 ASSETS = tuple(asset.key.to_user_string() for asset in ALL_ASSETS)
@@ -55,12 +58,6 @@ TABLE: dict[str, dict[str, str]] = {
 }
 
 
-def _assert_only_what_was_verified_is_served(pipeline: Pipeline, export_before: str) -> None:
-    assert pipeline.export() == export_before
-    if export_before:
-        assert pipeline.problems_of_production() == ()
-
-
 @pytest.mark.parametrize(("state", "asset"), [(state, asset) for state in TABLE for asset in ASSETS])
 def test_an_asset_materialized_alone_harms_nothing(state: str, asset: str, pipeline_in: PipelineIn) -> None:
     pipeline, _ = pipeline_in(state)
@@ -76,10 +73,10 @@ def test_an_asset_materialized_alone_harms_nothing(state: str, asset: str, pipel
         assert not run.success
         assert expected in run.failures[asset]
     assert pipeline.production() == before
-    _assert_only_what_was_verified_is_served(pipeline, export_before)
+    assert pipeline.export() == export_before
 
 
-@pytest.mark.parametrize("state", list(TABLE))
+@pytest.mark.parametrize("state", ["empty", "rolled back"])
 def test_all_assets_one_after_the_other_do_what_one_refresh_does(state: str, pipeline_in: PipelineIn) -> None:
     pipeline, _ = pipeline_in(state)
     export_before = pipeline.export()
@@ -88,16 +85,110 @@ def test_all_assets_one_after_the_other_do_what_one_refresh_does(state: str, pip
 
     if state == "rolled back":
         assert [run.success for run in runs] == [True] * 6 + [False]
-        _assert_only_what_was_verified_is_served(pipeline, export_before)
+        assert pipeline.export() == export_before
         pipeline.succeed("resume")
         runs.append(pipeline.materialize("production_collection"))
     assert runs[-1].success, runs[-1].message
+    assert pipeline.problems_of_production() == ()
     assert_same_points(pipeline.points(), pipeline.points_built_from_nothing())
 
 
-def test_all_assets_in_the_wrong_order_end_in_the_same_place(promoted: Pipeline) -> None:
-    promoted.write("added.md", "# Added\n\nA document that came late.\n")
+def test_all_assets_in_the_wrong_order_end_in_the_same_place(pipeline_in: PipelineIn) -> None:
+    pipeline, _ = pipeline_in("gate failed")
+    export_before = pipeline.export()
+    pipeline.write("added.md", "# Added\n\nA document that came late.\n")
     for asset in reversed(ASSETS):
-        promoted.materialize(asset)
+        pipeline.materialize(asset)
+    assert pipeline.export() == export_before
+    pipeline.refresh().checked()
+    assert_same_points(pipeline.points(), pipeline.points_built_from_nothing())
+
+
+@contextmanager
+def _broken(step: str) -> Iterator[None]:
+    """Let a step fail at its end: its work is done, and nobody was told."""
+
+    def fail(*_: Any, **__: Any) -> NoReturn:
+        raise OSError("the disk is gone")
+
+    write = ArtifactStore.write
+
+    def write_unless_broken(self: ArtifactStore, asset: str, *rest: Any) -> Any:
+        return fail() if asset == step else write(self, asset, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        if step == "production_collection":
+            patch.setattr("rag_assets.assets.production_collection.promote", fail)
+        patch.setattr(ArtifactStore, "write", write_unless_broken)
+        yield
+
+
+# (state, step that fails) -> what the re-execution from there gives
+REEXECUTIONS: dict[tuple[str, str], str] = {
+    ("empty", "raw_documents"): OK,
+    ("empty", "staging_collection"): OK,
+    ("promoted", "chunks"): OK,
+    ("promoted", "production_collection"): OK,
+    ("gate failed", "staging_collection"): OK,
+    ("gate failed", "eval_report"): OK,
+    ("rolled back", "staging_collection"): "rag-assets resume",
+}
+
+
+@pytest.mark.parametrize(("state", "step"), list(REEXECUTIONS))
+def test_a_failed_run_is_finished_from_its_failure(state: str, step: str, pipeline_in: PipelineIn) -> None:
+    pipeline, _ = pipeline_in(state)
+    pipeline.write("topic04.md", text_about("changed"))
+    export_before = pipeline.export()
+    with _broken(step):
+        failed = pipeline.refresh()
+    assert list(failed.failures) == [step]
+    assert pipeline.export() == export_before
+
+    run = pipeline.refresh(retry_of=failed)
+
+    assert "raw_documents" not in run.steps or step == "raw_documents"
+    if REEXECUTIONS[state, step] == OK:
+        assert run.success, run.message
+        assert pipeline.problems_of_production() == ()
+        assert pipeline.export() != export_before
+        assert len(pipeline.served()) == NUM_DOCUMENTS
+    else:
+        assert REEXECUTIONS[state, step] in run.failures["production_collection"]
+        assert pipeline.export() == export_before
+
+
+@pytest.mark.parametrize(("threshold", "reason"), [("0.999", "below the threshold"), ("0.1", "another eval_threshold")])
+def test_a_run_that_failed_its_gate_is_not_saved_by_executing_it_again(
+    threshold: str, reason: str, pipeline_in: PipelineIn
+) -> None:
+    pipeline, failed = pipeline_in("gate failed")
+    export_before = pipeline.export()
+    pipeline.configure(RAG_EVAL_THRESHOLD=threshold)
+    run = pipeline.refresh(retry_of=failed)
+    assert not run.success
+    assert reason in run.message + run.gate_description
+    assert pipeline.export() == export_before
+
+
+def test_a_refresh_that_the_hold_stopped_is_promoted_after_resume(rolled_back: Pipeline) -> None:
+    rolled_back.write("topic04.md", text_about("changed"))
+    stopped = rolled_back.refresh()
+    assert "rag-assets resume" in stopped.message
+    rolled_back.succeed("resume")
+    run = rolled_back.refresh(retry_of=stopped).checked()
+    assert run.steps == ("production_collection",)
+    assert rolled_back.problems_of_production() == ()
+
+
+def test_a_run_that_was_overtaken_ends_superseded_when_executed_again(promoted: Pipeline) -> None:
+    promoted.write("topic04.md", text_about("changed"))
+    with _broken("production_collection"):
+        failed = promoted.refresh()
+    promoted.write("topic05.md", text_about("changed later"))
     promoted.refresh().checked()
-    assert_same_points(promoted.points(), promoted.points_built_from_nothing())
+    export = promoted.export()
+    run = promoted.refresh(retry_of=failed)
+    assert run.outcomes == {"production_collection": "superseded"}
+    assert "aterialize all assets" in run.message
+    assert promoted.export() == export
