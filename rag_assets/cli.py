@@ -126,7 +126,9 @@ def _snippet(text: str, question: str) -> str:
     def shared(start: int) -> int:
         return len(asked.intersection(re.findall(r"\w+", text[start : start + _SNIPPET_CHARACTERS].lower())))
 
-    start = max(starts, key=shared)  # the first of the best
+    start = max(
+        reversed(starts), key=shared
+    )  # the last of the best: what was asked for stands near its beginning
     end = start + _SNIPPET_CHARACTERS
     return f"{'… ' if start else ''}{text[start:end].rstrip()}{' …' if end < len(text) else ''}"
 

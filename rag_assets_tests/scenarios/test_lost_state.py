@@ -75,9 +75,7 @@ def test_an_emptied_vector_store_is_rebuilt_whatever_the_ledger_says(promoted: P
 
 def _manifest(pipeline: Pipeline) -> Path:
     production = pipeline.production().production
-    return (
-        pipeline.state_dir / "vector_store/knowledge_base/generations" / str(production) / "manifest.json"
-    )
+    return pipeline.state_dir / "vector_store/knowledge_base/generations" / str(production) / "manifest.json"
 
 
 @pytest.mark.parametrize("damage", ["another version", "manifest lost", "not JSON"])

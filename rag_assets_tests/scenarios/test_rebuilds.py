@@ -115,9 +115,7 @@ def test_another_model_never_meets_the_old_one_and_the_way_back_uses_the_old_one
     assert "rag-assets resume" in promoted.refresh().message
 
 
-def test_the_recorded_model_rules_and_a_missing_key_is_a_failure(
-    empty: Pipeline, openai: FakeOpenAI
-) -> None:
+def test_the_recorded_model_rules_and_a_missing_key_is_a_failure(empty: Pipeline, openai: FakeOpenAI) -> None:
     _use(empty, openai)
     empty.refresh().checked()
     export = empty.export()

@@ -2,7 +2,6 @@
 
 import time
 
-
 from rag_assets.definitions import build_definitions
 from rag_assets.settings import load_settings
 from rag_assets_tests.pipeline import Pipeline, text_about
@@ -79,5 +78,3 @@ def test_nothing_can_be_rolled_back_in_an_empty_knowledge_base(empty: Pipeline) 
     code, _, errors = empty.command("search", "anything")
     assert code == 1
     assert "dagster asset materialize" in errors
-
-
