@@ -231,22 +231,6 @@ def test_a_generation_that_lost_points_behind_its_file_sizes_is_not_read(
         store.read("g1")
 
 
-def test_reading_changes_no_file_but_the_one_that_the_engine_rewrites(
-    store: EmbeddedVectorStore, root: Path
-) -> None:
-    stage(store, "g1", [point(n) for n in range(20)])
-    folder = root / "kb" / "generations"
-    before = tree(folder)
-    for _ in range(3):
-        reader = store.read("g1")
-        reader.search(unit_vector(1), SparseVector((1,), (1.0,)), 5)
-        reader.close()
-    after = tree(folder)
-    assert {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)} <= {
-        "g1/shard/edge_config.json"
-    }
-
-
 def test_a_rewritten_engine_config_of_another_size_does_not_count_as_damage(
     store: EmbeddedVectorStore, root: Path
 ) -> None:
