@@ -1,8 +1,9 @@
-"""Each asset alone, and re-execution from a failure, in each state (issue 2, must-show 5).
+"""Each asset alone, and re-execution from a failure, in each state.
 
 Nothing unverified goes live, no document is lost, and every refusal names the next command.
 """
 
+import importlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -118,7 +119,9 @@ def _broken(step: str) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         if step == "production_collection":
-            patch.setattr("rag_assets.assets.production_collection.promote", fail)
+            # The package's attribute of that name is the asset, which hides its module.
+            module = importlib.import_module("rag_assets.assets.production_collection")
+            patch.setattr(module, "promote", fail)
         patch.setattr(ArtifactStore, "write", write_unless_broken)
         yield
 
