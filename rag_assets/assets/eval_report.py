@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from rag_assets.artifact_rows import document_from_row, queries_schema, query_row, report_details
+from rag_assets.artifacts import require_fingerprint
 from rag_assets.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.assets.staging_collection import staging_collection
 from rag_assets.evaluation.evaluate import verdict_data_version
@@ -32,6 +33,7 @@ def eval_report(
 ) -> dg.MaterializeResult[Any]:
     with asset_step(context, knowledge_base) as step:
         staged = step.read("staging_collection")
+        require_fingerprint(staged, knowledge_base.fingerprint())
         documents = [document_from_row(row) for row in staged.rows()]
         report = measure_candidate(
             knowledge_base, staged.details["generation"], staged.details["digest"], documents

@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from rag_assets.artifact_rows import document_from_row, report_from
+from rag_assets.artifacts import require_fingerprint
 from rag_assets.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.assets.eval_report import eval_report
 from rag_assets.change_set import content_changes
@@ -32,6 +33,7 @@ def production_collection(
 ) -> dg.MaterializeResult[Any]:
     with asset_step(context, knowledge_base) as step:
         evaluated, staged = step.read("eval_report"), step.read("staging_collection")
+        require_fingerprint(staged, knowledge_base.fingerprint())
         report = report_from(evaluated)
         if staged.details["generation"] != report.generation:
             raise StaleInputError(
