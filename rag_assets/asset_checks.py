@@ -40,6 +40,7 @@ def recall_gate(
                 str(verdict),
                 keep=knowledge_base.settings.keep_failed_candidate,
             )
+            step.end_refresh()
         return dg.AssetCheckResult(
             passed=verdict.passed,
             severity=dg.AssetCheckSeverity.ERROR,

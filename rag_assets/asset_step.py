@@ -50,6 +50,10 @@ class AssetStep:
     ) -> "AbstractContextManager[tuple[ArtifactWriter, dict[str, Any]]]":
         return self.knowledge_base.artifacts.write(asset, self.run_id, schema, header)
 
+    def end_refresh(self) -> None:
+        """Give up the lease, for nothing of this run follows. One process a step cannot tell otherwise."""
+        self.knowledge_base.ledger.release_lease(self.run_id)
+
     def materialized(self, data_version: str, metadata: Mapping[str, Any]) -> dg.MaterializeResult[Any]:
         """Return the result of an asset, and say it in one line of the log."""
         facts = {key: value for key, value in metadata.items() if isinstance(value, str | int | float)}
@@ -76,6 +80,11 @@ def asset_step(
     run_id = context.run.run_id
     try:
         if begins_refresh:
+            aside = knowledge_base.vector_store.set_aside_unreadable()
+            if aside:
+                context.log.warning(
+                    "the vector store could not be read and is begun anew; what was is in %s", aside
+                )
             wait_for_lease(knowledge_base.ledger, run_id)
         in_process = knowledge_base.settings.executor == "in_process"
         with lease_renewed(knowledge_base.ledger, run_id, process_outlives_step=in_process):

@@ -59,6 +59,7 @@ def production_collection(
             if promoted
             else []
         )
+        step.end_refresh()
         return step.materialized(
             data_version=report.digest,
             metadata={

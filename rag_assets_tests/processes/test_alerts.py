@@ -1,0 +1,165 @@
+"""With a daemon on the same Dagster home, a refresh that failed is told to Slack, once; one that was superseded is not."""
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from rag_assets_tests.processes.kill_points import presume_others_dead
+from rag_assets_tests.processes.refresh_process import RefreshProcess, StoppedRefresh
+from rag_assets_tests.processes.scene import Scene, dagster_instance, materialize
+from rag_assets_tests.slack_receiver import SlackReceiver
+
+SENSOR = "slack_on_failure"
+API_KEY = "sk-a-key-that-must-not-be-told"
+
+
+def wait_until(happened: Callable[[], bool], what: str, seconds: float = 240) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, f"{what} did not happen within {seconds:.0f} s"
+        time.sleep(0.2)
+
+
+class Daemon:
+    """`dagster-daemon run` in a Dagster home."""
+
+    def __init__(self, scene: Scene, **environment: str) -> None:
+        self._scene = scene
+        self._log = (scene.home / "daemon.log").open("w", encoding="utf-8")
+        self._process = subprocess.Popen(
+            [Path(sys.executable).with_name("dagster-daemon"), "run", "-m", "rag_assets.definitions"],
+            cwd=scene.home,
+            env=scene.environment(**environment),
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+        )
+
+    def stop(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+
+    def ticks(self) -> list[list[str]]:
+        """The runs that each finished tick of the alerting sensor was about, the first tick first."""
+        assert self._process.poll() is None, (self._scene.home / "daemon.log").read_text(encoding="utf-8")
+        with dagster_instance(self._scene) as instance:
+            states = [state for state in instance.all_instigator_state() if state.name == SENSOR]
+            ticks = [
+                tick
+                for state in states
+                for tick in instance.get_ticks(state.instigator_origin_id, state.selector_id)
+                if tick.status is not dg_tick_started()
+            ]
+        return [list(tick.origin_run_ids or ()) for tick in sorted(ticks, key=lambda tick: tick.timestamp)]
+
+
+def dg_tick_started() -> object:
+    from dagster._core.scheduler.instigation import TickStatus
+
+    return TickStatus.STARTED
+
+
+@pytest.fixture
+def slack() -> Iterator[SlackReceiver]:
+    with SlackReceiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def daemon(scene: Scene, slack: SlackReceiver) -> Iterator[Daemon]:
+    running = Daemon(scene, SLACK_WEBHOOK_URL=slack.url, OPENAI_API_KEY=API_KEY)
+    yield running
+    running.stop()
+
+
+def export(scene: Scene) -> bytes:
+    done = subprocess.run(
+        [sys.executable, "-m", "rag_assets.cli", "export", "--vectors"],
+        cwd=scene.home,
+        env=scene.environment(),
+        capture_output=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def generations(scene: Scene) -> set[str]:
+    return {path.name for path in scene.state_dir.glob("vector_store/*/generations/*")}
+
+
+def failed_runs(scene: Scene) -> list[dg.DagsterRun]:
+    """The latest first."""
+    with dagster_instance(scene) as instance:
+        return list(instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])))
+
+
+def test_a_failed_gate_is_told_once_and_a_superseded_refresh_not_at_all(
+    scene: Scene, daemon: Daemon, slack: SlackReceiver
+) -> None:
+    exported, kept = export(scene), generations(scene)
+    # What failed before the daemon looked for the first time is history to it.
+    wait_until(lambda: bool(daemon.ticks()), "the first tick of the sensor")
+
+    process = materialize(scene, RAG_EVAL_THRESHOLD="0.999", OPENAI_API_KEY=API_KEY)
+    output = process.communicate(timeout=300)[0]
+    assert process.returncode != 0, output
+    (failed,) = failed_runs(scene)
+    with dagster_instance(scene) as instance:
+        steps = {stats.step_key: stats.status.value for stats in instance.get_run_step_stats(failed.run_id)}
+    assert steps["eval_report_recall_gate"] == "FAILURE"
+    assert "production_collection" not in steps
+    assert export(scene) == exported
+    assert generations(scene) == kept, "the candidate is gone"
+    production = scene.production()
+
+    with StoppedRefresh(scene, "before the promotion") as stopped:
+        other = RefreshProcess(scene, presume_others_dead)
+        assert other.wait() == 0, other.log()
+        assert stopped.resume() == 1
+    superseded = failed_runs(scene)[0]
+    with dagster_instance(scene) as instance:
+        somebody_elses_job.execute_in_process(instance=instance, raise_on_error=False)
+    foreign = failed_runs(scene)[0]
+    assert len({failed.run_id, superseded.run_id, foreign.run_id}) == 3
+
+    wait_until(lambda: bool(slack.messages), "the alert")
+    looked_at = {failed.run_id, superseded.run_id, foreign.run_id}
+    wait_until(
+        lambda: looked_at <= {run_id for tick in daemon.ticks() for run_id in tick}, "a look at all runs"
+    )
+    num_ticks = len(daemon.ticks())
+    wait_until(lambda: len(daemon.ticks()) > num_ticks, "another tick")
+    (text,) = slack.texts
+    assert failed.run_id[:8] in text
+    assert "eval_report_recall_gate" in text
+    assert re.search(r"Recall@5 0\.800 ± \d\.\d+ over 5 questions .* is below the threshold 0\.999", text), (
+        text
+    )
+    assert f"`{production}`" in text
+    for secret in (slack.url, "secret-of-the-webhook", API_KEY):
+        assert secret not in text
+    for word in ("euros", "barrier", "asks the parking desk"):
+        assert word not in text, "no document text"
+    logs = (scene.home / "daemon.log").read_text(encoding="utf-8") + output
+    for secret in ("secret-of-the-webhook", API_KEY):
+        assert secret not in logs
+
+
+@dg.op
+def fails() -> None:
+    raise ValueError("not a refresh")
+
+
+@dg.job
+def somebody_elses_job() -> None:
+    fails()
