@@ -5,6 +5,7 @@ RagAssetsError
 │   ├── SourceUnavailable       a source could not be listed completely
 │   ├── EmbedderUnavailable     the embedding endpoint did not answer as it should
 │   ├── VectorStoreUnavailable  the vector store did not answer
+│   │   └── GenerationDamaged       a generation is not whole any more; the next refresh builds anew
 │   ├── LedgerUnavailable       the ledger did not answer, or had to be begun anew
 │   └── SupersededError         another refresh promoted first; run again
 ├── PermanentError          the same input gives the same failure
@@ -58,6 +59,10 @@ class VectorStoreUnavailable(TransientError):
     """The vector store did not answer, or a generation vanished while it was read."""
 
 
+class GenerationDamaged(VectorStoreUnavailable):
+    """A generation does not hold what was sealed. If it serves, the next refresh builds everything anew."""
+
+
 class LedgerUnavailable(TransientError):
     """The ledger did not answer, or was damaged and has been begun anew. It is a cache: nothing is lost."""
 
@@ -76,6 +81,10 @@ class InvalidVectorError(PermanentError):
 
 class StateFormatError(PermanentError):
     """A state file that this version cannot read; it is rebuilt, never half-read."""
+
+
+MENDED_BY_REBUILD = (StateFormatError, GenerationDamaged)
+"""What a refresh takes for a reason to build everything anew."""
 
 
 class BenchmarkError(PermanentError):

@@ -18,7 +18,12 @@ import numpy as np
 
 from rag_assets.batches import batched
 from rag_assets.change_set import ContentChange, DocumentState
-from rag_assets.errors import RagAssetsError, StaleInputError, VectorStoreUnavailable
+from rag_assets.errors import (
+    MENDED_BY_REBUILD,
+    RagAssetsError,
+    StaleInputError,
+    VectorStoreUnavailable,
+)
 from rag_assets.fingerprint import canonical_json, point_id
 from rag_assets.ledgers.base import Ledger
 from rag_assets.progress import Progress
@@ -73,7 +78,12 @@ def production_documents(store: VectorStore, ledger: Ledger, generation: str | N
         return documents
     _logger.info("the ledger does not know generation %s: its documents are read from its points", generation)
     found: dict[str, DocumentState] = {}
-    reader = store.read(generation)
+    try:
+        reader = store.read(generation)
+    except MENDED_BY_REBUILD as error:
+        # Neither side knows: whatever the sources hold now is new. A refusal here would last for ever.
+        _logger.warning("which documents generation %s holds is not known any more: %s", generation, error)
+        return []
     try:
         for batch in reader.scroll():
             for point in batch:

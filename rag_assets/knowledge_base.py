@@ -3,6 +3,7 @@
 Assets and the command line get everything from here, so that they cannot disagree about a setting.
 """
 
+import logging
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ from rag_assets.chunkers.tokenizers import build_tokenizer
 from rag_assets.embedders import build_embedder
 from rag_assets.embedders.base import Embedder
 from rag_assets.embedders.bm25 import Bm25Encoder
-from rag_assets.errors import ConfigurationError
+from rag_assets.errors import MENDED_BY_REBUILD, ConfigurationError, GenerationDamaged
 from rag_assets.evaluation.benchmark import benchmark_hash
 from rag_assets.fingerprint import index_fingerprint, short_hash
 from rag_assets.generations import production_documents
@@ -30,6 +31,8 @@ from rag_assets.sources import build_sources
 from rag_assets.text_store import TextStore
 from rag_assets.vector_stores import build_vector_store
 from rag_assets.vector_stores.base import VectorStore
+
+_logger = logging.getLogger(__name__)
 
 LOCAL_MODEL = "wordllama"
 OPENAI_MODEL = "text-embedding-3-small"
@@ -102,7 +105,11 @@ class KnowledgeBase:
         """Which model? What is set, else what production was built with, else OpenAI's if its key is set."""
         if self.settings.embedding_model:
             return self.settings.embedding_model
-        manifest = self.production_manifest()
+        try:
+            manifest = self.production_manifest()
+        except MENDED_BY_REBUILD as error:
+            _logger.warning("the model that production was built with is not known: %s", error)
+            manifest = None
         if manifest is not None:
             return _name_of(recorded_model(manifest))
         return OPENAI_MODEL if self.settings.openai_api_key else LOCAL_MODEL
@@ -140,8 +147,35 @@ class KnowledgeBase:
     # What holds now
 
     def production_manifest(self) -> GenerationManifest | None:
+        """Return the manifest of what serves; None if nothing does.
+
+        Raises:
+            StateFormatError, GenerationDamaged: something serves, and its manifest cannot be read.
+        """
         production = self.vector_store.production_state().production
-        return self.vector_store.manifest(production) if production else None
+        if production is None:
+            return None
+        manifest = self.vector_store.manifest(production)
+        if manifest is None:
+            raise GenerationDamaged(
+                f"generation {production} serves, but its manifest is gone: materialize all assets to build anew"
+            )
+        return manifest
+
+    def reusable_production(self) -> GenerationManifest | None:
+        """Return the manifest of what serves if a candidate can be built on its points, None for a full rebuild.
+
+        A rebuild follows from another index fingerprint, and from points that are damaged or of another version.
+        """
+        try:
+            manifest = self.production_manifest()
+            if manifest is None or short_hash(manifest.fingerprint) != short_hash(self.fingerprint()):
+                return None
+            self.vector_store.read(manifest.generation).close()
+        except MENDED_BY_REBUILD as error:
+            _logger.warning("production is rebuilt in full: %s", error)
+            return None
+        return manifest
 
     def documents_of(self, generation: str | None) -> list[DocumentState]:
         return production_documents(self.vector_store, self.ledger, generation)
@@ -166,10 +200,6 @@ class KnowledgeBase:
             "eval_threshold": self.settings.eval_threshold,
             "dense_weight": self.settings.dense_weight,
         }
-
-    def needs_rebuild(self, base: GenerationManifest | None) -> bool:
-        """Whether no point of the base can be used."""
-        return base is None or short_hash(base.fingerprint) != short_hash(self.fingerprint())
 
     def approved_tokens(self) -> frozenset[str]:
         return self.ledger.approved_tokens() | self._approved_deletions

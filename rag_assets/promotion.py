@@ -10,7 +10,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from rag_assets.change_set import ContentChange, DocumentState
-from rag_assets.errors import PromotionRefused, RagAssetsError, StaleInputError, SupersededError
+from rag_assets.errors import (
+    PromotionRefused,
+    RagAssetsError,
+    StaleInputError,
+    StateFormatError,
+    SupersededError,
+)
 from rag_assets.evaluation.evaluate import EvalReport
 from rag_assets.fingerprint import short_hash
 from rag_assets.gate import decide, stale_reason
@@ -133,7 +139,10 @@ def _check_hold(store: VectorStore, state: ProductionState, fingerprint_hash: st
     """A rollback holds until `resume`, or until the settings differ from those it rolled back from."""
     if state.held is None:
         return
-    held = store.manifest(state.held)
+    try:
+        held = store.manifest(state.held)
+    except StateFormatError:
+        held = None
     if held is not None and short_hash(held.fingerprint) != fingerprint_hash:
         return
     raise PromotionRefused(

@@ -4,7 +4,7 @@ from typing import Any
 
 from rag_assets.artifact_rows import change_from_row, report_from
 from rag_assets.change_set import count_changes
-from rag_assets.errors import StateFormatError
+from rag_assets.errors import MENDED_BY_REBUILD, StateFormatError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.lease import live_holder
 from rag_assets.retrieval import recorded_model
@@ -13,24 +13,32 @@ from rag_assets.retrieval import recorded_model
 def status(knowledge_base: KnowledgeBase) -> dict[str, Any]:
     """Return the state of a knowledge base as JSON can hold it; the keys are documented in docs/cli.md."""
     state = knowledge_base.vector_store.production_state()
-    manifest = knowledge_base.production_manifest()
     holder = live_holder(knowledge_base.ledger)
     return {
-        "production": None
-        if manifest is None
-        else {
-            "generation": manifest.generation,
-            "refresh_id": manifest.refresh_id,
-            "num_documents": manifest.documents_count,
-            "num_points": manifest.points_count,
-            "embedding_model": recorded_model(manifest).model,
-            "sealed_at": manifest.sealed_at,
-            "digest": manifest.digest,
-        },
+        "production": _production(knowledge_base, state.production),
         "previous_generation": state.previous,
         "held_generation": state.held,
         "live_refresh": None if holder is None else holder.owner,
         "last_refresh": _last_refresh(knowledge_base),
+    }
+
+
+def _production(knowledge_base: KnowledgeBase, generation: str | None) -> dict[str, Any] | None:
+    if generation is None:
+        return None
+    try:
+        manifest, problem = knowledge_base.production_manifest(), ""
+    except MENDED_BY_REBUILD as error:
+        manifest, problem = None, str(error)
+    return {
+        "generation": generation,
+        "refresh_id": manifest and manifest.refresh_id,
+        "num_documents": manifest and manifest.documents_count,
+        "num_points": manifest and manifest.points_count,
+        "embedding_model": manifest and recorded_model(manifest).model,
+        "sealed_at": manifest and manifest.sealed_at,
+        "digest": manifest and manifest.digest,
+        "problem": problem,
     }
 
 
@@ -89,6 +97,8 @@ def describe(report: dict[str, Any]) -> str:
         lines.append(
             "production     nothing yet: dagster asset materialize -m rag_assets.definitions --select '*'"
         )
+    elif production["problem"]:
+        lines.append(f"DAMAGED        {production['problem']}")
     else:
         lines.append(f"production     {production['generation']}, sealed {production['sealed_at']}")
         lines.append(

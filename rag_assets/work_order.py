@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rag_assets.artifact_rows import change_from_row
 from rag_assets.artifacts import Artifact
 from rag_assets.change_set import ContentChange, DocumentState, content_changes, target_documents
-from rag_assets.errors import StaleInputError, SupersededError
+from rag_assets.errors import MENDED_BY_REBUILD, StaleInputError, SupersededError
 from rag_assets.fingerprint import short_hash
 from rag_assets.generations import text_from_points
 from rag_assets.knowledge_base import KnowledgeBase
@@ -40,8 +40,7 @@ def work_order(knowledge_base: KnowledgeBase, deduped: Artifact, run_id: str) ->
         SupersededError: this run decided the change set, and another refresh has promoted since.
         StaleInputError: it is of another run, and was decided against another production.
     """
-    manifest = knowledge_base.production_manifest()
-    production = manifest.generation if manifest else None
+    production = knowledge_base.vector_store.production_state().production
     if deduped.header.base != production:
         overtaken = deduped.header.run_id == run_id
         raise (SupersededError if overtaken else StaleInputError)(
@@ -49,23 +48,31 @@ def work_order(knowledge_base: KnowledgeBase, deduped: Artifact, run_id: str) ->
             f"{deduped.header.base or 'none'}, but production is now {production or 'none'}: materialize "
             "deduped_documents and everything after it"
         )
-    rebuild = manifest is None or short_hash(manifest.fingerprint) != deduped.header.fingerprint_hash
+    base = knowledge_base.reusable_production()
     documents = target_documents(change_from_row(row) for row in deduped.rows())
-    held = [] if rebuild else knowledge_base.documents_of(production)
+    held = knowledge_base.documents_of(production) if base else []
 
     def text_of(content_hash: str) -> str | None:
         text = knowledge_base.text_store.get(content_hash)
-        if text is None and manifest is not None:
-            reader = knowledge_base.vector_store.read(manifest.generation)
-            try:
-                text = text_from_points(reader, short_hash(manifest.fingerprint), content_hash)
-            finally:
-                reader.close()
-        return text
+        return text if text is not None else _text_in_production(knowledge_base, content_hash)
 
     return WorkOrder(
-        base=None if rebuild else manifest,
+        base=base,
         changes=tuple(content_changes(held, documents)),
         documents=tuple(documents),
         text_of=text_of,
     )
+
+
+def _text_in_production(knowledge_base: KnowledgeBase, content_hash: str) -> str | None:
+    try:
+        manifest = knowledge_base.production_manifest()
+        if manifest is None:
+            return None
+        reader = knowledge_base.vector_store.read(manifest.generation)
+    except MENDED_BY_REBUILD:
+        return None
+    try:
+        return text_from_points(reader, short_hash(manifest.fingerprint), content_hash)
+    finally:
+        reader.close()

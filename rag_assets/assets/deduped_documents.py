@@ -34,8 +34,7 @@ def deduped_documents(
 ) -> dg.MaterializeResult[Any]:
     with asset_step(context, knowledge_base) as step:
         raw = step.read("raw_documents")
-        base = knowledge_base.production_manifest()
-        base_name = base.generation if base else None
+        base_name = knowledge_base.vector_store.production_state().production
         production = knowledge_base.documents_of(base_name)
         changes = decide_changes(
             production,
@@ -53,7 +52,7 @@ def deduped_documents(
             base=base_name,
             approved_tokens=knowledge_base.approved_tokens(),
         )
-        rebuild = knowledge_base.needs_rebuild(base)
+        rebuild = knowledge_base.reusable_production() is None
         documents = target_documents(changes)
         target = content_changes((), documents)
         num_changed = len(content_changes(() if rebuild else production, documents))

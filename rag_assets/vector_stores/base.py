@@ -131,6 +131,15 @@ class VectorStore(Protocol):
         """Return the id that was drawn when this knowledge base was first written, made now if need be."""
         ...
 
+    def set_aside_unreadable(self) -> str | None:
+        """Make room for a new beginning where the pointer to production cannot be read. Deletes nothing.
+
+        Returns:
+            Where the old state is kept now; None if all can be read. A server is never moved: what cannot be
+            read there may be somebody else's, and raises when it is used.
+        """
+        ...
+
     def production_state(self) -> ProductionState: ...
 
     def generations(self) -> list[str]:
@@ -167,7 +176,8 @@ class VectorStore(Protocol):
         """Open a sealed generation.
 
         Raises:
-            VectorStoreUnavailable: it does not exist, is not sealed, or its files are incomplete.
+            GenerationDamaged: it does not exist, is not sealed, or is not whole.
+            StateFormatError: it was written by a version that this one cannot read.
         """
         ...
 

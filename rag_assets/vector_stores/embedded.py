@@ -29,6 +29,7 @@ from typing import Any
 
 from rag_assets.errors import (
     ConfigurationError,
+    GenerationDamaged,
     PromotionRefused,
     RefusedError,
     StateFormatError,
@@ -91,6 +92,24 @@ class EmbeddedVectorStore:
             )
             return drawn
 
+    def set_aside_unreadable(self) -> str | None:
+        if self._is_readable():
+            return None
+        with self._locked():
+            if self._is_readable():
+                return None
+            aside = self._folder.with_name(f"{self._folder.name}--unreadable-{secrets.token_hex(4)}")
+            self._folder.rename(aside)
+        return str(aside)
+
+    def _is_readable(self) -> bool:
+        try:
+            self.production_state()
+            self._read_knowledge_base_id()
+        except StateFormatError:
+            return False
+        return True
+
     def production_state(self) -> ProductionState:
         path = self._folder / "production.json"
         stored = read_json(path)
@@ -98,7 +117,7 @@ class EmbeddedVectorStore:
             return ProductionState()
         names = [stored.get(key) for key in ("production", "previous", "held")]
         if any(name is not None and not (isinstance(name, str) and is_name(name)) for name in names):
-            raise StateFormatError(f"{path} is damaged; delete it, and the next refresh builds anew")
+            raise StateFormatError(f"{path} is damaged: materialize all assets to build anew")
         # What somebody deleted by hand does not serve, whatever the pointer says: as on a server, where an
         # alias goes with its collection.
         return ProductionState(
@@ -251,14 +270,14 @@ class EmbeddedVectorStore:
             return None
         kinds = {"manifest": dict, "files": dict, "points": int, "dimensions": int, "tombstones": int}
         if any(not isinstance(stored.get(key), kind) for key, kind in kinds.items()):
-            raise StateFormatError(f"{path} is damaged; stage the generation again")
+            raise StateFormatError(f"{path} is damaged: materialize all assets to build anew")
         return stored
 
     def _complete(self, generation: str) -> dict[str, Any]:
         """Return what is known of a sealed generation, after comparing its files with it."""
         stored = self._stored_manifest(generation)
         if stored is None:
-            raise VectorStoreUnavailable(f"generation {generation} does not exist or was never sealed")
+            raise GenerationDamaged(f"generation {generation} does not exist or was never sealed")
         manifest_from_json(stored["manifest"], str(self._manifest_path(generation)))
         check_files(self._generations / generation / "shard", stored["files"])
         return stored
@@ -270,7 +289,7 @@ class EmbeddedVectorStore:
             return None
         found = stored.get("knowledge_base_id")
         if not isinstance(found, str) or not found:
-            raise StateFormatError(f"{path} is damaged; delete it, and a new id is drawn")
+            raise StateFormatError(f"{path} is damaged: materialize all assets to build anew")
         return found
 
     def _state_if_production_is(self, expected: str | None) -> ProductionState:

@@ -24,6 +24,7 @@ import numpy as np
 
 from rag_assets.errors import (
     ConfigurationError,
+    GenerationDamaged,
     InvalidVectorError,
     RagAssetsError,
     RefusedError,
@@ -450,7 +451,7 @@ class EmbeddedGenerationReader:
     def _open(self) -> "qdrant_edge.EdgeShard":
         stored = read_json(self._folder / "manifest.json")
         if stored is None:
-            raise VectorStoreUnavailable(f"generation {self.generation} is gone")
+            raise GenerationDamaged(f"generation {self.generation} is gone")
         shard_folder = self._folder / "shard"
         check_files(shard_folder, stored["files"])
         if not os.access(shard_folder, os.W_OK):
@@ -462,7 +463,7 @@ class EmbeddedGenerationReader:
             found = _count(shard)
         if found != self._points:
             shard.close()
-            raise VectorStoreUnavailable(
+            raise GenerationDamaged(
                 f"generation {self.generation} holds {found} points instead of {self._points}"
             )
         return shard
@@ -557,16 +558,16 @@ def _file_sizes(shard_folder: Path) -> dict[str, int]:
 
 
 def check_files(shard_folder: Path, files: dict[str, int]) -> None:
-    """Raises: VectorStoreUnavailable: a file is missing or has another size. Nothing was opened."""
+    """Raises: GenerationDamaged: a file is missing or has another size. Nothing was opened."""
     for name, size in files.items():
         try:
             found = (shard_folder / name).stat().st_size
         except OSError:
-            raise VectorStoreUnavailable(
+            raise GenerationDamaged(
                 f"{shard_folder / name} is missing; the generation is not opened"
             ) from None
         if found != size and name != _REWRITTEN_BY_LOAD:
-            raise VectorStoreUnavailable(
+            raise GenerationDamaged(
                 f"{shard_folder / name} has {found} bytes instead of {size}; the generation is not opened"
             )
 

@@ -39,16 +39,16 @@ def manifest_from_json(stored: object, where: str) -> GenerationManifest:
         StateFormatError: another version wrote it, or it is damaged.
     """
     if not isinstance(stored, Mapping):
-        raise StateFormatError(f"{where} holds no manifest; stage the generation again")
+        raise StateFormatError(f"{where} holds no manifest: materialize all assets to build anew")
     version = stored.get("format_version")
     if version != MANIFEST_FORMAT_VERSION:
         raise StateFormatError(
             f"{where} has format version {version!r}, this program reads {MANIFEST_FORMAT_VERSION}: "
-            "use the version of rag-assets that wrote it, or stage the generation again"
+            "use the version of rag-assets that wrote it, or materialize all assets to build anew"
         )
     fields: dict[str, Any] = {str(name): value for name, value in stored.items()}
     if fields.keys() != _TYPES.keys() or any(
         not isinstance(fields[name], kinds) for name, kinds in _TYPES.items()
     ):
-        raise StateFormatError(f"{where} is damaged; stage the generation again")
+        raise StateFormatError(f"{where} is damaged: materialize all assets to build anew")
     return GenerationManifest(**fields)

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag_assets.errors import (
     ConfigurationError,
+    GenerationDamaged,
     PromotionRefused,
     RagAssetsError,
     RefusedError,
@@ -139,6 +140,9 @@ class ServerVectorStore:
             raise VectorStoreUnavailable(f"collection {self._name('meta')} was deleted meanwhile")
         return found
 
+    def set_aside_unreadable(self) -> str | None:
+        return None
+
     def production_state(self) -> ProductionState:
         return self._look().state
 
@@ -162,7 +166,9 @@ class ServerVectorStore:
         try:
             return manifest_from_json(json.loads(stored), where)
         except (TypeError, ValueError):
-            raise StateFormatError(f"{where} has a damaged manifest; stage the generation again") from None
+            raise StateFormatError(
+                f"{where} has a damaged manifest: materialize all assets to build anew"
+            ) from None
 
     def write(
         self,
@@ -182,14 +188,14 @@ class ServerVectorStore:
         info = self._info(self._name(generation)) if is_name(generation) else None
         manifest = self._manifest_in(generation, info)
         if info is None or manifest is None:
-            raise VectorStoreUnavailable(f"generation {generation} does not exist or was never sealed")
+            raise GenerationDamaged(f"generation {generation} does not exist or was never sealed")
         vectors = info.config.params.vectors
         if not isinstance(vectors, Mapping) or DENSE not in vectors:
-            raise VectorStoreUnavailable(f"generation {generation} has no vectors named {DENSE}")
+            raise GenerationDamaged(f"generation {generation} has no vectors named {DENSE}")
         reader = ServerGenerationReader(self._client, self._name(generation), generation, vectors[DENSE].size)
         found = reader.count()
         if found != manifest.points_count:
-            raise VectorStoreUnavailable(
+            raise GenerationDamaged(
                 f"generation {generation} holds {found} points instead of {manifest.points_count}"
             )
         return reader

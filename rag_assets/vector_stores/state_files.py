@@ -44,18 +44,20 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except UnicodeDecodeError:
-        raise StateFormatError(f"{path} is damaged") from None
+        raise StateFormatError(f"{path} is damaged: materialize all assets to build anew") from None
     except OSError as error:
         raise VectorStoreUnavailable(f"{path}: {error.strerror or error}") from error
     try:
         stored = json.loads(text)
     except ValueError:
-        raise StateFormatError(f"{path} is damaged: it is not JSON") from None
+        raise StateFormatError(
+            f"{path} is damaged, it is not JSON: materialize all assets to build anew"
+        ) from None
     version = stored.get("format_version") if isinstance(stored, dict) else None
     if not isinstance(stored, dict) or version != FORMAT_VERSION:
         raise StateFormatError(
             f"{path} has format version {version!r}, this program reads {FORMAT_VERSION}: "
-            "use the version of rag-assets that wrote it, or delete the folder to build anew"
+            "use the version of rag-assets that wrote it, or materialize all assets to build anew"
         )
     return {str(key): value for key, value in stored.items()}
 

@@ -1,0 +1,151 @@
+"""State that was lost, damaged, or written by another version: rebuilt, never half-read, and no document lost."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from rag_assets_tests.pipeline import (
+    NUM_DOCUMENTS,
+    Pipeline,
+    assert_same_points,
+    question_about,
+    text_about,
+)
+
+
+def _forget_ledger(pipeline: Pipeline) -> None:
+    for path in pipeline.state_dir.glob("ledger.sqlite*"):
+        path.unlink()
+
+
+def test_a_change_after_the_ledger_was_lost_is_applied_to_what_is_there(promoted: Pipeline) -> None:
+    before = {point.payload["text"] for point in promoted.points().values()}
+    _forget_ledger(promoted)
+    promoted.write("new.md", text_about("new"))
+    promoted.remove("topic01.md")
+    (promoted.documents / "topic02.md").rename(promoted.documents / "moved.md")
+    run = promoted.refresh().checked()
+    counts = run.metadata["deduped_documents"]
+    assert [counts[f"num_{kind}"] for kind in ("added", "moved", "deleted", "updated")] == [1, 1, 1, 0]
+    after = promoted.points()
+    new_texts = {point.payload["text"] for point in after.values()} - before
+    assert run.metadata["embeddings"]["num_embedded"] == len(new_texts)
+    assert_same_points(after, promoted.points_built_from_nothing())
+
+
+def test_a_lost_ledger_does_not_make_a_missing_folder_look_like_deletions(promoted: Pipeline) -> None:
+    export = promoted.export()
+    _forget_ledger(promoted)
+    promoted.documents.rename(promoted.home / "away")
+    promoted.documents.mkdir()
+    assert "refused to delete 20 of 20" in promoted.refresh().message
+    assert promoted.export() == export
+
+
+@pytest.mark.parametrize("damage", ["not SQLite", "another version"])
+def test_a_ledger_that_cannot_be_read_is_begun_anew(promoted: Pipeline, damage: str) -> None:
+    export = promoted.export()
+    path = promoted.state_dir / "ledger.sqlite"
+    if damage == "not SQLite":
+        path.write_bytes(b"no database at all" * 100)
+    else:
+        import sqlite3
+
+        connection = sqlite3.connect(path)
+        connection.execute("PRAGMA user_version=99")
+        connection.commit()
+        connection.close()
+    run = promoted.refresh().checked()
+    assert run.metadata["staging_collection"]["written"] is False
+    assert run.metadata["embeddings"]["num_embedded"] == 0
+    assert promoted.export() == export
+
+
+@pytest.mark.parametrize("lost", ["vector_store", "vector_store/knowledge_base/generations"])
+def test_an_emptied_vector_store_is_rebuilt_whatever_the_ledger_says(promoted: Pipeline, lost: str) -> None:
+    before = promoted.points()
+    shutil.rmtree(promoted.state_dir / lost)
+    assert promoted.export() == ""
+    run = promoted.refresh().checked()
+    assert run.metadata["embeddings"]["num_embedded"] == 0  # the cache knows them all
+    assert_same_points(promoted.points(), before)
+
+
+def _manifest(pipeline: Pipeline) -> Path:
+    production = pipeline.production().production
+    return pipeline.state_dir / "vector_store/knowledge_base/generations" / str(production) / "manifest.json"
+
+
+def _as_of_another_version(path: Path) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 99}))
+
+
+@pytest.mark.parametrize("ledger", ["kept", "lost"])
+@pytest.mark.parametrize("damage", ["another version", "manifest lost", "not JSON", "a file lost"])
+def test_a_generation_that_cannot_be_read_is_rebuilt(promoted: Pipeline, damage: str, ledger: str) -> None:
+    before, serving = promoted.points(), promoted.production().production
+    path = _manifest(promoted)
+    if damage == "manifest lost":
+        path.unlink()
+    elif damage == "not JSON":
+        path.write_text("{")
+    elif damage == "a file lost":
+        max((path.parent / "shard").rglob("*.dat"), key=lambda file: file.stat().st_size).unlink()
+    else:
+        _as_of_another_version(path)
+    if ledger == "lost":
+        _forget_ledger(promoted)
+    code, _, errors = promoted.command("search", "anything")
+    assert (code, len(errors.splitlines())) == (1, 1)
+    if damage != "a file lost":
+        assert promoted.status()["production"]["problem"]
+    run = promoted.refresh().checked()
+    assert run.metadata["deduped_documents"]["full_rebuild"] is True
+    assert promoted.production().previous == serving
+    assert_same_points(promoted.points(), before)
+    assert promoted.problems_of_production() == ()
+
+
+@pytest.mark.parametrize("name", ["production.json", "knowledge_base.json"])
+@pytest.mark.parametrize("damage", ["another version", "not JSON"])
+def test_a_store_whose_pointer_cannot_be_read_is_set_aside_and_begun_anew(
+    promoted: Pipeline, name: str, damage: str
+) -> None:
+    before = promoted.points()
+    folder = promoted.state_dir / "vector_store/knowledge_base"
+    kept = sorted(path.name for path in (folder / "generations").iterdir())
+    if damage == "not JSON":
+        (folder / name).write_text("{")
+    else:
+        _as_of_another_version(folder / name)
+    code, _, errors = promoted.command("search", "anything")
+    if name == "production.json":
+        assert (code, len(errors.splitlines())) == (1, 1)
+        assert "materialize all assets" in errors
+    run = promoted.refresh().checked()
+    assert run.metadata["embeddings"]["num_embedded"] == 0
+    (aside,) = folder.parent.glob("*--unreadable-*")
+    assert sorted(path.name for path in (aside / "generations").iterdir()) == kept, "nothing is deleted"
+    assert_same_points(promoted.points(), before)
+
+
+def test_artefacts_of_another_version_are_made_anew(promoted: Pipeline) -> None:
+    for path in (promoted.state_dir / "artifacts").rglob("header.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 99}))
+    alone = promoted.materialize("chunks")
+    assert "materialize" in alone.message
+    promoted.refresh().checked()
+
+
+def test_everything_but_the_vector_store_can_be_lost_at_once(promoted: Pipeline) -> None:
+    export = promoted.export()
+    for name in ("artifacts", "texts"):
+        shutil.rmtree(promoted.state_dir / name)
+    _forget_ledger(promoted)
+    run = promoted.refresh().checked()
+    assert run.metadata["raw_documents"]["num_parsed"] == NUM_DOCUMENTS
+    assert run.metadata["embeddings"]["num_embedded"] == 0
+    assert promoted.export() == export
+    assert promoted.search(question_about(7))[0]["filename"] == "topic07.md"

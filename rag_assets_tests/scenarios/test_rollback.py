@@ -1,0 +1,76 @@
+"""Back to the previous generation, and forward again."""
+
+from rag_assets.definitions import build_definitions
+from rag_assets.settings import load_settings
+from rag_assets_tests.pipeline import Pipeline, text_about
+
+
+def test_a_rollback_is_shown(promoted: Pipeline) -> None:
+    before = promoted.production()
+    promoted.succeed("rollback")
+    state = promoted.production()
+    assert (state.production, state.previous, state.held) == (before.previous, None, before.production)
+    assert promoted.status()["held_generation"] == before.production
+    assert "rag-assets resume" in promoted.succeed("status")
+    assert promoted.problems_of_production() == ()
+
+
+def test_there_is_one_way_back_only(rolled_back: Pipeline) -> None:
+    export = rolled_back.export()
+    code, _, errors = rolled_back.command("rollback")
+    assert code == 1
+    assert "there is no previous generation" in errors
+    assert len(errors.splitlines()) == 1
+    assert rolled_back.export() == export
+
+
+def test_the_rollback_job_of_dagster_does_the_same(promoted: Pipeline) -> None:
+    before = promoted.production()
+    job = build_definitions(load_settings()).resolve_job_def("rollback")
+    assert job.execute_in_process(instance=promoted.instance).success
+    assert promoted.production().held == before.production
+    with_nothing_left = job.execute_in_process(instance=promoted.instance, raise_on_error=False)
+    assert not with_nothing_left.success
+
+
+def test_refreshes_under_a_hold_evaluate_and_promote_nothing(rolled_back: Pipeline) -> None:
+    export, held = rolled_back.export(), rolled_back.production().held
+    for version in ("first", "second"):
+        rolled_back.write("topic04.md", text_about(version))
+        run = rolled_back.refresh()
+        assert run.gate_passed is True
+        assert "rag-assets resume" in run.failures["production_collection"]
+        assert rolled_back.export() == export
+        assert rolled_back.production().held == held
+    assert len(rolled_back.generations()) == 3  # production, held, and one candidate: no heap of them
+
+
+def test_a_refresh_that_changes_nothing_is_not_stopped_by_a_hold(rolled_back: Pipeline) -> None:
+    """The content of production is what the sources hold: there is nothing to hold back."""
+    rolled_back.write("topic03.md", text_about(3))
+    run = rolled_back.refresh()
+    assert run.success or "rag-assets resume" in run.message
+    assert rolled_back.production().held is not None
+
+
+def test_another_index_fingerprint_lifts_the_hold(rolled_back: Pipeline) -> None:
+    rolled_back.configure(RAG_CHUNK_SIZE="48")
+    rolled_back.refresh().checked()
+    state = rolled_back.production()
+    assert state.held is None
+    assert max(point.payload["token_count"] for point in rolled_back.points().values()) <= 48
+
+
+def test_resume_without_a_hold_says_so_and_changes_nothing(promoted: Pipeline) -> None:
+    before = promoted.production()
+    assert "nothing was held" in promoted.succeed("resume")
+    assert promoted.production() == before
+
+
+def test_nothing_can_be_rolled_back_in_an_empty_knowledge_base(empty: Pipeline) -> None:
+    code, _, errors = empty.command("rollback")
+    assert (code, len(errors.splitlines())) == (1, 1)
+    assert empty.succeed("export") == ""
+    code, _, errors = empty.command("search", "anything")
+    assert code == 1
+    assert "dagster asset materialize" in errors

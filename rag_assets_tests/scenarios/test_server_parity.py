@@ -1,0 +1,97 @@
+"""One whole cycle on the server's adapter gives what it gives on the embedded engine."""
+
+import os
+import secrets
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from rag_assets.vector_stores.server import ServerVectorStore, connect
+from rag_assets_tests.pipeline import THRESHOLD, Pipeline, assert_same_points, question_about, text_about
+
+
+class _SharedClientStore(ServerVectorStore):
+    """The next knowledge base uses the same client: in memory, it is the server."""
+
+    def close(self) -> None: ...
+
+
+def _clients() -> list[Any]:
+    reason = "QDRANT_TEST_URL is not set"
+    no_server = pytest.mark.skipif("QDRANT_TEST_URL" not in os.environ, reason=reason)
+    return [pytest.param("in memory"), pytest.param("server", marks=no_server)]
+
+
+@pytest.fixture(params=_clients())
+def client(request: pytest.FixtureRequest) -> Iterator[Any]:
+    if request.param == "server":
+        yield connect(os.environ["QDRANT_TEST_URL"], os.environ.get("QDRANT_TEST_API_KEY"))
+        return
+    from qdrant_client import QdrantClient
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        client = QdrantClient(":memory:")
+    yield client
+    client.close()
+
+
+def test_a_whole_cycle_on_a_server_equals_the_embedded_one(
+    empty: Pipeline, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"cycle-{secrets.token_hex(4)}"
+    empty.configure(RAG_COLLECTION=name)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "rag_assets.knowledge_base.build_vector_store",
+            lambda **options: _SharedClientStore(client, options["collection"]),
+        )
+        try:
+            on_server = _cycle(empty)
+        finally:
+            for collection in client.get_collections().collections:
+                if collection.name.startswith(name):
+                    client.delete_collection(collection.name)
+    assert_same_points(on_server, empty.points_built_from_nothing())
+
+
+def _cycle(pipeline: Pipeline) -> dict[str, Any]:
+    assert pipeline.refresh().checked().metadata["production_collection"]["promoted"] is True
+    unchanged = pipeline.refresh().checked()
+    assert unchanged.metadata["staging_collection"]["written"] is False
+    assert pipeline.search(question_about(7))[0]["filename"] == "topic07.md"
+
+    first = pipeline.export()
+    pipeline.write("topic03.md", text_about("changed"))
+    pipeline.write("new.md", text_about("new"))
+    pipeline.write("copy.md", (pipeline.documents / "topic04.md").read_bytes())
+    pipeline.remove("topic01.md")
+    (pipeline.documents / "topic02.md").rename(pipeline.documents / "moved.md")
+
+    pipeline.configure(RAG_EVAL_THRESHOLD="0.999")
+    generations = pipeline.generations()
+    assert pipeline.refresh().gate_passed is False
+    assert pipeline.export() == first
+    assert pipeline.generations() == generations
+    assert "below the threshold" in pipeline.materialize("production_collection").message
+    pipeline.configure(RAG_EVAL_THRESHOLD=THRESHOLD)
+
+    pipeline.refresh().checked()
+    second = pipeline.export()
+    assert "filesystem:moved.md" in pipeline.served()
+    assert pipeline.problems_of_production() == ()
+
+    pipeline.succeed("rollback")
+    assert pipeline.export() == first
+    assert "rag-assets resume" in pipeline.refresh().message
+    assert pipeline.export() == first
+    pipeline.succeed("resume")
+    pipeline.refresh().checked()
+    assert pipeline.export() == second
+    assert pipeline.succeed("doctor", "--deep")
+
+    pipeline.configure(RAG_CHUNK_SIZE="48")
+    assert pipeline.refresh().checked().metadata["deduped_documents"]["full_rebuild"] is True
+    return pipeline.points()

@@ -1,0 +1,128 @@
+"""Gone is not unreadable, left out, or no longer configured."""
+
+import pytest
+
+from rag_assets.sources import SOURCES
+from rag_assets.sources.filesystem import FilesystemSource
+from rag_assets_tests.pipeline import NUM_DOCUMENTS, Pipeline, text_about, token_in
+
+ARCHIVED = {"archive:old.md", "archive:older.md"}
+
+
+@pytest.fixture
+def with_archive(promoted: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+    """A second source beside the documents folder, promoted."""
+    folder = promoted.home / "archive"
+    monkeypatch.setitem(
+        SOURCES, "archive", lambda _, suffixes: FilesystemSource(folder, "archive", suffixes=suffixes)
+    )
+    promoted.write("old.md", text_about("old"), folder)
+    promoted.write("older.md", text_about("older"), folder)
+    promoted.configure(RAG_SOURCES="filesystem,archive")
+    promoted.refresh().checked()
+    assert promoted.served() > ARCHIVED
+    return promoted
+
+
+@pytest.mark.parametrize("way", ["no longer configured", "left out in the Launchpad"])
+def test_a_source_that_is_not_read_loses_nothing(with_archive: Pipeline, way: str) -> None:
+    with_archive.write("topic04.md", text_about("changed"))
+    if way == "no longer configured":
+        with_archive.configure(RAG_SOURCES="filesystem")
+        run = with_archive.refresh()
+    else:
+        run = with_archive.refresh(launchpad={"sources": ["filesystem"]})
+    assert run.checked().metadata["deduped_documents"]["num_deleted"] == 0
+    assert with_archive.served() > ARCHIVED
+
+
+def test_a_source_that_is_not_read_is_kept_through_a_rebuild(with_archive: Pipeline) -> None:
+    with_archive.configure(RAG_SOURCES="filesystem", RAG_CHUNK_SIZE="48")
+    assert with_archive.refresh().checked().metadata["deduped_documents"]["full_rebuild"] is True
+    assert with_archive.served() > ARCHIVED
+    assert len(with_archive.served()) == NUM_DOCUMENTS + 2
+
+
+def test_a_source_that_is_down_degrades_the_refresh_and_deletes_nothing(with_archive: Pipeline) -> None:
+    (with_archive.home / "archive").rename(with_archive.home / "away")
+    with_archive.remove("topic01.md")
+    run = with_archive.refresh().checked()
+    assert run.metadata["raw_documents"]["num_unreadable_sources"] == 1
+    assert run.metadata["deduped_documents"]["num_deleted"] == 1
+    assert with_archive.served() > ARCHIVED
+    assert list(with_archive.status()["last_refresh"]["unreadable_sources"]) == ["archive"]
+    assert "DEGRADED" in with_archive.succeed("status")
+
+
+def test_a_source_that_went_empty_is_asked_about_however_small(with_archive: Pipeline) -> None:
+    export = with_archive.export()
+    for path in (with_archive.home / "archive").iterdir():
+        path.unlink()
+    refused = with_archive.refresh()
+    assert "source archive went from something to nothing" in refused.message
+    assert with_archive.export() == export
+    with_archive.succeed("approve", token_in(refused.message))
+    with_archive.refresh().checked()
+    assert not with_archive.served() & ARCHIVED
+
+
+def test_a_few_deletions_need_no_approval(promoted: Pipeline) -> None:
+    promoted.write_benchmark_for(range(10))
+    for number in range(10, NUM_DOCUMENTS):
+        promoted.remove(f"topic{number:02}.md")
+    promoted.refresh().checked()
+    assert len(promoted.served()) == 10
+
+
+def test_an_approval_is_used_up_by_the_refresh_that_it_let_through(promoted: Pipeline) -> None:
+    promoted.write_benchmark_for(range(8))
+    gone = [f"topic{number:02}.md" for number in range(8, NUM_DOCUMENTS)]
+    kept = {name: (promoted.documents / name).read_bytes() for name in gone}
+    promoted.remove(*gone)
+    promoted.succeed("approve", token_in(promoted.refresh().message))
+    promoted.refresh().checked()
+    for name, content in kept.items():
+        promoted.write(name, content)
+    promoted.refresh().checked()
+    assert len(promoted.served()) == NUM_DOCUMENTS
+    promoted.remove(*gone)
+    assert "refused to delete 12 of 20" in promoted.refresh().message
+    assert len(promoted.served()) == NUM_DOCUMENTS
+
+
+def test_an_approval_outlives_a_refresh_that_fails_its_gate(promoted: Pipeline) -> None:
+    promoted.write_benchmark_for(range(8))
+    promoted.remove(*(f"topic{number:02}.md" for number in range(8, NUM_DOCUMENTS)))
+    promoted.succeed("approve", token_in(promoted.refresh().message))
+    promoted.benchmark.unlink()
+    assert promoted.refresh().gate_passed is False
+    assert len(promoted.served()) == NUM_DOCUMENTS
+    promoted.write_benchmark_for(range(8))
+    promoted.refresh().checked()
+    assert len(promoted.served()) == 8
+
+
+def test_files_that_are_brought_back_need_no_approval(promoted: Pipeline) -> None:
+    export = promoted.export()
+    aside = promoted.home / "aside"
+    promoted.documents.rename(aside)
+    promoted.documents.mkdir()
+    assert "rag-assets approve" in promoted.refresh().message
+    promoted.documents.rmdir()
+    aside.rename(promoted.documents)
+    assert promoted.refresh().checked().metadata["staging_collection"]["written"] is False
+    assert promoted.export() == export
+
+
+def test_an_empty_folder_of_an_empty_knowledge_base_says_what_to_do(empty: Pipeline) -> None:
+    for path in empty.documents.iterdir():
+        path.unlink()
+    run = empty.refresh()
+    assert "put documents into" in run.failures["deduped_documents"]
+    assert "RAG_DOCUMENTS_DIR" in run.message
+
+
+@pytest.mark.parametrize("token", ["", "zzzz", "0123456789abcdeg"])
+def test_what_is_no_token_is_not_approved(promoted: Pipeline, token: str) -> None:
+    code, _, errors = promoted.command("approve", token)
+    assert (code, len(errors.splitlines())) == (1, 1)
