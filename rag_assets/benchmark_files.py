@@ -4,8 +4,10 @@ import json
 import shutil
 from pathlib import Path
 
-from rag_assets.errors import BenchmarkError
-from rag_assets.evaluation.benchmark import draft_questions, load_draft
+from rag_assets.errors import BenchmarkError, SourceUnavailable
+from rag_assets.evaluation.benchmark import load_draft
+from rag_assets.evaluation.benchmark_draft import draft_questions
+from rag_assets.ingestion import unreadable_sources
 from rag_assets.knowledge_base import KnowledgeBase
 
 
@@ -20,15 +22,15 @@ def write_draft(knowledge_base: KnowledgeBase, most_questions: int) -> tuple[Pat
         The draft's path, and the number of its questions.
 
     Raises:
+        SourceUnavailable: a source cannot be read completely.
         BenchmarkError: no document has a title, a heading or a first line to ask for.
     """
-    texts = knowledge_base.text_store
-    documents = (
-        (state, texts.get(state.content_hash) or "")
-        for state in knowledge_base.ingestion().documents()
-        if state.content_hash is not None
-    )
-    lines = draft_questions(documents, most_questions)
+    ingestion = knowledge_base.ingestion()
+    documents = list(ingestion.documents())
+    problems = unreadable_sources(ingestion.reports)
+    if problems:
+        raise SourceUnavailable("; ".join(problems.values()))
+    lines = draft_questions(documents, knowledge_base.text_store.get, most_questions)
     if not lines:
         raise BenchmarkError(
             f"no document in {knowledge_base.settings.documents_dir} gives a question: write the benchmark "

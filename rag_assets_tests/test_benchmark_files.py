@@ -1,5 +1,5 @@
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -8,8 +8,9 @@ import pytest
 
 from rag_assets.benchmark_files import accept_draft, draft_path, write_draft
 from rag_assets.change_set import DocumentState
-from rag_assets.errors import BenchmarkError
+from rag_assets.errors import BenchmarkError, SourceUnavailable
 from rag_assets.evaluation.benchmark import load_benchmark
+from rag_assets.ingestion import SourceReport
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets_tests.documents import document, hashed
 
@@ -21,7 +22,9 @@ def benchmark(tmp_path: Path) -> Path:
     return tmp_path / "benchmarks" / "benchmark.jsonl"
 
 
-def knowledge_base(benchmark: Path, texts: dict[str, str | None]) -> KnowledgeBase:
+def knowledge_base(
+    benchmark: Path, texts: dict[str, str | None], reports: Sequence[SourceReport] = ()
+) -> KnowledgeBase:
     """Documents by path; a text that is None could not be read."""
 
     def documents() -> Iterator[DocumentState]:
@@ -31,7 +34,7 @@ def knowledge_base(benchmark: Path, texts: dict[str, str | None]) -> KnowledgeBa
     fake: Any = SimpleNamespace(
         settings=SimpleNamespace(benchmark_file=benchmark, documents_dir=Path("data/documents")),
         text_store=SimpleNamespace(get=kept.get),
-        ingestion=lambda: SimpleNamespace(documents=documents),
+        ingestion=lambda: SimpleNamespace(documents=documents, reports=reports),
     )
     return cast("KnowledgeBase", fake)
 
@@ -56,6 +59,13 @@ def test_a_draft_is_written_beside_the_benchmark_and_is_not_in_force(benchmark: 
 def test_documents_that_give_no_question_make_no_draft(benchmark: Path) -> None:
     with pytest.raises(BenchmarkError, match="no document in data/documents gives a question"):
         write_draft(knowledge_base(benchmark, {"a.txt": "short"}), 60)
+    assert not draft_path(benchmark).exists()
+
+
+def test_a_source_that_is_down_makes_no_draft(benchmark: Path) -> None:
+    reports = [SourceReport("s3", problem="the bucket does not answer")]
+    with pytest.raises(SourceUnavailable, match="the bucket does not answer"):
+        write_draft(knowledge_base(benchmark, {"a.md": "# Parental leave"}, reports), 60)
     assert not draft_path(benchmark).exists()
 
 

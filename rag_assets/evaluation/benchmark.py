@@ -6,7 +6,6 @@ URI, its path relative to its source, or its filename if that is unique.
 
 import hashlib
 import json
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,36 +136,3 @@ class DocumentNames:
                 )
             return next(iter(contents))
         return None
-
-
-def draft_questions(documents: Iterable[tuple[DocumentState, str]], limit: int) -> list[dict[str, Any]]:
-    """Make a plain starting benchmark: titles and headings as questions, a few a document.
-
-    Args:
-        documents: with their texts.
-        limit: most questions in all.
-
-    Returns:
-        Lines for a benchmark file, marked as draft. A title or heading that several documents share is left out.
-    """
-    from rag_assets.chunkers.headings import headings
-
-    candidates: dict[str, list[str]] = defaultdict(list)
-    for state, text in documents:
-        titles = [state.location.title, *(heading.title for heading in headings(text))]
-        if not any(titles):
-            titles = [text.strip().partition("\n")[0][:120]]
-        for title in dict.fromkeys(" ".join(title.split()) for title in titles):
-            if len(title) >= 8:
-                candidates[title].append(state.document_id)
-    unique = [(title, owners[0]) for title, owners in candidates.items() if len(owners) == 1]
-    by_document: dict[str, list[str]] = defaultdict(list)
-    for title, owner in unique:
-        by_document[owner].append(title)
-    # First one question a document, then a second for each, and so on, until there are enough.
-    drafted: list[dict[str, Any]] = []
-    for turn in range(max((len(titles) for titles in by_document.values()), default=0)):
-        for owner, titles in by_document.items():
-            if turn < len(titles) and len(drafted) < limit:
-                drafted.append({"draft": True, "query": titles[turn], "expected_docs": [owner]})
-    return drafted

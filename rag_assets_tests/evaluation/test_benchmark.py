@@ -1,6 +1,5 @@
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -9,7 +8,6 @@ from rag_assets.evaluation.benchmark import (
     BenchmarkQuery,
     DocumentNames,
     benchmark_hash,
-    draft_questions,
     load_benchmark,
 )
 from rag_assets_tests.documents import document, hashed
@@ -137,63 +135,3 @@ def test_the_same_path_in_two_sources_is_ambiguous_and_their_ids_are_not() -> No
     with pytest.raises(BenchmarkError, match=r"s3:a\.md, web:a\.md"):
         names.content_of("a.md")
     assert names.content_of("web:a.md") == hashed("2")
-
-
-# Drafts
-
-
-def drafted(*documents: tuple[str, str, str], limit: int = 60) -> list[dict[str, Any]]:
-    return draft_questions(
-        ((document(path, text, title=title), text) for path, title, text in documents), limit
-    )
-
-
-def test_a_draft_asks_for_titles_and_headings_and_is_marked() -> None:
-    lines = drafted(("a.md", "Parental leave", "# Parental leave\n\ntext\n\n## How long it lasts\n\ntext"))
-    assert lines == [
-        {"draft": True, "query": "Parental leave", "expected_docs": ["filesystem:a.md"]},
-        {"draft": True, "query": "How long it lasts", "expected_docs": ["filesystem:a.md"]},
-    ]
-
-
-def test_a_draft_takes_one_question_a_document_first() -> None:
-    text = "# The first heading\n\nx\n\n# The second heading of {0}\n\nx"
-    lines = drafted(
-        ("a.md", "Title of a", text.format("a")), ("b.md", "Title of b", text.format("b")), limit=3
-    )
-    assert [line["query"] for line in lines] == ["Title of a", "Title of b", "The second heading of a"]
-
-
-def test_a_document_without_title_or_heading_is_asked_for_by_its_first_line() -> None:
-    assert [line["query"] for line in drafted(("a.txt", "", "The first line.\nThe second."))] == [
-        "The first line."
-    ]
-
-
-@pytest.mark.parametrize("text", ["", "\n \n", "short"])
-def test_a_document_that_gives_no_question_is_left_out(text: str) -> None:
-    assert drafted(("a.txt", "", text)) == []
-    assert drafted() == []
-
-
-def test_documents_may_give_different_numbers_of_questions() -> None:
-    many = "# Heading one\n\nx\n\n# Heading two\n\nx\n\n# Heading three\n\nx"
-    lines = drafted(("a.md", "", "# Only one heading\n\nx"), ("b.md", "", many))
-    assert [line["query"] for line in lines] == [
-        "Only one heading",
-        "Heading one",
-        "Heading two",
-        "Heading three",
-    ]
-
-
-def test_a_question_has_eight_characters_at_least_and_a_first_line_is_cut() -> None:
-    assert [line["query"] for line in drafted(("a.md", "12345678", "x"), ("b.md", "1234567", "x"))] == [
-        "12345678"
-    ]
-    assert [len(line["query"]) for line in drafted(("a.txt", "", "x" * 500))] == [120]
-
-
-def test_a_title_that_two_documents_share_is_not_asked_for() -> None:
-    lines = drafted(("a.md", "Same title", "# Heading of a"), ("b.md", "Same title", "# Heading of b"))
-    assert [line["query"] for line in lines] == ["Heading of a", "Heading of b"]
