@@ -62,7 +62,7 @@ def decide(report: EvalReport, threshold: float) -> Verdict:
             False,
             (
                 f"{measured} is below the threshold {threshold:g}",
-                "production stays as it was; look at the worst questions in the metadata of eval_report",
+                "production stays as it was; `rag-assets status` and the metadata of eval_report list the worst questions",
             ),
         )
     return Verdict(True, (f"{measured} reaches the threshold {threshold:g}",))

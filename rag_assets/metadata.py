@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from rag_assets.change_set import Change, DocumentChange, DocumentState
-from rag_assets.evaluation.evaluate import EvalReport, Scores
+from rag_assets.evaluation.evaluate import EvalReport, Scores, worst_queries
 from rag_assets.ingestion import SourceReport
 
 _MOST_ROWS = 100
@@ -88,10 +88,6 @@ def score_metadata(scores: Scores) -> dict[str, float]:
 def worst_queries_table(report: EvalReport) -> dg.TableMetadataValue:
     """The questions that fared worst, at most twenty; those answered perfectly are left out."""
     columns = ("query", "recall_at_5", "expected_docs", "retrieved", "missing_docs")
-    worst = sorted(
-        (query for query in report.queries if query.recall_at_5 < 1 or query.reciprocal_rank < 1),
-        key=lambda query: (query.recall_at_5, query.reciprocal_rank),
-    )
     return _table(
         (
             {
@@ -101,7 +97,7 @@ def worst_queries_table(report: EvalReport) -> dg.TableMetadataValue:
                 "retrieved": ", ".join(query.retrieved[:5]),
                 "missing_docs": ", ".join(query.missing_docs),
             }
-            for query in worst[:20]
+            for query in worst_queries(report)[:20]
         ),
         columns,
     )

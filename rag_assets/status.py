@@ -5,9 +5,13 @@ from typing import Any
 from rag_assets.artifact_rows import change_from_row, report_from
 from rag_assets.change_set import count_changes
 from rag_assets.errors import MENDED_BY_REBUILD, StateFormatError
+from rag_assets.evaluation.evaluate import worst_queries
+from rag_assets.gate import decide
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.lease import live_holder
 from rag_assets.retrieval import recorded_model
+
+_WORST_QUERIES = 5
 
 
 def status(knowledge_base: KnowledgeBase) -> dict[str, Any]:
@@ -78,7 +82,19 @@ def _last_refresh(knowledge_base: KnowledgeBase) -> dict[str, Any] | None:
             entry["last_good_version_served"] = entry["document_id"] in served
     if evaluated is not None and evaluated.header.refresh_id == raw.header.refresh_id:
         report = report_from(evaluated)
+        verdict = decide(report, report.verdict_configuration["eval_threshold"])
         result["evaluation"] = {
+            "gate_passed": verdict.passed,
+            "verdict": str(verdict),
+            "worst_queries": [
+                {
+                    "query": query.query,
+                    "recall_at_5": query.recall_at_5,
+                    "expected_docs": list(query.expected_docs),
+                    "retrieved": list(query.retrieved[:5]),
+                }
+                for query in worst_queries(report)[:_WORST_QUERIES]
+            ],
             "generation": report.generation,
             "num_queries": len(report.queries),
             "recall_at_5": report.scores.recall_at_5 if report.scores else None,
@@ -119,13 +135,17 @@ def describe(report: dict[str, Any]) -> str:
             counts = ", ".join(f"{count} {name[4:]}" for name, count in last["changes"].items() if count)
             lines.append(f"               {counts or 'no documents'}")
         evaluation = last["evaluation"]
+        if evaluation and not evaluation["gate_passed"]:
+            lines.append(f"GATE FAILED    {evaluation['verdict']}")
+            for query in evaluation["worst_queries"]:
+                lines.append(f"               Recall@5 {query['recall_at_5']:.2f}  {query['query']}")
+                lines.append(f"                 expected {', '.join(query['expected_docs'])}")
+                lines.append(f"                 found    {', '.join(query['retrieved'][:3])}")
         if evaluation and evaluation["recall_at_5"] is not None:
             lines.append(
                 f"               Recall@5 {evaluation['recall_at_5']:.3f}, MRR {evaluation['mrr']:.3f}, "
                 f"nDCG@10 {evaluation['ndcg_at_10']:.3f} over {evaluation['num_queries']} questions"
             )
-        if evaluation:
-            lines.extend(f"               problem: {problem}" for problem in evaluation["problems"])
         for source, problem in last["unreadable_sources"].items():
             lines.append(f"DEGRADED       source {source}: {problem}")
         for entry in last["quarantined"]:

@@ -87,6 +87,14 @@ def verdict_data_version(report: EvalReport) -> str:
     return short_hash([report.digest, report.verdict_configuration, answers, list(report.problems)])
 
 
+def worst_queries(report: EvalReport) -> list[QueryResult]:
+    """Return the questions that were not answered perfectly, the worst first."""
+    return sorted(
+        (query for query in report.queries if query.recall_at_5 < 1 or query.reciprocal_rank < 1),
+        key=lambda query: (query.recall_at_5, query.reciprocal_rank),
+    )
+
+
 def evaluate_generation(
     search: GenerationSearch, benchmark: Benchmark, names: DocumentNames, vector_of: Callable[[str], Vector]
 ) -> tuple[Scores, list[QueryResult]]:

@@ -149,3 +149,10 @@ def test_everything_but_the_vector_store_can_be_lost_at_once(promoted: Pipeline)
     assert run.metadata["embeddings"]["num_embedded"] == 0
     assert promoted.export() == export
     assert promoted.search(question_about(7))[0]["filename"] == "topic07.md"
+
+
+def test_lost_texts_are_read_again_from_the_sources(promoted: Pipeline) -> None:
+    shutil.rmtree(promoted.state_dir / "texts")
+    run = promoted.refresh(launchpad={"chunk_size": 48}).checked()
+    assert run.metadata["raw_documents"]["num_parsed"] == NUM_DOCUMENTS
+    assert len(promoted.served()) == NUM_DOCUMENTS
