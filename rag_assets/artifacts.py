@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from rag_assets.errors import StaleInputError, StateFormatError
 from rag_assets.fingerprint import fingerprint_difference, short_hash
 from rag_assets.lease import process_is_gone
+from rag_assets.private_folders import make_private_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -106,10 +107,17 @@ class Artifact:
             yield from batch.to_pylist()
 
     def batches(self, columns: Sequence[str] | None = None) -> "Iterator[pa.RecordBatch]":
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        with pq.ParquetFile(self.folder / "data.parquet") as parquet:
-            yield from parquet.iter_batches(batch_size=_ROW_GROUP, columns=columns)
+        path = self.folder / "data.parquet"
+        try:
+            with pq.ParquetFile(path) as parquet:
+                yield from parquet.iter_batches(batch_size=_ROW_GROUP, columns=columns)
+        except (pa.ArrowException, OSError) as error:
+            raise StateFormatError(
+                f"{path} cannot be read ({type(error).__name__}): materialize {self.asset} and everything after it"
+            ) from None
 
 
 class ArtifactStore:
@@ -117,7 +125,7 @@ class ArtifactStore:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(root)
 
     @contextmanager
     def write(
@@ -129,7 +137,7 @@ class ArtifactStore:
         block ends without an error; otherwise it leaves no trace.
         """
         home = self._root / asset
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(home)
         staging = home / _staging_name()
         staging.mkdir(mode=0o700)
         try:

@@ -3,13 +3,14 @@
 Pure set arithmetic over document identities. No I/O, no clocks, no settings beyond the arguments.
 """
 
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from rag_assets.errors import DeletionRefused
-from rag_assets.fingerprint import short_hash
+from rag_assets.fingerprint import canonical_json, short_hash
 from rag_assets.records import Location
 
 
@@ -75,6 +76,14 @@ def target_documents(changes: Iterable[DocumentChange]) -> list[DocumentState]:
         for change in changes
         if change.content_hash is not None
     ]
+
+
+def documents_hash(documents: Iterable[DocumentState]) -> str:
+    """Return the SHA-256, hex, of which documents there are, where, and with which content."""
+    digest = hashlib.sha256()
+    for state in sorted(documents, key=lambda state: state.document_id):
+        digest.update(canonical_json([state.content_hash, state.location.to_payload()]))
+    return digest.hexdigest()
 
 
 def decide_changes(

@@ -72,9 +72,10 @@ def _embedder(knowledge_base: KnowledgeBase) -> str:
     embedder = knowledge_base.embedder
     vector = embedder.embed_query("Does the model answer?")
     detail = f"{embedder.model.provider} {embedder.model.model}, {len(vector)} dimensions"
+    fingerprint = knowledge_base.fingerprint()
     manifest = knowledge_base.production_manifest()
     if manifest is not None:
-        differing = fingerprint_difference(manifest.fingerprint, knowledge_base.fingerprint())
+        differing = fingerprint_difference(manifest.fingerprint, fingerprint)
         if differing:
             detail += f"; the next refresh rebuilds in full, these settings differ: {', '.join(differing)}"
     return detail

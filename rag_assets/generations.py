@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 
 from rag_assets.batches import batched
-from rag_assets.change_set import ContentChange, DocumentState
+from rag_assets.change_set import ContentChange, DocumentState, documents_hash
 from rag_assets.errors import (
     MENDED_BY_REBUILD,
     RagAssetsError,
     StaleInputError,
+    StateFormatError,
     VectorStoreUnavailable,
 )
 from rag_assets.fingerprint import canonical_json, point_id
@@ -74,8 +75,16 @@ def production_documents(store: VectorStore, ledger: Ledger, generation: str | N
     if generation is None:
         return []
     documents = ledger.documents(generation)
-    if documents is not None:
-        return documents
+    try:
+        manifest = store.manifest(generation)
+        # A manifest that cannot be read cannot contradict; the ledger is then all there is.
+        if documents is not None and (
+            manifest is None or documents_hash(documents) == manifest.documents_hash
+        ):
+            return documents
+    except StateFormatError:
+        if documents is not None:
+            return documents
     _logger.info("the ledger does not know generation %s: its documents are read from its points", generation)
     found: dict[str, DocumentState] = {}
     try:
@@ -164,7 +173,7 @@ class Staging:
         changes: Sequence[ContentChange],
         embedded_chunks: Iterable[tuple[Chunk, Vector]],
         *,
-        documents_count: int,
+        documents: Sequence[DocumentState],
         total_chunks: int,
     ) -> StagedGeneration:
         """Write and seal the candidate, then verify it against the store.
@@ -172,6 +181,7 @@ class Staging:
         Args:
             changes: what to do with each content.
             embedded_chunks: chunks, with their vectors, of exactly those contents that are new.
+            documents: what the candidate is to hold.
 
         Raises:
             StaleInputError: the chunks do not fit the changes.
@@ -200,7 +210,8 @@ class Staging:
                 fingerprint=self._fingerprint,
                 digest=digest_to_hex(self._digest),
                 points_count=self._count,
-                documents_count=documents_count,
+                documents_count=len(documents),
+                documents_hash=documents_hash(documents),
                 sealed_at=self._indexed_at,
             )
             writer.seal(manifest)

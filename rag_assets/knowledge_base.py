@@ -24,6 +24,7 @@ from rag_assets.generations import production_documents
 from rag_assets.ingestion import Ingestion
 from rag_assets.ledgers.base import Ledger
 from rag_assets.ledgers.sqlite import SqliteLedger
+from rag_assets.private_folders import claim_folder
 from rag_assets.records import EmbeddingModel, GenerationManifest
 from rag_assets.retrieval import Retriever, recorded_model
 from rag_assets.settings import Settings
@@ -55,7 +56,7 @@ class KnowledgeBase:
     @cached_property
     def state_dir(self) -> Path:
         folder = self.settings.state_dir.absolute()
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        claim_folder(folder, "RAG_STATE_DIR")
         return folder
 
     @cached_property

@@ -11,8 +11,9 @@ import socket
 import threading
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+from rag_assets.errors import LedgerUnavailable
 from rag_assets.ledgers.base import LeaseHolder, Ledger
 
 EXPIRED_AFTER_SECONDS = 20.0  # longer than the gap between two steps of the multiprocess executor
@@ -81,7 +82,8 @@ def lease_renewed(ledger: Ledger, owner: str, *, process_outlives_step: bool) ->
 
     def renew() -> None:
         while not finished.wait(_RENEW_SECONDS):
-            ledger.renew_lease(owner, os.getpid())
+            with suppress(LedgerUnavailable):  # it may answer the next time
+                ledger.renew_lease(owner, os.getpid())
 
     thread = threading.Thread(target=renew, name="refresh-lease", daemon=True)
     thread.start()

@@ -228,6 +228,7 @@ class GenerationManifest:
         base: the generation that was in production when it was staged; None for the first.
         fingerprint: the index fingerprint, as a flat mapping; see `rag_assets.fingerprint`.
         digest: hex, additive over the points; see `rag_assets.generations`.
+        documents_hash: of the documents that it holds, to tell whether a ledger remembers them rightly.
         rejected: why it failed its gate, "" if it did not.
     """
 
@@ -238,6 +239,7 @@ class GenerationManifest:
     digest: str
     points_count: int
     documents_count: int
+    documents_hash: str
     sealed_at: str
     rejected: str = ""
     format_version: int = 1

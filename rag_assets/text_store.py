@@ -15,6 +15,8 @@ import zlib
 from collections.abc import Callable, Iterator, Set
 from pathlib import Path
 
+from rag_assets.private_folders import make_private_folder
+
 _HASH = re.compile("[0-9a-f]{64}")
 _COMPRESSION_LEVEL = 1
 _GRACE_SECONDS = 3600.0
@@ -41,7 +43,7 @@ class TextStore:
         data = text.encode()
         text_hash = hashlib.sha256(data).hexdigest()
         path = self._path(text_hash)
-        _make_private_folder(path.parent)
+        make_private_folder(path.parent)
         handle, temporary = tempfile.mkstemp(prefix=_TEMPORARY_PREFIX, dir=path.parent)  # mode 0600
         try:
             with os.fdopen(handle, "wb") as file:
@@ -53,18 +55,30 @@ class TextStore:
         return text_hash
 
     def get(self, text_hash: str) -> str | None:
-        """Return the text; None if it is absent, truncated or damaged."""
+        """Return the text; None if it is absent. A truncated or damaged file is removed, and so is absent too."""
         if not _HASH.fullmatch(text_hash):
             return None
+        path = self._path(text_hash)
         try:
-            data = zlib.decompress(self._path(text_hash).read_bytes())
-        except (FileNotFoundError, zlib.error):
+            data = zlib.decompress(path.read_bytes())
+        except FileNotFoundError:
             return None
-        return data.decode() if hashlib.sha256(data).hexdigest() == text_hash else None
+        except zlib.error:
+            data = b""
+        if hashlib.sha256(data).hexdigest() == text_hash:
+            return data.decode()
+        # As long as it stood there, `has` would say that the text is kept, and no source would be read again.
+        path.unlink(missing_ok=True)
+        return None
 
     def has(self, text_hash: str) -> bool:
-        """Return whether a file is there. Only `get` can tell whether it is intact."""
-        return bool(_HASH.fullmatch(text_hash)) and self._path(text_hash).is_file()
+        """Return whether a file is there that is not empty. Only `get` can tell whether it is intact."""
+        if not _HASH.fullmatch(text_hash):
+            return False
+        try:
+            return self._path(text_hash).stat().st_size > 0  # a power cut leaves empty files
+        except FileNotFoundError:
+            return False
 
     def existing(self) -> set[str]:
         """Return the hashes of all texts that are there, as `has` would."""
@@ -108,10 +122,3 @@ def _remove_unless_fresh(path: Path, oldest_allowed: float) -> bool:
         return False
     aside.unlink()
     return True
-
-
-def _make_private_folder(folder: Path) -> None:
-    if not folder.is_dir():
-        if not folder.parent.is_dir():
-            _make_private_folder(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)

@@ -127,9 +127,7 @@ def stage(
         expected_production=expected_production,
         encode_sparse=sparse_of,
     )
-    return staging.run(
-        changes, embedded_chunks(changes, texts), documents_count=len(documents), total_chunks=0
-    )
+    return staging.run(changes, embedded_chunks(changes, texts), documents=documents, total_chunks=0)
 
 
 class FakeEmbedder:

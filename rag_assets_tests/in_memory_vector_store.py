@@ -51,6 +51,9 @@ class InMemoryVectorStore:
     def knowledge_base_id(self) -> str:
         return "in-memory"
 
+    def set_aside_unreadable(self) -> str | None:
+        return None
+
     def production_state(self) -> ProductionState:
         return self.state
 

@@ -172,7 +172,7 @@ def test_chunks_that_do_not_fit_the_changes_are_refused_and_nothing_is_sealed(wr
     )
     chunks = [(chunk, vector_of(chunk.text)) for text in texts for chunk in chunks_of(text)]
     with pytest.raises(StaleInputError, match="materialize chunks and embeddings again"):
-        staging.run(content_changes((), documents), chunks, documents_count=2, total_chunks=3)
+        staging.run(content_changes((), documents), chunks, documents=documents, total_chunks=3)
     assert store.generations() == []
 
 

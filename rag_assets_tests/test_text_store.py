@@ -72,6 +72,7 @@ def test_a_damaged_file_counts_as_absent_until_the_text_is_put_again(store: Text
     }
     path.write_bytes(damaged[damage])
     assert store.get(text_hash) is None
+    assert not store.has(text_hash), "or its document would never be read again"
     store.put(text)
     assert store.get(text_hash) == text
 

@@ -13,9 +13,14 @@ from rag_assets.artifact_rows import change_row, changes_schema, document_from_r
 from rag_assets.artifacts import Header
 from rag_assets.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.assets.raw_documents import raw_documents
-from rag_assets.change_set import content_changes, count_changes, decide_changes, target_documents
+from rag_assets.change_set import (
+    content_changes,
+    count_changes,
+    decide_changes,
+    documents_hash,
+    target_documents,
+)
 from rag_assets.errors import RefusedError
-from rag_assets.fingerprint import short_hash
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.metadata import change_table, quarantine_table
 
@@ -57,7 +62,7 @@ def deduped_documents(
         target = content_changes((), documents)
         num_changed = len(content_changes(() if rebuild else production, documents))
         header = Header(raw.header.refresh_id, base_name, knowledge_base.fingerprint())
-        target_hash = short_hash([[state.content_hash, state.location.to_payload()] for state in documents])
+        target_hash = documents_hash(documents)
         with step.write("deduped_documents", changes_schema(), header) as (writer, details):
             for change in changes:
                 writer.write(change_row(change))

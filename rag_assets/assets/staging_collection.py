@@ -63,7 +63,7 @@ def staging_collection(
             staged = staging.run(
                 order.changes,
                 join_vectors(chunk_rows, read_vectors(embedded), repeated_text_hashes(chunked)),
-                documents_count=len(order.documents),
+                documents=order.documents,
                 total_chunks=chunked.details["num_chunks"],
             )
         manifest = staged.manifest

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sqlite3
 import threading
 import time
@@ -15,6 +16,7 @@ import numpy as np
 from rag_assets.change_set import DocumentState
 from rag_assets.errors import LedgerUnavailable
 from rag_assets.ledgers.base import LeaseHolder, ParseRecord
+from rag_assets.private_folders import make_private_folder
 from rag_assets.records import Location, Vector
 
 FORMAT_VERSION = 1
@@ -22,6 +24,7 @@ _logger = logging.getLogger(__name__)
 _Item = TypeVar("_Item", str, bytes)
 _BATCH = 500  # below SQLite's limit on variables in one statement
 _DAY_SECONDS = 86_400.0
+_OTHER_SCHEMA = re.compile(r"^no such |has no column named|has \d+ columns")
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 _SCHEMA = """
@@ -67,13 +70,19 @@ class SqliteLedger:
         self._ttl_seconds = ttl_seconds
         self._touch_after_seconds = min(_DAY_SECONDS, ttl_seconds / 2)
         self._lock = threading.Lock()
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(path.parent)
         try:
             self._connection = self._open()
         except sqlite3.DatabaseError as error:
             if not _is_damage(error):
-                raise  # locked, read-only, disk full: the file itself may be sound
+                raise self._unavailable(error) from error
             self._begin_anew(error)
+        except OSError as error:
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: Exception) -> LedgerUnavailable:
+        """Locked, read-only, disk full: the file itself may be sound."""
+        return LedgerUnavailable(f"the ledger {self._path} cannot be used: {error}")
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=60, isolation_level=None, check_same_thread=False)
@@ -122,13 +131,15 @@ class SqliteLedger:
         """Begin a new file if this one turns out to be damaged: else every refresh would fail until it is deleted.
 
         Raises:
-            LedgerUnavailable: it was, and what the block was about did not happen.
+            LedgerUnavailable: it was, or cannot be used now; what the block was about did not happen.
         """
         try:
             yield
         except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
+                raise  # ours, not the file's
             if not _is_damage(error):
-                raise
+                raise self._unavailable(error) from error
             with suppress(sqlite3.Error):
                 self._connection.close()
             self._begin_anew(error)
@@ -192,9 +203,13 @@ class SqliteLedger:
             "SELECT location, content_hash FROM documents WHERE knowledge_base=? AND generation=? ORDER BY document_id",
             key,
         )
-        return [
-            DocumentState(Location.from_payload(json.loads(location)), content) for location, content in rows
-        ]
+        try:
+            return [
+                DocumentState(Location.from_payload(json.loads(location)), content)
+                for location, content in rows
+            ]
+        except (ValueError, KeyError, TypeError):
+            return None  # whatever this is, we did not write it
 
     def put_documents(self, generation: str, documents: Iterable[DocumentState]) -> None:
         with self._transaction() as connection:
@@ -300,7 +315,8 @@ class SqliteLedger:
         ).fetchone()
         if row is None:
             return None
-        return LeaseHolder(row[0], row[1], row[2], age_seconds=max(0.0, time.time() - row[3]))
+        # A clock that was set back makes a dead holder's renewal lie ahead: far ahead is as bad as long ago.
+        return LeaseHolder(row[0], row[1], row[2], age_seconds=abs(time.time() - row[3]))
 
     def close(self) -> None:
         with self._lock:
@@ -309,4 +325,6 @@ class SqliteLedger:
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:
     """Whether the file itself is bad, as opposed to locked, read-only or on a full disk."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    # Tables of another shape under our version number are none of ours.
+    return code in _DAMAGED or (code == sqlite3.SQLITE_ERROR and _OTHER_SCHEMA.search(str(error)) is not None)

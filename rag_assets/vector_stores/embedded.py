@@ -174,6 +174,9 @@ class EmbeddedVectorStore:
             for name, folder in self._folders():
                 if name == generation:
                     folder.rename(self._generations / f"{_DISCARDED_PREFIX}{secrets.token_hex(6)}")
+        self._remove_discarded()
+
+    def _remove_discarded(self) -> None:
         for folder in self._generations.iterdir():
             if folder.name.startswith(_DISCARDED_PREFIX):
                 # Open readers keep their files; two processes may sweep the same folder.
@@ -225,6 +228,7 @@ class EmbeddedVectorStore:
     def begin_staging(self, generation: str) -> Path:
         """Return a new folder that nobody else knows."""
         self._make_folders()
+        self._remove_discarded()
         staging = self._generations / f".staging-{generation}-{secrets.token_hex(6)}"
         staging.mkdir(mode=0o700)
         return staging

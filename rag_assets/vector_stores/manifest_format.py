@@ -17,6 +17,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "digest": (str,),
     "points_count": (int,),
     "documents_count": (int,),
+    "documents_hash": (str,),
     "sealed_at": (str,),
     "rejected": (str,),
     "format_version": (int,),

@@ -88,9 +88,49 @@ def test_damage_met_while_writing_is_noticed_too(path: Path) -> None:
 
 def test_a_file_that_cannot_be_opened_is_not_taken_for_a_damaged_one(path: Path) -> None:
     path.mkdir(parents=True)
-    with pytest.raises(sqlite3.OperationalError):
+    with pytest.raises(LedgerUnavailable, match="cannot be used: unable to open"):
         SqliteLedger(path, "kb")
     assert path.is_dir()
+
+
+def test_tables_of_another_shape_under_our_version_are_begun_anew(path: Path) -> None:
+    filled(path)
+    with sqlite3.connect(path) as connection:
+        connection.executescript("DROP TABLE parses; CREATE TABLE parses (uri TEXT);")
+    connection.close()
+    assert SqliteLedger(path, "kb").documents("g1") is None
+    assert len(set_aside(path)) == 1
+
+
+def test_a_full_disk_is_no_damage(path: Path) -> None:
+    filled(path)
+    ledger = SqliteLedger(path, "kb")
+    ledger._connection.execute("PRAGMA max_page_count=1")
+    with pytest.raises(LedgerUnavailable, match="full"):
+        ledger.put_vectors({str(number).encode() * 8: vector_of("a") for number in range(1000)})
+    assert set_aside(path) == []
+
+
+def test_documents_that_are_not_as_they_were_written_are_not_known(path: Path) -> None:
+    filled(path)
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE documents SET location='{}' WHERE document_id LIKE '%7'")
+    connection.close()
+    assert SqliteLedger(path, "kb").documents("g1") is None
+
+
+def test_a_lease_that_was_renewed_in_the_far_future_is_expired(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(now=1_000_000.0)
+    monkeypatch.setattr(sqlite, "time", SimpleNamespace(time=lambda: clock.now))
+    ledger = SqliteLedger(path, "kb")
+    ledger.acquire_lease("dead", "host", 1, 20)
+    clock.now -= 3600
+    holder = ledger.lease_holder()
+    assert holder is not None
+    assert holder.age_seconds == 3600
+    assert ledger.acquire_lease("next", "host", 2, 20) is None
 
 
 @pytest.mark.parametrize("ttl_seconds", [30 * DAY, 3600.0])

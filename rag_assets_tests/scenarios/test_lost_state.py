@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,40 @@ def test_a_change_after_the_ledger_was_lost_is_applied_to_what_is_there(promoted
     assert_same_points(after, promoted.points_built_from_nothing())
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM documents WHERE document_id LIKE '%topic02%'",
+        "UPDATE documents SET content_hash=hex(randomblob(32)) WHERE document_id LIKE '%topic02%'",
+        "UPDATE documents SET location='{}' WHERE document_id LIKE '%topic02%'",
+        "DROP TABLE parses; CREATE TABLE parses (something TEXT)",
+    ],
+)
+def test_a_ledger_that_remembers_wrongly_is_not_believed(promoted: Pipeline, damage: str) -> None:
+    connection = sqlite3.connect(promoted.state_dir / "ledger.sqlite")
+    connection.executescript(damage)
+    connection.close()
+    promoted.write("topic03.md", text_about("changed"))
+    promoted.remove("topic04.md")
+    promoted.refresh().checked()
+    assert promoted.problems_of_production() == ()
+    assert_same_points(promoted.points(), promoted.points_built_from_nothing())
+
+
+@pytest.mark.parametrize("damage", ["emptied", "garbled"])
+def test_a_kept_text_that_is_damaged_before_it_went_live_is_read_again(
+    promoted: Pipeline, damage: str
+) -> None:
+    promoted.write("new.md", text_about("new"))
+    promoted.materialize("raw_documents").checked()
+    newest = max((promoted.state_dir / "texts").rglob("?" * 64), key=lambda path: path.stat().st_mtime_ns)
+    newest.write_bytes(b"" if damage == "emptied" else newest.read_bytes()[:-9] + b"\xff" * 9)
+    if damage == "garbled":  # only reading it shows that
+        assert "Materialize raw_documents to read the sources again" in promoted.refresh().message
+    promoted.refresh().checked()
+    assert "filesystem:new.md" in promoted.served()
+
+
 def test_a_lost_ledger_does_not_make_a_missing_folder_look_like_deletions(promoted: Pipeline) -> None:
     export = promoted.export()
     _forget_ledger(promoted)
@@ -51,8 +86,6 @@ def test_a_ledger_that_cannot_be_read_is_begun_anew(promoted: Pipeline, damage: 
     if damage == "not SQLite":
         path.write_bytes(b"no database at all" * 100)
     else:
-        import sqlite3
-
         connection = sqlite3.connect(path)
         connection.execute("PRAGMA user_version=99")
         connection.commit()

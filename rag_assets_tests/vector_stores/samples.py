@@ -75,6 +75,7 @@ def manifest(generation: str, points_count: int, **fields: Any) -> GenerationMan
         "digest": "ab" * 16,
         "points_count": points_count,
         "documents_count": 3,
+        "documents_hash": "0" * 64,
         "sealed_at": "2026-02-01T00:00:00+00:00",
         **fields,
     }
