@@ -1,17 +1,19 @@
 """What reacts: a failed run is told to Slack (on by default), a changed folder is refreshed (starts stopped)."""
 
 import logging
+import time
 
 import dagster as dg
 
 from rag_assets.asset_step import OUTCOME_KEY, SUPERSEDED
 from rag_assets.assets import ALL_ASSETS
-from rag_assets.errors import RagAssetsError
+from rag_assets.errors import RagAssetsError, StateFormatError
 from rag_assets.jobs import refresh, rollback
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.schedules import reason_to_skip
 from rag_assets.slack_messages import FailureAlert, post_to_slack
 
+_ASK_AGAIN_AFTER_SECONDS = 6 * 3600
 _ASSET_KEYS = frozenset(asset.key for asset in ALL_ASSETS)
 
 # httpx logs every URL that it calls, and a webhook's URL is a secret.
@@ -109,10 +111,29 @@ def refresh_on_changed_documents(
         return dg.SkipReason(reason)
     try:
         listing_hash = knowledge_base.ingestion().hash_listing()
+        state = knowledge_base.vector_store.production_state()
     except RagAssetsError as error:
         return dg.SkipReason(str(error))
-    last = knowledge_base.artifacts.latest("raw_documents")
-    if last is not None and last.details["listing_hash"] == listing_hash:
-        return dg.SkipReason("nothing has changed since the last reading")
-    # The same change asks once, even if its refresh fails before it has read anything.
-    return dg.RunRequest(run_key=f"{last.header.refresh_id if last else ''}-{listing_hash}")
+    if state.held is not None:
+        return dg.SkipReason(f"production is held at {state.production} until `rag-assets resume`")
+    if is_served(knowledge_base, listing_hash, state.production):
+        return dg.SkipReason("production serves what is listed")
+    # A change asks once, and again only after hours: what refused it, or was down, may have been mended by then.
+    asked_at = int(time.time() // _ASK_AGAIN_AFTER_SECONDS)
+    return dg.RunRequest(run_key=f"{state.production}-{listing_hash}-{asked_at}")
+
+
+def is_served(knowledge_base: KnowledgeBase, listing_hash: str, production: str | None) -> bool:
+    """Whether a refresh of exactly this listing ended in what serves now."""
+    try:
+        read = knowledge_base.artifacts.latest("raw_documents")
+        staged = knowledge_base.artifacts.latest("staging_collection")
+    except StateFormatError:
+        return False  # a refresh writes them anew
+    return (
+        read is not None
+        and staged is not None
+        and read.details["listing_hash"] == listing_hash
+        and read.header.refresh_id == staged.header.refresh_id
+        and staged.details["generation"] == production
+    )

@@ -52,7 +52,7 @@ def raw_documents(
                 if state.content_hash is None:
                     quarantined.append(state)
             problems = unreadable_sources(ingestion.reports)
-            if len(problems) == len(ingestion.reports):
+            if problems and not writer.num_rows:
                 raise SourceUnavailable(
                     f"no source could be read, nothing was changed: {'; '.join(problems.values())}"
                 )

@@ -60,21 +60,32 @@ class FilesystemSource:
         """Yield one entry a document, in an order that depends on the names only.
 
         Raises:
-            SourceUnavailable: the folder, or a folder in it, cannot be listed.
+            SourceUnavailable: the folder, or a folder in it, cannot be listed; raised after all that can be.
         """
         self.skipped_unsupported = self.skipped_links = 0
         real_root = os.path.realpath(self.root)
         # Linked folders come last, so that a folder inside the root keeps its own name.
         linked_folders: deque[str] = deque([""])
         visited: set[tuple[int, int]] = set()
+        problem: SourceUnavailable | None = None
         while linked_folders:
             folders = [linked_folders.popleft()]
             while folders:
                 folder = folders.pop()
                 inner_folders: list[str] = []
-                for entry in self._scan(folder, visited):
+                try:
+                    entries = self._scan(folder, visited)
+                except SourceUnavailable as error:
+                    # The other folders can still be brought up to date; that the listing has a gap is said last.
+                    problem = problem or error
+                    continue
+                for entry in entries:
                     path = f"{folder}/{entry.name}" if folder else entry.name
-                    status = self._stat(entry, path, real_root)
+                    try:
+                        status = self._stat(entry, path, real_root)
+                    except SourceUnavailable as error:
+                        problem = problem or error
+                        continue
                     if status is None:
                         continue
                     if stat.S_ISDIR(status.st_mode):
@@ -84,6 +95,8 @@ class FilesystemSource:
                     else:
                         self.skipped_unsupported += 1
                 folders.extend(reversed(inner_folders))
+        if problem is not None:
+            raise problem
         if self.skipped_links:
             _LOGGER.warning(
                 "source %s: %d links skipped: they lead nowhere, or out of the documents folder",
@@ -158,7 +171,8 @@ class FilesystemSource:
             uri="file://" + quote_from_bytes(os.fsencode(full_path)),
             path=shown_path,
             filename=shown_path.rpartition("/")[2],
-            version_token=f"{status.st_size}-{status.st_mtime_ns}",
+            # The change time too: `cp -p`, `rsync -a`, `mv` and archives bring other bytes under an old mtime.
+            version_token=f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}",
             size_bytes=status.st_size,
             modified_at=_iso_utc(status.st_mtime_ns // 1_000_000_000),
         )

@@ -1,10 +1,15 @@
 """Gone is not unreadable, left out, or no longer configured."""
 
+from typing import Any
+
+import dagster as dg
 import pytest
 
+from rag_assets.definitions import build_definitions
+from rag_assets.settings import load_settings
 from rag_assets.sources import SOURCES
 from rag_assets.sources.filesystem import FilesystemSource
-from rag_assets_tests.pipeline import NUM_DOCUMENTS, Pipeline, text_about, token_in
+from rag_assets_tests.pipeline import NUM_DOCUMENTS, THRESHOLD, Pipeline, text_about, token_in
 
 ARCHIVED = {"archive:old.md", "archive:older.md"}
 
@@ -120,6 +125,33 @@ def test_an_empty_folder_of_an_empty_knowledge_base_says_what_to_do(empty: Pipel
     run = empty.refresh()
     assert "put documents into" in run.failures["deduped_documents"]
     assert "RAG_DOCUMENTS_DIR" in run.message
+
+
+def _tick(pipeline: Pipeline) -> Any:
+    """Evaluate the folder sensor once."""
+    definitions = build_definitions(load_settings())
+    sensor = definitions.get_repository_def().get_sensor_def("refresh_on_changed_documents")
+    with dg.build_sensor_context(pipeline.instance, resources=definitions.resources) as context:
+        return sensor.evaluate_tick(context)
+
+
+def test_the_folder_sensor_asks_until_what_is_listed_serves(promoted: Pipeline) -> None:
+    promoted.refresh().checked()
+    assert "serves what is listed" in str(_tick(promoted).skip_message)
+    promoted.write("new.md", text_about("new"))
+    (asked,) = _tick(promoted).run_requests or ()
+    promoted.configure(RAG_EVAL_THRESHOLD="0.999")
+    assert promoted.refresh().gate_passed is False
+    (asked_after_the_failure,) = _tick(promoted).run_requests or ()
+    assert asked_after_the_failure.run_key == asked.run_key, "not at once again for the same change"
+    promoted.configure(RAG_EVAL_THRESHOLD=THRESHOLD)
+    promoted.refresh().checked()
+    assert "serves what is listed" in str(_tick(promoted).skip_message)
+
+
+def test_the_folder_sensor_asks_nothing_while_a_person_holds_production(rolled_back: Pipeline) -> None:
+    rolled_back.write("new.md", text_about("new"))
+    assert "rag-assets resume" in str(_tick(rolled_back).skip_message)
 
 
 @pytest.mark.parametrize("token", ["", "zzzz", "0123456789abcdeg"])

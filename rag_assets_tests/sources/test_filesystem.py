@@ -2,6 +2,7 @@ import errno
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -59,7 +60,7 @@ def test_a_document_is_described_completely(root: Path) -> None:
         uri=f"file://{root}/hr/a%20b.TXT",
         path="hr/a b.TXT",
         filename="a b.TXT",
-        version_token="5-1795424400123456789",
+        version_token=f"5-1795424400123456789-{file.stat().st_ctime_ns}",
         size_bytes=5,
         modified_at="2026-11-23T09:00:00Z",
     )
@@ -309,6 +310,39 @@ def test_a_subfolder_that_cannot_be_listed_makes_the_whole_source_unavailable(
     entries = _source(root).list_entries()
     with pytest.raises(SourceUnavailable, match=r"holds locked, which.* RAG_DOCUMENTS_DIR"):
         list(entries)
+
+
+def test_what_can_be_listed_is_listed_before_the_gap_is_said(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in ("a/a.txt", "locked/b.txt", "z/z.txt"):
+        _write(root / path)
+    scandir = os.scandir
+
+    def forbidden(path: str) -> object:
+        if str(path).endswith("locked"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", forbidden)
+    listed: list[str] = []
+    with pytest.raises(SourceUnavailable, match="holds locked"):
+        listed.extend(entry.path for entry in _source(root).list_entries())
+    assert listed == ["a/a.txt", "z/z.txt"]
+
+
+def test_other_bytes_under_an_old_modified_time_are_noticed(root: Path) -> None:
+    first, second = _write(root / "a.txt", b"12345"), _write(root / "b.txt", b"54321")
+    for file in (first, second):
+        os.utime(file, ns=(0, 1_795_424_400_000_000_000))
+    before = {entry.path: entry.version_token for entry in _source(root).list_entries()}
+    time.sleep(0.02)  # the kernel's clock of files ticks every few milliseconds
+    aside = root / "aside"
+    first.rename(aside)
+    second.rename(first)
+    aside.rename(second)
+    after = {entry.path: entry.version_token for entry in _source(root).list_entries()}
+    assert all(before[path] != after[path] for path in before)
 
 
 def test_a_subfolder_that_is_deleted_meanwhile_makes_the_listing_incomplete(root: Path) -> None:
