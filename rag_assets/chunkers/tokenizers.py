@@ -9,16 +9,17 @@ Vocabularies are loaded on first use, so that asking for a name costs nothing.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from rag_assets.batches import batched
 from rag_assets.chunkers.base import Tokenizer
 from rag_assets.errors import ConfigurationError, EmbedderUnavailable
 from rag_assets.records import EmbeddingModel
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
     import tokenizers
 
 BLOCK_CHARACTERS = 16_384
+_ENCODED_AT_ONCE = 64
 WORDLLAMA_TOKENIZER = "wordllama:l2_supercat"
 
+_Encoded = TypeVar("_Encoded")
 _DEFAULT_ENCODING = "cl100k_base"
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -79,7 +82,7 @@ class TiktokenTokenizer:
     def count(self, texts: Sequence[str]) -> list[int]:
         """Return the number of tokens of each text."""
         blocks = _Blocks(texts)
-        return blocks.sums([len(tokens) for tokens in self._encode(blocks.pieces)])
+        return blocks.sums([len(tokens) for _, tokens in blocks.encoded(self._encode)])
 
     def token_starts(self, texts: Sequence[str]) -> list[npt.NDArray[np.int64]]:
         """Return the character offset at which each token starts.
@@ -88,7 +91,7 @@ class TiktokenTokenizer:
         """
         blocks = _Blocks(texts)
         starts: list[npt.NDArray[np.int64]] = []
-        for piece, tokens in zip(blocks.pieces, self._encode(blocks.pieces), strict=True):
+        for piece, tokens in blocks.encoded(self._encode):
             lengths = self._byte_lengths[np.asarray(tokens, dtype=np.int64)]
             byte_starts = np.cumsum(lengths) - lengths
             if piece.isascii():
@@ -116,24 +119,28 @@ class HuggingFaceTokenizer:
         tokenizer.no_truncation()
         return tokenizer
 
+    def _encode_fast(self, pieces: list[str]) -> "list[tokenizers.Encoding]":
+        return self._tokenizer.encode_batch_fast(pieces, add_special_tokens=False)
+
+    def _encode_with_offsets(self, pieces: list[str]) -> "list[tokenizers.Encoding]":
+        return self._tokenizer.encode_batch(pieces, add_special_tokens=False)
+
     def count(self, texts: Sequence[str]) -> list[int]:
         """Return the number of tokens of each text."""
         blocks = _Blocks(texts, drop_space=True)
-        encodings = self._tokenizer.encode_batch_fast(blocks.pieces, add_special_tokens=False)
-        return blocks.sums([len(encoding) for encoding in encodings])
+        return blocks.sums([len(encoding) for _, encoding in blocks.encoded(self._encode_fast)])
 
     def token_ids(self, texts: Sequence[str]) -> list[npt.NDArray[np.int64]]:
         """Return the token ids of each text, as many as `count` says."""
         blocks = _Blocks(texts, drop_space=True)
-        encodings = self._tokenizer.encode_batch_fast(blocks.pieces, add_special_tokens=False)
-        return blocks.concatenated([np.asarray(encoding.ids, dtype=np.int64) for encoding in encodings])
+        encodings = blocks.encoded(self._encode_fast)
+        return blocks.concatenated([np.asarray(encoding.ids, dtype=np.int64) for _, encoding in encodings])
 
     def token_starts(self, texts: Sequence[str]) -> list[npt.NDArray[np.int64]]:
         """Return the character offset at which each token starts."""
         blocks = _Blocks(texts, drop_space=True)
-        encodings = self._tokenizer.encode_batch(blocks.pieces, add_special_tokens=False)
         starts: list[npt.NDArray[np.int64]] = []
-        for encoding in encodings:
+        for _, encoding in blocks.encoded(self._encode_with_offsets):
             flat = np.fromiter(chain.from_iterable(encoding.offsets), dtype=np.int64, count=2 * len(encoding))
             # The bytes of a character outside the vocabulary share its offsets, and a tokenizer's
             # normaliser may report a marker behind the text that it stands before.
@@ -227,6 +234,14 @@ class _Blocks:
                 drop = drop_space and start > 0 and _is_word_gap(text, start)
                 self._dropped.append(drop)
                 self.pieces.append(text[start + drop : end])
+
+    def encoded(self, encode: Callable[[list[str]], Sequence[_Encoded]]) -> Iterator[tuple[str, _Encoded]]:
+        """Yield each piece with what a tokenizer makes of it.
+
+        That is up to a hundred times as large as the piece, so only `_ENCODED_AT_ONCE` of them are held.
+        """
+        for pieces in batched(self.pieces, _ENCODED_AT_ONCE):
+            yield from zip(pieces, encode(pieces), strict=True)
 
     def sums(self, counts: list[int]) -> list[int]:
         """Return one count a text from one a piece."""
