@@ -34,6 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        print(f"rag-assets: {error.strerror or type(error).__name__}{where}", file=sys.stderr)
+        return 1
     finally:
         if knowledge_base is not None:
             knowledge_base.close()

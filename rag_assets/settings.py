@@ -149,3 +149,5 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         problems = "; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors(include_input=False))
         raise ConfigurationError(f"settings that cannot be used: {problems}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"the file .env cannot be read ({type(error).__name__})") from None

@@ -1,6 +1,7 @@
 """The text of each message to Slack, and its delivery. No document text, no secrets."""
 
 import logging
+import threading
 from dataclasses import dataclass
 
 import httpx
@@ -9,6 +10,7 @@ import httpx
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 _TIMEOUT_SECONDS = 10.0
+_TOTAL_SECONDS = 30.0
 _MOST_CHARACTERS = 1500
 
 
@@ -43,9 +45,18 @@ def post_to_slack(webhook_url: str, text: str) -> str:
     Returns:
         "" if it was delivered, else why not; never the URL, which is a secret.
     """
+    problems: list[str] = []
+    # A timeout of httpx is one of each read: a server that drips would hold us for as long as it likes.
+    posting = threading.Thread(target=lambda: problems.append(_post(webhook_url, text)), daemon=True)
+    posting.start()
+    posting.join(_TOTAL_SECONDS)
+    return problems[0] if problems else f"Slack did not answer within {_TOTAL_SECONDS:.0f} s"
+
+
+def _post(webhook_url: str, text: str) -> str:
     try:
         response = httpx.post(webhook_url, json={"text": text}, timeout=_TIMEOUT_SECONDS)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         return f"Slack could not be reached ({type(error).__name__})"
     if response.is_success:
         return ""

@@ -48,11 +48,15 @@ def _production(knowledge_base: KnowledgeBase, generation: str | None) -> dict[s
 
 def _last_refresh(knowledge_base: KnowledgeBase) -> dict[str, Any] | None:
     try:
-        raw = knowledge_base.artifacts.latest("raw_documents")
-        deduped = knowledge_base.artifacts.latest("deduped_documents")
-        evaluated = knowledge_base.artifacts.latest("eval_report")
+        return _described_refresh(knowledge_base)
     except StateFormatError:
-        return None  # of another version; the next refresh replaces it
+        return None  # of another version, or damaged; the next refresh replaces it
+
+
+def _described_refresh(knowledge_base: KnowledgeBase) -> dict[str, Any] | None:
+    raw = knowledge_base.artifacts.latest("raw_documents")
+    deduped = knowledge_base.artifacts.latest("deduped_documents")
+    evaluated = knowledge_base.artifacts.latest("eval_report")
     if raw is None:
         return None
     result: dict[str, Any] = {

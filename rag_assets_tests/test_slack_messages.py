@@ -1,5 +1,7 @@
 import logging
 import socket
+import threading
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -83,6 +85,28 @@ def test_a_slack_that_does_not_answer_costs_a_few_seconds_only(monkeypatch: pyte
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/services/secret"
         assert post_to_slack(url, "text") == f"Slack could not be reached ({httpx.ReadTimeout.__name__})"
+
+
+def test_a_slack_that_drips_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slack_messages, "_TOTAL_SECONDS", 0.3)
+    finished = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            connection = server.accept()[0]
+            with connection, suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\n")
+                while not finished.wait(0.05):
+                    connection.sendall(b"X-More: and more\r\n")
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/services/secret"
+        try:
+            assert "did not answer within" in post_to_slack(url, "text")
+        finally:
+            finished.set()
+            dripping.join()
 
 
 def test_the_webhook_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -85,8 +85,9 @@ def _parse_line(line: str, where: str, *, drafts_allowed: bool) -> BenchmarkQuer
     expectation = 'expected {"query": "…", "expected_docs": ["…"]}'
     try:
         entry: Any = json.loads(line)
-    except ValueError:
-        raise BenchmarkError(f"{where}: not JSON; {expectation}") from None
+        json.dumps(entry, ensure_ascii=False).encode()  # an escaped half of a character has no UTF-8
+    except (ValueError, RecursionError):
+        raise BenchmarkError(f"{where}: not JSON in UTF-8; {expectation}") from None
     if not isinstance(entry, dict):
         raise BenchmarkError(f"{where}: not an object; {expectation}")
     if entry.get("draft") and not drafts_allowed:

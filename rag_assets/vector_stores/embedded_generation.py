@@ -15,7 +15,6 @@ import contextlib
 import os
 import shutil
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -527,7 +526,7 @@ def _engine_condition(clause: Clause, prefix: str = "") -> "qdrant_edge.FieldCon
         return edge.FieldCondition(key=key, match=edge.MatchPrefix(value))
     if clause.match == "number_range":
         return edge.FieldCondition(key=key, range=edge.RangeFloat(**value))
-    bounds = {bound: date.astimezone(UTC).isoformat() for bound, date in value.items()}
+    bounds = {bound: date.isoformat() for bound, date in value.items()}
     return edge.FieldCondition(key=key, range=edge.RangeDateTime(**bounds))
 
 

@@ -4,6 +4,7 @@ Conditions on fields of a location go together: one and the same location must m
 expresses that as a nested condition on `locations` as soon as there are two; a single one is asked directly.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,8 @@ from rag_assets.vector_stores.base import (
 )
 
 LOCATIONS = "locations"
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 _BOUNDS = ("gt", "gte", "lt", "lte")
 _DATES = (*DATETIME_FIELDS, *LOCATION_DATETIME_FIELDS)
@@ -88,16 +91,23 @@ def _clause(condition: Condition) -> Clause:
         values: list[Any] = list(value)
         if all(_is(one, kind) for one in values):
             return Clause(key, "any_of", values)
-    if match == "prefix" and kind is str and isinstance(value, str):
+    if match == "prefix" and kind is str and _is(value, str):
         return Clause(key, "prefix", value)
     raise ConfigurationError(
-        f"{key} holds {'whole numbers' if kind is int else 'text'}: it cannot be filtered by {match} "
-        f"with a value of type {type(value).__name__}"
+        f"{key} holds {'whole numbers of 64 bits' if kind is int else 'text in UTF-8'}: it cannot be filtered by "
+        f"{match} with this value of type {type(value).__name__}"
     )
 
 
 def _is(value: object, kind: type) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)
+    """Whether it is such a value, and one that an engine can hold."""
+    if isinstance(value, str):
+        return kind is str and _LONE_SURROGATE.search(value) is None
+    return isinstance(value, kind) and isinstance(value, int) and not isinstance(value, bool) and _fits(value)
+
+
+def _fits(number: float) -> bool:
+    return -(2**63) <= number < 2**63
 
 
 def _bounds(key: str, value: object) -> list[tuple[str, object]]:
@@ -109,7 +119,7 @@ def _bounds(key: str, value: object) -> list[tuple[str, object]]:
 
 
 def _number(key: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _fits(value):
         raise ConfigurationError(f"a bound of {key} must be a number")
     return value
 
@@ -117,8 +127,8 @@ def _number(key: str, value: object) -> float:
 def _date(key: str, value: object) -> datetime:
     try:
         date = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-    except ValueError:
+        return date.astimezone(UTC) if date.tzinfo is not None else date.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise ConfigurationError(
             f"a bound of {key} must be an ISO 8601 date, for example 2026-01-31"
         ) from None
-    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)

@@ -1,7 +1,11 @@
 """What a filter becomes before any engine sees it."""
 
 from datetime import UTC, datetime
+from typing import Any
 
+import pytest
+
+from rag_assets.errors import ConfigurationError
 from rag_assets.records import Condition, SearchFilter
 from rag_assets.vector_stores.filters import Clauses, parse_filter
 
@@ -12,6 +16,23 @@ def test_a_date_without_a_zone_is_in_utc_wherever_the_program_runs() -> None:
     )
     (clause,) = parse_filter(wanted).of_location
     assert clause.value == {"gte": datetime(2026, 1, 31, tzinfo=UTC), "lt": datetime(2026, 2, 1, tzinfo=UTC)}
+
+
+@pytest.mark.parametrize(
+    ("key", "match", "value"),
+    [
+        ("chunk_index", "equals", 10**25),
+        ("chunk_index", "any_of", [1, -(2**63) - 1]),
+        ("chunk_index", "range", {"gte": float("inf")}),
+        ("path", "equals", "\udcff"),
+        ("path", "prefix", "\udcff"),
+        ("modified_at", "range", {"gte": "0001-01-01T00:00:00+14:00"}),
+        ("modified_at", "range", {"lt": "9999-12-31T23:00:00-14:00"}),
+    ],
+)
+def test_what_no_engine_can_hold_is_refused_before_one_sees_it(key: str, match: Any, value: object) -> None:
+    with pytest.raises(ConfigurationError, match=key):
+        parse_filter(SearchFilter((Condition(key, match, value),)))
 
 
 def test_no_value_at_all_is_met_by_nothing() -> None:

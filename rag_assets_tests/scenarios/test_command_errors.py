@@ -1,0 +1,61 @@
+"""Trouble that can be foreseen is one clear line on standard error, never a stack trace."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rag_assets_tests.pipeline import Pipeline
+
+
+def one_line(pipeline: Pipeline, *arguments: str) -> str:
+    code, output, errors = pipeline.command(*arguments)
+    assert code == 1
+    assert output == ""
+    (line,) = errors.splitlines()
+    return line
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["chunk_index=" + "9" * 26, "path=\udcff", "modified_at>=0001-01-01T00:00:00+14:00", "nothing"],
+)
+def test_a_filter_that_cannot_be_meant_is_named(promoted: Pipeline, expression: str) -> None:
+    assert expression.split("=")[0].rstrip(">") in one_line(
+        promoted, "search", "anything", "--filter", expression
+    )
+
+
+@pytest.mark.parametrize("asset", ["raw_documents", "deduped_documents", "eval_report"])
+@pytest.mark.parametrize("damage", ["emptied", "garbled", "removed"])
+def test_status_answers_whatever_became_of_the_artefacts(promoted: Pipeline, asset: str, damage: str) -> None:
+    for path in (promoted.state_dir / "artifacts").glob(f"*/{asset}/*/data.parquet"):
+        if damage == "removed":
+            path.unlink()
+        else:
+            path.write_bytes(b"" if damage == "emptied" else b"PAR1" + bytes(100) + b"PAR1")
+    status = promoted.status()
+    assert status["production"]["num_documents"] == 20
+    assert status["last_refresh"] is None
+
+
+def test_a_state_folder_that_is_a_file_is_named(promoted: Pipeline, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    promoted.configure(RAG_STATE_DIR=str(tmp_path / "file"))
+    assert "RAG_STATE_DIR" in one_line(promoted, "status")
+
+
+def test_an_env_file_that_is_not_text_is_named(promoted: Pipeline) -> None:
+    (promoted.home / ".env").write_bytes(b"RAG_COLLECTION=\xff\xfe")
+    assert ".env" in one_line(promoted, "status")
+
+
+@pytest.mark.parametrize("line", ["[" * 100_000, json.dumps({"query": "\ud800", "expected_docs": ["a"]})])
+def test_a_benchmark_line_that_cannot_be_used_is_named(promoted: Pipeline, line: str) -> None:
+    promoted.benchmark.write_text(line + "\n")
+    _, output, _ = promoted.command("doctor")
+    assert "FAIL  benchmark" in output
+    assert "line 1" in output
+    run = promoted.refresh()
+    assert run.gate_passed is False
+    assert "line 1" in run.gate_description
