@@ -86,6 +86,7 @@ def queries_schema() -> "pa.Schema":
             ("ndcg_at_10", pa.float64()),
             ("latency_seconds", pa.float64()),
             ("missing_docs", strings),
+            ("production_recall_at_5", pa.float64()),
         ]
     )
 

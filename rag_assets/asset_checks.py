@@ -1,5 +1,7 @@
 """The gate: the one check that stands between a candidate and production."""
 
+import logging
+
 import dagster as dg
 
 from rag_assets.artifact_rows import report_from
@@ -8,14 +10,16 @@ from rag_assets.assets.eval_report import eval_report
 from rag_assets.errors import StaleInputError
 from rag_assets.gate import decide, stale_reason
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.metadata import gate_metadata
 from rag_assets.promotion import reject_candidate
 
 
 @dg.asset_check(
     asset=eval_report,
     blocking=True,
-    description="Recall@5 of the candidate reaches the threshold. If not, production stays as it is, the candidate "
-    "is discarded, and the failure sensor posts to Slack.",
+    description="Recall@5 of the candidate reaches `RAG_EVAL_THRESHOLD`.\n\nIf not, production stays as it is, the "
+    "candidate is discarded, and `slack_on_failure` tells why. `production_collection` judges again by itself: skipping "
+    "this check lets nothing through.",
 )
 def recall_gate(
     context: dg.AssetCheckExecutionContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
@@ -26,24 +30,25 @@ def recall_gate(
         if stale:
             raise StaleInputError(stale)
         verdict = decide(report, knowledge_base.settings.eval_threshold)
-        metadata: dict[str, str | float] = {
-            "verdict": str(verdict),
-            "generation": report.generation,
-            "eval_threshold": knowledge_base.settings.eval_threshold,
-        }
-        if report.scores is not None:
-            metadata["recall_at_5"] = report.scores.recall_at_5
+        candidate = f"candidate {report.generation} may go live"
         if not verdict.passed:
-            metadata["candidate"] = reject_candidate(
+            candidate = reject_candidate(
                 knowledge_base.vector_store,
                 report.generation,
                 str(verdict),
                 keep=knowledge_base.settings.keep_failed_candidate,
             )
             step.end_refresh()
+        # Dagster's own line about a failed check names the check and no reason.
+        context.log.log(logging.INFO if verdict.passed else logging.ERROR, "%s; %s", verdict, candidate)
         return dg.AssetCheckResult(
             passed=verdict.passed,
             severity=dg.AssetCheckSeverity.ERROR,
             description=str(verdict),
-            metadata=metadata,
+            metadata=gate_metadata(report, knowledge_base.settings.eval_threshold)
+            | {
+                "verdict": str(verdict),
+                "candidate": candidate,
+                "production": knowledge_base.vector_store.production_state().production or "nothing yet",
+            },
         )

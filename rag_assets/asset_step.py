@@ -11,6 +11,7 @@ from rag_assets.artifacts import Artifact, ArtifactWriter, Header
 from rag_assets.errors import RagAssetsError, SupersededError, TransientError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.lease import lease_renewed, wait_for_lease
+from rag_assets.metadata import shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,8 +55,13 @@ class AssetStep:
         """Give up the lease, for nothing of this run follows. One process a step cannot tell otherwise."""
         self.knowledge_base.ledger.release_lease(self.run_id)
 
+    def file(self, asset: str) -> dg.PathMetadataValue:
+        """Return where the artefact is that `write` has just made, for a person who wants to look into it."""
+        return dg.MetadataValue.path(self.read(asset).folder / "data.parquet")
+
     def materialized(self, data_version: str, metadata: Mapping[str, Any]) -> dg.MaterializeResult[Any]:
         """Return the result of an asset, and say it in one line of the log."""
+        metadata = shown(metadata)
         facts = {key: value for key, value in metadata.items() if isinstance(value, str | int | float)}
         line = ", ".join(
             f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}"

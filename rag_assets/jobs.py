@@ -3,6 +3,7 @@
 import dagster as dg
 
 from rag_assets.asset_step import ASSET_GROUP
+from rag_assets.assets import production_collection
 from rag_assets.errors import RagAssetsError
 from rag_assets.knowledge_base import KnowledgeBase
 
@@ -11,7 +12,8 @@ REFRESH_JOB = "refresh"
 refresh = dg.define_asset_job(
     REFRESH_JOB,
     selection=dg.AssetSelection.groups(ASSET_GROUP),
-    description="Read all sources, embed what changed, stage, evaluate, and promote if the gate passes.",
+    description="Read all sources, embed what changed, stage, evaluate, and promote if the gate passes: what *Materialize "
+    "all* does in the lineage. Settings for one run: the arrow beside it, *Open launchpad*.",
 )
 
 
@@ -24,6 +26,13 @@ def roll_back_production(
         state = store.rollback(store.production_state().production)
     except RagAssetsError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
+    # The page of the asset would otherwise name the generation that was taken out of service.
+    context.log_event(
+        dg.AssetObservation(
+            production_collection.key,
+            metadata={"generation": state.production, "held_generation": state.held, "promoted": False},
+        )
+    )
     context.log.info(
         "production is %s again and held there; %s is out of service until `rag-assets resume`",
         state.production,
@@ -31,6 +40,9 @@ def roll_back_production(
     )
 
 
-@dg.job(description="Back to the previous generation, held until `rag-assets resume`.")
+@dg.job(
+    description="Back to the previous generation, in seconds; held there until `rag-assets resume`, whatever refreshes "
+    "run meanwhile. Needs no configuration: *Launch Run*."
+)
 def rollback() -> None:
     roll_back_production()

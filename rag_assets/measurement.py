@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rag_assets.change_set import DocumentState, content_changes
 from rag_assets.embedders.base import Embedder
@@ -59,9 +60,15 @@ def measure_candidate(
                 notes.append(
                     f"{len(missing)} expected documents are absent and count as misses: {', '.join(missing)}"
                 )
-            production_scores = _production_scores(
-                knowledge_base, generation, scores, benchmark, usage, notes
+            production = _measure_production(
+                knowledge_base, generation, (scores, queries), benchmark, usage, notes
             )
+            if production is not None:
+                production_scores, before = production
+                queries = [
+                    replace(query, production_recall_at_5=other.recall_at_5)
+                    for query, other in zip(queries, before, strict=True)
+                ]
     except BenchmarkError as error:
         problems.append(str(error))
     return EvalReport(
@@ -103,23 +110,23 @@ def _question_vectors(
     return {by_hash[hashed]: vector for hashed, vector in vectors}
 
 
-def _production_scores(
+def _measure_production(
     knowledge_base: KnowledgeBase,
     generation: str,
-    scores: Scores,
+    measured: tuple[Scores, list[QueryResult]],
     benchmark: Benchmark,
     usage: EmbeddingUsage,
     notes: list[str],
-) -> Scores | None:
+) -> tuple[Scores, list[QueryResult]] | None:
     """Evaluate production for comparison; it is no part of the verdict, so a failure is a note."""
     production = knowledge_base.vector_store.production_state().production
     if production is None:
         return None
     if production == generation:
-        return scores
+        return measured
     try:
         documents = knowledge_base.documents_of(production)
-        return _evaluate(knowledge_base, production, benchmark, documents, usage)[0]
+        return _evaluate(knowledge_base, production, benchmark, documents, usage)
     except RagAssetsError as error:
         notes.append(f"production could not be measured for comparison: {error}")
         _logger.warning("production could not be measured for comparison: %s", error)

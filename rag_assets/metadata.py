@@ -1,103 +1,303 @@
-"""Counts and tables for the Dagster UI: what each asset shows, in one vocabulary.
+"""Counts, tables and small pictures for the Dagster UI: what each asset shows, in one vocabulary.
 
-No document text, no secrets. Tables are cut; the whole is in the artefact.
+No document text, no secrets. Tables, and bars made of text in them, since Dagster shows a table at once wherever it
+shows metadata, but Markdown only behind a link. Long tables are cut and say so: the whole is in the artefact.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import dagster as dg
 
 from rag_assets.change_set import Change, DocumentChange, DocumentState
-from rag_assets.evaluation.evaluate import EvalReport, Scores, worst_queries
+from rag_assets.evaluation.evaluate import EvalReport, QueryResult, Scores
+from rag_assets.fingerprint import fingerprint_difference
+from rag_assets.generations import StagedGeneration
 from rag_assets.ingestion import SourceReport
+from rag_assets.records import GenerationManifest
 
-_MOST_ROWS = 100
+_BAR_CELLS = 10
+_SIZE_CLASSES = 8
+
+# What a person has to look at comes first.
+_CHANGES_SHOWN = (
+    Change.QUARANTINED,
+    Change.DELETED,
+    Change.UPDATED,
+    Change.MOVED,
+    Change.DUPLICATE,
+    Change.ADDED,
+)
 
 
-def _table(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> dg.TableMetadataValue:
-    records = [dg.TableRecord(row) for _, row in zip(range(_MOST_ROWS), rows, strict=False)]
-    schema = dg.TableSchema(columns=[dg.TableColumn(column, "string") for column in columns])
-    return dg.MetadataValue.table(records=records, schema=schema)
+def shown(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what says nothing: None, and tables without a row."""
+    return {
+        key: value
+        for key, value in metadata.items()
+        if value is not None and not (isinstance(value, dg.TableMetadataValue) and not value.records)
+    }
+
+
+def bar(share: float) -> str:
+    """Draw a share, 0 to 1, to an eighth of a character."""
+    full, eighths = divmod(round(share * _BAR_CELLS * 8), 8)
+    return ("█" * full + " ▏▎▍▌▋▊▉"[eighths].strip()).ljust(_BAR_CELLS, "░")
+
+
+def _column(name: str, column_type: str = "string", description: str | None = None) -> dg.TableColumn:
+    return dg.TableColumn(name, column_type, description)
+
+
+def _table(
+    rows: Iterable[dict[str, Any]], *columns: dg.TableColumn, most_rows: int = 20
+) -> dg.TableMetadataValue:
+    every = list(rows)
+    records = [dg.TableRecord(row) for row in every[:most_rows]]
+    if len(every) > most_rows:
+        first, *others = (column.name for column in columns)
+        note = {first: f"… {len(every) - most_rows} more"}
+        records.append(dg.TableRecord(note | dict.fromkeys(others)))
+    return dg.MetadataValue.table(records, dg.TableSchema(list(columns)))
+
+
+def breakdown(part: str, counts: Mapping[str, int]) -> dg.TableMetadataValue:
+    """How a whole divides into parts, as bars; parts that are empty are left out.
+
+    Args:
+        part: what a part is called, the head of the first column.
+    """
+    total = sum(counts.values())
+    rows = (
+        {part: name, "count": count, "share": bar(count / total)} for name, count in counts.items() if count
+    )
+    return _table(rows, _column(part), _column("count", "int"), _column("share"))
 
 
 def source_table(reports: Iterable[SourceReport]) -> dg.TableMetadataValue:
-    columns = ("source", "listing", "num_documents", "num_read", "num_parsed", "num_quarantined")
+    rows = (
+        {
+            "source": report.source,
+            "listing": "complete" if report.complete else f"incomplete: {report.problem}",
+            "num_documents": report.num_listed,
+            "num_read": report.num_read,
+            "num_parsed": report.num_parsed,
+            "num_quarantined": report.num_quarantined,
+        }
+        for report in reports
+    )
     return _table(
-        (
-            {
-                "source": report.source,
-                "listing": "complete" if report.complete else f"incomplete: {report.problem}",
-                "num_documents": str(report.num_listed),
-                "num_read": str(report.num_read),
-                "num_parsed": str(report.num_parsed),
-                "num_quarantined": str(report.num_quarantined),
-            }
-            for report in reports
-        ),
-        columns,
+        rows,
+        _column("source"),
+        _column("listing", description="of an incomplete source nothing is deleted"),
+        _column("num_documents", "int", "that it lists"),
+        _column("num_read", "int", "whose version token moved"),
+        _column("num_parsed", "int", "whose bytes were never seen before"),
+        _column("num_quarantined", "int", "without usable text"),
     )
 
 
 def quarantine_table(states: Iterable[DocumentState | DocumentChange]) -> dg.TableMetadataValue:
-    columns = ("document_id", "reason", "detail", "last good version")
+    rows = (
+        {
+            "document_id": state.document_id,
+            "reason": state.quarantine_reason,
+            "detail": state.quarantine_detail,
+            "last_good_version": "served" if state.content_hash else "none",
+        }
+        for state in states
+    )
     return _table(
-        (
-            {
-                "document_id": state.document_id,
-                "reason": state.quarantine_reason,
-                "detail": state.quarantine_detail,
-                "last good version": "served" if state.content_hash else "none",
-            }
-            for state in states
-        ),
-        columns,
+        rows, _column("document_id"), _column("reason"), _column("detail"), _column("last_good_version")
     )
 
 
 def change_table(changes: Iterable[DocumentChange]) -> dg.TableMetadataValue:
-    columns = ("change", "document_id", "moved_from")
-    return _table(
-        (
-            {
-                "change": change.change.value,
-                "document_id": change.document_id,
-                "moved_from": change.moved_from or "",
-            }
-            for change in changes
-            if change.change is not Change.UNCHANGED
-        ),
-        columns,
+    """The documents that change; unchanged ones are left out."""
+    changing = sorted(
+        (change for change in changes if change.change in _CHANGES_SHOWN),
+        key=lambda change: (_CHANGES_SHOWN.index(change.change), change.document_id),
     )
+    rows = (
+        {"change": it.change.value, "document_id": it.document_id, "moved_from": it.moved_from}
+        for it in changing
+    )
+    return _table(rows, _column("change"), _column("document_id"), _column("moved_from"))
+
+
+def change_breakdown(changes: Iterable[DocumentChange]) -> dg.TableMetadataValue:
+    counts = Counter(change.change for change in changes)
+    return breakdown("documents", {kind.value: counts[kind] for kind in Change})
+
+
+def rebuild_reason(base: GenerationManifest | None, fingerprint: dict[str, Any]) -> str | None:
+    """Return why no point of production can be used; None if they can."""
+    if base is None:
+        return "nothing is in production yet"
+    differing = fingerprint_difference(base.fingerprint, fingerprint)
+    return f"other settings than in production: {', '.join(differing)}" if differing else None
+
+
+def chunk_size_breakdown(token_counts: Counter[int], chunk_size: int) -> dg.TableMetadataValue:
+    """How long the chunks are.
+
+    Args:
+        token_counts: tokens -> chunks of that many.
+    """
+    width = -(-chunk_size // _SIZE_CLASSES)
+    classes: Counter[int] = Counter()
+    for tokens, chunks in token_counts.items():
+        classes[(max(tokens, 1) - 1) // width] += chunks
+    return breakdown(
+        "tokens",
+        {f"{number * width + 1} to {(number + 1) * width}": classes[number] for number in sorted(classes)},
+    )
+
+
+def point_breakdown(staged: StagedGeneration) -> dg.TableMetadataValue:
+    """Where the points of a candidate come from, and how many of production it has no more."""
+    new, relocated = staged.num_points_added, staged.num_points_relocated
+    return breakdown(
+        "points",
+        {
+            "as in production": staged.manifest.points_count - new - relocated,
+            "added": new,
+            "relocated": relocated,
+            "deleted": staged.num_points_deleted,
+        },
+    )
+
+
+def index_table(fingerprint: Mapping[str, Any]) -> dg.TableMetadataValue:
+    """With what the points were made; a change of any of these rebuilds all."""
+
+    def text(value: Any) -> str:
+        if isinstance(value, dict):
+            return ", ".join(f"{key} {part}" for key, part in value.items() if part != "")
+        return str(value)
+
+    rows = ({"setting": name, "value": text(value)} for name, value in fingerprint.items())
+    return _table(rows, _column("setting"), _column("value"))
+
+
+def report_metadata(report: EvalReport) -> dict[str, Any]:
+    """What a person asks of a report, in that order: is it good, where is it not, how was it measured."""
+    return {
+        "scores": score_table(report),
+        "problems": "; ".join(report.problems + report.notes) or None,
+        "worst_queries": worst_queries_table(report),
+        **({} if report.scores is None else score_metadata(report.scores)),
+        "production_recall_at_5": recall_at_5(report.production_scores),
+        "num_queries": len(report.queries),
+        "num_embedded": report.num_embedded,
+        "num_missing_docs": len({name for query in report.queries for name in query.missing_docs}),
+    }
+
+
+def recall_at_5(scores: Scores | None) -> float | None:
+    return _rounded(scores.recall_at_5 if scores else None, 4)
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
 
 
 def score_metadata(scores: Scores) -> dict[str, float]:
     return {
-        "recall_at_1": scores.recall_at_1,
-        "recall_at_5": scores.recall_at_5,
-        "recall_at_5_standard_error": scores.recall_at_5_standard_error,
-        "recall_at_10": scores.recall_at_10,
-        "mrr": scores.mrr,
-        "ndcg_at_10": scores.ndcg_at_10,
-        "latency_p50_seconds": scores.latency_p50_seconds,
-        "latency_p95_seconds": scores.latency_p95_seconds,
-        "latency_p99_seconds": scores.latency_p99_seconds,
+        "recall_at_1": round(scores.recall_at_1, 4),
+        "recall_at_5": round(scores.recall_at_5, 4),
+        "recall_at_5_standard_error": round(scores.recall_at_5_standard_error, 4),
+        "recall_at_10": round(scores.recall_at_10, 4),
+        "mrr": round(scores.mrr, 4),
+        "ndcg_at_10": round(scores.ndcg_at_10, 4),
+        "latency_p50_seconds": round(scores.latency_p50_seconds, 6),
+        "latency_p95_seconds": round(scores.latency_p95_seconds, 6),
+        "latency_p99_seconds": round(scores.latency_p99_seconds, 6),
     }
 
 
-def worst_queries_table(report: EvalReport) -> dg.TableMetadataValue:
-    """The questions that fared worst, at most twenty; those answered perfectly are left out."""
-    columns = ("query", "recall_at_5", "expected_docs", "retrieved", "missing_docs")
-    return _table(
-        (
+def score_table(report: EvalReport) -> dg.TableMetadataValue | None:
+    """Candidate and production side by side, and the threshold below what it is for."""
+    candidate, production = report.scores, report.production_scores
+    if candidate is None:
+        return None
+    rows: list[dict[str, Any]] = []
+    for metric in ("recall_at_1", "recall_at_5", "recall_at_10", "mrr", "ndcg_at_10"):
+        score = getattr(candidate, metric)
+        before = None if production is None else getattr(production, metric)
+        rows.append(
             {
-                "query": query.query,
-                "recall_at_5": f"{query.recall_at_5:.2f}",
-                "expected_docs": ", ".join(query.expected_docs),
-                "retrieved": ", ".join(query.retrieved[:5]),
-                "missing_docs": ", ".join(query.missing_docs),
+                "metric": metric,
+                "candidate": round(score, 3),
+                "production": _rounded(before, 3),
+                "change": None if before is None else _signed(score - before),
+                "0 to 1": bar(score),
             }
-            for query in worst_queries(report)[:20]
-        ),
-        columns,
+        )
+        if metric == "recall_at_5":
+            threshold = float(report.verdict_configuration["eval_threshold"])
+            must_reach = {"metric": "⤷ must reach", "candidate": threshold, "0 to 1": bar(threshold)}
+            rows.append(must_reach | {"production": None, "change": None})
+    return _table(
+        rows,
+        _column("metric", description="mean over all questions"),
+        _column("candidate", "float"),
+        _column("production", "float", "what served during the measurement, on the same questions"),
+        _column("change", description="candidate less production"),
+        _column("0 to 1", description="the candidate's score as a bar"),
+    )
+
+
+def _signed(difference: float) -> str:
+    rounded = round(difference, 3)
+    return "=" if rounded == 0 else f"{'▲' if rounded > 0 else '▼'} {abs(rounded):.3f}"
+
+
+def worst_queries_table(report: EvalReport) -> dg.TableMetadataValue:
+    """The questions that fared worst, those that production answers better first; perfect answers are left out."""
+
+    def badness(query: QueryResult) -> tuple[float, float, float]:
+        gained = query.recall_at_5 - (query.production_recall_at_5 or 0.0)
+        return (min(gained, 0.0), query.recall_at_5, query.reciprocal_rank)
+
+    worst = sorted((q for q in report.queries if q.recall_at_5 < 1 or q.reciprocal_rank < 1), key=badness)
+    rows = (
+        {
+            "query": query.query,
+            "recall_at_5": round(query.recall_at_5, 2),
+            "before": _rounded(query.production_recall_at_5, 2),
+            "rank": round(1 / query.reciprocal_rank) if query.reciprocal_rank else None,
+            "expected_docs → retrieved": _expected_and_retrieved(query),
+        }
+        for query in worst
+    )
+    return _table(
+        rows,
+        _column("query"),
+        _column("recall_at_5", "float"),
+        _column("before", "float", "recall_at_5 of production, on the same question"),
+        _column("rank", "int", "of the first expected document; empty if none was found"),
+        # One column: two of paths, which do not wrap, would push each other out of the page.
+        _column("expected_docs → retrieved", description="the first three documents found, best first"),
+        most_rows=10,
+    )
+
+
+def _expected_and_retrieved(query: QueryResult) -> str:
+    expected = (f"{name} (absent)" if name in query.missing_docs else name for name in query.expected_docs)
+    retrieved = (document_id.partition(":")[2] for document_id in query.retrieved[:3])
+    return f"{', '.join(expected)} → {', '.join(retrieved) or 'nothing'}"
+
+
+def gate_metadata(report: EvalReport, threshold: float) -> dict[str, Any]:
+    """What the verdict is about; Dagster sorts the keys of a check by name."""
+    return shown(
+        {
+            "eval_threshold": threshold,
+            "recall_at_5": recall_at_5(report.scores),
+            "production_recall_at_5": recall_at_5(report.production_scores),
+            "scores": score_table(report),
+            "worst_queries": dg.MetadataValue.asset(dg.AssetKey("eval_report")),
+        }
     )

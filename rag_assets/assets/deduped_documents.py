@@ -1,8 +1,13 @@
 """What a refresh has to do: the sources compared with what production serves now.
 
-One row a document with its decision: added, updated, moved, duplicate, unchanged, deleted or quarantined. Identical
-contents are one content with several locations. This is the only place where "what must be done" is decided. Too
-many deletions at once stop here and ask for an approval. Parquet in the state folder.
+One row a document with its decision:
+
+- *added*, *updated*, *deleted*: as they say. What is only unreadable is never *deleted*.
+- *moved*: the same content at another place. Nothing is embedded.
+- *duplicate*: a content that is known under another name. Nothing is embedded, both places are kept.
+- *unchanged*, or *quarantined* because it has no usable text now.
+
+Too many deletions at once stop here and ask for an approval. Parquet in the state folder.
 """
 
 from typing import Any
@@ -22,7 +27,7 @@ from rag_assets.change_set import (
 )
 from rag_assets.errors import RefusedError
 from rag_assets.knowledge_base import KnowledgeBase
-from rag_assets.metadata import change_table, quarantine_table
+from rag_assets.metadata import change_breakdown, change_table, quarantine_table, rebuild_reason
 
 
 @dg.asset(
@@ -70,13 +75,16 @@ def deduped_documents(
         return step.materialized(
             data_version=target_hash,
             metadata={
-                "refresh_id": header.refresh_id,
-                "base_generation": base_name or "none",
+                "documents": change_breakdown(changes),
                 **count_changes(changes),
                 "num_contents": len(target),
                 "num_contents_changed": num_changed,
                 "full_rebuild": rebuild,
+                "rebuild_reason": rebuild_reason(base, header.fingerprint),
                 "changes": change_table(changes),
-                "quarantined": quarantine_table([c for c in changes if c.quarantine_reason]),
+                "quarantined": quarantine_table(c for c in changes if c.quarantine_reason),
+                "file": step.file("deduped_documents"),
+                "base_generation": base_name or "none",
+                "refresh_id": header.refresh_id,
             },
         )

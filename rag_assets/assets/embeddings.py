@@ -1,7 +1,8 @@
 """One vector for each distinct chunk text, with the tokens and the money that it took.
 
-Cache first: a moved file, or a file with one edited paragraph, pays only for text that was never embedded.
-Every vector is checked (finite, not zero, right dimension and order). Parquet in the state folder.
+A text that was ever embedded with this model comes from the cache: a moved file costs nothing, an edited paragraph
+costs that paragraph. Every vector is checked (finite, not zero, right dimension and order). Parquet in the
+state folder.
 """
 
 from typing import Any
@@ -15,6 +16,7 @@ from rag_assets.assets.chunks import chunks
 from rag_assets.embedding import EmbeddingUsage, embed_texts
 from rag_assets.fingerprint import short_hash
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.metadata import breakdown
 
 
 @dg.asset(
@@ -45,12 +47,14 @@ def embeddings(
                 [model.model, chunked.details["target_hash"], chunked.header.fingerprint_hash]
             ),
             metadata={
-                "refresh_id": chunked.header.refresh_id,
-                "embedding_model": model.model,
+                "texts": breakdown("texts", {"cached": usage.num_cached, "embedded": usage.num_embedded}),
                 "num_texts": usage.num_texts,
                 "num_cached": usage.num_cached,
                 "num_embedded": usage.num_embedded,
                 "num_tokens": usage.tokens,
                 "cost_usd": "unknown" if usage.cost_usd is None else usage.cost_usd,
+                "embedding_model": model.model,
+                "file": step.file("embeddings"),
+                "refresh_id": chunked.header.refresh_id,
             },
         )

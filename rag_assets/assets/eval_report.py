@@ -1,8 +1,12 @@
 """How well the candidate answers the benchmark, and how well production does, on the same questions.
 
-Recall@1/5/10, MRR and nDCG@10 over distinct documents, search latency, and every single question. Names the digest of
-the candidate that it speaks of and the configuration that it was measured under. The blocking check `recall_gate`
-judges it. Parquet in the state folder.
+The blocking check `recall_gate` judges it. Means over all questions, from 0 to 1, over distinct documents:
+
+- `recall_at_5`: how many of the expected documents are among the first five found; the gate asks for this one.
+- `mrr`: 1 / rank of the first expected document: 1 if it comes first, 0.5 if second.
+- `ndcg_at_10`: how near to the top all expected documents are.
+
+The report speaks of one candidate, by its digest, and of one configuration. Parquet in the state folder.
 """
 
 from typing import Any
@@ -16,7 +20,7 @@ from rag_assets.assets.staging_collection import staging_collection
 from rag_assets.evaluation.evaluate import verdict_data_version
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.measurement import measure_candidate
-from rag_assets.metadata import score_metadata, worst_queries_table
+from rag_assets.metadata import report_metadata
 
 
 @dg.asset(
@@ -42,19 +46,13 @@ def eval_report(
             for query in report.queries:
                 writer.write(query_row(query))
             details["report"] = report_details(report)
-        metadata: dict[str, dg.MetadataValue | float | int | str] = {
-            "refresh_id": staged.header.refresh_id,
-            "generation": report.generation,
-            "num_queries": len(report.queries),
-            "num_embedded": report.num_embedded,
-            "num_missing_docs": len({name for query in report.queries for name in query.missing_docs}),
-            "benchmark_file": dg.MetadataValue.path(str(knowledge_base.settings.benchmark_file)),
-            "worst_queries": worst_queries_table(report),
-        }
-        if report.scores is not None:
-            metadata |= score_metadata(report.scores)
-        if report.production_scores is not None:
-            metadata["production_recall_at_5"] = report.production_scores.recall_at_5
-        if report.problems or report.notes:
-            metadata["problems"] = "; ".join(report.problems + report.notes)
-        return step.materialized(data_version=verdict_data_version(report), metadata=metadata)
+        return step.materialized(
+            data_version=verdict_data_version(report),
+            metadata={
+                **report_metadata(report),
+                "benchmark_file": dg.MetadataValue.path(knowledge_base.settings.benchmark_file.absolute()),
+                "file": step.file("eval_report"),
+                "generation": report.generation,
+                "refresh_id": staged.header.refresh_id,
+            },
+        )

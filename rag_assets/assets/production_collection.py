@@ -1,8 +1,9 @@
 """What readers get: the production alias, switched to the candidate in one atomic step.
 
 Nothing that an earlier step said is trusted: the verdict is computed again, candidate and production are looked at once
-more, and a production that moved on meanwhile wins. Only then is the ledger written and what nothing can go
-back to any more discarded. The generation before stays for `rag-assets rollback`.
+more, and a production that moved on meanwhile wins. If anything is amiss readers keep what they have: a *failed*
+production_collection is a refresh that did not go live, not an outage. The generation before stays for
+`rag-assets rollback`, or the job `rollback`.
 """
 
 from typing import Any
@@ -16,6 +17,7 @@ from rag_assets.assets.eval_report import eval_report
 from rag_assets.change_set import content_changes
 from rag_assets.errors import StaleInputError
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.metadata import index_table, recall_at_5
 from rag_assets.promotion import promote, retire
 
 
@@ -63,13 +65,15 @@ def production_collection(
         return step.materialized(
             data_version=report.digest,
             metadata={
-                "refresh_id": staged.header.refresh_id,
-                "generation": report.generation,
-                "previous_generation": state.previous or "none",
                 "promoted": promoted,
+                "recall_at_5": recall_at_5(report.scores),
                 "num_documents": len(documents),
                 "num_points": report.points_count,
                 "num_generations_retired": len(retired),
+                "generation": report.generation,
+                "previous_generation": state.previous or "none",
+                "index": index_table(staged.header.fingerprint),
                 "digest": report.digest,
+                "refresh_id": staged.header.refresh_id,
             },
         )

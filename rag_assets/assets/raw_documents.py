@@ -1,10 +1,13 @@
 """Every document now present in every configured source.
 
-One row a document: identity, version token, content hash. Texts are kept by content hash in the text store;
-only documents whose version token moved are read, only bytes not seen before are parsed. A source that cannot be
-listed completely is marked incomplete and never looks empty. A document without usable text is quarantined
-with a reason. Mints the refresh id that everything after it carries. Refreshed every six hours, or when the
-watched folder changes. Parquet in the state folder.
+One row a document: identity, version token, content hash. Its text is kept by content hash in the text store.
+
+- Only documents whose version token moved are read, only bytes not seen before are parsed.
+- A source that cannot be listed completely is marked *incomplete* and never looks empty.
+- A document without usable text is *quarantined*, with a reason; its last good version stays served.
+
+Begins a refresh: every six hours if `refresh_every_six_hours` is on, when documents change if
+`refresh_on_changed_documents` is on, or when somebody presses *Materialize all*. Parquet in the state folder.
 """
 
 import hashlib
@@ -62,14 +65,15 @@ def raw_documents(
         return step.materialized(
             data_version=version.hexdigest(),
             metadata={
-                "refresh_id": header.refresh_id,
                 "num_documents": writer.num_rows,
                 "num_read": sum(report.num_read for report in ingestion.reports),
                 "num_parsed": sum(report.num_parsed for report in ingestion.reports),
                 "num_quarantined": len(quarantined),
                 "num_unreadable_sources": len(problems),
-                "documents_dir": dg.MetadataValue.path(str(knowledge_base.settings.documents_dir)),
                 "sources": source_table(ingestion.reports),
                 "quarantined": quarantine_table(quarantined),
+                "documents_dir": dg.MetadataValue.path(knowledge_base.settings.documents_dir.absolute()),
+                "file": step.file("raw_documents"),
+                "refresh_id": header.refresh_id,
             },
         )

@@ -1,9 +1,9 @@
-"""A complete candidate generation beside production: production with the change set applied.
+"""A complete candidate for production, beside production: what serves now with the changes applied.
 
-Points of unchanged contents are copied, not embedded; moves are payload updates; what is gone is gone. The candidate
-is sealed with its count and digest, then compared with the store. When nothing changed nothing is written: the
-candidate is production itself. Candidates that dead refreshes left behind are discarded first. A generation
-in the vector store.
+Points of unchanged contents are copied, not embedded; a move only rewrites where a content lives; what is gone is gone.
+The candidate is sealed with its count and digest, then compared with the store. When nothing changed nothing is
+written: the candidate *is* production. Candidates that dead refreshes left behind are discarded first. A
+generation in the vector store.
 """
 
 from datetime import UTC, datetime
@@ -23,6 +23,7 @@ from rag_assets.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.assets.embeddings import embeddings
 from rag_assets.generations import StagedGeneration, Staging, join_vectors, sweep
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.metadata import point_breakdown
 from rag_assets.work_order import work_order
 
 
@@ -75,16 +76,18 @@ def staging_collection(
         return step.materialized(
             data_version=manifest.digest,
             metadata={
-                "refresh_id": header.refresh_id,
-                "generation": manifest.generation,
-                "base_generation": header.base or "none",
                 "written": staged.written,
+                "points": point_breakdown(staged),
                 "num_documents": manifest.documents_count,
                 "num_points": manifest.points_count,
                 "num_points_added": staged.num_points_added,
                 "num_points_deleted": staged.num_points_deleted,
                 "num_points_relocated": staged.num_points_relocated,
                 "num_generations_swept": len(swept),
+                "generation": manifest.generation,
+                "base_generation": header.base or "none",
+                "file": step.file("staging_collection"),
                 "digest": manifest.digest,
+                "refresh_id": header.refresh_id,
             },
         )

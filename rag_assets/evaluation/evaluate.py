@@ -29,6 +29,7 @@ class QueryResult:
     Attributes:
         retrieved: documents found, best first, one id a content.
         missing_docs: expected documents that do not exist; each counts as a miss.
+        production_recall_at_5: of production on the same question; None if it was not measured.
     """
 
     query: str
@@ -41,6 +42,7 @@ class QueryResult:
     ndcg_at_10: float
     latency_seconds: float
     missing_docs: tuple[str, ...] = ()
+    production_recall_at_5: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,81 @@
+"""What a refresh leaves for the eyes of a person, in the UI and in the log."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from rag_assets.definitions import build_definitions
+from rag_assets.settings import load_settings
+from rag_assets_tests.pipeline import NUM_DOCUMENTS, Pipeline, Run, question_about, text_about
+from rag_assets_tests.scenarios.conftest import CHANGED
+
+
+@pytest.fixture
+def changed(promoted: Pipeline) -> Run:
+    promoted.write(CHANGED, text_about("third version"))
+    return promoted.refresh().checked()
+
+
+def test_whatever_counts_is_a_number_so_that_it_can_be_plotted(changed: Run) -> None:
+    counts = {
+        f"{asset} {key}": value
+        for asset, metadata in changed.metadata.items()
+        for key, value in metadata.items()
+        if key.startswith(("num_", "recall", "production_recall", "mrr", "ndcg", "latency")) or "cost" in key
+    }
+    assert len(counts) > 30
+    assert {key: value for key, value in counts.items() if type(value) not in (int, float)} == {}
+
+
+def test_the_report_compares_with_production_as_a_whole_and_question_by_question(
+    promoted: Pipeline,
+) -> None:
+    promoted.remove("topic05.md")
+    shown = promoted.refresh().checked().metadata["eval_report"]
+    scores = {record.data["metric"]: record.data for record in shown["scores"].records}
+    assert scores["recall_at_5"]["change"].startswith("▼")
+    worst = shown["worst_queries"].records[0].data
+    assert (worst["query"], worst["recall_at_5"], worst["before"]) == (question_about(5), 0, 1)
+    assert "topic05.md (absent)" in worst["expected_docs → retrieved"]
+
+
+def test_every_asset_that_hands_on_a_file_shows_where_it_is(changed: Run) -> None:
+    shown = {asset: metadata["file"] for asset, metadata in changed.metadata.items() if "file" in metadata}
+    assert changed.metadata.keys() - shown.keys() == {"production_collection"}
+    assert all(Path(path).is_file() and changed.run_id in path for path in shown.values())
+
+
+def test_parts_of_a_whole_add_up(changed: Run) -> None:
+    documents = changed.metadata["deduped_documents"]["documents"].records
+    assert sum(record.data["count"] for record in documents) == NUM_DOCUMENTS
+    points = {
+        r.data["points"]: r.data["count"] for r in changed.metadata["staging_collection"]["points"].records
+    }
+    kept = sum(count for part, count in points.items() if part != "deleted")
+    assert kept == changed.metadata["staging_collection"]["num_points"]
+
+
+@pytest.mark.parametrize(("threshold", "level"), [("0.999", 40), ("0.5", 20)])
+def test_the_log_of_a_run_says_the_verdict_in_words(promoted: Pipeline, threshold: str, level: int) -> None:
+    promoted.write(CHANGED, text_about("third version"))
+    promoted.configure(RAG_EVAL_THRESHOLD=threshold)
+    run = promoted.refresh()
+    said = [
+        (entry.level, entry.user_message)
+        for entry in promoted.instance.all_logs(run.run_id)
+        if entry.dagster_event is None and run.gate_description in entry.user_message
+    ]
+    assert [found for found, _ in said] == [level]
+    assert "candidate" in said[0][1]
+
+
+def test_after_the_job_rollback_the_page_of_production_names_what_serves(promoted: Pipeline) -> None:
+    job = build_definitions(load_settings()).resolve_job_def("rollback")
+    assert job.execute_in_process(instance=promoted.instance).success
+    found = promoted.instance.fetch_observations(dg.AssetKey("production_collection"), limit=1).records
+    observation = found[0].asset_observation
+    assert observation is not None
+    state = promoted.production()
+    assert observation.metadata["generation"].value == state.production
+    assert observation.metadata["held_generation"].value == state.held
