@@ -5,12 +5,12 @@ shows metadata, but Markdown only behind a link. Long tables are cut and say so:
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
-from rag_assets.change_set import Change, DocumentChange, DocumentState
+from rag_assets.change_set import Change, DocumentChange, DocumentState, count_changes
 from rag_assets.evaluation.evaluate import EvalReport, QueryResult, Scores
 from rag_assets.fingerprint import fingerprint_difference
 from rag_assets.generations import StagedGeneration
@@ -75,6 +75,20 @@ def breakdown(part: str, counts: Mapping[str, int]) -> dg.TableMetadataValue:
     return _table(rows, _column(part), _column("count", "int"), _column("share"))
 
 
+def ingestion_metadata(
+    reports: Sequence[SourceReport], quarantined: Iterable[DocumentState]
+) -> dict[str, Any]:
+    return {
+        "num_documents": sum(report.num_listed for report in reports),
+        "num_read": sum(report.num_read for report in reports),
+        "num_parsed": sum(report.num_parsed for report in reports),
+        "num_quarantined": sum(report.num_quarantined for report in reports),
+        "num_unreadable_sources": sum(not report.complete for report in reports),
+        "sources": source_table(reports),
+        "quarantined": quarantine_table(quarantined),
+    }
+
+
 def source_table(reports: Iterable[SourceReport]) -> dg.TableMetadataValue:
     rows = (
         {
@@ -126,9 +140,15 @@ def change_table(changes: Iterable[DocumentChange]) -> dg.TableMetadataValue:
     return _table(rows, _column("change"), _column("document_id"), _column("moved_from"))
 
 
-def change_breakdown(changes: Iterable[DocumentChange]) -> dg.TableMetadataValue:
+def change_metadata(changes: Sequence[DocumentChange]) -> dict[str, Any]:
+    """What a refresh does to documents: as bars, as counts, and each that changes by name."""
     counts = Counter(change.change for change in changes)
-    return breakdown("documents", {kind.value: counts[kind] for kind in Change})
+    return {
+        "documents": breakdown("documents", {kind.value: counts[kind] for kind in Change}),
+        "changes": change_table(changes),
+        "quarantined": quarantine_table(change for change in changes if change.quarantine_reason),
+        **count_changes(changes),
+    }
 
 
 def rebuild_reason(base: GenerationManifest | None, fingerprint: dict[str, Any]) -> str | None:
@@ -155,18 +175,24 @@ def chunk_size_breakdown(token_counts: Counter[int], chunk_size: int) -> dg.Tabl
     )
 
 
-def point_breakdown(staged: StagedGeneration) -> dg.TableMetadataValue:
+def staging_metadata(staged: StagedGeneration) -> dict[str, Any]:
     """Where the points of a candidate come from, and how many of production it has no more."""
-    new, relocated = staged.num_points_added, staged.num_points_relocated
-    return breakdown(
-        "points",
-        {
-            "as in production": staged.manifest.points_count - new - relocated,
-            "added": new,
-            "relocated": relocated,
-            "deleted": staged.num_points_deleted,
-        },
-    )
+    manifest, added, relocated = staged.manifest, staged.num_points_added, staged.num_points_relocated
+    points = {
+        "as in production": manifest.points_count - added - relocated,
+        "added": added,
+        "relocated": relocated,
+        "deleted": staged.num_points_deleted,
+    }
+    return {
+        "written": staged.written,
+        "points": breakdown("points", points),
+        "num_documents": manifest.documents_count,
+        "num_points": manifest.points_count,
+        "num_points_added": added,
+        "num_points_deleted": staged.num_points_deleted,
+        "num_points_relocated": relocated,
+    }
 
 
 def index_table(fingerprint: Mapping[str, Any]) -> dg.TableMetadataValue:

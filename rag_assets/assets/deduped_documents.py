@@ -18,16 +18,10 @@ from rag_assets.artifact_rows import change_row, changes_schema, document_from_r
 from rag_assets.artifacts import Header
 from rag_assets.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.assets.raw_documents import raw_documents
-from rag_assets.change_set import (
-    content_changes,
-    count_changes,
-    decide_changes,
-    documents_hash,
-    target_documents,
-)
+from rag_assets.change_set import content_changes, decide_changes, documents_hash, target_documents
 from rag_assets.errors import RefusedError
 from rag_assets.knowledge_base import KnowledgeBase
-from rag_assets.metadata import change_breakdown, change_table, quarantine_table, rebuild_reason
+from rag_assets.metadata import change_metadata, rebuild_reason
 
 
 @dg.asset(
@@ -75,14 +69,11 @@ def deduped_documents(
         return step.materialized(
             data_version=target_hash,
             metadata={
-                "documents": change_breakdown(changes),
-                **count_changes(changes),
+                **change_metadata(changes),
                 "num_contents": len(target),
                 "num_contents_changed": num_changed,
                 "full_rebuild": rebuild,
                 "rebuild_reason": rebuild_reason(base, header.fingerprint),
-                "changes": change_table(changes),
-                "quarantined": quarantine_table(c for c in changes if c.quarantine_reason),
                 "file": step.file("deduped_documents"),
                 "base_generation": base_name or "none",
                 "refresh_id": header.refresh_id,

@@ -22,7 +22,7 @@ from rag_assets.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.errors import SourceUnavailable
 from rag_assets.ingestion import unreadable_sources
 from rag_assets.knowledge_base import KnowledgeBase
-from rag_assets.metadata import quarantine_table, source_table
+from rag_assets.metadata import ingestion_metadata
 
 
 @dg.asset(
@@ -65,13 +65,7 @@ def raw_documents(
         return step.materialized(
             data_version=version.hexdigest(),
             metadata={
-                "num_documents": writer.num_rows,
-                "num_read": sum(report.num_read for report in ingestion.reports),
-                "num_parsed": sum(report.num_parsed for report in ingestion.reports),
-                "num_quarantined": len(quarantined),
-                "num_unreadable_sources": len(problems),
-                "sources": source_table(ingestion.reports),
-                "quarantined": quarantine_table(quarantined),
+                **ingestion_metadata(ingestion.reports, quarantined),
                 "documents_dir": dg.MetadataValue.path(knowledge_base.settings.documents_dir.absolute()),
                 "file": step.file("raw_documents"),
                 "refresh_id": header.refresh_id,

@@ -23,7 +23,7 @@ from rag_assets.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.assets.embeddings import embeddings
 from rag_assets.generations import StagedGeneration, Staging, join_vectors, sweep
 from rag_assets.knowledge_base import KnowledgeBase
-from rag_assets.metadata import point_breakdown
+from rag_assets.metadata import staging_metadata
 from rag_assets.work_order import work_order
 
 
@@ -76,13 +76,7 @@ def staging_collection(
         return step.materialized(
             data_version=manifest.digest,
             metadata={
-                "written": staged.written,
-                "points": point_breakdown(staged),
-                "num_documents": manifest.documents_count,
-                "num_points": manifest.points_count,
-                "num_points_added": staged.num_points_added,
-                "num_points_deleted": staged.num_points_deleted,
-                "num_points_relocated": staged.num_points_relocated,
+                **staging_metadata(staged),
                 "num_generations_swept": len(swept),
                 "generation": manifest.generation,
                 "base_generation": header.base or "none",
