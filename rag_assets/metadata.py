@@ -11,11 +11,9 @@ from typing import Any
 import dagster as dg
 
 from rag_assets.change_set import Change, DocumentChange, DocumentState, count_changes
-from rag_assets.evaluation.evaluate import EvalReport, QueryResult, Scores
-from rag_assets.fingerprint import fingerprint_difference
+from rag_assets.evaluation.evaluate import EvalReport, QueryResult, Scores, worst_queries
 from rag_assets.generations import StagedGeneration
 from rag_assets.ingestion import SourceReport
-from rag_assets.records import GenerationManifest
 
 _BAR_CELLS = 10
 _SIZE_CLASSES = 8
@@ -151,14 +149,6 @@ def change_metadata(changes: Sequence[DocumentChange]) -> dict[str, Any]:
     }
 
 
-def rebuild_reason(base: GenerationManifest | None, fingerprint: dict[str, Any]) -> str | None:
-    """Return why no point of production can be used; None if they can."""
-    if base is None:
-        return "nothing is in production yet"
-    differing = fingerprint_difference(base.fingerprint, fingerprint)
-    return f"other settings than in production: {', '.join(differing)}" if differing else None
-
-
 def chunk_size_breakdown(token_counts: Counter[int], chunk_size: int) -> dg.TableMetadataValue:
     """How long the chunks are.
 
@@ -281,13 +271,7 @@ def _signed(difference: float) -> str:
 
 
 def worst_queries_table(report: EvalReport) -> dg.TableMetadataValue:
-    """The questions that fared worst, those that production answers better first; perfect answers are left out."""
-
-    def badness(query: QueryResult) -> tuple[float, float, float]:
-        gained = query.recall_at_5 - (query.production_recall_at_5 or 0.0)
-        return (min(gained, 0.0), query.recall_at_5, query.reciprocal_rank)
-
-    worst = sorted((q for q in report.queries if q.recall_at_5 < 1 or q.reciprocal_rank < 1), key=badness)
+    """The questions of `worst_queries`, with what was found instead."""
     rows = (
         {
             "query": query.query,
@@ -296,7 +280,7 @@ def worst_queries_table(report: EvalReport) -> dg.TableMetadataValue:
             "rank": round(1 / query.reciprocal_rank) if query.reciprocal_rank else None,
             "expected_docs → retrieved": _expected_and_retrieved(query),
         }
-        for query in worst
+        for query in worst_queries(report)
     )
     return _table(
         rows,

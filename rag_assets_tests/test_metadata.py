@@ -13,13 +13,11 @@ from rag_assets.metadata import (
     change_table,
     chunk_size_breakdown,
     index_table,
-    rebuild_reason,
     score_table,
     shown,
     worst_queries_table,
 )
-from rag_assets.records import GenerationManifest
-from rag_assets_tests.documents import FINGERPRINT, OTHER_FINGERPRINT, place
+from rag_assets_tests.documents import FINGERPRINT, place
 from rag_assets_tests.reports import passing_report
 
 
@@ -90,13 +88,6 @@ def test_size_classes_are_in_order_and_share_all_chunks() -> None:
         ("65 to 128", 1),
         ("449 to 512", 1),
     ]
-
-
-def test_a_rebuild_says_why_and_no_rebuild_says_nothing() -> None:
-    base = GenerationManifest("g1", "r1", None, FINGERPRINT, "ab", 1, 1, "2026-01-01T00:00:00Z")
-    assert rebuild_reason(base, FINGERPRINT) is None
-    assert "chunk_size" in str(rebuild_reason(base, OTHER_FINGERPRINT))
-    assert "nothing is in production" in str(rebuild_reason(None, FINGERPRINT))
 
 
 def test_the_settings_of_the_index_are_shown_each_in_a_row() -> None:

@@ -21,7 +21,7 @@ from rag_assets.assets.raw_documents import raw_documents
 from rag_assets.change_set import content_changes, decide_changes, documents_hash, target_documents
 from rag_assets.errors import RefusedError
 from rag_assets.knowledge_base import KnowledgeBase
-from rag_assets.metadata import change_metadata, rebuild_reason
+from rag_assets.metadata import change_metadata
 
 
 @dg.asset(
@@ -73,7 +73,6 @@ def deduped_documents(
                 "num_contents": len(target),
                 "num_contents_changed": num_changed,
                 "full_rebuild": rebuild,
-                "rebuild_reason": rebuild_reason(base, header.fingerprint),
                 "file": step.file("deduped_documents"),
                 "base_generation": base_name or "none",
                 "refresh_id": header.refresh_id,

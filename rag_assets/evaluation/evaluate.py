@@ -90,11 +90,14 @@ def verdict_data_version(report: EvalReport) -> str:
 
 
 def worst_queries(report: EvalReport) -> list[QueryResult]:
-    """Return the questions that were not answered perfectly, the worst first."""
-    return sorted(
-        (query for query in report.queries if query.recall_at_5 < 1 or query.reciprocal_rank < 1),
-        key=lambda query: (query.recall_at_5, query.reciprocal_rank),
-    )
+    """Return the questions that were not answered perfectly: what production answers better first, then the worst."""
+
+    def badness(query: QueryResult) -> tuple[float, float, float]:
+        gained = query.recall_at_5 - (query.production_recall_at_5 or 0.0)
+        return (min(gained, 0.0), query.recall_at_5, query.reciprocal_rank)
+
+    imperfect = (query for query in report.queries if query.recall_at_5 < 1 or query.reciprocal_rank < 1)
+    return sorted(imperfect, key=badness)
 
 
 def evaluate_generation(
