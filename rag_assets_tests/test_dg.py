@@ -1,0 +1,71 @@
+"""What a person types: `dg`, on this repository as it is committed, with folders of its own."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rag_assets.assets import ALL_ASSETS
+from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.settings import load_settings
+
+REPOSITORY = Path(__file__).parents[1]
+DG = Path(sys.executable).with_name("dg")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    if not DG.exists() and not os.environ.get("CI"):
+        pytest.skip("dg is not installed: pip install -c constraints.txt -e '.[dev]'")
+    shutil.copy(REPOSITORY / "dagster.yaml", tmp_path)
+    return tmp_path
+
+
+def dg(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    ours = ("RAG_", "OPENAI_", "QDRANT_", "SLACK_", "DAGSTER_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    environment |= {
+        "PATH": f"{DG.parent}{os.pathsep}{os.environ['PATH']}",
+        "DAGSTER_HOME": str(home),
+        "RAG_STATE_DIR": str(home / "state"),
+    }
+    return subprocess.run(
+        [DG, *arguments], cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=300
+    )
+
+
+def test_dg_finds_nothing_wrong_with_the_project(home: Path) -> None:
+    for what in ("toml", "defs"):
+        done = dg(home, "check", what)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "Warning" not in done.stdout + done.stderr
+        assert "elemetry" not in done.stdout + done.stderr
+
+
+def test_dg_lists_what_there_is(home: Path) -> None:
+    done = dg(home, "list", "defs", "--json")
+    assert done.returncode == 0, done.stderr
+    listed = json.loads(done.stdout)
+    assets = {entry["asset_key"]: entry for entry in listed.pop("assets")}
+    assert assets.keys() == {asset.key.to_user_string() for asset in ALL_ASSETS}
+    assert all(entry["description"] and entry["owners"] and entry["kinds"] for entry in assets.values())
+    found = {kind: {entry["name"] for entry in entries} for kind, entries in listed.items()}
+    assert found["asset_checks"] == {"recall_gate"}
+    assert found["jobs"] == {"refresh", "rollback"}
+    assert found["schedules"] == {"refresh_every_six_hours"}
+    assert found["sensors"] == {"refresh_on_changed_documents", "slack_on_failure"}
+
+
+def test_dg_launches_a_refresh(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = dg(home, "launch", "--assets", "*")
+    assert done.returncode == 0, done.stdout + done.stderr
+    monkeypatch.setenv("RAG_STATE_DIR", str(home / "state"))
+    knowledge_base = KnowledgeBase(load_settings())
+    try:
+        assert knowledge_base.vector_store.production_state().production is not None
+    finally:
+        knowledge_base.close()
