@@ -1,0 +1,49 @@
+"""A knowledge base refreshed from Dagster's real UI, by pressing its buttons in a real browser."""
+
+from typing import TYPE_CHECKING
+
+from rag_assets.assets import ALL_ASSETS
+from rag_assets_tests.processes.scene import Scene, text_about
+
+if TYPE_CHECKING:
+    from rag_assets_tests.browser.ui import DagsterUi
+
+
+def test_the_lineage_shows_the_seven_assets_and_nothing_lies_over_it(ui: "DagsterUi") -> None:
+    nodes = ui.open_lineage()
+    names = [asset.key.to_user_string() for asset in ALL_ASSETS]
+    assert ui.listed_assets(names) == dict.fromkeys(names, True)
+    assert nodes.count() == len(ALL_ASSETS) == 7
+    assert ui.page.get_by_role("dialog").count() == 0
+
+
+def test_a_refresh_that_was_started_in_the_browser_ends_in_production(
+    ui: "DagsterUi", scene: Scene, first_refresh: str
+) -> None:
+    assert first_refresh == "Success"
+    production = scene.production()
+    assert production is not None
+    ui.open_asset("production_collection")
+    assert (ui.metadata("generation"), ui.metadata("promoted")) == (production, "true")
+    assert "reaches the threshold" in ui.open_check("eval_report")
+
+
+def test_a_failed_gate_is_shown_with_its_reason_and_production_stays(
+    ui: "DagsterUi", scene: Scene, first_refresh: str
+) -> None:
+    assert first_refresh == "Success"
+    production = scene.production()
+    (scene.documents / "parking.md").write_text(text_about("parking", edition=2), encoding="utf-8")
+    # Read by each run anew, as if somebody had changed the settings of the running deployment.
+    (scene.home / ".env").write_text("RAG_EVAL_THRESHOLD=0.999\n", encoding="utf-8")
+
+    ui.open_lineage()
+    assert ui.wait_for_run(ui.materialize_all()) == "Failure"
+
+    check = ui.open_check("eval_report")
+    assert "Failed" in check
+    assert "below the threshold 0.999" in check
+    assert f"production\n{production}" in check
+    ui.open_asset("production_collection")
+    assert ui.metadata("generation") == production
+    assert scene.production() == production
