@@ -45,18 +45,45 @@ class TokenWindowChunker:
 
     def chunk(self, texts: Sequence[str]) -> list[list[ChunkSpan]]:
         """Return the spans of each text."""
-        plans = [
-            _Plan(text, starts, headings(text), self.size, self.overlap)
+        passages = [
+            Passage(text, starts, headings(text), 0, len(text))
             for text, starts in zip(texts, self.tokenizer.token_starts(texts), strict=True)
         ]
-        while unfinished := [plan for plan in plans if not plan.finished]:
-            slices: list[str] = []
-            for plan in unfinished:
-                slices += plan.proposed_slices()
-            counts = iter(self.tokenizer.count(slices))
-            for plan in unfinished:
-                plan.accept([(next(counts), next(counts)) for _ in plan.proposals])
-        return [plan.spans for plan in plans]
+        return token_windows(passages, self.tokenizer, self.size, self.overlap)
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A part of a text, to be cut by itself.
+
+    Attributes:
+        text: the whole text.
+        starts: character offset in it at which each of its tokens starts.
+        headings: those of the whole text.
+        start, end: the part.
+    """
+
+    text: str
+    starts: npt.NDArray[np.int64]
+    headings: list[Heading]
+    start: int
+    end: int
+
+
+def token_windows(
+    passages: Sequence[Passage], tokenizer: Tokenizer, size: int, overlap: int
+) -> list[list[ChunkSpan]]:
+    """Return the spans of each passage, as positions in its text; no window leaves its passage."""
+    plans = [_Plan(passage, size, overlap) for passage in passages]
+    unfinished = plans
+    while unfinished := [plan for plan in unfinished if not plan.finished]:
+        slices: list[str] = []
+        for plan in unfinished:
+            slices += plan.proposed_slices()
+        counts = iter(tokenizer.count(slices))
+        for plan in unfinished:
+            plan.accept([(next(counts), next(counts)) for _ in plan.proposals])
+    return [plan.spans for plan in plans]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +104,9 @@ class _Window:
 
 @dataclass(slots=True)
 class _Plan:
-    """The chunks of one text: those that are settled, and those that are proposed next."""
+    """The chunks of one passage: those that are settled, and those that are proposed next."""
 
-    text: str
-    starts: npt.NDArray[np.int64]
-    headings: list[Heading]
+    passage: Passage
     size: int
     overlap: int
     spans: list[ChunkSpan] = field(default_factory=list)
@@ -94,8 +119,8 @@ class _Plan:
     _shared_excess: int = 0
 
     def __post_init__(self) -> None:
-        if self.text:
-            self._next = self._window(0, 0, self.overlap, self.size)
+        if self.passage.start < self.passage.end:
+            self._next = self._window(self.passage.start, self.passage.start, self.overlap, self.size)
 
     @property
     def finished(self) -> bool:
@@ -110,8 +135,8 @@ class _Plan:
             window = self._after(window)
         slices: list[str] = []
         for planned in self.proposals:
-            slices.append(self.text[planned.start : planned.shared_until])
-            slices.append(self.text[planned.start : planned.end])
+            slices.append(self.passage.text[planned.start : planned.shared_until])
+            slices.append(self.passage.text[planned.start : planned.end])
         return slices
 
     def accept(self, counts: list[tuple[int, int]]) -> None:
@@ -122,7 +147,7 @@ class _Plan:
                 self._next = corrected
                 self._ahead = max(1, min(2 * number, _PLANNED_AHEAD))
                 return
-            path = heading_path_at(self.headings, window.start)
+            path = heading_path_at(self.passage.headings, window.start)
             self.spans.append(ChunkSpan(window.start, window.end, tokens, path))
         self._next = self._after(self.proposals[-1])
         self._ahead = min(2 * self._ahead, _PLANNED_AHEAD)
@@ -138,14 +163,14 @@ class _Plan:
             return self._window(start, before, shared_limit, self.size)
         if tokens <= self.size or window.end - window.start == 1:
             return None
-        planned = int(self.starts.searchsorted(window.end)) - self._token_at(window.start)
+        planned = int(self.passage.starts.searchsorted(window.end)) - self._token_at(window.start)
         excess = tokens - self.size
         self._excess = min(max(excess, self._excess), self.size // 16)
         limit = min(window.limit, planned) - excess
         return self._window(window.start, before, window.shared_limit, limit if limit > 0 else planned // 2)
 
     def _after(self, window: _Window) -> _Window | None:
-        if window.end == len(self.text):
+        if window.end == self.passage.end:
             return None
         shared_limit = self.overlap - self._shared_excess
         start = max(self._start(window.end, shared_limit), window.start + 1)
@@ -160,8 +185,9 @@ class _Plan:
 
     def _token_at(self, position: int) -> int:
         """Return the first token that starts at the position, else the one that covers it."""
-        index = int(self.starts.searchsorted(position))
-        if index < len(self.starts) and int(self.starts[index]) == position:
+        starts = self.passage.starts
+        index = int(starts.searchsorted(position))
+        if index < len(starts) and int(starts[index]) == position:
             return index
         return max(index - 1, 0)
 
@@ -170,35 +196,37 @@ class _Plan:
 
         That is after `before` if it can be.
         """
+        starts = self.passage.starts
         first = self._token_at(start)
-        if limit > 0 and first + limit >= len(self.starts):
-            return len(self.text)
+        if limit > 0 and first + limit >= int(starts.searchsorted(self.passage.end)):
+            return self.passage.end
         if limit <= 0:
             return start + 1
-        high = max(int(self.starts[first + limit]), start + 1)
-        low = max(int(self.starts[first + limit - limit // 4]), start + 1, before + 1)
+        high = max(int(starts[first + limit]), start + 1)
+        low = max(int(starts[first + limit - limit // 4]), start + 1, before + 1)
         if low >= high:
             return high
         return self._pause(low, high)
 
     def _pause(self, low: int, high: int) -> int:
         """Return the best place to end in `[low, high]`; `high` if no place is better than another."""
-        index = bisect_right(self.headings, high, key=lambda heading: heading.start) - 1
-        if index >= 0 and self.headings[index].start >= low:
-            return self.headings[index].start
-        paragraph = self.text.rfind("\n\n", max(low - 2, 0), high)
+        text, found = self.passage.text, self.passage.headings
+        index = bisect_right(found, high, key=lambda heading: heading.start) - 1
+        if index >= 0 and found[index].start >= low:
+            return found[index].start
+        paragraph = text.rfind("\n\n", max(low - 2, 0), high)
         if paragraph >= 0:
             return paragraph + 2
         # The search starts a little earlier, so that a pause just before `low` still ends in it.
         best = 0
-        for match in _SENTENCE_END.finditer(self.text, max(low - 8, 0), high):
+        for match in _SENTENCE_END.finditer(text, max(low - 8, 0), high):
             best = match.end()
         if best >= low:
             return best
-        line = self.text.rfind("\n", low - 1, high)
+        line = text.rfind("\n", low - 1, high)
         if line >= 0:
             return line + 1
-        for match in _WORD_START.finditer(self.text, low, high + 1):
+        for match in _WORD_START.finditer(text, low, high + 1):
             if match.start() <= high:
                 best = match.start()
         return best if best >= low else high
@@ -207,7 +235,8 @@ class _Plan:
         """Return where a chunk starts that shares at most about `shared_limit` tokens before `end`."""
         if shared_limit <= 0:
             return end
-        first = int(self.starts.searchsorted(end)) - shared_limit
-        start = int(self.starts[first]) if first > 0 else 0
-        word = _WORD_START.search(self.text, start, end)
+        starts = self.passage.starts
+        first = int(starts.searchsorted(end)) - shared_limit
+        start = int(starts[first]) if first > 0 else 0
+        word = _WORD_START.search(self.passage.text, start, end)
         return word.start() if word is not None else start
