@@ -44,7 +44,11 @@ class Settings(BaseSettings):
     )
 
     # Chunks
-    chunker: str = Field("token_window", alias="RAG_CHUNKER", description="How documents are cut.")
+    chunker: str = Field(
+        "token_window",
+        alias="RAG_CHUNKER",
+        description="How documents are cut: `token_window`, or `section` to follow their headings.",
+    )
     chunk_size: int = Field(512, alias="RAG_CHUNK_SIZE", ge=16, description="Most tokens in a chunk.")
     chunk_overlap: int = Field(
         50, alias="RAG_CHUNK_OVERLAP", ge=0, description="Tokens that neighbouring chunks share."

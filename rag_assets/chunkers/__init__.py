@@ -3,11 +3,13 @@
 from collections.abc import Callable
 
 from rag_assets.chunkers.base import Chunker, Tokenizer
+from rag_assets.chunkers.section import SectionChunker
 from rag_assets.chunkers.token_window import TokenWindowChunker
 from rag_assets.errors import ConfigurationError
 
 CHUNKERS: dict[str, Callable[[Tokenizer, int, int], Chunker]] = {
     TokenWindowChunker.name: TokenWindowChunker,
+    SectionChunker.name: SectionChunker,
 }
 
 MIN_CHUNK_SIZE_TOKENS = 16

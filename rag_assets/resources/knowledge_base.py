@@ -20,7 +20,11 @@ class KnowledgeBaseResource(dg.ConfigurableResource[KnowledgeBase]):
     sources: list[str] | None = Field(
         default=None, description="Sources to read (RAG_SOURCES). One that is left out deletes nothing."
     )
-    chunker: str | None = Field(default=None, description="How documents are cut (RAG_CHUNKER).")
+    chunker: str | None = Field(
+        default=None,
+        description="How documents are cut: token_window, or section to follow their headings (RAG_CHUNKER). Another "
+        "one rebuilds the index in full.",
+    )
     chunk_size: int | None = Field(
         default=None,
         description="Most tokens in a chunk (RAG_CHUNK_SIZE). Another value rebuilds the index in full.",

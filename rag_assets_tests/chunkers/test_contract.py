@@ -25,6 +25,7 @@ pytestmark = pytest.mark.parametrize("name", CHUNKERS)
 
 RECORDED_CUTS = {
     ("token_window", "1"): "42a30671cf2a399b",
+    ("section", "1"): "693abb7ebfce6fda",
 }
 
 

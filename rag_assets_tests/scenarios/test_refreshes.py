@@ -150,6 +150,18 @@ def test_another_chunk_size_for_one_run_is_used_by_every_step_and_by_no_other_ru
         assert "other settings (chunk_size)" in message or "decided against production" in message
 
 
+def test_another_chunker_for_one_run_rebuilds_from_kept_texts(promoted: Pipeline) -> None:
+    promoted.write(
+        "parts.md", "".join(f"# Part {part}\n\n{text_about(part)[2:]}\n" for part in range(40, 46))
+    )
+    run = promoted.refresh(launchpad={"chunker": "section"}).checked()
+    assert run.metadata["deduped_documents"]["full_rebuild"] is True
+    assert run.metadata["raw_documents"]["num_parsed"] == 1
+    beginnings = [point.payload["text"][:6] for point in promoted.points().values()]
+    assert beginnings.count("# Part") == 6
+    assert "RAG_CHUNKER is 'heading'" in promoted.refresh(launchpad={"chunker": "heading"}).message
+
+
 def test_another_benchmark_or_threshold_only_evaluates_again(promoted: Pipeline) -> None:
     files = promoted.files_of_production()
     promoted.write_benchmark_for(range(5))
