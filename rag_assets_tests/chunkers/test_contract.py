@@ -1,7 +1,6 @@
 """What `Chunker` promises, of every chunker in the registry."""
 
 import hashlib
-import time
 
 import pytest
 from hypothesis import given, settings
@@ -97,18 +96,10 @@ def test_chunks_carry_the_headings_above_their_start(name: str, tokenizer: Token
     "unit",
     ["x", "日本語のテキストは空白を持たない", ".", " ", "Ab3+/", "\n", "# A\n", "# A\n## B\nb c. d\n\n", "# \n", "# A\n" + "b. " * 900],
 )  # fmt: skip
-def test_time_grows_with_the_length_of_a_text(name: str, tokenizer: Tokenizer, unit: str):
-    def seconds(length: int) -> float:
-        text = (unit * length)[:length]
-        began = time.process_time()
-        spans = build_chunker(name, tokenizer, 512, 50).chunk([text])[0]
-        took = time.process_time() - began
-        assert spans[-1].end == length
-        return took
-
-    seconds(1_000)
-    short = min(seconds(40_000) for _ in range(2))
-    assert seconds(400_000) < 40 * max(short, 0.02)
+def test_a_long_text_is_cut_to_its_end(name: str, tokenizer: Tokenizer, unit: str):
+    """Were the time not in proportion to the length, this would run into the time limit of a test."""
+    text = (unit * 1_000_000)[:1_000_000]
+    assert build_chunker(name, tokenizer, 512, 50).chunk([text])[0][-1].end == len(text)
 
 
 @pytest.mark.parametrize(

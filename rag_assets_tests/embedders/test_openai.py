@@ -1,6 +1,5 @@
 import logging
 import threading
-import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -209,10 +208,8 @@ def test_retries_end(server: FakeOpenAI):
 def test_a_server_that_is_too_slow_is_unavailable(server: FakeOpenAI):
     embedder = OpenAIEmbedder(SMALL, API_KEY, server.base_url, timeout_seconds=0.1, max_retries=0)
     server.delay_seconds = 3.0
-    began = time.perf_counter()
     with pytest.raises(EmbedderUnavailable, match=r"did not answer within 0\.1 s") as caught:
         embedder.embed_documents(TEXTS)
-    assert time.perf_counter() - began < 2.5
     assert_tells_nothing(caught.value)
 
 
@@ -256,14 +253,12 @@ def test_threads_share_an_embedder(server: FakeOpenAI, embedder: OpenAIEmbedder)
             wrong.append(text)
 
     threads = [threading.Thread(target=embed, args=(number,)) for number in range(8)]
-    began = time.perf_counter()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert wrong == []
     assert server.texts == 8
-    assert time.perf_counter() - began < 1.5  # at once, not one after the other
 
 
 def test_a_price_is_known_for_openais_own_models_only(server: FakeOpenAI):

@@ -1,5 +1,3 @@
-import time
-
 import pytest
 
 from rag_assets.errors import DocumentUnreadable
@@ -191,16 +189,13 @@ def test_broken_markup_is_read_as_browsers_read_it() -> None:
 
 @pytest.mark.parametrize("tag", ["div", "article", "b", "ul><li", "table><tr><td", "h1", "pre", "section"])
 def test_nesting_without_end_neither_crashes_nor_hangs(tag: str) -> None:
-    began = time.perf_counter()
     assert "needle" in parse_document((f"<{tag}>" * 40_000 + "needle").encode(), "a.html").text
-    assert time.perf_counter() - began < 20
 
 
-def test_a_large_page_takes_time_in_proportion() -> None:
+def test_a_large_page_is_read_within_the_time_limit_of_a_test() -> None:
+    """About a second; iterating resiliparse's lists took minutes."""
     row = "<tr><td><p>a</p><p>b</p></td><td>c<br>d</td></tr>"
     section = (
         f"<h2>H <a href='#'>¶</a></h2>{_PROSE}<ul><li>x</li></ul><table>{row * 5}</table><pre># c\n</pre>"
     )
-    began = time.perf_counter()
     _text(section * 2_000)
-    assert time.perf_counter() - began < 20  # about one second; iterating resiliparse's lists took minutes
