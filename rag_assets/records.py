@@ -175,7 +175,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class ScoredPoint:
-    """One result of one search list (dense or sparse)."""
+    """One result of one search list (dense or sparse); its payload is empty where it was not asked for."""
 
     id: str
     score: float

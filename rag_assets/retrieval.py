@@ -14,6 +14,7 @@ from rag_assets.generations import locations_of
 from rag_assets.records import (
     EmbeddingModel,
     GenerationManifest,
+    Payload,
     ScoredPoint,
     SearchFilter,
     SearchHit,
@@ -70,22 +71,32 @@ class GenerationSearch:
     ) -> list[SearchHit]:
         """As `search`, with the question embedded already, float32 (dim,)."""
         candidates = max(_MIN_CANDIDATES, 2 * limit)
-        dense, sparse = self._reader.search(vector, self._bm25.encode_query(query), candidates, search_filter)
-        return [
-            SearchHit(
-                point_id=point.id,
-                score=point.score,
-                text=point.payload["text"],
-                content_hash=point.payload["content_hash"],
-                chunk_index=point.payload["chunk_index"],
-                locations=locations_of(point.payload),
-                payload=point.payload,
+        dense, sparse = self._reader.search(
+            vector, self._bm25.encode_query(query), candidates, search_filter, with_payload=False
+        )
+        ranked = fuse(dense, sparse, self._dense_weight)[:limit]
+        found = self._reader.retrieve([point.id for point in ranked])
+        payloads = {point.id: point.payload for point in found}
+        if len(payloads) != len(ranked):
+            raise VectorStoreUnavailable(
+                f"generation {self.generation} lacks points that it found: ask again"
             )
-            for point in fuse(dense, sparse, self._dense_weight)[:limit]
-        ]
+        return [_hit(point, payloads[point.id]) for point in ranked]
 
     def close(self) -> None:
         self._reader.close()
+
+
+def _hit(point: ScoredPoint, payload: Payload) -> SearchHit:
+    return SearchHit(
+        point_id=point.id,
+        score=point.score,
+        text=payload["text"],
+        content_hash=payload["content_hash"],
+        chunk_index=payload["chunk_index"],
+        locations=locations_of(payload),
+        payload=payload,
+    )
 
 
 class Retriever:

@@ -200,6 +200,8 @@ class InMemoryReader:
         sparse: SparseVector | None,
         limit: int,
         search_filter: SearchFilter | None = None,
+        *,
+        with_payload: bool = True,
     ) -> tuple[list[ScoredPoint], list[ScoredPoint]]:
         by_vector: list[ScoredPoint] = []
         by_words: list[ScoredPoint] = []
@@ -210,7 +212,11 @@ class InMemoryReader:
                 shared = set(sparse.indices) & set(point.sparse.indices)
                 if shared:
                     by_words.append(ScoredPoint(point.id, float(len(shared)), point.payload))
-        return _best(by_vector, limit), _best(by_words, limit)
+        found = _best(by_vector, limit), _best(by_words, limit)
+        if with_payload:
+            return found
+        without = ([replace(point, payload={}) for point in points] for points in found)
+        return next(without), next(without)
 
     def _points(self) -> dict[str, Point]:
         if self._closed or self.generation not in self._store.manifests:

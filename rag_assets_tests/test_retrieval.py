@@ -1,4 +1,5 @@
 import random
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import pytest
@@ -136,6 +137,8 @@ def test_both_lists_are_longer_than_what_is_asked_for_and_the_filter_reaches_the
             sparse: SparseVector | None,
             limit: int,
             search_filter: SearchFilter | None = None,
+            *,
+            with_payload: bool = True,
         ) -> tuple[list[ScoredPoint], list[ScoredPoint]]:
             asked.append((limit, search_filter))
             return [], []
@@ -146,6 +149,27 @@ def test_both_lists_are_longer_than_what_is_asked_for_and_the_filter_reaches_the
     search.search("question", 5, only)
     search.search("question", 400)
     assert asked == [(100, only), (800, None)]
+
+
+def test_only_what_is_returned_is_looked_up() -> None:
+    class Reader(InMemoryReader):
+        def retrieve(self, point_ids: Sequence[str], *, with_vectors: bool = False) -> list[Point]:
+            looked_up.append(len(point_ids))
+            return super().retrieve(point_ids)
+
+    looked_up: list[int] = []
+    search = GenerationSearch(Reader(Store("g1"), "g1"), FakeEmbedder(), 0.3)
+    assert [hit.text for hit in search.search("password", 1)] == [TEXTS["it.md"]]
+    assert looked_up == [1]
+
+
+def test_a_point_that_is_found_but_not_there_is_a_damaged_answer() -> None:
+    class Reader(InMemoryReader):
+        def retrieve(self, point_ids: Sequence[str], *, with_vectors: bool = False) -> list[Point]:
+            return super().retrieve(point_ids[1:])
+
+    with pytest.raises(VectorStoreUnavailable, match="g1 lacks points"):
+        GenerationSearch(Reader(Store("g1"), "g1"), FakeEmbedder(), 0.3).search("password", 2)
 
 
 def test_questions_are_embedded_by_the_model_that_the_generation_was_built_with() -> None:

@@ -110,10 +110,13 @@ class GenerationReader(Protocol):
         sparse: SparseVector | None,
         limit: int,
         search_filter: SearchFilter | None = None,
+        *,
+        with_payload: bool = True,
     ) -> tuple[list[ScoredPoint], list[ScoredPoint]]:
         """Return the nearest points by cosine similarity and by BM25, best first, ties by id.
 
         Both lists come from one request. `sparse` None, or empty, gives an empty second list.
+        Without payloads, which are most of the work, those of the few that are wanted can be had by `retrieve`.
 
         Raises:
             VectorStoreUnavailable: the generation is gone, or the store does not answer.

@@ -15,6 +15,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -403,6 +404,8 @@ class EmbeddedGenerationReader:
         sparse: SparseVector | None,
         limit: int,
         search_filter: SearchFilter | None = None,
+        *,
+        with_payload: bool = True,
     ) -> tuple[list[ScoredPoint], list[ScoredPoint]]:
         import qdrant_edge as edge
 
@@ -426,17 +429,23 @@ class EmbeddedGenerationReader:
                 found = self._handle().query_batch(
                     edge.QueryBatchRequest(
                         [
-                            edge.QueryRequest(
-                                query=query, filter=engine_filter, limit=how_many, with_payload=True
-                            )
+                            edge.QueryRequest(query=query, filter=engine_filter, limit=how_many)
                             for query in queries
                         ]
                     )
                 )
-            return [[ScoredPoint(str(p.id), p.score, p.payload or {}) for p in one] for one in found]
+            return [[ScoredPoint(str(p.id), p.score, {}) for p in one] for one in found]
 
         ranked = best(fetch, limit)
+        if with_payload:
+            ranked = self._with_payloads(ranked)
         return ranked[0], ranked[1] if len(ranked) > 1 else []
+
+    def _with_payloads(self, ranked: list[list[ScoredPoint]]) -> list[list[ScoredPoint]]:
+        """Look the payloads up afterwards: more is fetched than is returned, and one point may be in both lists."""
+        ids = [point.id for points in ranked for point in points]
+        payloads = {point.id: point.payload for point in self.retrieve(ids)}
+        return [[replace(point, payload=payloads[point.id]) for point in points] for points in ranked]
 
     def _handle(self) -> "qdrant_edge.EdgeShard":
         if self._closed:

@@ -263,6 +263,8 @@ class ServerGenerationReader:
         sparse: SparseVector | None,
         limit: int,
         search_filter: SearchFilter | None = None,
+        *,
+        with_payload: bool = True,
     ) -> tuple[list[ScoredPoint], list[ScoredPoint]]:
         from qdrant_client import models
 
@@ -287,7 +289,11 @@ class ServerGenerationReader:
                     self._collection,
                     [
                         models.QueryRequest(
-                            query=query, using=using, filter=server_filter, limit=how_many, with_payload=True
+                            query=query,
+                            using=using,
+                            filter=server_filter,
+                            limit=how_many,
+                            with_payload=with_payload,
                         )
                         for using, query in queries
                     ],
