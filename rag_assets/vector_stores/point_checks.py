@@ -6,6 +6,7 @@ sent that was not checked, and a call is checked as a whole before any of it is 
 """
 
 import json
+import math
 import re
 from collections.abc import Sequence
 
@@ -17,6 +18,7 @@ from rag_assets.records import Payload, Point, SparseVector, Vector, Vectors
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _SHORTEST = 1e-12
 _LARGEST_INDEX = 2**32 - 1
+_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
 
 def check_point_ids(point_ids: Sequence[str]) -> None:
@@ -100,9 +102,10 @@ def _check_sparse(sparse: SparseVector, what: str) -> None:
         raise InvalidVectorError(f"{what} names an index twice")
     if min(sparse.indices) < 0 or max(sparse.indices) > _LARGEST_INDEX:
         raise InvalidVectorError(f"{what} has an index outside 0 to {_LARGEST_INDEX}")
-    with np.errstate(over="ignore"):
-        if not np.isfinite(np.array(sparse.values, dtype=np.float32)).all():
-            raise InvalidVectorError(f"{what} holds NaN or infinity")
+    # Their sum is finite only if all of them are; as numpy arrays, so few numbers take three times as long.
+    largest = max(max(sparse.values), -min(sparse.values))
+    if not math.isfinite(sum(sparse.values)) or largest > _LARGEST_FLOAT32:
+        raise InvalidVectorError(f"{what} holds NaN or infinity")
 
 
 def ascending(indices: Sequence[int], values: Sequence[float]) -> SparseVector:

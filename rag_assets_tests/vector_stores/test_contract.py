@@ -16,7 +16,7 @@ from rag_assets.errors import (
     SupersededError,
     VectorStoreUnavailable,
 )
-from rag_assets.records import Condition, Point, ProductionState, SearchFilter, SparseVector
+from rag_assets.records import Condition, Point, ProductionState, ScoredPoint, SearchFilter, SparseVector
 from rag_assets.vector_stores.base import GenerationReader, VectorStore
 from rag_assets_tests.vector_stores.conftest import KINDS, Backend, open_backend
 from rag_assets_tests.vector_stores.samples import (
@@ -312,6 +312,9 @@ BROKEN: dict[str, Callable[[], Point]] = {
     "sparse twice": lambda: broken(sparse=SparseVector((1, 1), (1.0, 2.0))),
     "sparse nan": lambda: broken(sparse=SparseVector((1,), (math.nan,))),
     "sparse inf": lambda: broken(sparse=SparseVector((1,), (math.inf,))),
+    "sparse infs that cancel out": lambda: broken(sparse=SparseVector((1, 2), (math.inf, -math.inf))),
+    "sparse too large for float32": lambda: broken(sparse=SparseVector((1, 2), (1.0, 1e39))),
+    "sparse too small for float32": lambda: broken(sparse=SparseVector((1, 2), (1.0, -1e39))),
     "sparse negative index": lambda: broken(sparse=SparseVector((-1,), (1.0,))),
     "sparse huge index": lambda: broken(sparse=SparseVector((2**32,), (1.0,))),
     "no uuid": lambda: broken(id="7"),
@@ -559,6 +562,18 @@ def test_a_search_ranks_by_cosine_and_by_bm25(store: VectorStore) -> None:
     assert [p.id for p in sparse] == sorted(matching, key=lambda i: (-matching[i], i))[:10]
     assert [p.score for p in sparse] == pytest.approx([matching[p.id] for p in sparse], rel=1e-4)
     assert dense[0].payload == {p.id: p for p in points}[dense[0].id].payload
+
+
+def test_a_search_without_payloads_finds_the_same(store: VectorStore) -> None:
+    points = {point_id(n): point(n) for n in range(60)}
+    stage(store, "g1", list(points.values()))
+    reader, question = store.read("g1"), (unit_vector(3), SparseVector((3, 17), (1.0, 1.0)), 10)
+    for full, bare in zip(
+        reader.search(*question), reader.search(*question, with_payload=False), strict=True
+    ):
+        assert full
+        assert [p.payload for p in full] == [points[p.id].payload for p in full]
+        assert bare == [ScoredPoint(p.id, p.score, {}) for p in full]
 
 
 def test_without_words_there_is_no_second_list(store: VectorStore) -> None:
