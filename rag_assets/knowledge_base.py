@@ -50,6 +50,8 @@ class KnowledgeBase:
     def __init__(self, settings: Settings, approved_deletions: frozenset[str] = frozenset()) -> None:
         self.settings = settings
         self._approved_deletions = approved_deletions
+        self._embedders: dict[str, Embedder] = {}
+        self._opened: set[str] = set()
 
     # Parts
 
@@ -138,12 +140,16 @@ class KnowledgeBase:
         return embedder
 
     def _build_embedder(self, name: str) -> Embedder:
-        key = self.settings.openai_api_key
-        return build_embedder(
-            name,
-            openai_api_key=key.get_secret_value() if key else None,
-            openai_base_url=self.settings.openai_base_url,
-        )
+        """Return one embedder a model: documents and questions share its weights, or its connections."""
+        model_name = name.removeprefix("openai:")
+        if model_name not in self._embedders:
+            key = self.settings.openai_api_key
+            self._embedders[model_name] = build_embedder(
+                name,
+                openai_api_key=key.get_secret_value() if key else None,
+                openai_base_url=self.settings.openai_base_url,
+            )
+        return self._embedders[model_name]
 
     # What holds now
 
@@ -172,11 +178,17 @@ class KnowledgeBase:
             manifest = self.production_manifest()
             if manifest is None or short_hash(manifest.fingerprint) != short_hash(self.fingerprint()):
                 return None
-            self.vector_store.read(manifest.generation).close()
+            self._require_whole(manifest.generation)
         except MENDED_BY_REBUILD as error:
             _logger.warning("production is rebuilt in full: %s", error)
             return None
         return manifest
+
+    def _require_whole(self, generation: str) -> None:
+        """Open a generation, once a run: opening and closing take longer than all else of an unchanged step."""
+        if generation not in self._opened:
+            self.vector_store.read(generation).close()
+            self._opened.add(generation)
 
     def documents_of(self, generation: str | None) -> list[DocumentState]:
         return production_documents(self.vector_store, self.ledger, generation)

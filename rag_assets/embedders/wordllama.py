@@ -7,6 +7,7 @@ bits of a result depend on a text's neighbours. The tests compare our vectors wi
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
@@ -30,26 +31,30 @@ class WordLlamaEmbedder:
     """
 
     def __init__(self) -> None:
-        from safetensors import safe_open
-
-        path = wordllama_folder() / "weights" / f"{MODEL_NAME}.safetensors"
-        if not path.is_file():
-            raise ConfigurationError(f"{path} is missing: reinstall wordllama>=0.4,<0.5")
+        self._path = wordllama_folder() / "weights" / f"{MODEL_NAME}.safetensors"
+        if not self._path.is_file():
+            raise ConfigurationError(f"{self._path} is missing: reinstall wordllama>=0.4,<0.5")
         try:
             revision = version("wordllama")
         except PackageNotFoundError:
             revision = ""
-        with safe_open(str(path), framework="np") as weights:
-            table = weights.get_tensor("embedding.weight")
-        self._table: Vectors = np.ascontiguousarray(table, dtype=np.float32)
-        if self._table.ndim != 2 or self._table.shape[1] != DIMENSIONS:
-            raise ConfigurationError(
-                f"{path} holds weights of shape {self._table.shape}, not (n, {DIMENSIONS})"
-            )
         self._tokenizer = wordllama_tokenizer()
         self.model = EmbeddingModel("wordllama", MODEL_NAME, DIMENSIONS, revision=revision)
         self.batch_size = 256
         self.usd_per_million_tokens: float | None = 0.0
+
+    @cached_property
+    def _table(self) -> Vectors:
+        """The weights, float32 (n_tokens, 256). Read on first use: an unchanged refresh embeds nothing."""
+        from safetensors import safe_open
+
+        with safe_open(str(self._path), framework="np") as weights:
+            table = weights.get_tensor("embedding.weight")
+        if table.ndim != 2 or table.shape[1] != DIMENSIONS:
+            raise ConfigurationError(
+                f"{self._path} holds weights of shape {table.shape}, not (n, {DIMENSIONS})"
+            )
+        return np.ascontiguousarray(table, dtype=np.float32)
 
     def embed_documents(self, texts: Sequence[str]) -> EmbeddedBatch:
         """Embed texts in order; the result for a text does not depend on the others.

@@ -78,6 +78,17 @@ def test_the_model_and_its_price_are_told(embedder: WordLlamaEmbedder):
     assert (embedder.batch_size, embedder.usd_per_million_tokens) == (256, 0.0)
 
 
+def test_the_weights_are_not_read_before_something_is_embedded(monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the weights were read")
+
+    monkeypatch.setattr("safetensors.safe_open", refuse)
+    embedder = WordLlamaEmbedder()
+    assert embedder.model.dimensions == 256
+    with pytest.raises(AssertionError, match="were read"):
+        embedder.embed_query("x")
+
+
 def test_tokens_are_counted_as_the_tokenizer_counts(embedder: WordLlamaEmbedder):
     assert embedder.embed_documents(TEXTS).tokens == sum(wordllama_tokenizer().count(TEXTS))
 

@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from rag_assets.errors import GenerationDamaged
+from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.records import ProductionState
+from rag_assets.settings import load_settings
+from rag_assets_tests.documents import document, stage
+from rag_assets_tests.in_memory_vector_store import InMemoryReader, InMemoryVectorStore
+
+
+class RecordingStore(InMemoryVectorStore):
+    """Records what is opened; refuses to open what is damaged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened: list[str] = []
+        self.damaged: set[str] = set()
+
+    def read(self, generation: str) -> InMemoryReader:
+        self.opened.append(generation)
+        if generation in self.damaged:
+            raise GenerationDamaged(f"{generation} is not whole")
+        return super().read(generation)
+
+
+@pytest.fixture
+def knowledge_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KnowledgeBase:
+    monkeypatch.chdir(tmp_path)
+    return KnowledgeBase(load_settings(state_dir=tmp_path, embedding_model="wordllama"))
+
+
+@pytest.fixture
+def store(knowledge_base: KnowledgeBase) -> RecordingStore:
+    """Two generations with the fingerprint of the knowledge base; g1 serves."""
+    store = RecordingStore()
+    for name in ("g1", "g2"):
+        stage(store, name, [document("a.md", "a\n")], ["a\n"], fingerprint=knowledge_base.fingerprint())
+    store.state = ProductionState("g1")
+    knowledge_base.__dict__["vector_store"] = store
+    return store
+
+
+@pytest.mark.parametrize("name", ["wordllama", "text-embedding-3-small", "openai:text-embedding-3-small"])
+def test_documents_and_questions_are_embedded_by_one_embedder(tmp_path: Path, name: str) -> None:
+    settings = load_settings(state_dir=tmp_path, embedding_model=name, openai_api_key=SecretStr("sk-test"))
+    knowledge_base = KnowledgeBase(settings)
+    embedder = knowledge_base.embedder
+    assert knowledge_base.embedder_for(embedder.model) is embedder
+
+
+def test_production_is_opened_once_to_see_whether_it_is_whole(
+    knowledge_base: KnowledgeBase, store: RecordingStore
+) -> None:
+    for _ in range(3):
+        assert knowledge_base.reusable_production() == store.manifests["g1"]
+    assert store.opened == ["g1"]
+    assert store.open_readers == []
+    store.state = ProductionState("g2", previous="g1")
+    assert knowledge_base.reusable_production() == store.manifests["g2"]
+    assert store.opened == ["g1", "g2"]
+
+
+def test_production_that_is_not_whole_is_never_taken_for_whole(
+    knowledge_base: KnowledgeBase, store: RecordingStore
+) -> None:
+    store.damaged.add("g1")
+    for _ in range(2):
+        assert knowledge_base.reusable_production() is None
