@@ -15,7 +15,9 @@ from rag_assets.fingerprint import short_hash
 from rag_assets.generations import verify_generation
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.promotion import check_candidate
-from rag_assets.records import Vector
+from rag_assets.records import GenerationManifest, Vector
+from rag_assets.retrieval import GenerationSearch, recorded_model
+from rag_assets.vector_stores.base import GenerationReader
 
 _logger = logging.getLogger(__name__)
 
@@ -35,6 +37,7 @@ def measure_candidate(
         VectorStoreUnavailable: the store does not hold what was sealed.
     """
     manifest = check_candidate(knowledge_base.vector_store, generation, digest)
+    # What was verified is what is asked: one handle, which also takes long to open and to close.
     reader = knowledge_base.vector_store.read(generation)
     try:
         verify_generation(
@@ -43,8 +46,17 @@ def measure_candidate(
             fingerprint_hash=short_hash(manifest.fingerprint),
             contents=content_changes((), documents),
         )
+        return _report(knowledge_base, reader, manifest, documents)
     finally:
         reader.close()
+
+
+def _report(
+    knowledge_base: KnowledgeBase,
+    reader: GenerationReader,
+    manifest: GenerationManifest,
+    documents: Sequence[DocumentState],
+) -> EvalReport:
     scores: Scores | None = None
     production_scores: Scores | None = None
     queries: list[QueryResult] = []
@@ -54,14 +66,16 @@ def measure_candidate(
     try:
         benchmark = load_benchmark(knowledge_base.settings.benchmark_file)
         if manifest.points_count:
-            scores, queries = _evaluate(knowledge_base, generation, benchmark, documents, usage)
+            embedder = knowledge_base.embedder_for(recorded_model(manifest))
+            search = GenerationSearch(reader, embedder, knowledge_base.settings.dense_weight)
+            scores, queries = _evaluate(knowledge_base, search, benchmark, documents, usage)
             missing = sorted({name for query in queries for name in query.missing_docs})
             if missing:
                 notes.append(
                     f"{len(missing)} expected documents are absent and count as misses: {', '.join(missing)}"
                 )
             production = _measure_production(
-                knowledge_base, generation, (scores, queries), benchmark, usage, notes
+                knowledge_base, manifest.generation, (scores, queries), benchmark, usage, notes
             )
             if production is not None:
                 production_scores, before = production
@@ -72,8 +86,8 @@ def measure_candidate(
     except BenchmarkError as error:
         problems.append(str(error))
     return EvalReport(
-        generation=generation,
-        digest=digest,
+        generation=manifest.generation,
+        digest=manifest.digest,
         points_count=manifest.points_count,
         verdict_configuration=knowledge_base.verdict_configuration(),
         scores=scores,
@@ -87,18 +101,14 @@ def measure_candidate(
 
 def _evaluate(
     knowledge_base: KnowledgeBase,
-    generation: str,
+    search: GenerationSearch,
     benchmark: Benchmark,
     documents: Sequence[DocumentState],
     usage: EmbeddingUsage,
 ) -> tuple[Scores, list[QueryResult]]:
-    search = knowledge_base.retriever().open(generation)
-    try:
-        questions = [query.query for query in benchmark.queries]
-        vectors = _question_vectors(knowledge_base, search.embedder, questions, usage)
-        return evaluate_generation(search, benchmark, DocumentNames(documents), vectors.__getitem__)
-    finally:
-        search.close()
+    questions = [query.query for query in benchmark.queries]
+    vectors = _question_vectors(knowledge_base, search.embedder, questions, usage)
+    return evaluate_generation(search, benchmark, DocumentNames(documents), vectors.__getitem__)
 
 
 def _question_vectors(
@@ -126,7 +136,11 @@ def _measure_production(
         return measured
     try:
         documents = knowledge_base.documents_of(production)
-        return _evaluate(knowledge_base, production, benchmark, documents, usage)
+        search = knowledge_base.retriever().open(production)
+        try:
+            return _evaluate(knowledge_base, search, benchmark, documents, usage)
+        finally:
+            search.close()
     except RagAssetsError as error:
         notes.append(f"production could not be measured for comparison: {error}")
         _logger.warning("production could not be measured for comparison: %s", error)
