@@ -1,5 +1,6 @@
 """The typed rows of each artefact: their Parquet schemas, and records to rows and back."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -160,13 +161,9 @@ def read_vectors(artifact: Artifact) -> Iterator[tuple[str, Vector]]:
 
 def repeated_text_hashes(chunks: Artifact) -> set[str]:
     """Return the hashes of texts that more than one chunk has."""
-    import pyarrow as pa
-
-    column = pa.chunked_array(
-        [batch.column("text_hash") for batch in chunks.batches(["text_hash"])], pa.string()
-    )
-    counts = column.value_counts()
-    return {entry["values"].as_py() for entry in counts if entry["counts"].as_py() > 1}
+    # Not by Arrow's `value_counts`: importing its compute functions takes longer than a small refresh embeds.
+    counts = Counter(row["text_hash"] for row in chunks.rows(["text_hash"]))
+    return {text_hash for text_hash, count in counts.items() if count > 1}
 
 
 def query_row(query: QueryResult) -> dict[str, Any]:

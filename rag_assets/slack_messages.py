@@ -4,8 +4,6 @@ import logging
 import threading
 from dataclasses import dataclass
 
-import httpx
-
 # httpx logs every URL that it calls, and a webhook's URL is a secret.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
@@ -54,6 +52,8 @@ def post_to_slack(webhook_url: str, text: str) -> str:
 
 
 def _post(webhook_url: str, text: str) -> str:
+    import httpx
+
     try:
         response = httpx.post(webhook_url, json={"text": text}, timeout=_TIMEOUT_SECONDS)
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:

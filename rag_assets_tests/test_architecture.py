@@ -39,6 +39,8 @@ HEAVY = (
     "resiliparse",
     "tiktoken",
     "tokenizers",
+    "httpx",
+    "safetensors",
 )
 
 
