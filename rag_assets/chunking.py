@@ -1,17 +1,18 @@
 """Contents -> chunks, streaming: a bounded amount of text is in memory at a time."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from rag_assets.chunkers.base import Chunker
 from rag_assets.errors import RefusedError
+from rag_assets.progress import Progress
 from rag_assets.records import Chunk
 
 _BATCH_CHARACTERS = 1_000_000
 
 
 def chunk_contents(
-    content_hashes: Iterable[str], text_of: Callable[[str], str | None], chunker: Chunker
+    content_hashes: Collection[str], text_of: Callable[[str], str | None], chunker: Chunker
 ) -> Iterator[Chunk]:
     """Yield the chunks of each content, in order.
 
@@ -21,6 +22,8 @@ def chunk_contents(
     Raises:
         RefusedError: a text is lost and could not be recovered.
     """
+    progress = Progress("contents", len(content_hashes))
+    num_chunks = 0
     for batch in _text_batches(content_hashes, text_of):
         for (content_hash, text), spans in zip(
             batch, chunker.chunk([text for _, text in batch]), strict=True
@@ -38,6 +41,8 @@ def chunk_contents(
                     text=chunk_text,
                     text_hash=hashlib.sha256(chunk_text.encode()).hexdigest(),
                 )
+            num_chunks += len(spans)
+            progress.advance(note=f"{num_chunks:,} chunks")
 
 
 def _text_batches(

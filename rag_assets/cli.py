@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from rag_assets import benchmark_files, doctor, status
+from rag_assets import benchmark_files, doctor, progress, status
 from rag_assets.errors import ConfigurationError, RagAssetsError
 from rag_assets.generations import locations_of
 from rag_assets.knowledge_base import KnowledgeBase
@@ -22,6 +22,7 @@ _SNIPPET_CHARACTERS = 300
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    logging.getLogger(progress.__name__).setLevel(logging.INFO)  # a line now and then, if it takes long
     options = _parser().parse_args(arguments)
     knowledge_base: KnowledgeBase | None = None
     try:

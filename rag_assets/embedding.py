@@ -11,7 +11,7 @@ from rag_assets.embedders.base import Embedder
 from rag_assets.embedders.cache_key import cache_key
 from rag_assets.ledgers.base import Ledger
 from rag_assets.progress import Progress
-from rag_assets.records import Vector
+from rag_assets.records import EmbeddingModel, Vector
 
 _logger = logging.getLogger(__name__)
 _WINDOW = 1000
@@ -58,36 +58,52 @@ def embed_texts(
     if price is None:
         usage.cost_usd = None
     progress = Progress("texts", total)
-    for window in batched(_distinct(texts), _WINDOW):
-        keys = {text_hash: cache_key(embedder.model, text) for text_hash, text in window}
-        # A cache may hold anything: a damaged vector is embedded again, not refused by the store for ever.
-        vectors = {
-            key: vector
-            for key, vector in ledger.vectors(list(keys.values())).items()
-            if vector.shape == (embedder.model.dimensions,) and np.isfinite(vector).all() and vector.any()
-        }
-        missing = [(text_hash, text) for text_hash, text in window if keys[text_hash] not in vectors]
+    for window in batched(distinct_texts(texts), _WINDOW):
+        vectors = cached_vectors(window, embedder.model, ledger)
+        missing = [(text_hash, text) for text_hash, text in window if text_hash not in vectors]
+        usage.num_texts += len(window)
+        usage.num_cached += len(vectors)
+        progress.advance(len(vectors), _spent(usage))
         for batch in batched(missing, embedder.batch_size):
             embedded = embedder.embed_documents([text for _, text in batch])
             fresh = {
-                keys[text_hash]: vector
-                for (text_hash, _), vector in zip(batch, embedded.vectors, strict=True)
+                text_hash: vector for (text_hash, _), vector in zip(batch, embedded.vectors, strict=True)
             }
-            ledger.put_vectors(fresh)
+            ledger.put_vectors(
+                {cache_key(embedder.model, text): fresh[text_hash] for text_hash, text in batch}
+            )
             vectors.update(fresh)
+            usage.num_embedded += len(batch)
             usage.tokens += embedded.tokens
             if price is not None:
                 usage.cost_usd = usage.tokens * price / 1_000_000
-        usage.num_texts += len(window)
-        usage.num_cached += len(window) - len(missing)
-        usage.num_embedded += len(missing)
+            progress.advance(len(batch), _spent(usage))
         for text_hash, _ in window:
-            yield text_hash, vectors[keys[text_hash]]
-        spent = "" if usage.cost_usd is None else f", {usage.cost_usd:.4f} USD"
-        progress.advance(len(window), f"{usage.num_embedded:,} embedded, {usage.tokens:,} tokens{spent}")
+            yield text_hash, vectors[text_hash]
 
 
-def _distinct(texts: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+def _spent(usage: EmbeddingUsage) -> str:
+    spent = "" if usage.cost_usd is None else f", {usage.cost_usd:.4f} USD"
+    return f"{usage.num_embedded:,} embedded, {usage.tokens:,} tokens{spent}"
+
+
+def cached_vectors(
+    texts: Iterable[tuple[str, str]], model: EmbeddingModel, ledger: Ledger
+) -> dict[str, Vector]:
+    """Return the known vectors of these (text hash, text) by text hash.
+
+    A cache may hold anything: a damaged vector is embedded again, not refused by the store for ever.
+    """
+    keys = {cache_key(model, text): text_hash for text_hash, text in texts}
+    return {
+        keys[key]: vector
+        for key, vector in ledger.vectors(list(keys)).items()
+        if vector.shape == (model.dimensions,) and np.isfinite(vector).all() and vector.any()
+    }
+
+
+def distinct_texts(texts: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yield each (text hash, text) once, in order of first appearance."""
     seen: set[bytes] = set()
     for text_hash, text in texts:
         digest = bytes.fromhex(text_hash)[:16]

@@ -94,8 +94,9 @@ def production_documents(store: VectorStore, ledger: Ledger, generation: str | N
         _logger.warning("which documents generation %s holds is not known any more: %s", generation, error)
         return []
     try:
+        progress = Progress("points", reader.count())
         for batch in reader.scroll():
-            for point in batch:
+            for point in progress.over(batch):
                 if point.payload["chunk_index"] == 0:
                     for location in locations_of(point.payload):
                         found[location.document_id] = DocumentState(location, point.payload["content_hash"])
@@ -219,11 +220,13 @@ class Staging:
 
     def _remove(self, writer: GenerationWriter, reader: GenerationReader, contents: Sequence[str]) -> int:
         num_deleted = 0
+        progress = Progress("contents removed", len(contents))
         for batch in batched(contents, _BATCH):
             points = _points_of_contents(reader, self._fingerprint_hash, batch)
             writer.delete([point.id for point in points])
             self._digest -= digest_of(points)
             num_deleted += len(points)
+            progress.advance(len(batch))
         self._count -= num_deleted
         return num_deleted
 
@@ -231,6 +234,7 @@ class Staging:
         self, writer: GenerationWriter, reader: GenerationReader, contents: dict[str, tuple[Location, ...]]
     ) -> int:
         num_relocated = 0
+        progress = Progress("contents relocated", len(contents))
         for batch in batched(contents, _BATCH):
             points = _points_of_contents(reader, self._fingerprint_hash, batch)
             fields: dict[str, Payload] = {}
@@ -241,6 +245,7 @@ class Staging:
             writer.set_payload(fields)
             self._digest -= digest_of(points)
             num_relocated += len(points)
+            progress.advance(len(batch))
         return num_relocated
 
     def _add(

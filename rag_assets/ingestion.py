@@ -82,14 +82,31 @@ class Ingestion:
 
         A source that fails ends its own listing and is reported as incomplete; the others go on.
         """
-        progress = Progress("documents")
-        for source, report in zip(self._sources, self.reports, strict=True):
+        # Everything is listed before anything is read: only then is it known how much there is to do.
+        listings = [
+            self._listing_of(source, report)
+            for source, report in zip(self._sources, self.reports, strict=True)
+        ]
+        progress = Progress("documents", sum(map(len, listings)))
+        for source, report, listing in zip(self._sources, self.reports, listings, strict=True):
             try:
-                for entries in batched(source.list_entries(), _BATCH):
+                for entries in batched(listing, _BATCH):
                     yield from progress.over(self._read_batch(source, entries, report))
             except SourceUnavailable as error:
-                report.problem = str(error)
-                _logger.warning("source %s is incomplete, nothing of it is deleted: %s", source.name, error)
+                self._incomplete(report, error)
+
+    def _listing_of(self, source: Source, report: SourceReport) -> list[SourceEntry]:
+        """Return what a source lists; if it fails, what it listed until then."""
+        entries: list[SourceEntry] = []
+        try:
+            entries.extend(source.list_entries())  # keeps what came before an error
+        except SourceUnavailable as error:
+            self._incomplete(report, error)
+        return entries
+
+    def _incomplete(self, report: SourceReport, error: SourceUnavailable) -> None:
+        report.problem = str(error)
+        _logger.warning("source %s is incomplete, nothing of it is deleted: %s", report.source, error)
 
     def _read_batch(
         self, source: Source, entries: Sequence[SourceEntry], report: SourceReport

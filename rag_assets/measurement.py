@@ -116,7 +116,7 @@ def _question_vectors(
 ) -> dict[str, Vector]:
     """Embed all questions through the cache: an unchanged benchmark costs nothing."""
     by_hash = {text_hash(question): question for question in questions}
-    vectors = embed_texts(by_hash.items(), embedder, knowledge_base.ledger, usage)
+    vectors = embed_texts(by_hash.items(), embedder, knowledge_base.ledger, usage, len(by_hash))
     return {by_hash[hashed]: vector for hashed, vector in vectors}
 
 

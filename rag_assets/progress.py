@@ -31,10 +31,11 @@ class Progress:
             return
         self._logged_at = now
         rate = self.done / (now - self._started_at)
-        line = f"{self.done:,} {self._what}, {rate:,.0f}/s"
+        per_second = f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s"
+        line = f"{self.done:,} {self._what}, {per_second}"
         if self._total and self.done > 0:
             remaining_seconds = max(0, self._total - self.done) / rate
-            line = f"{self.done:,} of {self._total:,} {self._what}, {rate:,.0f}/s, {remaining_seconds:,.0f} s to go"
+            line = f"{self.done:,} of {self._total:,} {self._what}, {per_second}, {remaining_seconds:,.0f} s to go"
         _logger.info("%s%s", line, f", {note}" if note else "")
 
     def reach(self, done: int, total: int) -> None:

@@ -78,3 +78,11 @@ def test_only_a_bounded_amount_of_text_is_in_memory(monkeypatch: pytest.MonkeyPa
 
 def test_no_content_gives_no_chunk() -> None:
     assert list(chunk_contents([], TEXTS.get, FourCharacters())) == []
+
+
+def test_progress_counts_contents_and_tells_how_many_chunks_they_gave(progress_lines: list[str]) -> None:
+    chunks = list(chunk_contents(TEXTS, TEXTS.get, FourCharacters()))
+    assert [line.split(",")[0] for line in progress_lines] == [
+        f"{done} of {len(TEXTS)} contents" for done in (1, 2, 3)
+    ]
+    assert progress_lines[-1].endswith(f", {len(chunks)} chunks")

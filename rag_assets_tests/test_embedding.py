@@ -107,3 +107,14 @@ def test_a_damaged_vector_in_the_cache_is_embedded_again_and_mended(ledger: Ledg
         vectors, usage = embed(["a"], FakeEmbedder(), ledger)
         assert np.array_equal(vectors[hashed("a")], vector_of("a"))
         assert usage.num_embedded == expected
+
+
+def test_progress_is_told_after_every_batch_with_what_it_has_cost(
+    ledger: Ledger, progress_lines: list[str]
+) -> None:
+    embed(["a"], FakeEmbedder(), ledger)
+    progress_lines.clear()
+    pairs = [(hashed(text), text) for text in "abcde"]
+    list(embed_texts(pairs, FakeEmbedder(batch_size=2), ledger, EmbeddingUsage(), len(pairs)))
+    assert [line.split(",")[0] for line in progress_lines] == [f"{done} of 5 texts" for done in (1, 3, 5)]
+    assert progress_lines[-1].endswith(", 4 embedded, 4 tokens, 0.0000 USD")

@@ -152,6 +152,25 @@ def test_points_of_unchanged_contents_are_not_written_again() -> None:
     assert refreshes["gamma one\n"] == "refresh-of-g2"
 
 
+def test_progress_tells_of_every_kind_of_change(progress_lines: list[str]) -> None:
+    store = InMemoryVectorStore()
+    before = corpus({"a": TEXTS[0], "b": TEXTS[1]})
+    first = stage(store, "g1", before, TEXTS)
+    progress_lines.clear()
+    after = corpus({"moved": TEXTS[0], "c": TEXTS[2]})
+    second = stage(store, "g2", after, TEXTS, base=first.manifest, held=before)
+    assert [line.split(",")[0] for line in progress_lines[:2]] == [
+        "1 of 1 contents removed",
+        "1 of 1 contents relocated",
+    ]
+    assert progress_lines[2].startswith(f"{second.num_points_added} points")
+    progress_lines.clear()
+    check_every_point(store, second.manifest, FINGERPRINT_HASH)
+    assert progress_lines[-1].startswith(
+        f"{second.manifest.points_count} of {second.manifest.points_count} points"
+    )
+
+
 @pytest.mark.parametrize("wrong", ["missing", "surplus"])
 def test_chunks_that_do_not_fit_the_changes_are_refused_and_nothing_is_sealed(wrong: str) -> None:
     from rag_assets.generations import Staging

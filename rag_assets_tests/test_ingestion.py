@@ -313,3 +313,10 @@ def test_the_hash_of_a_listing_tells_whether_anything_changed(read: Reader) -> N
     source.fails_after = 0
     with pytest.raises(SourceUnavailable):
         listing()
+
+
+def test_progress_knows_from_the_start_how_many_documents_all_sources_list(
+    read: Reader, progress_lines: list[str]
+) -> None:
+    read(FakeSource("one", a_md=b"one", b_md=b"two"), FakeSource("other", a_md=b"three"))
+    assert [line.split(",")[0] for line in progress_lines] == [f"{done} of 3 documents" for done in (1, 2, 3)]

@@ -52,7 +52,7 @@ def test_work_that_has_not_begun_after_five_seconds_does_not_fail(
     progress = Progress("points copied")
     clock.now += 10
     progress.reach(0, 100)
-    assert caplog.messages == ["0 points copied, 0/s"]
+    assert caplog.messages == ["0 points copied, 0.0/s"]
 
 
 def test_more_than_expected_leaves_nothing_to_go(
@@ -61,7 +61,7 @@ def test_more_than_expected_leaves_nothing_to_go(
     progress = Progress("texts", 10)
     clock.now += 10
     progress.advance(20)
-    assert caplog.messages == ["20 of 10 texts, 2/s, 0 s to go"]
+    assert caplog.messages == ["20 of 10 texts, 2.0/s, 0 s to go"]
 
 
 def test_work_may_report_where_it_is(clock: SimpleNamespace) -> None:

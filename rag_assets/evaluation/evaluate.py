@@ -16,6 +16,7 @@ from rag_assets.evaluation.retrieval_metrics import (
     standard_error,
 )
 from rag_assets.fingerprint import short_hash
+from rag_assets.progress import Progress
 from rag_assets.records import Vector
 from rag_assets.retrieval import GenerationSearch
 
@@ -119,7 +120,10 @@ def evaluate_generation(
             f"the benchmark does not fit the documents: {len(absent)} of {len(contents)} expected documents are "
             f"absent, for example {', '.join(absent[:3])}. Set RAG_BENCHMARK_FILE to another one, or {HOW_TO_DRAFT}"
         )
-    results = [_ask(search, query, contents, vector_of(query.query)) for query in benchmark.queries]
+    progress = Progress("questions", len(benchmark.queries))
+    results = [
+        _ask(search, query, contents, vector_of(query.query)) for query in progress.over(benchmark.queries)
+    ]
     return _mean_scores(results), results
 
 

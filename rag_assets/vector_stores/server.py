@@ -38,6 +38,7 @@ from rag_assets.errors import (
     SupersededError,
     VectorStoreUnavailable,
 )
+from rag_assets.progress import Progress
 from rag_assets.records import (
     GenerationManifest,
     ProductionState,
@@ -548,6 +549,7 @@ class ServerVectorStore:
     def _wait_until_indexed(self, generation: str) -> None:
         """Wait for the optimizer, so that what is evaluated is what will serve."""
         deadline = time.monotonic() + INDEXING_TIMEOUT_SECONDS
+        progress = Progress("vectors indexed")
         while True:
             info = self._info(self._name(generation))
             if info is None:
@@ -561,6 +563,7 @@ class ServerVectorStore:
                     "generation %s is still being indexed after %.0f s", generation, INDEXING_TIMEOUT_SECONDS
                 )
                 return
+            progress.advance((info.indexed_vectors_count or 0) - progress.done)
             time.sleep(0.5)
 
 

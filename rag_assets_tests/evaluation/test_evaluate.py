@@ -175,3 +175,8 @@ def test_the_tenth_document_counts_and_the_eleventh_does_not() -> None:
     assert result.recall_at_10 == 0.5
     assert result.ndcg_at_10 == pytest.approx((1 / math.log2(11)) / (1 + 1 / math.log2(3)))
     assert result.reciprocal_rank == pytest.approx(0.1)
+
+
+def test_progress_counts_the_questions(progress_lines: list[str]) -> None:
+    evaluated((["a"], ["a"]), (["b"], ["b"]))
+    assert [line.split(",")[0] for line in progress_lines] == ["1 of 2 questions", "2 of 2 questions"]

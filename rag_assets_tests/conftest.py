@@ -1,0 +1,23 @@
+"""What tests of several folders share."""
+
+import logging
+
+import pytest
+
+from rag_assets import progress
+
+
+@pytest.fixture
+def progress_lines(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Every line of progress: nothing is left out for having come too soon."""
+    lines: list[str] = []
+
+    class Collect(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(record.getMessage())
+
+    collect = Collect()
+    monkeypatch.setattr(progress, "_EVERY_SECONDS", 0.0)
+    caplog.set_level(logging.INFO, logger=progress.__name__)
+    monkeypatch.setattr(logging.getLogger(progress.__name__), "handlers", [collect])
+    return lines
