@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from rag_assets import benchmark_files, doctor, progress, status
+from rag_assets import benchmark_files, doctor, plan, progress, status
 from rag_assets.errors import ConfigurationError, RagAssetsError
 from rag_assets.generations import locations_of
 from rag_assets.knowledge_base import KnowledgeBase
@@ -67,6 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     search.add_argument("--json", action="store_true", help="one JSON object")
     command("status", _status, "What serves, what was last done, what is quarantined.").add_argument(
+        "--json", action="store_true", help="one JSON object"
+    )
+    command("plan", _plan, "What a refresh would do now, and cost; nothing is written.").add_argument(
         "--json", action="store_true", help="one JSON object"
     )
     command("rollback", _rollback, "Put the previous generation back into production and hold it there.")
@@ -160,6 +163,15 @@ def _status(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
         _print_json(report)
     else:
         print(status.describe(report))
+    return 0
+
+
+def _plan(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
+    report = plan.plan(knowledge_base.settings)
+    if options.json:
+        _print_json(report)
+    else:
+        print(plan.describe(report))
     return 0
 
 

@@ -1,8 +1,10 @@
 """Texts -> vectors: cache first, then the model, in batches; every text once."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,7 +16,9 @@ from rag_assets.progress import Progress
 from rag_assets.records import EmbeddingModel, Vector
 
 _logger = logging.getLogger(__name__)
-_WINDOW = 1000
+_Item = TypeVar("_Item")
+WINDOW = 1000
+"""Texts looked up in the cache at once."""
 
 
 @dataclass(slots=True)
@@ -58,7 +62,7 @@ def embed_texts(
     if price is None:
         usage.cost_usd = None
     progress = Progress("texts", total)
-    for window in batched(distinct_texts(texts), _WINDOW):
+    for window in batched(distinct(texts, itemgetter(0)), WINDOW):
         vectors = cached_vectors(window, embedder.model, ledger)
         missing = [(text_hash, text) for text_hash, text in window if text_hash not in vectors]
         usage.num_texts += len(window)
@@ -102,11 +106,11 @@ def cached_vectors(
     }
 
 
-def distinct_texts(texts: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """Yield each (text hash, text) once, in order of first appearance."""
+def distinct(items: Iterable[_Item], text_hash_of: Callable[[_Item], str]) -> Iterator[_Item]:
+    """Yield the first item of each text."""
     seen: set[bytes] = set()
-    for text_hash, text in texts:
-        digest = bytes.fromhex(text_hash)[:16]
+    for item in items:
+        digest = bytes.fromhex(text_hash_of(item))[:16]
         if digest not in seen:
             seen.add(digest)
-            yield text_hash, text
+            yield item

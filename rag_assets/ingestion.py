@@ -203,6 +203,16 @@ def _state(entry: SourceEntry, record: ParseRecord) -> DocumentState:
     )
 
 
+def require_a_readable_source(reports: Iterable[SourceReport]) -> None:
+    """Raises: SourceUnavailable: nothing at all could be listed, because of problems."""
+    reports = list(reports)
+    problems = unreadable_sources(reports)
+    if problems and not any(report.num_listed for report in reports):
+        raise SourceUnavailable(
+            f"no source could be read, nothing was changed: {'; '.join(problems.values())}"
+        )
+
+
 def unreadable_sources(reports: Iterable[SourceReport]) -> dict[str, str]:
     """Return source -> problem of those whose listing is not complete."""
     return {report.source: report.problem for report in reports if not report.complete}

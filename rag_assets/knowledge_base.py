@@ -51,7 +51,6 @@ class KnowledgeBase:
         self.settings = settings
         self._approved_deletions = approved_deletions
         self._embedders: dict[str, Embedder] = {}
-        self._opened: set[str] = set()
 
     # Parts
 
@@ -178,17 +177,11 @@ class KnowledgeBase:
             manifest = self.production_manifest()
             if manifest is None or short_hash(manifest.fingerprint) != short_hash(self.fingerprint()):
                 return None
-            self._require_whole(manifest.generation)
+            self.vector_store.check_whole(manifest.generation)
         except MENDED_BY_REBUILD as error:
             _logger.warning("production is rebuilt in full: %s", error)
             return None
         return manifest
-
-    def _require_whole(self, generation: str) -> None:
-        """Open a generation, once a run: opening and closing take longer than all else of an unchanged step."""
-        if generation not in self._opened:
-            self.vector_store.read(generation).close()
-            self._opened.add(generation)
 
     def documents_of(self, generation: str | None) -> list[DocumentState]:
         return production_documents(self.vector_store, self.ledger, generation)

@@ -135,15 +135,19 @@ def promote(
     return state
 
 
-def _check_hold(store: VectorStore, state: ProductionState, fingerprint_hash: str) -> None:
+def is_held(store: VectorStore, state: ProductionState, fingerprint_hash: str) -> bool:
     """A rollback holds until `resume`, or until the settings differ from those it rolled back from."""
     if state.held is None:
-        return
+        return False
     try:
         held = store.manifest(state.held)
     except StateFormatError:
-        held = None
-    if held is not None and short_hash(held.fingerprint) != fingerprint_hash:
+        return True
+    return held is None or short_hash(held.fingerprint) == fingerprint_hash
+
+
+def _check_hold(store: VectorStore, state: ProductionState, fingerprint_hash: str) -> None:
+    if not is_held(store, state, fingerprint_hash):
         return
     raise PromotionRefused(
         f"production is held at {state.production} since a person rolled back from {state.held}. The candidate is "

@@ -56,20 +56,21 @@ class TextStore:
 
     def get(self, text_hash: str) -> str | None:
         """Return the text; None if it is absent. A truncated or damaged file is removed, and so is absent too."""
+        text = self.peek(text_hash)
+        if text is None and _HASH.fullmatch(text_hash):
+            # As long as it stood there, `has` would say that the text is kept, and no source would be read again.
+            self._path(text_hash).unlink(missing_ok=True)
+        return text
+
+    def peek(self, text_hash: str) -> str | None:
+        """As `get`, but leave everything as it is."""
         if not _HASH.fullmatch(text_hash):
             return None
-        path = self._path(text_hash)
         try:
-            data = zlib.decompress(path.read_bytes())
-        except FileNotFoundError:
+            data = zlib.decompress(self._path(text_hash).read_bytes())
+        except (FileNotFoundError, zlib.error):
             return None
-        except zlib.error:
-            data = b""
-        if hashlib.sha256(data).hexdigest() == text_hash:
-            return data.decode()
-        # As long as it stood there, `has` would say that the text is kept, and no source would be read again.
-        path.unlink(missing_ok=True)
-        return None
+        return data.decode() if hashlib.sha256(data).hexdigest() == text_hash else None
 
     def has(self, text_hash: str) -> bool:
         """Return whether a file is there that is not empty. Only `get` can tell whether it is intact."""

@@ -1,6 +1,6 @@
 """A change set, ready to be worked on: what to do with each content, and where its text is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rag_assets.artifact_rows import change_from_row
@@ -51,6 +51,22 @@ def work_order(knowledge_base: KnowledgeBase, deduped: Artifact, run_id: str) ->
     base = knowledge_base.reusable_production()
     documents = target_documents(change_from_row(row) for row in deduped.rows())
     held = knowledge_base.documents_of(production) if base else []
+    return order_for(knowledge_base, base, held, documents)
+
+
+def order_for(
+    knowledge_base: KnowledgeBase,
+    base: GenerationManifest | None,
+    held: Sequence[DocumentState],
+    documents: Sequence[DocumentState],
+) -> WorkOrder:
+    """Work out what leads from production to a candidate.
+
+    Args:
+        base: manifest of production; None if none of its points can be kept.
+        held: documents whose points can be kept; none of them for a rebuild.
+        documents: what the candidate is to hold.
+    """
 
     def text_of(content_hash: str) -> str | None:
         text = knowledge_base.text_store.get(content_hash)

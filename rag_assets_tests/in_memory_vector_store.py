@@ -51,6 +51,9 @@ class InMemoryVectorStore:
     def knowledge_base_id(self) -> str:
         return "in-memory"
 
+    def find_knowledge_base_id(self) -> str | None:
+        return "in-memory"
+
     def set_aside_unreadable(self) -> str | None:
         return None
 
@@ -80,6 +83,9 @@ class InMemoryVectorStore:
         reader = InMemoryReader(self, generation)
         self.open_readers.append(reader)
         return reader
+
+    def check_whole(self, generation: str) -> None:
+        self.read(generation).close()
 
     def reject(self, generation: str, reason: str) -> None:
         self.calls.append(("reject", generation))

@@ -83,7 +83,7 @@ def test_vectors_of_two_models_never_meet_in_the_cache(ledger: Ledger) -> None:
 
 
 def test_order_and_count_hold_over_many_windows(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedding, "_WINDOW", 10)
+    monkeypatch.setattr(embedding, "WINDOW", 10)
     texts = [str(number) for number in range(35)]
     embed(texts[5:15], FakeEmbedder(), ledger)
     vectors, usage = embed(texts, FakeEmbedder(batch_size=4), ledger)

@@ -18,8 +18,8 @@ from rag_assets.artifact_rows import change_row, changes_schema, document_from_r
 from rag_assets.artifacts import Header
 from rag_assets.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.assets.raw_documents import raw_documents
-from rag_assets.change_set import content_changes, decide_changes, documents_hash, target_documents
-from rag_assets.errors import RefusedError
+from rag_assets.change_set import content_changes, documents_hash
+from rag_assets.decision import check_deletions, decide
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.metadata import change_metadata
 
@@ -38,29 +38,14 @@ def deduped_documents(
 ) -> dg.MaterializeResult[Any]:
     with asset_step(context, knowledge_base) as step:
         raw = step.read("raw_documents")
-        base_name = knowledge_base.vector_store.production_state().production
-        production = knowledge_base.documents_of(base_name)
-        changes = decide_changes(
-            production,
+        decision = decide(
+            knowledge_base,
             (document_from_row(row) for row in raw.rows()),
             frozenset(raw.details["complete_sources"]),
         )
-        if not production and not any(change.content_hash for change in changes):
-            raise RefusedError(
-                f"there is no readable document in {', '.join(knowledge_base.settings.sources)}: put documents into "
-                f"{knowledge_base.settings.documents_dir} or set RAG_DOCUMENTS_DIR, then materialize all assets"
-            )
-        knowledge_base.deletion_guard().check(
-            {state.document_id: state.location.source for state in production},
-            changes,
-            base=base_name,
-            approved_tokens=knowledge_base.approved_tokens(),
-        )
-        rebuild = knowledge_base.reusable_production() is None
-        documents = target_documents(changes)
-        target = content_changes((), documents)
-        num_changed = len(content_changes(() if rebuild else production, documents))
-        header = Header(raw.header.refresh_id, base_name, knowledge_base.fingerprint())
+        check_deletions(knowledge_base, decision)
+        changes, documents = decision.changes, decision.documents
+        header = Header(raw.header.refresh_id, decision.base_name, knowledge_base.fingerprint())
         target_hash = documents_hash(documents)
         with step.write("deduped_documents", changes_schema(), header) as (writer, details):
             for change in changes:
@@ -70,11 +55,11 @@ def deduped_documents(
             data_version=target_hash,
             metadata={
                 **change_metadata(changes),
-                "num_contents": len(target),
-                "num_contents_changed": num_changed,
-                "full_rebuild": rebuild,
+                "num_contents": len(content_changes((), documents)),
+                "num_contents_changed": decision.num_contents_changed,
+                "full_rebuild": decision.rebuild,
                 "file": step.file("deduped_documents"),
-                "base_generation": base_name or "none",
+                "base_generation": decision.base_name or "none",
                 "refresh_id": header.refresh_id,
             },
         )

@@ -19,8 +19,7 @@ import dagster as dg
 from rag_assets.artifact_rows import document_row, documents_schema
 from rag_assets.artifacts import Header
 from rag_assets.asset_step import ASSET_GROUP, OWNERS, asset_step
-from rag_assets.errors import SourceUnavailable
-from rag_assets.ingestion import unreadable_sources
+from rag_assets.ingestion import require_a_readable_source, unreadable_sources
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.metadata import ingestion_metadata
 
@@ -54,11 +53,8 @@ def raw_documents(
                 )
                 if state.content_hash is None:
                     quarantined.append(state)
+            require_a_readable_source(ingestion.reports)
             problems = unreadable_sources(ingestion.reports)
-            if problems and not writer.num_rows:
-                raise SourceUnavailable(
-                    f"no source could be read, nothing was changed: {'; '.join(problems.values())}"
-                )
             details["complete_sources"] = [report.source for report in ingestion.reports if report.complete]
             details["unreadable_sources"] = problems
             details["listing_hash"] = ingestion.listing_hash

@@ -98,6 +98,15 @@ class OpenAIEmbedder:
         self._probing = threading.Lock()
         self._found_dimensions: int | None = None
 
+    @property
+    def known_dimensions(self) -> int | None:
+        """None: only the endpoint can tell."""
+        return self._requested_dimensions or KNOWN_DIMENSIONS.get(self.model_name) or self._found_dimensions
+
+    def expect_dimensions(self, dimensions: int) -> None:
+        """Take the dimension for known, so that `model` sends no request."""
+        self._found_dimensions = dimensions
+
     def __repr__(self) -> str:
         return f"OpenAIEmbedder({self.model_name!r}, endpoint={self.endpoint!r})"
 

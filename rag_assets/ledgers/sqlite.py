@@ -64,13 +64,14 @@ class SqliteLedger:
         ttl_seconds: how long an unused entry is kept.
     """
 
+    _damage_said = "was damaged and has been begun anew: nothing is lost, try again"
+
     def __init__(self, path: Path, knowledge_base_id: str, ttl_seconds: float = 30 * _DAY_SECONDS) -> None:
         self._path = path
         self._knowledge_base = knowledge_base_id
         self._ttl_seconds = ttl_seconds
         self._touch_after_seconds = min(_DAY_SECONDS, ttl_seconds / 2)
         self._lock = threading.Lock()
-        make_private_folder(path.parent)
         try:
             self._connection = self._open()
         except sqlite3.DatabaseError as error:
@@ -85,6 +86,7 @@ class SqliteLedger:
         return LedgerUnavailable(f"the ledger {self._path} cannot be used: {error}")
 
     def _open(self) -> sqlite3.Connection:
+        make_private_folder(self._path.parent)
         connection = sqlite3.connect(self._path, timeout=60, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode=WAL")
@@ -143,9 +145,7 @@ class SqliteLedger:
             with suppress(sqlite3.Error):
                 self._connection.close()
             self._begin_anew(error)
-            raise LedgerUnavailable(
-                f"the ledger {self._path} was damaged and has been begun anew: nothing is lost, try again"
-            ) from error
+            raise LedgerUnavailable(f"the ledger {self._path} {self._damage_said}") from error
 
     def _query(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         with self._lock, self._damage_noticed():
@@ -321,6 +321,49 @@ class SqliteLedger:
     def close(self) -> None:
         with self._lock:
             self._connection.close()
+
+
+class ReadOnlySqliteLedger(SqliteLedger):
+    """What a ledger file holds now, without leaving a trace of having looked. Whatever would write fails.
+
+    A file that is not there, or that the next refresh would set aside, is an empty ledger.
+    """
+
+    _damage_said = "is damaged: nothing is lost, the next refresh begins it anew"
+
+    def _open(self) -> sqlite3.Connection:
+        connection = self._connect()
+        try:
+            if connection.execute("PRAGMA user_version").fetchone()[0] == FORMAT_VERSION:
+                return connection
+        except BaseException:
+            connection.close()
+            raise
+        connection.close()
+        return self._nothing()
+
+    def _connect(self) -> sqlite3.Connection:
+        if not self._path.is_file():
+            return self._nothing()
+        # In write-ahead mode even a reader makes two files beside this one. Where they are not there, nobody has
+        # it open and it is complete: then it may be called immutable, and SQLite makes none. Where they are, they
+        # hold what is newest.
+        in_use = any(self._path.with_name(self._path.name + suffix).exists() for suffix in ("-wal", "-shm"))
+        uri = f"{self._path.absolute().as_uri()}?{'mode=ro' if in_use else 'immutable=1'}"
+        return sqlite3.connect(uri, uri=True, timeout=60, isolation_level=None, check_same_thread=False)
+
+    def _nothing(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        connection.executescript(_SCHEMA)
+        connection.execute(f"PRAGMA user_version={FORMAT_VERSION}")
+        connection.execute("PRAGMA query_only=ON")
+        return connection
+
+    def _begin_anew(self, error: sqlite3.DatabaseError) -> None:  # noqa: ARG002 - nobody is told: nothing is lost
+        self._connection = self._nothing()
+
+    def _touch(self, sql: str, rows: Sequence[Any]) -> None:
+        """Do nothing: having looked is not having used."""
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:

@@ -134,6 +134,10 @@ class VectorStore(Protocol):
         """Return the id that was drawn when this knowledge base was first written, made now if need be."""
         ...
 
+    def find_knowledge_base_id(self) -> str | None:
+        """Return the id if it was drawn already; changes nothing."""
+        ...
+
     def set_aside_unreadable(self) -> str | None:
         """Make room for a new beginning where the pointer to production cannot be read. Deletes nothing.
 
@@ -182,6 +186,10 @@ class VectorStore(Protocol):
             GenerationDamaged: it does not exist, is not sealed, or is not whole.
             StateFormatError: it was written by a version that this one cannot read.
         """
+        ...
+
+    def check_whole(self, generation: str) -> None:
+        """See that `read` would open a generation, without opening it; raises as `read`."""
         ...
 
     def reject(self, generation: str, reason: str) -> None:

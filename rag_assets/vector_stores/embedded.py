@@ -78,11 +78,11 @@ class EmbeddedVectorStore:
         self._generations = self._folder / "generations"
 
     def knowledge_base_id(self) -> str:
-        found = self._read_knowledge_base_id()
+        found = self.find_knowledge_base_id()
         if found is not None:
             return found
         with self._locked():
-            found = self._read_knowledge_base_id()
+            found = self.find_knowledge_base_id()
             if found is not None:
                 return found
             drawn = str(uuid.uuid4())
@@ -105,10 +105,20 @@ class EmbeddedVectorStore:
     def _is_readable(self) -> bool:
         try:
             self.production_state()
-            self._read_knowledge_base_id()
+            self.find_knowledge_base_id()
         except StateFormatError:
             return False
         return True
+
+    def find_knowledge_base_id(self) -> str | None:
+        path = self._folder / "knowledge_base.json"
+        stored = read_json(path)
+        if stored is None:
+            return None
+        found = stored.get("knowledge_base_id")
+        if not isinstance(found, str) or not found:
+            raise StateFormatError(f"{path} is damaged: materialize all assets to build anew")
+        return found
 
     def production_state(self) -> ProductionState:
         path = self._folder / "production.json"
@@ -152,6 +162,9 @@ class EmbeddedVectorStore:
         return EmbeddedGenerationReader(
             generation, self._generations / generation, stored["points"], stored["dimensions"]
         )
+
+    def check_whole(self, generation: str) -> None:
+        self._complete(generation)
 
     def reject(self, generation: str, reason: str) -> None:
         with self._locked():
@@ -285,16 +298,6 @@ class EmbeddedVectorStore:
         manifest_from_json(stored["manifest"], str(self._manifest_path(generation)))
         check_files(self._generations / generation / "shard", stored["files"])
         return stored
-
-    def _read_knowledge_base_id(self) -> str | None:
-        path = self._folder / "knowledge_base.json"
-        stored = read_json(path)
-        if stored is None:
-            return None
-        found = stored.get("knowledge_base_id")
-        if not isinstance(found, str) or not found:
-            raise StateFormatError(f"{path} is damaged: materialize all assets to build anew")
-        return found
 
     def _state_if_production_is(self, expected: str | None) -> ProductionState:
         state = self.production_state()

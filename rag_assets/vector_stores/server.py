@@ -132,13 +132,31 @@ class ServerVectorStore:
         self.exact_vectors = not self._local
 
     def knowledge_base_id(self) -> str:
-        found = self._meta()
+        found = self.find_knowledge_base_id()
         if found is not None:
             return found
         self._bootstrap()
-        found = self._meta()
+        found = self.find_knowledge_base_id()
         if found is None:
             raise VectorStoreUnavailable(f"collection {self._name('meta')} was deleted meanwhile")
+        return found
+
+    def find_knowledge_base_id(self) -> str | None:
+        info = self._info(self._name("meta"))
+        if info is None:
+            return None
+        stored = info.config.metadata or {}
+        found = stored.get(_ID_KEY)
+        if not isinstance(found, str):
+            raise ConfigurationError(
+                f"collection {self._name('meta')} holds no id of a knowledge base: either it is not ours, or "
+                "the server at QDRANT_URL is older than Qdrant 1.16, which first keeps metadata"
+            )
+        if stored.get(_FORMAT_KEY) != FORMAT_VERSION:
+            raise StateFormatError(
+                f"collection {self._name('meta')} has format version {stored.get(_FORMAT_KEY)!r}, this program "
+                f"reads {FORMAT_VERSION}: use the version of rag-assets that wrote it"
+            )
         return found
 
     def set_aside_unreadable(self) -> str | None:
@@ -200,6 +218,9 @@ class ServerVectorStore:
                 f"generation {generation} holds {found} points instead of {manifest.points_count}"
             )
         return reader
+
+    def check_whole(self, generation: str) -> None:
+        self.read(generation).close()
 
     def reject(self, generation: str, reason: str) -> None:
         manifest = self.manifest(generation)
@@ -360,28 +381,10 @@ class ServerVectorStore:
                     return None
                 raise
 
-    def _meta(self) -> str | None:
-        info = self._info(self._name("meta"))
-        if info is None:
-            return None
-        stored = info.config.metadata or {}
-        found = stored.get(_ID_KEY)
-        if not isinstance(found, str):
-            raise ConfigurationError(
-                f"collection {self._name('meta')} holds no id of a knowledge base: either it is not ours, or "
-                "the server at QDRANT_URL is older than Qdrant 1.16, which first keeps metadata"
-            )
-        if stored.get(_FORMAT_KEY) != FORMAT_VERSION:
-            raise StateFormatError(
-                f"collection {self._name('meta')} has format version {stored.get(_FORMAT_KEY)!r}, this program "
-                f"reads {FORMAT_VERSION}: use the version of rag-assets that wrote it"
-            )
-        return found
-
     def _bootstrap(self) -> None:
         """See that `--meta` and a token exist. Of several processes that begin at once, one creates both."""
         created = False
-        if self._meta() is None:
+        if self.find_knowledge_base_id() is None:
             with server_errors("list the collections"):
                 if any(one.name == self._kb for one in self._client.get_collections().collections):
                     raise ConfigurationError(
@@ -397,7 +400,7 @@ class ServerVectorStore:
                     )
                 created = True
             except RagAssetsError:
-                if self._meta() is None:
+                if self.find_knowledge_base_id() is None:
                     raise
         # Creating an alias is not conditional: a second token, created late by a process that was asleep,
         # could let two first promotions through. So only the creator of the collection creates it, and others

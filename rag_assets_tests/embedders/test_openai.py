@@ -81,6 +81,14 @@ def test_the_dimension_of_an_unknown_model_is_found_by_one_request(server: FakeO
     assert len(server.requests) == 2
 
 
+def test_a_dimension_that_is_expected_is_not_asked_for(server: FakeOpenAI):
+    embedder = OpenAIEmbedder("tiny-embedding", API_KEY, server.base_url)
+    assert embedder.known_dimensions is None
+    embedder.expect_dimensions(32)
+    assert embedder.model.dimensions == embedder.known_dimensions == 32
+    assert server.requests == []
+
+
 def test_a_failed_probe_is_tried_again(server: FakeOpenAI):
     embedder = OpenAIEmbedder("tiny-embedding", API_KEY, server.base_url, max_retries=0)
     server.fail_next(status(503))

@@ -7,7 +7,8 @@ from typing import Protocol
 import pytest
 
 from rag_assets.ledgers.base import Ledger
-from rag_assets.ledgers.sqlite import SqliteLedger
+from rag_assets.ledgers.overlay import OverlayLedger
+from rag_assets.ledgers.sqlite import ReadOnlySqliteLedger, SqliteLedger
 
 
 class OpenLedger(Protocol):
@@ -20,7 +21,16 @@ def _sqlite(tmp_path: Path) -> Callable[[str], Ledger]:
     return lambda knowledge_base_id: SqliteLedger(tmp_path / "state" / "ledger.sqlite", knowledge_base_id)
 
 
-LEDGERS: dict[str, Callable[[Path], Callable[[str], Ledger]]] = {"sqlite": _sqlite}
+def _overlay(tmp_path: Path) -> Callable[[str], Ledger]:
+    """Over a ledger that is not there; what is kept above is shared, as for the others."""
+    above = _sqlite(tmp_path)
+    below = tmp_path / "absent" / "ledger.sqlite"
+    return lambda knowledge_base_id: OverlayLedger(
+        above(knowledge_base_id), ReadOnlySqliteLedger(below, knowledge_base_id)
+    )
+
+
+LEDGERS: dict[str, Callable[[Path], Callable[[str], Ledger]]] = {"sqlite": _sqlite, "overlay": _overlay}
 
 
 @pytest.fixture(params=LEDGERS)

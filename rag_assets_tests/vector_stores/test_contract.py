@@ -66,8 +66,10 @@ def test_an_untouched_store_has_no_production_no_generations_and_no_manifest(sto
 
 
 def test_the_id_of_a_knowledge_base_is_drawn_once_and_seen_by_every_instance(backend: Backend) -> None:
+    assert backend.open().find_knowledge_base_id() is None
     first = backend.open().knowledge_base_id()
     assert len(first) >= 16
+    assert backend.open().find_knowledge_base_id() == first
     assert backend.open().knowledge_base_id() == first
     stage(backend.open(), "g1", [point(1)])
     backend.open().promote("g1", None)

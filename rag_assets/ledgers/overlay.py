@@ -1,0 +1,70 @@
+"""A ledger over another: reads through, keeps to itself what is put. For finding out what would happen."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from rag_assets.change_set import DocumentState
+from rag_assets.ledgers.base import LeaseHolder, Ledger, ParseRecord
+from rag_assets.records import Vector
+
+
+class OverlayLedger:
+    """See `rag_assets.ledgers.base.Ledger`. Upkeep and the lease concern only what is above.
+
+    Args:
+        above: is written to, and asked first.
+        below: is only read.
+    """
+
+    def __init__(self, above: Ledger, below: Ledger) -> None:
+        self._above = above
+        self._below = below
+
+    def parses(self, source_uris: Sequence[str]) -> dict[str, ParseRecord]:
+        return self._below.parses(source_uris) | self._above.parses(source_uris)
+
+    def parse_of_bytes(self, raw_hash: str, parser: str, parser_version: str) -> ParseRecord | None:
+        key = (raw_hash, parser, parser_version)
+        return self._above.parse_of_bytes(*key) or self._below.parse_of_bytes(*key)
+
+    def put_parses(self, records: Iterable[ParseRecord]) -> None:
+        self._above.put_parses(records)
+
+    def documents(self, generation: str) -> list[DocumentState] | None:
+        found = self._above.documents(generation)
+        return self._below.documents(generation) if found is None else found
+
+    def put_documents(self, generation: str, documents: Iterable[DocumentState]) -> None:
+        self._above.put_documents(generation, documents)
+
+    def vectors(self, keys: Sequence[bytes]) -> dict[bytes, Vector]:
+        return self._below.vectors(keys) | self._above.vectors(keys)
+
+    def put_vectors(self, vectors: Mapping[bytes, Vector]) -> None:
+        self._above.put_vectors(vectors)
+
+    def approve(self, token: str) -> None:
+        self._above.approve(token)
+
+    def approved_tokens(self) -> frozenset[str]:
+        return self._above.approved_tokens() | self._below.approved_tokens()
+
+    def prune(self, keep_generations: Iterable[str]) -> None:
+        self._above.prune(keep_generations)
+
+    def acquire_lease(
+        self, owner: str, host: str, pid: int, expired_after_seconds: float, dead_owner: str | None = None
+    ) -> LeaseHolder | None:
+        return self._above.acquire_lease(owner, host, pid, expired_after_seconds, dead_owner)
+
+    def renew_lease(self, owner: str, pid: int | None) -> bool:
+        return self._above.renew_lease(owner, pid)
+
+    def release_lease(self, owner: str) -> None:
+        self._above.release_lease(owner)
+
+    def lease_holder(self) -> LeaseHolder | None:
+        return self._above.lease_holder()
+
+    def close(self) -> None:
+        self._above.close()
+        self._below.close()
