@@ -12,7 +12,7 @@ import shutil
 import socket
 import uuid
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -106,6 +106,15 @@ class Artifact:
         for batch in self.batches(columns):
             yield from batch.to_pylist()
 
+    def find_rows(self, column: str, value: str | int) -> list[dict[str, Any]]:
+        """Return the rows that have this value in this column."""
+        import pyarrow.parquet as pq
+
+        # Not `hive`, the default: a folder named `a=b` on the way would become a column.
+        partitioning: Any = None
+        path = self.folder / "data.parquet"
+        return pq.read_table(path, filters=[(column, "==", value)], partitioning=partitioning).to_pylist()
+
     def batches(self, columns: Sequence[str] | None = None) -> "Iterator[pa.RecordBatch]":
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -190,6 +199,16 @@ class ArtifactStore:
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None  # none yet, or spoiled by a power cut: the next refresh writes it anew
         return _load(asset, folder) if (folder / "header.json").exists() else None
+
+    def kept(self, asset: str) -> list[Artifact]:
+        """Return everything that is kept of an asset, the latest refresh first; what is damaged is left out."""
+        found: list[Artifact] = []
+        for header in (self._root / asset).glob("[!.]*/header.json"):
+            with suppress(StateFormatError, FileNotFoundError):
+                found.append(_load(asset, header.parent))
+        return sorted(
+            found, key=lambda found: (found.header.refresh_id, found.header.created_at), reverse=True
+        )
 
     def prune(self) -> None:
         """Keep the artefacts of the last five refreshes, and remove what dead writers left."""

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from rag_assets import benchmark_files, doctor, plan, progress, status
+from rag_assets import benchmark_files, doctor, plan, progress, status, trace
 from rag_assets.errors import ConfigurationError, RagAssetsError
 from rag_assets.generations import locations_of
 from rag_assets.knowledge_base import KnowledgeBase
@@ -72,6 +72,11 @@ def _parser() -> argparse.ArgumentParser:
     command("plan", _plan, "What a refresh would do now, and cost; nothing is written.").add_argument(
         "--json", action="store_true", help="one JSON object"
     )
+    explain = command("trace", _trace, "What became of a document or a point, and why.")
+    explain.add_argument(
+        "name", metavar="DOCUMENT|POINT", help="id, URI, path or unique filename of a document; id of a point"
+    )
+    explain.add_argument("--json", action="store_true", help="one JSON object")
     command("rollback", _rollback, "Put the previous generation back into production and hold it there.")
     command("resume", _resume, "Lift the hold of a rollback: the next passing refresh is promoted again.")
     command("approve", _approve, "Let one refused set of deletions through, once.").add_argument("token")
@@ -173,6 +178,15 @@ def _plan(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     else:
         print(plan.describe(report))
     return 0
+
+
+def _trace(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
+    report = trace.trace(knowledge_base, options.name)
+    if options.json:
+        _print_json(report)
+    else:
+        print(trace.describe(report))
+    return 1 if report["outcome"] == trace.UNKNOWN else 0
 
 
 def _rollback(knowledge_base: KnowledgeBase, _: argparse.Namespace) -> int:

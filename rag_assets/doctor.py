@@ -8,7 +8,6 @@ from rag_assets.evaluation.benchmark import load_benchmark
 from rag_assets.fingerprint import fingerprint_difference, short_hash
 from rag_assets.generations import check_every_point
 from rag_assets.knowledge_base import KnowledgeBase
-from rag_assets.sources import build_sources
 
 _MOST_PROBLEMS = 10
 
@@ -60,11 +59,7 @@ def _ledger(knowledge_base: KnowledgeBase) -> str:
 
 
 def _sources(knowledge_base: KnowledgeBase) -> str:
-    settings = knowledge_base.settings
-    listed = {
-        source.name: sum(1 for _ in source.list_entries())
-        for source in build_sources(settings.sources, settings.documents_dir.absolute())
-    }
+    listed = {source.name: sum(1 for _ in source.list_entries()) for source in knowledge_base.sources()}
     return ", ".join(f"{name} lists {count} documents" for name, count in listed.items())
 
 

@@ -113,9 +113,9 @@ def locations_of(payload: Payload) -> tuple[Location, ...]:
 
 def text_from_points(reader: GenerationReader, fingerprint_hash: str, content_hash: str) -> str | None:
     """Rebuild a content's text from the points of its chunks; None if it cannot be proved to be the same text."""
-    points, _ = _find_points(reader, fingerprint_hash, [content_hash])
+    points = points_of_content(reader, fingerprint_hash, content_hash)
     text = ""
-    for point in sorted(points, key=lambda point: point.payload["chunk_index"]):
+    for point in points:
         text += point.payload["text"][len(text) - point.payload["start"] :]
     matches = hashlib.sha256(text.encode()).hexdigest() == content_hash
     return text if points and matches else None
@@ -156,6 +156,7 @@ class Staging:
         base: GenerationManifest | None,
         expected_production: str | None,
         encode_sparse: Callable[[str], SparseVector],
+        run_id: str = "",
     ) -> None:
         self._store = store
         self._generation = generation
@@ -165,6 +166,7 @@ class Staging:
         self._base = base
         self._expected_production = expected_production
         self._encode_sparse = encode_sparse
+        self._run_id = run_id
         self._digest = int(base.digest, 16) if base else 0
         self._count = base.points_count if base else 0
         self._indexed_at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
@@ -214,6 +216,7 @@ class Staging:
                 documents_count=len(documents),
                 documents_hash=documents_hash(documents),
                 sealed_at=self._indexed_at,
+                run_id=self._run_id,
             )
             writer.seal(manifest)
         return StagedGeneration(manifest, True, num_added, num_deleted, num_relocated)
@@ -294,6 +297,12 @@ class Staging:
         }
         identity = point_id(self._fingerprint_hash, chunk.content_hash, chunk.chunk_index)
         return Point(identity, payload, vector, sparse)
+
+
+def points_of_content(reader: GenerationReader, fingerprint_hash: str, content_hash: str) -> list[Point]:
+    """Return the points of one content in the order of its chunks; none if the generation does not hold it."""
+    points, _ = _find_points(reader, fingerprint_hash, [content_hash])
+    return sorted(points, key=lambda point: point.payload["chunk_index"])
 
 
 def _points_of_contents(

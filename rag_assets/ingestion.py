@@ -17,7 +17,7 @@ from rag_assets.errors import DocumentUnreadable, SourceUnavailable
 from rag_assets.ledgers.base import Ledger, ParseRecord
 from rag_assets.parsers import parse_document, parser_for
 from rag_assets.progress import Progress
-from rag_assets.records import Location, SourceEntry
+from rag_assets.records import SourceEntry
 from rag_assets.sources.base import Source
 from rag_assets.text_store import TextStore
 
@@ -187,16 +187,7 @@ def _is_racy(entry: SourceEntry) -> bool:
 
 def _state(entry: SourceEntry, record: ParseRecord) -> DocumentState:
     return DocumentState(
-        location=Location(
-            document_id=entry.document_id,
-            source=entry.source,
-            source_uri=entry.uri,
-            path=entry.path,
-            filename=entry.filename,
-            title=record.title,
-            modified_at=entry.modified_at,
-            access=entry.access,
-        ),
+        location=entry.location(record.title),
         content_hash=record.content_hash,
         quarantine_reason=record.quarantine_reason,
         quarantine_detail=record.quarantine_detail,

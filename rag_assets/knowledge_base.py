@@ -29,6 +29,7 @@ from rag_assets.records import EmbeddingModel, GenerationManifest
 from rag_assets.retrieval import Retriever, recorded_model
 from rag_assets.settings import Settings
 from rag_assets.sources import build_sources
+from rag_assets.sources.base import Source
 from rag_assets.text_store import TextStore
 from rag_assets.vector_stores import build_vector_store
 from rag_assets.vector_stores.base import VectorStore
@@ -116,9 +117,11 @@ class KnowledgeBase:
             return _name_of(recorded_model(manifest))
         return OPENAI_MODEL if self.settings.openai_api_key else LOCAL_MODEL
 
+    def sources(self) -> list[Source]:
+        return build_sources(self.settings.sources, self.settings.documents_dir.absolute())
+
     def ingestion(self) -> Ingestion:
-        sources = build_sources(self.settings.sources, self.settings.documents_dir.absolute())
-        return Ingestion(sources, self.ledger, self.text_store)
+        return Ingestion(self.sources(), self.ledger, self.text_store)
 
     def retriever(self) -> Retriever:
         return Retriever(self.vector_store, self.embedder_for, self.settings.dense_weight)

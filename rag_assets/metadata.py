@@ -4,6 +4,7 @@ No document text, no secrets. Tables, and bars made of text in them, since Dagst
 shows metadata, but Markdown only behind a link. Long tables are cut and say so: the whole is in the artefact.
 """
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -125,6 +126,16 @@ def quarantine_table(states: Iterable[DocumentState | DocumentChange]) -> dg.Tab
     )
 
 
+def trace_hint(document_ids: Sequence[str]) -> dict[str, dg.TextMetadataValue]:
+    """The command that explains what the table beside it names; nothing for an empty table.
+
+    As a metadata value, not a string: then it is shown, and not repeated in the log.
+    """
+    if not document_ids:
+        return {}
+    return {"trace": dg.MetadataValue.text(f"rag-assets trace {shlex.quote(document_ids[0])}")}
+
+
 def change_table(changes: Iterable[DocumentChange]) -> dg.TableMetadataValue:
     """The documents that change; unchanged ones are left out."""
     changing = sorted(
@@ -141,10 +152,12 @@ def change_table(changes: Iterable[DocumentChange]) -> dg.TableMetadataValue:
 def change_metadata(changes: Sequence[DocumentChange]) -> dict[str, Any]:
     """What a refresh does to documents: as bars, as counts, and each that changes by name."""
     counts = Counter(change.change for change in changes)
+    quarantined = [change for change in changes if change.quarantine_reason]
     return {
         "documents": breakdown("documents", {kind.value: counts[kind] for kind in Change}),
         "changes": change_table(changes),
-        "quarantined": quarantine_table(change for change in changes if change.quarantine_reason),
+        "quarantined": quarantine_table(quarantined),
+        **trace_hint([change.document_id for change in quarantined]),
         **count_changes(changes),
     }
 
@@ -203,6 +216,7 @@ def report_metadata(report: EvalReport) -> dict[str, Any]:
         "scores": score_table(report),
         "problems": "; ".join(report.problems + report.notes) or None,
         "worst_queries": worst_queries_table(report),
+        **trace_hint([name for query in worst_queries(report) for name in query.expected_docs]),
         **({} if report.scores is None else score_metadata(report.scores)),
         "production_recall_at_5": recall_at_5(report.production_scores),
         "num_queries": len(report.queries),

@@ -44,6 +44,18 @@ class SourceEntry:
     modified_at: str | None = None
     access: tuple[str, ...] | None = None
 
+    def location(self, title: str = "") -> "Location":
+        return Location(
+            document_id=self.document_id,
+            source=self.source,
+            source_uri=self.uri,
+            path=self.path,
+            filename=self.filename,
+            title=title,
+            modified_at=self.modified_at,
+            access=self.access,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ParsedDocument:
@@ -230,6 +242,7 @@ class GenerationManifest:
         digest: hex, additive over the points; see `rag_assets.generations`.
         documents_hash: of the documents that it holds, to tell whether a ledger remembers them rightly.
         rejected: why it failed its gate, "" if it did not.
+        run_id: Dagster run that staged it; "" if that is not known.
     """
 
     generation: str
@@ -242,6 +255,7 @@ class GenerationManifest:
     documents_hash: str
     sealed_at: str
     rejected: str = ""
+    run_id: str = ""
     format_version: int = 1
 
 

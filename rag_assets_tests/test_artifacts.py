@@ -220,3 +220,21 @@ def test_an_input_made_with_other_settings_is_refused_by_their_names(store: Arti
     require_fingerprint(chunks, {"model": "m", "chunk_size": 512, "chunker": "a"})
     with pytest.raises(StaleInputError, match=r"other settings \(chunk_size, chunker\)"):
         require_fingerprint(chunks, {"model": "m", "chunk_size": 256, "chunker": "b"})
+
+
+def test_what_is_kept_comes_back_with_the_latest_refresh_first_and_without_what_is_damaged(
+    store: ArtifactStore, tmp_path: Path
+) -> None:
+    for day in (2, 3, 1):
+        write(store, "chunks", f"run-{day}", head=header(f"2026010{day}T000000-x"))
+    (tmp_path / "artifacts/chunks/run-2/header.json").write_text("{")
+    assert [artifact.header.run_id for artifact in store.kept("chunks")] == ["run-3", "run-1"]
+    assert store.kept("embeddings") == []
+
+
+def test_rows_are_found_by_a_value(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path / "number=7" / "artifacts")  # a path that looks like a partition
+    write(store, "chunks", "run", 3000)
+    artifact = store.find("chunks", ["run"])
+    assert artifact.find_rows("number", 2999) == [{"number": 2999}]
+    assert artifact.find_rows("number", 3000) == []

@@ -59,6 +59,7 @@ def staging_collection(
                 base=order.base,
                 expected_production=header.base,
                 encode_sparse=knowledge_base.bm25.encode_document,
+                run_id=step.run_id,
             )
             chunk_rows = (chunk_from_row(row) for row in chunked.rows())
             staged = staging.run(

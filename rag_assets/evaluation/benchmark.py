@@ -13,6 +13,7 @@ from typing import Any
 
 from rag_assets.change_set import DocumentState
 from rag_assets.errors import BenchmarkError
+from rag_assets.records import Location
 
 HOW_TO_DRAFT = (
     "run `rag-assets benchmark draft` to make a starting one from your own documents, look through it, "
@@ -105,14 +106,26 @@ def _parse_line(line: str, where: str, *, drafts_allowed: bool) -> BenchmarkQuer
     return BenchmarkQuery(query, tuple(dict.fromkeys(names)))
 
 
+NAME_KINDS = ("document_id", "source_uri", "path", "filename")
+"""What a document may be named by, in order of precedence."""
+
+
+def ids_named(name: str, locations: Iterable[Location]) -> list[str]:
+    """Return the ids of the documents of that name, sorted."""
+    found: dict[str, set[str]] = {kind: set() for kind in NAME_KINDS}
+    for location in locations:
+        for kind in NAME_KINDS:
+            if getattr(location, kind) == name:
+                found[kind].add(location.document_id)
+    return next((sorted(ids) for ids in found.values() if ids), [])
+
+
 class DocumentNames:
     """Resolves the names that a benchmark uses to contents."""
 
     def __init__(self, documents: Iterable[DocumentState]) -> None:
-        # kind of name -> name -> content hash -> document ids; the kinds in order of precedence
-        self._known: dict[str, dict[str, dict[str, list[str]]]] = {
-            kind: {} for kind in ("document_id", "source_uri", "path", "filename")
-        }
+        # kind of name -> name -> content hash -> document ids
+        self._known: dict[str, dict[str, dict[str, list[str]]]] = {kind: {} for kind in NAME_KINDS}
         for state in documents:
             if state.content_hash is not None:
                 for kind, by_name in self._known.items():

@@ -1,7 +1,7 @@
 """What every document source offers, and nothing about any particular one."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rag_assets.records import SourceEntry
 
@@ -29,5 +29,18 @@ class Source(Protocol):
         Raises:
             DocumentUnreadable: this document cannot be read; the others can.
             SourceUnavailable: the source is gone.
+        """
+        ...
+
+
+@runtime_checkable
+class ExplainsWhatItSkips(Protocol):
+    """A source that can tell why it does not list something that is there."""
+
+    def why_not_listed(self, name: str) -> str | None:
+        """Return why something of this name is not listed, in a clause; None if there is no such thing.
+
+        Args:
+            name: a document id, URI, path or filename, as a person writes it.
         """
         ...

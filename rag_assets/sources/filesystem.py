@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import quote_from_bytes
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from rag_assets.errors import DocumentUnreadable, SourceUnavailable
 from rag_assets.records import SourceEntry
@@ -133,6 +133,42 @@ class FilesystemSource:
             if not self.root.is_dir():
                 raise self._unavailable("", error) from error
             raise DocumentUnreadable("unreadable", f"{error.strerror}.") from error
+
+    def why_not_listed(self, name: str) -> str | None:
+        """See `ExplainsWhatItSkips`. Says nothing of what is listed."""
+        path = self._existing(name)
+        if path is None:
+            return None
+        real_path = os.path.realpath(path)
+        if not _is_inside(path, str(self.root)):
+            return f"it is outside of the documents folder {self.root}"
+        if any(_is_ignored(part) for part in path[len(str(self.root)) :].split("/") if part):
+            return "hidden files and folders, and what editors leave behind, are not read"
+        if not os.path.exists(real_path):  # noqa: PTH110
+            return "it is a link that leads nowhere"
+        if not _is_inside(real_path, os.path.realpath(self.root)):
+            return "it is a link that leads out of the documents folder"
+        if os.path.isdir(real_path):  # noqa: PTH112
+            return "it is a folder"
+        if not os.path.isfile(real_path):  # noqa: PTH113
+            return "it is not a regular file"
+        if not path.lower().endswith(self._suffixes):
+            return (
+                f"there is no parser for a file of its kind; there are some for {', '.join(self._suffixes)}"
+            )
+        return "its folder is listed under another name, which a link gives it"
+
+    def _existing(self, name: str) -> str | None:
+        """Return the full path of a file, whether it is listed or not."""
+        name = name.removeprefix(f"{self.name}:")
+        if name.startswith("file://"):
+            name = os.fsdecode(unquote_to_bytes(name.removeprefix("file://")))
+        path = os.path.abspath(f"{self.root}/{_unescape(name)}" if not name.startswith("/") else name)  # noqa: PTH100
+        if os.path.lexists(path):
+            return path
+        if "/" in name:
+            return None
+        return next((f"{folder}/{name}" for folder, _, files in os.walk(self.root) if name in files), None)
 
     def _scan(self, folder: str, visited: set[tuple[int, int]]) -> list[os.DirEntry[str]]:
         full_path = f"{self.root}/{folder}" if folder else str(self.root)

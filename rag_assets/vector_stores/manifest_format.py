@@ -20,6 +20,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "documents_hash": (str,),
     "sealed_at": (str,),
     "rejected": (str,),
+    "run_id": (str,),
     "format_version": (int,),
 }
 
@@ -47,7 +48,7 @@ def manifest_from_json(stored: object, where: str) -> GenerationManifest:
             f"{where} has format version {version!r}, this program reads {MANIFEST_FORMAT_VERSION}: "
             "use the version of rag-assets that wrote it, or materialize all assets to build anew"
         )
-    fields: dict[str, Any] = {str(name): value for name, value in stored.items()}
+    fields: dict[str, Any] = {"run_id": "", **{str(name): value for name, value in stored.items()}}
     if fields.keys() != _TYPES.keys() or any(
         not isinstance(fields[name], kinds) for name, kinds in _TYPES.items()
     ):

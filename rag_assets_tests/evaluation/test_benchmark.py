@@ -8,9 +8,10 @@ from rag_assets.evaluation.benchmark import (
     BenchmarkQuery,
     DocumentNames,
     benchmark_hash,
+    ids_named,
     load_benchmark,
 )
-from rag_assets_tests.documents import document, hashed
+from rag_assets_tests.documents import document, hashed, place
 
 
 @pytest.fixture
@@ -135,3 +136,27 @@ def test_the_same_path_in_two_sources_is_ambiguous_and_their_ids_are_not() -> No
     with pytest.raises(BenchmarkError, match=r"s3:a\.md, web:a\.md"):
         names.content_of("a.md")
     assert names.content_of("web:a.md") == hashed("2")
+
+
+@pytest.mark.parametrize(
+    ("name", "ids"),
+    [
+        ("s3:a/x.md", ["s3:a/x.md"]),
+        ("s3:///docs/a/x.md", ["s3:a/x.md"]),
+        ("a/x.md", ["s3:a/x.md", "web:a/x.md"]),
+        ("x.md", ["s3:a/x.md", "s3:b/x.md", "web:a/x.md"]),
+        ("readme.md", ["s3:readme.md"]),  # a path comes before a filename
+        ("y.md", []),
+    ],
+)
+def test_all_documents_of_a_name_are_found_by_the_first_kind_of_name_that_fits(
+    name: str, ids: list[str]
+) -> None:
+    paths = [
+        ("a/x.md", "web"),
+        ("b/x.md", "s3"),
+        ("a/x.md", "s3"),
+        ("readme.md", "s3"),
+        ("b/readme.md", "s3"),
+    ]
+    assert ids_named(name, [place(path, source) for path, source in paths]) == ids

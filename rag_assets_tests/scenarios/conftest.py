@@ -4,6 +4,7 @@ Each state is reached once a session and copied for every test that begins in it
 paths of documents are part of what is stored.
 """
 
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,6 +30,22 @@ def _reach_promoted(pipeline: Pipeline) -> Run | None:
     return pipeline.refresh().checked()
 
 
+def _reach_sample(pipeline: Pipeline) -> Run | None:
+    """The sample knowledge base, refreshed, and refreshed again after a change of every kind that is traced."""
+    repository = Path(__file__).parents[2]
+    shutil.copytree(repository / "data" / "documents", pipeline.documents)
+    shutil.copy(repository / "eval_benchmarks" / "benchmark.jsonl", pipeline.benchmark)
+    for path in sorted(pipeline.documents.rglob("*.*")):
+        pipeline.touch(path)
+    pipeline.refresh().checked()
+    pipeline.write("hr/hr_handbook.pdf", b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog")
+    pipeline.write("hr/torn.pdf", b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog")
+    pipeline.remove("it/vpn_setup.html")
+    (pipeline.documents / "it" / "software_request.txt").rename(pipeline.documents / "it" / "software.txt")
+    pipeline.write("hr/copy.md", (pipeline.documents / "hr" / "learning_budget.md").read_bytes())
+    return pipeline.refresh().checked()
+
+
 def _reach_gate_failed(pipeline: Pipeline) -> Run | None:
     pipeline.write(CHANGED, text_about("third version"))
     pipeline.configure(RAG_EVAL_THRESHOLD="0.999")
@@ -46,6 +63,7 @@ def _reach_rolled_back(pipeline: Pipeline) -> Run | None:
 STATES: dict[str, tuple[str | None, Callable[[Pipeline], Run | None]]] = {
     "empty": (None, _reach_empty),
     "promoted": ("empty", _reach_promoted),
+    "sample": (None, _reach_sample),
     "gate failed": ("promoted", _reach_gate_failed),
     "rolled back": ("promoted", _reach_rolled_back),
 }
@@ -126,6 +144,12 @@ def empty(pipeline_in: Callable[[str], tuple[Pipeline, Run | None]]) -> Pipeline
 def promoted(pipeline_in: Callable[[str], tuple[Pipeline, Run | None]]) -> Pipeline:
     """Two refreshes were promoted."""
     return pipeline_in("promoted")[0]
+
+
+@pytest.fixture
+def sample(pipeline_in: Callable[[str], tuple[Pipeline, Run | None]]) -> Pipeline:
+    """The sample knowledge base after two refreshes, of which the second met changes of every kind."""
+    return pipeline_in("sample")[0]
 
 
 @pytest.fixture

@@ -480,3 +480,46 @@ def test_unknown_sources_are_named_together_with_the_known_ones(root: Path) -> N
         build_sources(["filesystem", "carrier_pigeon"], root)
     with pytest.raises(ConfigurationError, match="no source"):
         build_sources([], root)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("hr/plan.xyz", "no parser for a file of its kind; there are some for .md, .txt"),
+        ("plan.xyz", "no parser for a file of its kind"),
+        ("filesystem:hr/plan.xyz", "no parser for a file of its kind"),
+        ("hr/.draft.md", "hidden files and folders"),
+        (".draft.md", "hidden files and folders"),
+        (".git/a.md", "hidden files and folders"),
+        ("~$plan.md", "what editors leave behind"),
+        ("out.md", "leads out of the documents folder"),
+        ("dead.md", "leads nowhere"),
+        ("hr", "it is a folder"),
+        ("pipe.md", "not a regular file"),
+        ("../outside.md", "outside of the documents folder"),
+        ("link/a.md", "listed under another name"),
+    ],
+)
+def test_what_is_there_and_not_listed_is_explained(root: Path, name: str, reason: str) -> None:
+    outside = _write(root.parent / "outside.md")
+    for path in ("hr/plan.xyz", "hr/.draft.md", ".git/a.md", "~$plan.md", "hr/a.md"):
+        _write(root / path)
+    (root / "out.md").symlink_to(outside)
+    (root / "dead.md").symlink_to(root / "gone.md")
+    (root / "link").symlink_to(root / "hr")
+    os.mkfifo(root / "pipe.md")
+    source = _source(root)
+    assert _paths(source) == ["hr/a.md"]
+    assert reason in str(source.why_not_listed(name))
+
+
+def test_a_full_path_and_a_uri_are_understood(root: Path) -> None:
+    file = _write(root / "h r" / "größe.xyz")
+    for name in (str(file), file.as_uri()):
+        assert "no parser" in str(_source(root).why_not_listed(name))
+
+
+def test_what_does_not_exist_is_not_explained(root: Path) -> None:
+    _write(root / "a.md")
+    for name in ("b.md", "hr/a.md", f"{root}/b.md", "filesystem:b.md", "file:///nowhere/b.md"):
+        assert _source(root).why_not_listed(name) is None

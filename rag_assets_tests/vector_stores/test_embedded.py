@@ -147,6 +147,15 @@ def test_a_manifest_of_another_format_inside_a_readable_file_is_refused(
         store.promote("g1", None)
 
 
+def test_a_manifest_from_before_runs_were_recorded_is_read(store: EmbeddedVectorStore, root: Path) -> None:
+    sealed = stage(store, "g1", [point(1)])
+    path = root / "kb" / "generations" / "g1" / "manifest.json"
+    stored = json.loads(path.read_text())
+    del stored["manifest"]["run_id"]
+    path.write_text(json.dumps(stored))
+    assert store.manifest("g1") == sealed
+
+
 def test_a_production_that_somebody_deleted_by_hand_is_none(store: EmbeddedVectorStore, root: Path) -> None:
     stage(store, "g1", [point(1)])
     store.promote("g1", None)
