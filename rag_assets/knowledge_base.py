@@ -27,7 +27,7 @@ from rag_assets.ledgers.sqlite import SqliteLedger
 from rag_assets.private_folders import claim_folder
 from rag_assets.records import EmbeddingModel, GenerationManifest
 from rag_assets.retrieval import Retriever, recorded_model
-from rag_assets.settings import Settings
+from rag_assets.settings import Settings, load_settings
 from rag_assets.sources import build_sources
 from rag_assets.sources.base import Source
 from rag_assets.text_store import TextStore
@@ -67,7 +67,8 @@ class KnowledgeBase:
         return build_vector_store(
             qdrant_url=self.settings.qdrant_url,
             qdrant_api_key=key.get_secret_value() if key else None,
-            state_dir=self.state_dir,
+            # Not `self.state_dir`, which makes the folder: an application that only reads leaves nothing behind.
+            state_dir=self.settings.state_dir.absolute(),
             collection=self.settings.collection,
         )
 
@@ -123,8 +124,10 @@ class KnowledgeBase:
     def ingestion(self) -> Ingestion:
         return Ingestion(self.sources(), self.ledger, self.text_store)
 
-    def retriever(self) -> Retriever:
-        return Retriever(self.vector_store, self.embedder_for, self.settings.dense_weight)
+    def retriever(self, *, owns_store: bool = False) -> Retriever:
+        return Retriever(
+            self.vector_store, self.embedder_for, self.settings.dense_weight, owns_store=owns_store
+        )
 
     def embedder_for(self, model: EmbeddingModel) -> Embedder:
         """Return the embedder of a recorded model.
@@ -220,6 +223,20 @@ class KnowledgeBase:
         for part in ("ledger", "vector_store"):
             if part in self.__dict__:
                 self.__dict__[part].close()
+
+
+def open_retriever(settings: Settings | None = None) -> Retriever:
+    """Return what an application asks: production, as the environment and `.env` name it. Close it, or use `with`.
+
+    Nothing is asked and nothing is written yet; a knowledge base that is not there is an error of the first search.
+
+    Args:
+        settings: `load_settings(…)` with overrides; by default without.
+
+    Raises:
+        ConfigurationError: settings that cannot work.
+    """
+    return KnowledgeBase(settings or load_settings()).retriever(owns_store=True)
 
 
 def _name_of(model: EmbeddingModel) -> str:

@@ -4,8 +4,11 @@ Hybrid by default: the dense list and the BM25 list come from one request, are s
 with a weight (`RAG_DENSE_WEIGHT`). Ties are broken by point id, so that the same question gives the same answer.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import Self
 
 from rag_assets.embedders.base import Embedder
 from rag_assets.embedders.bm25 import Bm25Encoder
@@ -100,11 +103,15 @@ def _hit(point: ScoredPoint, payload: Payload) -> SearchHit:
 
 
 class Retriever:
-    """Answers questions from whatever generation is in production at that moment.
+    """Answers questions from whatever generation is in production at that moment. Threads may share one.
+
+    A promotion is seen by the next search. A search that is under way ends in the generation in which it began,
+    which stays open until its last search has ended. Not to be carried over a `fork`: make one in each process.
 
     Args:
         embedder_for: makes the embedder of a recorded model.
         dense_weight: share of the dense score, 0 (BM25 alone) to 1 (dense alone).
+        owns_store: whether `close` closes the store too.
     """
 
     def __init__(
@@ -112,11 +119,26 @@ class Retriever:
         store: VectorStore,
         embedder_for: Callable[[EmbeddingModel], Embedder],
         dense_weight: float = 0.3,
+        *,
+        owns_store: bool = False,
     ) -> None:
         self._store = store
         self._embedder_for = embedder_for
         self._dense_weight = dense_weight
+        self._owns_store = owns_store
+        self._lock = threading.Lock()
         self._current: GenerationSearch | None = None
+        self._searches_in: dict[GenerationSearch, int] = {}
+        # Kept from one promotion to the next: loading a model may take seconds.
+        self._embedder: tuple[EmbeddingModel, Embedder] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def search(
         self, query: str, limit: int = 5, search_filter: SearchFilter | None = None
@@ -133,36 +155,72 @@ class Retriever:
         if limit < 1:
             raise ConfigurationError(f"limit must be at least 1, not {limit}")
         try:
-            return self._production().search(query, limit, search_filter)
+            with self._production() as production:
+                return production.search(query, limit, search_filter)
         except VectorStoreUnavailable:
             # The generation may have been retired between looking it up and asking it: look once more.
-            self.close()
-            return self._production().search(query, limit, search_filter)
+            with self._production() as production:
+                return production.search(query, limit, search_filter)
 
-    def _production(self) -> GenerationSearch:
+    @contextmanager
+    def _production(self) -> Generator[GenerationSearch]:
+        """Lend the generation in production for one search. One that fails is not lent again."""
+        name = self._name_of_production()
+        with self._lock:
+            lent = self._current
+            if lent is not None and lent.generation != name:
+                # Another thread may have seen a later promotion while this one waited: never switch back.
+                name = self._name_of_production()
+            if lent is None or lent.generation != name:
+                lent = self.open(name)
+                self._switch_to(lent)
+            self._searches_in[lent] += 1
+        broken = False
+        try:
+            yield lent
+        except VectorStoreUnavailable:
+            broken = True
+            raise
+        finally:
+            with self._lock:
+                self._searches_in[lent] -= 1
+                self._switch_to(None if broken and lent is self._current else self._current)
+
+    def _name_of_production(self) -> str:
         production = self._store.production_state().production
         if production is None:
             raise RefusedError(
                 "nothing is in production yet: run `dagster asset materialize -m rag_assets.definitions --select '*'`"
             )
-        if self._current is None or self._current.generation != production:
-            self.close()
-            self._current = self.open(production)
-        return self._current
+        return production
+
+    def _switch_to(self, search: GenerationSearch | None) -> None:
+        """Lend this one from now on, and close the others in which nobody searches. The lock is held."""
+        self._current = search
+        if search is not None:
+            self._searches_in.setdefault(search, 0)
+        idle = [one for one, count in self._searches_in.items() if count == 0 and one is not search]
+        for one in idle:
+            del self._searches_in[one]
+            with suppress(VectorStoreUnavailable):
+                one.close()
 
     def open(self, generation: str) -> GenerationSearch:
         """Search one generation, whichever is in production."""
         manifest = self._store.manifest(generation)
         if manifest is None:
             raise VectorStoreUnavailable(f"generation {generation} is gone")
-        embedder = self._embedder_for(recorded_model(manifest))
-        return GenerationSearch(self._store.read(generation), embedder, self._dense_weight)
+        model = recorded_model(manifest)
+        if self._embedder is None or self._embedder[0] != model:
+            self._embedder = (model, self._embedder_for(model))
+        return GenerationSearch(self._store.read(generation), self._embedder[1], self._dense_weight)
 
     def close(self) -> None:
-        if self._current is not None:
-            with suppress(VectorStoreUnavailable):
-                self._current.close()
-            self._current = None
+        """Let go of what is open. A generation in which a search is under way is closed when that has ended."""
+        with self._lock:
+            self._switch_to(None)
+        if self._owns_store:
+            self._store.close()
 
 
 def recorded_model(manifest: GenerationManifest) -> EmbeddingModel:

@@ -1,6 +1,9 @@
 import random
+import threading
+import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given
@@ -226,6 +229,164 @@ def test_a_handle_that_broke_is_opened_anew() -> None:
     assert retriever.search("password")
     assert broken not in store.open_readers
     assert len(store.open_readers) == 1
+
+
+# Several threads
+
+
+class Gate:
+    """Stops the first who comes by in a thread of its own until it is opened."""
+
+    def __init__(self) -> None:
+        self.reached, self.opened = threading.Event(), threading.Event()
+
+    def pass_by(self) -> None:
+        if not self.reached.is_set():
+            self.reached.set()
+            assert self.opened.wait(10)
+
+
+class StoppingReader(InMemoryReader):
+    gate: Gate
+
+    def search(
+        self,
+        dense: Vector,
+        sparse: SparseVector | None,
+        limit: int,
+        search_filter: SearchFilter | None = None,
+    ) -> tuple[list[ScoredPoint], list[ScoredPoint]]:
+        self.gate.pass_by()
+        return super().search(dense, sparse, limit, search_filter)
+
+
+class StoppingStore(Store):
+    """The first search in a generation stops until `gate` is opened."""
+
+    def __init__(self, *generations: str) -> None:
+        super().__init__(*generations)
+        self.gate = Gate()
+
+    def read(self, generation: str) -> InMemoryReader:
+        reader = StoppingReader(self, generation)
+        reader.gate = self.gate
+        self.open_readers.append(reader)
+        return reader
+
+
+def test_a_search_under_way_ends_in_its_generation_though_another_thread_sees_a_promotion() -> None:
+    store = StoppingStore("g1")
+    retriever = Retriever(store, embedder_for, 0.0)
+    with ThreadPoolExecutor() as threads:
+        under_way = threads.submit(retriever.search, "password")
+        assert store.gate.reached.wait(10)
+        store.add("g2", {"new.md": "a password is never reset\n"})
+        store.state = ProductionState("g2", previous="g1")
+        assert retriever.search("password")[0].text == "a password is never reset\n"
+        assert [reader.generation for reader in store.open_readers] == ["g1", "g2"]
+        store.gate.opened.set()
+        assert under_way.result()[0].text == TEXTS["it.md"]
+    assert [reader.generation for reader in store.open_readers] == ["g2"]
+
+
+def test_closing_lets_a_search_under_way_finish() -> None:
+    store = StoppingStore("g1")
+    retriever = Retriever(store, embedder_for, 0.0)
+    with ThreadPoolExecutor() as threads:
+        under_way = threads.submit(retriever.search, "password")
+        assert store.gate.reached.wait(10)
+        retriever.close()
+        store.gate.opened.set()
+        assert under_way.result()[0].text == TEXTS["it.md"]
+    assert store.open_readers == []
+
+
+def test_a_thread_that_looked_before_a_promotion_does_not_switch_back() -> None:
+    class LookingSlowly(Store):
+        """The look of one thread takes long: what it saw is old when it acts on it."""
+
+        gate = Gate()
+        slow: int | None = None
+
+        def production_state(self) -> ProductionState:
+            state = super().production_state()
+            if threading.get_ident() == self.slow:
+                self.gate.pass_by()
+            return state
+
+        def read(self, generation: str) -> InMemoryReader:
+            opened.append(generation)
+            return super().read(generation)
+
+    opened: list[str] = []
+    store = LookingSlowly("g1")
+    retriever = Retriever(store, embedder_for, 0.0)
+
+    def search_slowly() -> str:
+        store.slow = threading.get_ident()
+        return retriever.search("password")[0].text
+
+    retriever.search("password")
+    with ThreadPoolExecutor() as threads:
+        slow = threads.submit(search_slowly)
+        assert store.gate.reached.wait(10)
+        store.add("g2", {"new.md": "a password is never reset\n"})
+        store.state = ProductionState("g2", previous="g1")
+        retriever.search("password")
+        store.gate.opened.set()
+        assert slow.result() == "a password is never reset\n"
+    assert opened == ["g1", "g2"]
+
+
+def test_threads_that_come_together_open_a_generation_once() -> None:
+    class OpeningSlowly(Store):
+        def read(self, generation: str) -> InMemoryReader:
+            time.sleep(0.05)
+            opened.append(generation)
+            return super().read(generation)
+
+    opened: list[str] = []
+    retriever = Retriever(OpeningSlowly("g1"), embedder_for)
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(retriever.search, ["password"] * 16))
+    assert opened == ["g1"]
+
+
+def test_a_model_stays_loaded_when_the_next_generation_has_the_same() -> None:
+    asked: list[str] = []
+
+    def recording(model: EmbeddingModel) -> Embedder:
+        asked.append(model.model)
+        return FakeEmbedder(model)
+
+    store = Store("g1", "g2")
+    retriever = Retriever(store, recording)
+    retriever.search("password")
+    store.state = ProductionState("g2")
+    retriever.search("password")
+    assert asked == [MODEL.model]
+    manifest = store.manifests["g2"]
+    other = manifest.fingerprint | {"embedding_model": asdict(replace(MODEL, model="other"))}
+    store.manifests["g3"] = replace(manifest, generation="g3", fingerprint=other)
+    store.points["g3"] = store.points["g2"]
+    store.state = ProductionState("g3")
+    retriever.search("password")
+    assert asked == [MODEL.model, "other"]
+
+
+def test_leaving_the_block_closes_the_generation_and_the_store_if_it_is_the_retrievers_own() -> None:
+    class Closable(Store):
+        closed = 0
+
+        def close(self) -> None:
+            self.closed += 1
+
+    for owns_store in (False, True):
+        store = Closable("g1")
+        with Retriever(store, embedder_for, owns_store=owns_store) as retriever:
+            retriever.search("password")
+            assert (store.open_readers != [], store.closed) == (True, 0)
+        assert (store.open_readers, store.closed) == ([], int(owns_store))
 
 
 def test_a_retriever_that_was_closed_opens_again_when_it_is_asked() -> None:
