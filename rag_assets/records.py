@@ -230,6 +230,11 @@ class SearchHit:
     locations: tuple[Location, ...]
     payload: Payload = field(repr=False)
 
+    def to_metadata(self) -> Payload:
+        """Return the payload but for the text, with the fields of the first location beside `locations`."""
+        rest = {key: value for key, value in self.payload.items() if key != "text"}
+        return {**rest, **self.locations[0].to_payload()}
+
 
 @dataclass(frozen=True, slots=True)
 class GenerationManifest:

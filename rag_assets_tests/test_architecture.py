@@ -41,6 +41,8 @@ HEAVY = (
     "tokenizers",
     "httpx",
     "safetensors",
+    "langchain_core",
+    "llama_index",
 )
 
 

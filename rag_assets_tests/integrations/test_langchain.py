@@ -1,0 +1,155 @@
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rag_assets.errors import ConfigurationError
+from rag_assets.records import Condition, SearchFilter
+from rag_assets_tests.documents import MODEL, FakeEmbedder
+from rag_assets_tests.fake_openai import API_KEY, FakeOpenAI
+from rag_assets_tests.integrations.small_store import FIRST, OTHER_MODEL, QUESTION, SECOND, SmallStore
+from rag_assets_tests.optional_packages import require
+
+require("langchain_core", "langchain_qdrant", "langchain_openai")
+
+from langchain_core.embeddings import Embeddings  # noqa: E402
+from langchain_core.runnables import RunnableLambda  # noqa: E402
+from langchain_qdrant import QdrantVectorStore  # noqa: E402
+from langchain_qdrant.qdrant import QdrantVectorStoreError  # noqa: E402
+from qdrant_client import models  # noqa: E402
+
+from rag_assets.integrations.langchain import KnowledgeBaseRetriever  # noqa: E402
+
+IN_HR = SearchFilter((Condition("path", "prefix", "hr/"),))
+
+
+@pytest.fixture
+def store() -> SmallStore:
+    return SmallStore()
+
+
+@pytest.fixture
+def adapter(store: SmallStore) -> KnowledgeBaseRetriever:
+    return KnowledgeBaseRetriever(retriever=store.retriever(), k=1)
+
+
+class FakeEmbeddings(Embeddings):
+    def __init__(self, embedder: FakeEmbedder) -> None:
+        self._embedder = embedder
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return self._embedder.embed_documents(texts).vectors.tolist()
+
+    def embed_query(self, text: str) -> list[float]:
+        return self._embedder.embed_query(text).tolist()
+
+
+def own_store(store: SmallStore, embedder: FakeEmbedder) -> QdrantVectorStore:
+    return QdrantVectorStore(
+        store.client, "kb", FakeEmbeddings(embedder), vector_name="dense", content_payload_key="text"
+    )
+
+
+# The adapter
+
+
+def test_a_document_says_where_it_lives_and_how_it_scored(
+    store: SmallStore, adapter: KnowledgeBaseRetriever
+) -> None:
+    [document] = adapter.invoke(QUESTION)
+    [hit] = store.retriever().search(QUESTION, 1)
+    assert document.page_content == QUESTION
+    assert document.id == hit.point_id
+    assert document.metadata["path"] == "it/passwords.md"
+    assert document.metadata["score"] == hit.score
+    assert document.metadata["locations"] == hit.payload["locations"]
+    assert "text" not in document.metadata
+
+
+def test_number_and_filter_are_the_retrievers_own_or_those_of_one_question(
+    store: SmallStore, adapter: KnowledgeBaseRetriever
+) -> None:
+    def paths(documents: list[Any]) -> list[str]:
+        return [document.metadata["path"] for document in documents]
+
+    assert paths(adapter.invoke(QUESTION)) == ["it/passwords.md"]
+    assert paths(adapter.invoke(QUESTION, k=2)) == ["it/passwords.md", "hr/leave.md"]
+    assert paths(adapter.invoke(QUESTION, search_filter=IN_HR)) == ["hr/leave.md"]
+    chain = adapter.bind(search_filter=IN_HR) | RunnableLambda(paths)
+    assert chain.invoke(QUESTION) == ["hr/leave.md"]
+    only_hr = KnowledgeBaseRetriever(retriever=store.retriever(), search_filter=IN_HR)
+    assert paths(only_hr.invoke(QUESTION)) == ["hr/leave.md"]
+
+
+def test_a_misspelt_filter_is_an_error_rather_than_an_answer_from_everything(
+    adapter: KnowledgeBaseRetriever,
+) -> None:
+    with pytest.raises(TypeError, match="filter"):
+        adapter.invoke(QUESTION, filter=IN_HR)
+
+
+def test_no_documents_is_not_the_default_number(adapter: KnowledgeBaseRetriever) -> None:
+    with pytest.raises(ConfigurationError, match="limit"):
+        adapter.invoke(QUESTION, k=0)
+
+
+def test_it_answers_asynchronous_callers(adapter: KnowledgeBaseRetriever) -> None:
+    [document] = asyncio.run(adapter.ainvoke(QUESTION))
+    assert document.page_content == QUESTION
+
+
+def test_the_adapter_follows_a_promotion_and_a_change_of_the_model(
+    store: SmallStore, adapter: KnowledgeBaseRetriever
+) -> None:
+    store.promote("g2", SECOND)
+    assert [document.page_content for document in adapter.invoke(QUESTION)] == list(SECOND.values())
+    store.promote("g3", FIRST, OTHER_MODEL)
+    [document] = adapter.invoke(QUESTION)
+    assert document.page_content == QUESTION
+    assert document.metadata["embedding_model"] == OTHER_MODEL.model
+
+
+# LangChain's own vector store, over the alias
+
+
+def test_its_own_store_follows_a_promotion(store: SmallStore) -> None:
+    own = own_store(store, FakeEmbedder())
+    assert [document.page_content for document in own.similarity_search(QUESTION, k=1)] == [QUESTION]
+    store.promote("g2", SECOND)
+    store.promote("g3", SECOND | {"new.md": "a new one\n"})
+    assert own.similarity_search(QUESTION, k=5) != []
+    assert [document.page_content for document in own.similarity_search("a new one\n", k=1)] == [
+        "a new one\n"
+    ]
+
+
+def test_a_condition_on_the_model_finds_nothing_after_the_model_has_changed(store: SmallStore) -> None:
+    own = own_store(store, FakeEmbedder())
+    match = models.MatchValue(value=MODEL.model)
+    same_model = models.Filter(must=[models.FieldCondition(key="embedding_model", match=match)])
+    assert own.similarity_search(QUESTION, filter=same_model) != []
+    store.promote("g2", FIRST, OTHER_MODEL)
+    assert own.similarity_search(QUESTION) != []
+    assert own.similarity_search(QUESTION, filter=same_model) == []
+
+
+def test_its_own_store_refuses_a_model_of_other_dimensions(store: SmallStore) -> None:
+    with pytest.raises(QdrantVectorStoreError, match="dimensions"):
+        own_store(store, FakeEmbedder(replace(MODEL, dimensions=16)))
+
+
+def test_its_own_class_for_openai_embeds_a_question_as_we_do() -> None:
+    from langchain_openai import OpenAIEmbeddings
+
+    from rag_assets.embedders.openai import OpenAIEmbedder
+
+    with FakeOpenAI() as server:
+        ours = OpenAIEmbedder("text-embedding-3-small", API_KEY, server.base_url)
+        theirs = OpenAIEmbeddings(
+            model=ours.model.model,
+            base_url=ours.model.endpoint,
+            api_key=API_KEY,  # pyright: ignore[reportArgumentType]
+            check_embedding_ctx_length=False,
+        )
+        assert theirs.embed_query(QUESTION) == pytest.approx(ours.embed_query(QUESTION).tolist())

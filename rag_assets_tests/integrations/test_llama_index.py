@@ -1,0 +1,150 @@
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+
+from rag_assets.records import Condition, SearchFilter, SearchHit
+from rag_assets.retrieval import Retriever
+from rag_assets_tests.documents import MODEL, FakeEmbedder
+from rag_assets_tests.fake_openai import API_KEY, FakeOpenAI
+from rag_assets_tests.integrations.small_store import FIRST, OTHER_MODEL, QUESTION, SECOND, SmallStore
+from rag_assets_tests.optional_packages import require
+
+require("llama_index.vector_stores.qdrant", "llama_index.embeddings.openai")
+
+from llama_index.core import VectorStoreIndex  # noqa: E402
+from llama_index.core.embeddings import BaseEmbedding  # noqa: E402
+from llama_index.core.retrievers import BaseRetriever  # noqa: E402
+from llama_index.core.schema import MetadataMode, TextNode  # noqa: E402
+from llama_index.vector_stores.qdrant import QdrantVectorStore  # noqa: E402
+from qdrant_client import models  # noqa: E402
+
+from rag_assets.integrations.llama_index import KnowledgeBaseRetriever  # noqa: E402
+
+IN_HR = SearchFilter((Condition("path", "prefix", "hr/"),))
+
+
+@pytest.fixture
+def store() -> SmallStore:
+    return SmallStore()
+
+
+@pytest.fixture
+def adapter(store: SmallStore) -> KnowledgeBaseRetriever:
+    return KnowledgeBaseRetriever(store.retriever(), similarity_top_k=1)
+
+
+class FakeEmbedding(BaseEmbedding):
+    embedder: Any
+
+    def _get_query_embedding(self, query: str) -> list[float]:
+        return self.embedder.embed_query(query).tolist()
+
+    async def _aget_query_embedding(self, query: str) -> list[float]:
+        return self._get_query_embedding(query)
+
+    def _get_text_embedding(self, text: str) -> list[float]:
+        return self._get_query_embedding(text)
+
+
+def own_retriever(store: SmallStore, embedder: FakeEmbedder, **options: Any) -> BaseRetriever:
+    own = QdrantVectorStore("kb", client=store.client, dense_vector_name="dense")
+    index = VectorStoreIndex.from_vector_store(own, embed_model=FakeEmbedding(embedder=embedder))
+    return index.as_retriever(similarity_top_k=1, **options)
+
+
+def ask(retriever: BaseRetriever) -> list[str]:
+    return [node.get_content() for node in retriever.retrieve(QUESTION)]
+
+
+# The adapter
+
+
+def test_a_node_says_where_it_lives_and_how_it_scored(
+    store: SmallStore, adapter: KnowledgeBaseRetriever
+) -> None:
+    [found] = adapter.retrieve(QUESTION)
+    [hit] = store.retriever().search(QUESTION, 1)
+    assert isinstance(found.node, TextNode)
+    assert found.node.text == QUESTION
+    assert (found.node.node_id, found.score) == (hit.point_id, hit.score)
+    assert (found.node.start_char_idx, found.node.end_char_idx) == (hit.payload["start"], hit.payload["end"])
+    assert found.node.ref_doc_id == "filesystem:it/passwords.md"
+    assert found.node.metadata["locations"] == hit.payload["locations"]
+
+
+def test_a_prompt_is_given_the_title_and_the_path_and_no_hashes(adapter: KnowledgeBaseRetriever) -> None:
+    [found] = adapter.retrieve(QUESTION)
+    head, _, text = found.node.get_content(MetadataMode.LLM).partition("\n\n")
+    assert sorted(head.split("\n")) == ["path: it/passwords.md", "title: IT/PASSWORDS.MD"]
+    assert text.strip() == QUESTION.strip()
+
+
+def test_number_and_filter_reach_the_search(store: SmallStore) -> None:
+    both = KnowledgeBaseRetriever(store.retriever(), similarity_top_k=2).retrieve(QUESTION)
+    assert [node.metadata["path"] for node in both] == ["it/passwords.md", "hr/leave.md"]
+    only_hr = KnowledgeBaseRetriever(store.retriever(), search_filter=IN_HR).retrieve(QUESTION)
+    assert [node.metadata["path"] for node in only_hr] == ["hr/leave.md"]
+
+
+def test_asynchronous_callers_are_not_held_up(store: SmallStore) -> None:
+    threads: list[int] = []
+
+    class Noting(Retriever):
+        def search(
+            self, query: str, limit: int = 5, search_filter: SearchFilter | None = None
+        ) -> list[SearchHit]:
+            threads.append(threading.get_ident())
+            return store.retriever().search(query, limit, search_filter)
+
+    noting = Noting(None, FakeEmbedder)  # pyright: ignore[reportArgumentType]
+    [found] = asyncio.run(KnowledgeBaseRetriever(noting, 1).aretrieve(QUESTION))
+    assert found.node.get_content() == QUESTION
+    assert threads != [threading.get_ident()]
+
+
+def test_the_adapter_follows_a_promotion_and_a_change_of_the_model(
+    store: SmallStore, adapter: KnowledgeBaseRetriever
+) -> None:
+    store.promote("g2", SECOND)
+    assert [node.get_content() for node in adapter.retrieve(QUESTION)] == list(SECOND.values())
+    store.promote("g3", FIRST, OTHER_MODEL)
+    [found] = adapter.retrieve(QUESTION)
+    assert found.get_content() == QUESTION
+    assert found.metadata["embedding_model"] == OTHER_MODEL.model
+
+
+# LlamaIndex's own vector store, over the alias
+
+
+def test_its_own_store_follows_a_promotion(store: SmallStore) -> None:
+    own = own_retriever(store, FakeEmbedder())
+    assert ask(own) == [QUESTION]
+    store.promote("g2", SECOND)
+    assert ask(own) == list(SECOND.values())
+
+
+def test_a_condition_on_the_model_finds_nothing_after_the_model_has_changed(store: SmallStore) -> None:
+    match = models.MatchValue(value=MODEL.model)
+    same_model = models.Filter(must=[models.FieldCondition(key="embedding_model", match=match)])
+    careless = own_retriever(store, FakeEmbedder())
+    careful = own_retriever(store, FakeEmbedder(), vector_store_kwargs={"qdrant_filters": same_model})
+    assert ask(careful) == [QUESTION]
+    store.promote("g2", FIRST, OTHER_MODEL)
+    assert ask(careless) != []
+    assert ask(careful) == []
+
+
+def test_its_own_class_for_openai_embeds_a_question_as_we_do() -> None:
+    from llama_index.embeddings.openai import OpenAIEmbedding
+
+    from rag_assets.embedders.openai import OpenAIEmbedder
+
+    with FakeOpenAI() as server:
+        ours = OpenAIEmbedder("text-embedding-3-small", API_KEY, server.base_url)
+        theirs = OpenAIEmbedding(
+            model_name=ours.model.model, api_base=ours.model.endpoint, api_key=API_KEY, max_retries=0
+        )
+        question = "how do I reset a password?"
+        assert theirs.get_query_embedding(question) == pytest.approx(ours.embed_query(question).tolist())
