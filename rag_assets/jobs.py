@@ -6,6 +6,7 @@ from rag_assets.asset_step import ASSET_GROUP
 from rag_assets.assets import production_collection
 from rag_assets.errors import RagAssetsError
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.metadata import rollback_metadata
 
 REFRESH_JOB = "refresh"
 
@@ -24,15 +25,18 @@ def roll_back_production(
     store = knowledge_base.vector_store
     try:
         state = store.rollback(store.production_state().production)
+        manifest = knowledge_base.production_manifest()
     except RagAssetsError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-    # The page of the asset would otherwise name the generation that was taken out of service.
-    context.log_event(
-        dg.AssetObservation(
-            production_collection.key,
-            metadata={"generation": state.production, "held_generation": state.held, "promoted": False},
+    # The page of the asset would otherwise go on naming the generation that was taken out of service.
+    if manifest is not None:
+        context.log_event(
+            dg.AssetMaterialization(
+                production_collection.key,
+                metadata=rollback_metadata(manifest, state),
+                tags={"dagster/data_version": manifest.digest},
+            )
         )
-    )
     context.log.info(
         "production is %s again and held there; %s is out of service until `rag-assets resume`",
         state.production,

@@ -15,6 +15,7 @@ from rag_assets.change_set import Change, DocumentChange, DocumentState, count_c
 from rag_assets.evaluation.evaluate import EvalReport, QueryResult, Scores, worst_queries
 from rag_assets.generations import StagedGeneration
 from rag_assets.ingestion import SourceReport
+from rag_assets.records import GenerationManifest, ProductionState
 
 _BAR_CELLS = 10
 _SIZE_CLASSES = 8
@@ -196,6 +197,22 @@ def staging_metadata(staged: StagedGeneration) -> dict[str, Any]:
         "num_points_deleted": staged.num_points_deleted,
         "num_points_relocated": relocated,
     }
+
+
+def rollback_metadata(manifest: GenerationManifest, state: ProductionState) -> dict[str, Any]:
+    """What serves since a person went back, under the names that production_collection has for it."""
+    return shown(
+        {
+            "promoted": False,
+            "num_documents": manifest.documents_count,
+            "num_points": manifest.points_count,
+            "generation": manifest.generation,
+            "held_generation": state.held,
+            "index": index_table(manifest.fingerprint),
+            "digest": manifest.digest,
+            "refresh_id": manifest.refresh_id,
+        }
+    )
 
 
 def index_table(fingerprint: Mapping[str, Any]) -> dg.TableMetadataValue:

@@ -73,9 +73,11 @@ def test_the_log_of_a_run_says_the_verdict_in_words(promoted: Pipeline, threshol
 def test_after_the_job_rollback_the_page_of_production_names_what_serves(promoted: Pipeline) -> None:
     job = build_definitions(load_settings()).resolve_job_def("rollback")
     assert job.execute_in_process(instance=promoted.instance).success
-    found = promoted.instance.fetch_observations(dg.AssetKey("production_collection"), limit=1).records
-    observation = found[0].asset_observation
-    assert observation is not None
+    shown = promoted.instance.get_latest_materialization_event(dg.AssetKey("production_collection"))
+    assert shown is not None
+    assert shown.asset_materialization is not None
+    metadata = shown.asset_materialization.metadata
     state = promoted.production()
-    assert observation.metadata["generation"].value == state.production
-    assert observation.metadata["held_generation"].value == state.held
+    assert metadata["generation"].value == state.production
+    assert metadata["held_generation"].value == state.held
+    assert metadata["num_documents"].value == len(promoted.served())
