@@ -70,9 +70,9 @@ def main() -> None:
                 for before, after in zip(baseline, results, strict=True)
             ]
             retrieval.append(
-                f"| `{name}` | {size} | {scores.recall_at_1:.3f} "
+                f"| `{name}` | {size} | {scores.means['recall_at_1']:.3f} "
                 f"| {scores.recall_at_5:.3f} ± {scores.recall_at_5_standard_error:.3f} "
-                f"| {scores.recall_at_10:.3f} | {scores.mrr:.3f} | {scores.ndcg_at_10:.3f} "
+                f"| {scores.means['recall_at_10']:.3f} | {scores.means['mrr']:.3f} | {scores.means['ndcg_at_10']:.3f} "
                 f"| {sum(gain > 0 for gain in gains)}/{sum(gain < 0 for gain in gains)} | {num_chunks} |"
             )
     print("\n".join([*retrieval, "", *chunks]))

@@ -23,8 +23,8 @@ def main() -> None:
         names = DocumentNames(knowledge_base.documents_of(manifest.generation))
         scores, _ = evaluate_generation(search, benchmark, names, search.embedder.embed_query)
         print(
-            f"| {tenths / 10} | {scores.recall_at_1:.3f} | {scores.recall_at_5:.3f} | {scores.mrr:.3f} "
-            f"| {scores.ndcg_at_10:.3f} |"
+            f"| {tenths / 10} | {scores.means['recall_at_1']:.3f} | {scores.recall_at_5:.3f} | {scores.means['mrr']:.3f} "
+            f"| {scores.means['ndcg_at_10']:.3f} |"
         )
         knowledge_base.close()
 

@@ -11,6 +11,7 @@ from rag_assets.artifacts import Artifact, ArtifactWriter
 from rag_assets.batches import batched
 from rag_assets.change_set import Change, DocumentChange, DocumentState
 from rag_assets.evaluation.evaluate import EvalReport, QueryResult, Scores
+from rag_assets.evaluation.retrieval_metrics import METRICS
 from rag_assets.records import Chunk, Location, Vector
 
 if TYPE_CHECKING:
@@ -80,11 +81,7 @@ def queries_schema() -> "pa.Schema":
             ("query", pa.string()),
             ("expected_docs", strings),
             ("retrieved", strings),
-            ("recall_at_1", pa.float64()),
-            ("recall_at_5", pa.float64()),
-            ("recall_at_10", pa.float64()),
-            ("reciprocal_rank", pa.float64()),
-            ("ndcg_at_10", pa.float64()),
+            *((metric, pa.float64()) for metric in METRICS),
             ("latency_seconds", pa.float64()),
             ("missing_docs", strings),
             ("production_recall_at_5", pa.float64()),
@@ -167,7 +164,8 @@ def repeated_text_hashes(chunks: Artifact) -> set[str]:
 
 
 def query_row(query: QueryResult) -> dict[str, Any]:
-    return asdict(query)
+    row = asdict(query)
+    return row | row.pop("metrics")
 
 
 def report_details(report: EvalReport) -> dict[str, Any]:
@@ -187,4 +185,5 @@ def report_from(artifact: Artifact) -> EvalReport:
 
 def _query_result(row: dict[str, Any]) -> QueryResult:
     lists: dict[str, Any] = {key: tuple(row[key]) for key in ("expected_docs", "retrieved", "missing_docs")}
-    return QueryResult(**(row | lists))
+    metrics = {name: row.pop(name) for name in METRICS}
+    return QueryResult(**(row | lists), metrics=metrics)

@@ -252,12 +252,8 @@ def _rounded(value: float | None, digits: int) -> float | None:
 
 def score_metadata(scores: Scores) -> dict[str, float]:
     return {
-        "recall_at_1": round(scores.recall_at_1, 4),
-        "recall_at_5": round(scores.recall_at_5, 4),
+        **{name: round(mean, 4) for name, mean in scores.means.items()},
         "recall_at_5_standard_error": round(scores.recall_at_5_standard_error, 4),
-        "recall_at_10": round(scores.recall_at_10, 4),
-        "mrr": round(scores.mrr, 4),
-        "ndcg_at_10": round(scores.ndcg_at_10, 4),
         "latency_p50_seconds": round(scores.latency_p50_seconds, 6),
         "latency_p95_seconds": round(scores.latency_p95_seconds, 6),
         "latency_p99_seconds": round(scores.latency_p99_seconds, 6),
@@ -270,9 +266,8 @@ def score_table(report: EvalReport) -> dg.TableMetadataValue | None:
     if candidate is None:
         return None
     rows: list[dict[str, Any]] = []
-    for metric in ("recall_at_1", "recall_at_5", "recall_at_10", "mrr", "ndcg_at_10"):
-        score = getattr(candidate, metric)
-        before = None if production is None else getattr(production, metric)
+    for metric, score in candidate.means.items():
+        before = None if production is None else production.means[metric]
         rows.append(
             {
                 "metric": metric,

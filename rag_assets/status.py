@@ -102,8 +102,8 @@ def _described_refresh(knowledge_base: KnowledgeBase) -> dict[str, Any] | None:
             "generation": report.generation,
             "num_queries": len(report.queries),
             "recall_at_5": report.scores.recall_at_5 if report.scores else None,
-            "mrr": report.scores.mrr if report.scores else None,
-            "ndcg_at_10": report.scores.ndcg_at_10 if report.scores else None,
+            "mrr": report.scores.means["mrr"] if report.scores else None,
+            "ndcg_at_10": report.scores.means["ndcg_at_10"] if report.scores else None,
             "problems": list(report.problems),
         }
     return result

@@ -3,18 +3,15 @@
 from typing import Any
 
 from rag_assets.evaluation.evaluate import EvalReport, QueryResult, Scores
+from rag_assets.evaluation.retrieval_metrics import METRICS
 
 VERDICT_CONFIGURATION: dict[str, Any] = {"benchmark": "cd", "eval_threshold": 0.75, "dense_weight": 0.3}
 
 
 def _scores(recall: float) -> Scores:
     return Scores(
-        recall_at_1=recall,
-        recall_at_5=recall,
+        means=dict.fromkeys(METRICS, recall),
         recall_at_5_standard_error=0.05,
-        recall_at_10=recall,
-        mrr=recall,
-        ndcg_at_10=recall,
         latency_p50_seconds=0.001,
         latency_p95_seconds=0.002,
         latency_p99_seconds=0.003,
@@ -23,9 +20,7 @@ def _scores(recall: float) -> Scores:
 
 def passing_report(generation: str, digest: str, recall: float = 0.9) -> EvalReport:
     """A report with a production to compare with; passes at 0.75 unless `recall` says otherwise."""
-    query = QueryResult(
-        "How?", ("a.md",), ("filesystem:a.md",), recall, recall, recall, recall, recall, 0.001
-    )
+    query = QueryResult("How?", ("a.md",), ("filesystem:a.md",), dict.fromkeys(METRICS, recall), 0.001)
     return EvalReport(
         generation=generation,
         digest=digest,

@@ -30,6 +30,7 @@ from rag_assets.artifact_rows import (
 from rag_assets.artifacts import Artifact, ArtifactStore, Header
 from rag_assets.change_set import Change, DocumentChange, DocumentState
 from rag_assets.evaluation.evaluate import EvalReport, QueryResult, Scores
+from rag_assets.evaluation.retrieval_metrics import METRICS
 from rag_assets.records import Chunk, Location
 from rag_assets_tests.documents import chunks_of, hashed, vector_of
 
@@ -145,8 +146,8 @@ def test_only_texts_that_stand_in_several_chunks_are_repeated(store: ArtifactSto
 
 
 def report(**fields: Any) -> EvalReport:
-    scores = Scores(0.1, 0.2, 0.01, 0.3, 1 / 3, 0.5, 0.001, 0.002, 0.003)
-    query = QueryResult("Wie groß?", ("a", "b"), ("x",), 0.0, 0.5, 1.0, 1 / 3, 0.63, 0.004, ("b",))
+    scores = Scores(dict.fromkeys(METRICS, 1 / 3), 0.01, 0.001, 0.002, 0.003)
+    query = QueryResult("Wie groß?", ("a", "b"), ("x",), dict.fromkeys(METRICS, 0.63), 0.004, ("b",))
     values: dict[str, Any] = {
         "generation": "g1",
         "digest": "ab",

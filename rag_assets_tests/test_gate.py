@@ -12,7 +12,7 @@ from rag_assets_tests.reports import passing_report
 def with_recall(recall: float) -> EvalReport:
     report = passing_report("g1", "ab")
     assert report.scores is not None
-    return replace(report, scores=replace(report.scores, recall_at_5=recall))
+    return replace(report, scores=replace(report.scores, means={"recall_at_5": recall}))
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 
 from rag_assets.change_set import Change, DocumentChange
 from rag_assets.evaluation.evaluate import EvalReport, QueryResult
+from rag_assets.evaluation.retrieval_metrics import METRICS
 from rag_assets.metadata import (
     bar,
     breakdown,
@@ -30,10 +31,11 @@ def changes(kind: Change, count: int) -> list[DocumentChange]:
     return [DocumentChange(kind, place(f"{kind.value}{number:03}.md"), "hash") for number in range(count)]
 
 
-def query(name: str, recall: float, before: float | None = None, **fields: Any) -> QueryResult:
-    result = QueryResult(
-        name, ("a.md",), ("filesystem:hr/b.md",), recall, recall, recall, recall, recall, 0.1
-    )
+def query(
+    name: str, recall: float, before: float | None = None, *, mrr: float | None = None, **fields: Any
+) -> QueryResult:
+    metrics = dict.fromkeys(METRICS, recall) | ({} if mrr is None else {"mrr": mrr})
+    result = QueryResult(name, ("a.md",), ("filesystem:hr/b.md",), metrics, 0.1)
     return replace(result, production_recall_at_5=before, **fields)
 
 
@@ -137,10 +139,8 @@ def test_what_production_answers_better_comes_first_among_the_worst_questions() 
 
 
 def test_a_bad_question_shows_where_the_answer_stood_and_what_stood_before_it() -> None:
-    late = query("late", 0.0, reciprocal_rank=1 / 7)
-    never = query(
-        "never", 0.0, reciprocal_rank=0.0, expected_docs=("a.md", "gone.md"), missing_docs=("gone.md",)
-    )
+    late = query("late", 0.0, mrr=1 / 7)
+    never = query("never", 0.0, mrr=0.0, expected_docs=("a.md", "gone.md"), missing_docs=("gone.md",))
     by_query = {row["query"]: row for row in rows(worst_queries_table(report_with(late, never)))}
     assert by_query["late"]["rank"] == 7
     assert by_query["never"]["rank"] is None

@@ -8,13 +8,8 @@ from typing import Any
 
 from rag_assets.errors import BenchmarkError
 from rag_assets.evaluation.benchmark import HOW_TO_DRAFT, Benchmark, BenchmarkQuery, DocumentNames
-from rag_assets.evaluation.retrieval_metrics import (
-    ndcg_at_k,
-    percentile,
-    recall_at_k,
-    reciprocal_rank,
-    standard_error,
-)
+from rag_assets.evaluation.retrieval_metrics import METRICS
+from rag_assets.evaluation.statistics import percentile, standard_error
 from rag_assets.fingerprint import short_hash
 from rag_assets.progress import Progress
 from rag_assets.records import Vector
@@ -29,6 +24,7 @@ class QueryResult:
 
     Attributes:
         retrieved: documents found, best first, one id a content.
+        metrics: name in `METRICS` -> value.
         missing_docs: expected documents that do not exist; each counts as a miss.
         production_recall_at_5: of production on the same question; None if it was not measured.
     """
@@ -36,29 +32,37 @@ class QueryResult:
     query: str
     expected_docs: tuple[str, ...]
     retrieved: tuple[str, ...]
-    recall_at_1: float
-    recall_at_5: float
-    recall_at_10: float
-    reciprocal_rank: float
-    ndcg_at_10: float
+    metrics: dict[str, float]
     latency_seconds: float
     missing_docs: tuple[str, ...] = ()
     production_recall_at_5: float | None = None
 
+    @property
+    def recall_at_5(self) -> float:
+        return self.metrics["recall_at_5"]
+
+    @property
+    def reciprocal_rank(self) -> float:
+        return self.metrics["mrr"]
+
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Means over all questions; latency of one search, the question embedded already."""
+    """Means over all questions; latency of one search, the question embedded already.
 
-    recall_at_1: float
-    recall_at_5: float
+    Attributes:
+        means: name in `METRICS` -> mean.
+    """
+
+    means: dict[str, float]
     recall_at_5_standard_error: float
-    recall_at_10: float
-    mrr: float
-    ndcg_at_10: float
     latency_p50_seconds: float
     latency_p95_seconds: float
     latency_p99_seconds: float
+
+    @property
+    def recall_at_5(self) -> float:
+        return self.means["recall_at_5"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,28 +145,19 @@ def _ask(
         query=query.query,
         expected_docs=query.expected_docs,
         retrieved=tuple(documents[content] for content in ranked[:10]),
-        recall_at_1=recall_at_k(ranked, relevant, 1),
-        recall_at_5=recall_at_k(ranked, relevant, 5),
-        recall_at_10=recall_at_k(ranked, relevant, 10),
-        reciprocal_rank=reciprocal_rank(ranked, relevant),
-        ndcg_at_10=ndcg_at_k(ranked, relevant, 10),
+        metrics={name: metric(ranked, relevant) for name, metric in METRICS.items()},
         latency_seconds=latency_seconds,
         missing_docs=tuple(name for name in query.expected_docs if contents[name] is None),
     )
 
 
 def _mean_scores(results: Sequence[QueryResult]) -> Scores:
-    def mean(metric: str) -> float:
-        return math.fsum(getattr(result, metric) for result in results) / len(results)
-
     latencies = [result.latency_seconds for result in results]
     return Scores(
-        recall_at_1=mean("recall_at_1"),
-        recall_at_5=mean("recall_at_5"),
+        means={
+            name: math.fsum(result.metrics[name] for result in results) / len(results) for name in METRICS
+        },
         recall_at_5_standard_error=standard_error([result.recall_at_5 for result in results]),
-        recall_at_10=mean("recall_at_10"),
-        mrr=mean("reciprocal_rank"),
-        ndcg_at_10=mean("ndcg_at_10"),
         latency_p50_seconds=percentile(latencies, 0.50),
         latency_p95_seconds=percentile(latencies, 0.95),
         latency_p99_seconds=percentile(latencies, 0.99),

@@ -1,0 +1,97 @@
+"""A parser, a chunker and a metric are one new file each and one line in a registry, as the README says.
+
+The new files are written below; the registries get their line by `monkeypatch`. Nothing else is touched, and one
+refresh uses all three.
+"""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from rag_assets import parsers
+from rag_assets.chunkers import CHUNKERS
+from rag_assets.evaluation.retrieval_metrics import METRICS
+from rag_assets_tests.pipeline import Pipeline, text_about
+
+PARSER = r'''
+from rag_assets.records import ParsedDocument
+
+
+class LogParser:
+    """Log files: the messages, without their time stamps."""
+
+    name = "log"
+    version = "1"
+    suffixes: tuple[str, ...] = (".log",)
+
+    def parse(self, data: bytes, filename: str) -> ParsedDocument:
+        lines = data.decode("utf-8", "replace").splitlines()
+        return ParsedDocument("\n".join(line.partition(" ")[2] for line in lines), title=filename)
+'''
+
+CHUNKER = '''
+from collections.abc import Sequence
+
+from rag_assets.chunkers.base import Tokenizer
+from rag_assets.chunkers.token_window import TokenWindowChunker
+from rag_assets.records import ChunkSpan
+
+
+class ThirdsChunker:
+    """Windows of a third of the size, without overlap."""
+
+    name = "thirds"
+    version = "1"
+
+    def __init__(self, tokenizer: Tokenizer, size: int, overlap: int) -> None:
+        self._windows = TokenWindowChunker(tokenizer, size // 3, 0)
+
+    def chunk(self, texts: Sequence[str]) -> list[list[ChunkSpan]]:
+        return self._windows.chunk(texts)
+'''
+
+METRIC = '''
+from collections.abc import Hashable, Sequence, Set
+
+
+def precision_at_1(ranked: Sequence[Hashable], relevant: Set[Hashable]) -> float:
+    """1 if the first document is relevant, else 0."""
+    return float(bool(ranked) and ranked[0] in relevant)
+'''
+
+
+def new_file(folder: Path, name: str, content: str) -> ModuleType:
+    path = folder / f"{name}.py"
+    path.write_text(content)
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_parser_a_chunker_and_a_metric_are_one_file_and_one_line_each(
+    empty: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = new_file(tmp_path, "log", PARSER)
+    thirds = new_file(tmp_path, "thirds", CHUNKER)
+    precision = new_file(tmp_path, "precision", METRIC)
+    monkeypatch.setattr(parsers, "PARSERS", (*parsers.PARSERS, log.LogParser()))
+    monkeypatch.setitem(CHUNKERS, "thirds", thirds.ThirdsChunker)
+    monkeypatch.setitem(METRICS, "precision_at_1", precision.precision_at_1)
+
+    lines = (f"12:00:{number:02} {line}\n" for number, line in enumerate(text_about("log").splitlines()))
+    empty.write("server.log", "".join(lines))
+    empty.configure(RAG_CHUNKER="thirds")
+    run = empty.refresh().checked()
+
+    assert "filesystem:server.log" in empty.served()
+    payloads = [point.payload for point in empty.points().values()]
+    assert not any("12:00:0" in payload["text"] for payload in payloads)
+    assert max(payload["token_count"] for payload in payloads) <= 64 // 3
+    report = run.metadata["eval_report"]
+    assert 0.8 <= report["precision_at_1"] <= 1
+    assert "precision_at_1" in [row.data["metric"] for row in report["scores"].records]
