@@ -179,7 +179,7 @@ def _save(ui: DagsterUi, name: str, *parts: Locator, margin: int = 0) -> None:
         right = max(box["x"] + box["width"] for box in boxes) + margin
         bottom = max(box["y"] + box["height"] for box in boxes) + margin
         clip = {"x": left, "y": top, "width": right - left, "height": bottom - top}
-    ui.page.screenshot(path=path, clip=clip)
+    ui.page.screenshot(path=path, clip=clip, animations="disabled")
     with Image.open(path) as picture:
         small = picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE)
     small.save(path, optimize=True)

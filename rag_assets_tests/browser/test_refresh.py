@@ -2,11 +2,16 @@
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from rag_assets.assets import ALL_ASSETS
 from rag_assets_tests.processes.scene import Scene, text_about
 
 if TYPE_CHECKING:
     from rag_assets_tests.browser.ui import DagsterUi
+
+# Three servers, a browser and the runs are at work at once: on a busy machine, that takes its time.
+pytestmark = pytest.mark.timeout(900)
 
 
 def test_the_lineage_shows_the_seven_assets_and_nothing_lies_over_it(ui: "DagsterUi") -> None:
