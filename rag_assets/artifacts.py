@@ -63,7 +63,10 @@ class ArtifactWriter:
 
         self._schema = schema
         self._rows: list[Mapping[str, Any]] = []
-        self._parquet = pq.ParquetWriter(folder / "data.parquet", schema, compression="zstd")
+        # Without dictionaries: most columns repeat nothing, and vectors are written and read in a third of the time.
+        self._parquet = pq.ParquetWriter(
+            folder / "data.parquet", schema, compression="zstd", use_dictionary=False
+        )
         self.num_rows = 0
 
     def write(self, row: Mapping[str, Any]) -> None:

@@ -64,14 +64,17 @@ class TiktokenTokenizer:
 
     @cached_property
     def _byte_lengths(self) -> npt.NDArray[np.int64]:
-        """Bytes of each token, by its id; ids that are not used have none."""
-        encoding = self._encoding
-        lengths = np.zeros(encoding.n_vocab, dtype=np.int64)
-        for token in range(encoding.n_vocab):
-            try:
-                lengths[token] = len(encoding.decode_single_token_bytes(token))
-            except KeyError:
-                continue
+        """Bytes of each token that was met so far, by its id; 0 for the others."""
+        return np.zeros(self._encoding.n_vocab, dtype=np.int64)
+
+    def _lengths(self, tokens: list[int]) -> npt.NDArray[np.int64]:
+        """Return the bytes of each token."""
+        ids = np.asarray(tokens, dtype=np.int64)
+        lengths = self._byte_lengths[ids]
+        if not lengths.all():
+            for token in set(ids[lengths == 0].tolist()):
+                self._byte_lengths[token] = len(self._encoding.decode_single_token_bytes(token))
+            lengths = self._byte_lengths[ids]
         return lengths
 
     def _encode(self, pieces: list[str]) -> list[list[int]]:
@@ -92,7 +95,7 @@ class TiktokenTokenizer:
         blocks = _Blocks(texts)
         starts: list[npt.NDArray[np.int64]] = []
         for piece, tokens in blocks.encoded(self._encode):
-            lengths = self._byte_lengths[np.asarray(tokens, dtype=np.int64)]
+            lengths = self._lengths(tokens)
             byte_starts = np.cumsum(lengths) - lengths
             if piece.isascii():
                 starts.append(byte_starts)
