@@ -8,22 +8,19 @@ from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import ProductionState
 from rag_assets.settings import load_settings
 from rag_assets_tests.documents import document, stage
-from rag_assets_tests.in_memory_vector_store import InMemoryReader, InMemoryVectorStore
+from rag_assets_tests.in_memory_vector_store import InMemoryVectorStore
 
 
-class RecordingStore(InMemoryVectorStore):
-    """Records what is opened; refuses to open what is damaged."""
+class DamagedStore(InMemoryVectorStore):
+    """Says of what is named that it is not whole."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.opened: list[str] = []
         self.damaged: set[str] = set()
 
-    def read(self, generation: str) -> InMemoryReader:
-        self.opened.append(generation)
+    def check_whole(self, generation: str) -> None:
         if generation in self.damaged:
             raise GenerationDamaged(f"{generation} is not whole")
-        return super().read(generation)
 
 
 @pytest.fixture
@@ -33,9 +30,9 @@ def knowledge_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Knowledge
 
 
 @pytest.fixture
-def store(knowledge_base: KnowledgeBase) -> RecordingStore:
+def store(knowledge_base: KnowledgeBase) -> DamagedStore:
     """Two generations with the fingerprint of the knowledge base; g1 serves."""
-    store = RecordingStore()
+    store = DamagedStore()
     for name in ("g1", "g2"):
         stage(store, name, [document("a.md", "a\n")], ["a\n"], fingerprint=knowledge_base.fingerprint())
     store.state = ProductionState("g1")
@@ -51,20 +48,16 @@ def test_documents_and_questions_are_embedded_by_one_embedder(tmp_path: Path, na
     assert knowledge_base.embedder_for(embedder.model) is embedder
 
 
-def test_production_is_opened_once_to_see_whether_it_is_whole(
-    knowledge_base: KnowledgeBase, store: RecordingStore
+def test_a_candidate_is_built_on_production_as_it_is_now(
+    knowledge_base: KnowledgeBase, store: DamagedStore
 ) -> None:
-    for _ in range(3):
-        assert knowledge_base.reusable_production() == store.manifests["g1"]
-    assert store.opened == ["g1"]
-    assert store.open_readers == []
+    assert knowledge_base.reusable_production() == store.manifests["g1"]
     store.state = ProductionState("g2", previous="g1")
     assert knowledge_base.reusable_production() == store.manifests["g2"]
-    assert store.opened == ["g1", "g2"]
 
 
 def test_production_that_is_not_whole_is_never_taken_for_whole(
-    knowledge_base: KnowledgeBase, store: RecordingStore
+    knowledge_base: KnowledgeBase, store: DamagedStore
 ) -> None:
     store.damaged.add("g1")
     for _ in range(2):
