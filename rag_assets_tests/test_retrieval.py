@@ -255,9 +255,11 @@ class StoppingReader(InMemoryReader):
         sparse: SparseVector | None,
         limit: int,
         search_filter: SearchFilter | None = None,
+        *,
+        with_payload: bool = True,
     ) -> tuple[list[ScoredPoint], list[ScoredPoint]]:
         self.gate.pass_by()
-        return super().search(dense, sparse, limit, search_filter)
+        return super().search(dense, sparse, limit, search_filter, with_payload=with_payload)
 
 
 class StoppingStore(Store):
