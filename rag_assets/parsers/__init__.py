@@ -7,13 +7,24 @@ from dataclasses import dataclass
 
 from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers.base import Parser
+from rag_assets.parsers.csv import CsvParser
 from rag_assets.parsers.html import HtmlParser
+from rag_assets.parsers.json import JsonParser
+from rag_assets.parsers.json_lines import JsonLinesParser
 from rag_assets.parsers.markdown import MarkdownParser
 from rag_assets.parsers.pdf import PdfParser
 from rag_assets.parsers.plain_text import PlainTextParser
 from rag_assets.text_normalization import normalize_text
 
-PARSERS: tuple[Parser, ...] = (PdfParser(), HtmlParser(), MarkdownParser(), PlainTextParser())
+PARSERS: tuple[Parser, ...] = (
+    PdfParser(),
+    HtmlParser(),
+    MarkdownParser(),
+    PlainTextParser(),
+    JsonParser(),
+    JsonLinesParser(),
+    CsvParser(),
+)
 
 _MAX_TITLE_CHARACTERS = 300
 

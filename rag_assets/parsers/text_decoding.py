@@ -1,4 +1,4 @@
-"""Bytes to text for the formats that are text: Markdown, HTML, plain text.
+"""Bytes to text for the formats that are text: all but PDF and Word.
 
 Here belongs the decision whether bytes are text at all, and in which encoding. A byte order mark decides;
 then UTF-8, strictly; then UTF-8 with a few broken bytes; then what an HTML page declares; then a guess.

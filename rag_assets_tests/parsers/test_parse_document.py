@@ -33,6 +33,11 @@ def test_every_suffix_has_one_parser() -> None:
         ("A.HTML", "resiliparse"),
         ("x/y.Md", "markdown"),
         ("a.b.txt", "plain_text"),
+        ("a.json", "json"),
+        ("a.jsonl", "json_lines"),
+        ("a.NDJSON", "json_lines"),
+        ("a.csv", "csv"),
+        ("a.json.tsv", "csv"),
         ("pdf", None),
     ],
 )
@@ -43,7 +48,7 @@ def test_the_parser_is_chosen_by_the_end_of_the_name(filename: str, name: str | 
 
 def test_a_file_without_a_parser_is_not_text() -> None:
     with pytest.raises(DocumentUnreadable, match=r"not_text: .*\.pdf"):
-        parse_document(b"x", "a.docx")
+        parse_document(b"x", "a.xyz")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,26 @@
+"""JSON Lines: one block a record, written as in JSON.
+
+A line that cannot be read fails the whole document: half of it must not replace its last good version.
+"""
+
+from rag_assets.parsers.json import load_json, record_blocks
+from rag_assets.parsers.text_decoding import decode_text
+from rag_assets.records import ParsedDocument
+
+
+class JsonLinesParser:
+    """The records in order, each under its `title` or `name` where it has one. The document has no title."""
+
+    name = "json_lines"
+    version = "1"
+    suffixes: tuple[str, ...] = (".jsonl", ".ndjson")
+
+    def parse(self, data: bytes, filename: str) -> ParsedDocument:
+        del filename
+        records = (
+            load_json(line, line=number)
+            # Not `splitlines`: U+2028 and its like may stand inside a JSON string.
+            for number, line in enumerate(decode_text(data).split("\n"), start=1)
+            if line.strip()
+        )
+        return ParsedDocument(text="\n\n".join(record_blocks(records, heading_level=1)))

@@ -1,0 +1,53 @@
+"""How text is laid out where the format has no text of its own: Word tables, JSON, CSV.
+
+A chunk may begin and end anywhere, so every value stands beside its label. And what is only a value must not
+pass for a heading or a code fence, which would change the heading path of everything below it.
+"""
+
+import re
+from collections.abc import Sequence
+
+MAX_LABEL_CHARACTERS = 100
+"""A longer label is cut, for it is repeated: a header of a megabyte over a million rows would not be linear."""
+
+_MARK = re.compile(r"^ {0,3}(?=#{1,6}(?:[ \t]|$)|```|~~~)", re.MULTILINE)
+_YEAR = re.compile(r"(?:19|20)\d\d")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+def without_marks(text: str) -> str:
+    """Return the text with a backslash before whatever would be taken for a heading or a fence."""
+    return _MARK.sub(r"\g<0>\\", text)
+
+
+def one_line(text: str) -> str:
+    """Return the words of a text with single spaces between them."""
+    return " ".join(text.split())
+
+
+def label(text: str) -> str:
+    """Return a header or key as it stands before its values."""
+    return one_line(text).rstrip(":")[:MAX_LABEL_CHARACTERS]
+
+
+def row_line(headers: Sequence[str], cells: Sequence[str]) -> str:
+    """Return `header: value; header: value` without the empty cells; a cell without a header stands alone."""
+    return "; ".join(
+        f"{headers[column]}: {cell}" if column < len(headers) and headers[column] else cell
+        for column, cell in enumerate(cells)
+        if cell
+    )
+
+
+def looks_like_header(cells: Sequence[str]) -> bool:
+    """Whether the first row of a table names its columns: most are named, and no name looks like a value."""
+    names = [cell for cell in cells if cell]
+    return len(names) * 2 > len(cells) and not any(_looks_like_value(name) for name in names)
+
+
+def _looks_like_value(cell: str) -> bool:
+    """Whether it is a number, a date or an address. Years are common as names of columns."""
+    if "@" in cell or "://" in cell or _DATE.match(cell):
+        return True
+    is_number = any(map(str.isdigit, cell)) and not any(map(str.isalpha, cell))
+    return is_number and not _YEAR.fullmatch(cell)
