@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers.base import Parser
 from rag_assets.parsers.csv import CsvParser
+from rag_assets.parsers.docx import DocxParser
 from rag_assets.parsers.html import HtmlParser
 from rag_assets.parsers.json import JsonParser
 from rag_assets.parsers.json_lines import JsonLinesParser
@@ -18,6 +19,7 @@ from rag_assets.text_normalization import normalize_text
 
 PARSERS: tuple[Parser, ...] = (
     PdfParser(),
+    DocxParser(),
     HtmlParser(),
     MarkdownParser(),
     PlainTextParser(),

@@ -33,6 +33,7 @@ def test_every_suffix_has_one_parser() -> None:
         ("A.HTML", "resiliparse"),
         ("x/y.Md", "markdown"),
         ("a.b.txt", "plain_text"),
+        ("a.Docx", "docx"),
         ("a.json", "json"),
         ("a.jsonl", "json_lines"),
         ("a.NDJSON", "json_lines"),

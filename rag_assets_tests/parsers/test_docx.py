@@ -1,0 +1,535 @@
+import zipfile
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rag_assets.errors import DocumentUnreadable
+from rag_assets.parsers import docx, parse_document
+from rag_assets_tests.parsers.docx_files import (
+    CORE,
+    OFFICE,
+    STRICT_OFFICE,
+    STRICT_W,
+    W,
+    cell,
+    docx_parts,
+    item,
+    make_docx,
+    paragraph,
+    relationships,
+    row,
+    run,
+    table,
+    zipped,
+)
+
+HEADER = "<w:tblHeader/>"
+VERTICAL = '<w:vMerge w:val="restart"/>'
+CONTINUED = "<w:vMerge/>"
+
+
+def _text(body: str, **parts: str) -> str:
+    return parse_document(make_docx(body, **parts), "a.docx").text
+
+
+def _title(body: str, title: str | None = None) -> str:
+    return parse_document(make_docx(body, title=title), "a.DOCX").title
+
+
+def _unreadable(data: bytes) -> DocumentUnreadable:
+    with pytest.raises(DocumentUnreadable) as caught:
+        parse_document(data, "a.docx")
+    return caught.value
+
+
+def _spanning(columns: int) -> str:
+    return f'<w:gridSpan w:val="{columns}"/>'
+
+
+def test_paragraphs_tables_and_lists_stand_in_the_order_of_the_document() -> None:
+    body = (
+        paragraph("Before.")
+        + table(row("a", "b"), row("c", "d"))
+        + paragraph("Between.")
+        + item("one", 2)
+        + item("two", 2)
+        + paragraph("After.")
+    )
+    assert _text(body) == "Before.\n\na: b\nc: d\n\nBetween.\n\n1. one\n2. two\n\nAfter."
+
+
+@pytest.mark.parametrize(
+    ("heading", "line"),
+    [
+        (paragraph("Rates", "berschrift1"), "# Rates"),  # the id is localised, the name is not
+        (paragraph("Rates", "berschrift2"), "## Rates"),
+        (paragraph("Rates", "Kapitel"), "## Rates"),  # based on a heading
+        (paragraph("Rates", "Outlined"), "### Rates"),
+        (paragraph("Rates", properties='<w:outlineLvl w:val="3"/>'), "#### Rates"),
+        (paragraph("Rates", "berschrift1", '<w:outlineLvl w:val="9"/>'), "Rates"),  # 9 is body text
+        (paragraph("Rates", properties='<w:outlineLvl w:val="8"/>'), "###### Rates"),
+        (paragraph("Rates", "Circle"), "Rates"),
+        (paragraph("Rates", "no such style"), "Rates"),
+        (paragraph(f"{run('Per')}<w:r><w:br/></w:r>{run(' diem')}", "berschrift1"), "# Per diem"),
+        (
+            paragraph(
+                "Rates",
+                "berschrift1",
+                '<w:numPr><w:ilvl w:val="1"/><w:numId w:val="2"/></w:numPr>',
+            ),
+            "# 1.a) Rates",
+        ),
+    ],
+)
+def test_headings_are_known_by_style_or_outline_level(heading: str, line: str) -> None:
+    assert _text(heading) == line
+
+
+def test_headings_are_below_the_title_of_the_document() -> None:
+    body = paragraph("Travel", "Title") + paragraph("Rates", "berschrift1") + paragraph("Rome", "berschrift2")
+    assert _text(body).split("\n\n") == ["# Travel", "## Rates", "### Rome"]
+
+
+@pytest.mark.parametrize(
+    ("body", "properties", "title"),
+    [
+        (paragraph("Travel", "berschrift1"), " Policy ", "Policy"),
+        (paragraph("Travel", "berschrift1"), "", "Travel"),
+        (paragraph("Travel", "berschrift1"), None, "Travel"),
+        (paragraph("Part", "berschrift1") + paragraph("Travel", "Title"), None, "Travel"),
+        (paragraph("Just text"), None, ""),
+        (paragraph(" ", "berschrift1") + paragraph("Travel", "berschrift2"), None, "Travel"),
+    ],
+)
+def test_the_title_is_that_of_the_properties_else_of_the_page(
+    body: str, properties: str | None, title: str
+) -> None:
+    assert _title(body + paragraph("Text"), properties) == title
+
+
+def test_lists_are_numbered_and_indented_as_word_shows_them() -> None:
+    body = "".join(
+        item(text, num_id, depth)
+        for text, num_id, depth in [
+            ("bullet", 1, 0),
+            ("inner", 1, 1),
+            ("first", 2, 0),
+            ("inner a", 2, 1),
+            ("inner b", 2, 1),
+            ("third level", 2, 2),
+            ("second", 2, 0),
+            ("inner again", 2, 1),
+            ("a list of its own", 3, 0),
+            ("goes on", 3, 0),
+        ]
+    )
+    assert _text(body).split("\n") == [
+        "- bullet",
+        "  - inner",
+        "1. first",
+        "  1.a) inner a",
+        "  1.b) inner b",
+        "    (III) third level",
+        "2. second",
+        "  2.a) inner again",
+        "1. a list of its own",
+        "2. goes on",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("number_format", "start", "written"),
+    [
+        ("lowerLetter", 26, "z)"),
+        ("lowerLetter", 27, "27)"),
+        ("upperLetter", 2, "B)"),
+        ("lowerRoman", 1994, "mcmxciv)"),
+        ("upperRoman", 999_999_999, "999999999)"),
+        ("decimal", 0, "0)"),
+        ("cardinalText", 5, "5)"),
+    ],
+)
+def test_numbers_are_written_as_the_list_says(number_format: str, start: int, written: str) -> None:
+    level = (
+        f'<w:start w:val="{start}"/><w:numFmt w:val="{number_format}"/><w:lvlText w:val="%1){"x" * 10_000}"/>'
+    )
+    parts = docx_parts(item("item", 5))
+    parts["word/numbering.xml"] = (
+        f'<w:numbering xmlns:w="{W}"><w:abstractNum w:abstractNumId="7"><w:lvl w:ilvl="0">{level}</w:lvl></w:abstractNum>'
+        '<w:num w:numId="5"><w:abstractNumId w:val="7"/></w:num></w:numbering>'
+    )
+    text = parse_document(zipped(parts), "a.docx").text
+    assert text.startswith(f"{written}x")
+    assert len(text) < 200
+
+
+def test_a_list_may_come_from_the_style_and_be_switched_off() -> None:
+    off = '<w:numPr><w:numId w:val="0"/></w:numPr>'
+    body = paragraph("item", "Aufzhlung") + paragraph("none", "Aufzhlung", off) + item("unknown", 77)
+    assert _text(body) == "- item\n\nnone\n\nunknown"
+
+
+def test_all_changes_count_as_accepted() -> None:
+    body = paragraph(
+        f"{run('Travel is ')}<w:del><w:r><w:delText>forbidden</w:delText></w:r></w:del>"
+        f"<w:ins>{run('allowed')}</w:ins><w:moveFrom>{run('gone')}</w:moveFrom><w:moveTo>{run(' here')}</w:moveTo>"
+    )
+    rows = (
+        row("a", "b")
+        + f"<w:tr><w:trPr><w:del/></w:trPr><w:tc><w:p><w:del>{run('old')}</w:del></w:p></w:tc></w:tr>"
+    )
+    assert _text(body + table(rows, row("c", "d"))) == "Travel is allowed here\n\na: b\nc: d"
+
+
+def test_text_is_found_however_it_is_wrapped() -> None:
+    body = (
+        f"<w:sdt><w:sdtPr/><w:sdtContent>{paragraph('control')}</w:sdtContent></w:sdt>"
+        + paragraph(f"<w:hyperlink>{run('link')}</w:hyperlink>")
+        + paragraph(f"<w:fldSimple>{run('simple field')}</w:fldSimple>")
+        + paragraph(
+            '<w:r><w:fldChar w:fldCharType="begin"/></w:r><w:r><w:instrText>PAGEREF x</w:instrText></w:r>'
+            f'<w:r><w:fldChar w:fldCharType="separate"/></w:r>{run("field")}'
+        )
+        + paragraph(f"<w:smartTag>{run('tag')}</w:smartTag>")
+        + paragraph(f"<w:sdt><w:sdtContent>{run('inline control')}</w:sdtContent></w:sdt>")
+        + table(f"<w:sdt><w:sdtContent>{row('x', 'y')}</w:sdtContent></w:sdt>", row("z", cell("w")))
+    )
+    assert _text(body).split("\n") == [
+        *("control", "", "link", "", "simple field", "", "field", "", "tag", "", "inline control", ""),
+        *("x: y", "z: w"),
+    ]
+
+
+def test_what_a_reader_does_not_see_is_left_out() -> None:
+    body = (
+        paragraph(run("hidden", "<w:vanish/>") + run("shown", '<w:vanish w:val="0"/>'))
+        + paragraph("Chapter 1 ..... 7", "TOC1")
+        + "<w:sdt><w:sdtPr><w:showingPlcHdr/></w:sdtPr><w:sdtContent>"
+        + paragraph("Click here to enter text")
+        + "</w:sdtContent></w:sdt>"
+        + paragraph(
+            f"<w:r><w:ruby><w:rt>{run('reading')}</w:rt><w:rubyBase>{run('旅費')}</w:rubyBase></w:ruby></w:r>"
+        )
+    )
+    assert _text(body) == "shown\n\n旅費"
+
+
+def test_a_text_box_is_read_once_after_its_paragraph() -> None:
+    box = f"<w:txbxContent>{paragraph('box', 'berschrift1')}{paragraph('text')}</w:txbxContent>"
+    twice = f'<m:AlternateContent xmlns:m="m"><m:Choice>{box}</m:Choice><m:Fallback>{box}</m:Fallback></m:AlternateContent>'
+    assert _text(paragraph(f"{run('anchor')}<w:r>{twice}</w:r>{run('ed')}")) == "anchored\n\n# box\n\ntext"
+    assert _text(paragraph(f"<w:r><w:pict>{box}</w:pict></w:r>")) == "# box\n\ntext"
+
+
+def test_a_note_follows_the_paragraph_that_refers_to_it() -> None:
+    notes = f'<w:footnote w:id="0">{paragraph("rule")}</w:footnote><w:footnote w:id="2">{paragraph("With receipt.")}</w:footnote>'
+    reference = '<w:r><w:footnoteReference w:id="2"/></w:r>'
+    body = paragraph(run("Taxi") + reference) + paragraph(run("Train") + reference)
+    assert _text(body, footnotes=notes) == "Taxi\n\nWith receipt.\n\nTrain"
+
+
+def test_characters_that_are_elements_are_kept() -> None:
+    runs = f"<w:r><w:t>a</w:t><w:tab/><w:t>b</w:t><w:br/><w:t>c</w:t><w:noBreakHyphen/></w:r>{run('d')}"
+    tab_stops = '<w:tabs><w:tab w:val="left" w:pos="720"/></w:tabs>'
+    assert _text(paragraph("before") + paragraph(runs, properties=tab_stops)) == "before\n\na\tb\nc-d"
+
+
+def test_text_that_looks_like_a_heading_or_a_fence_is_marked_as_text() -> None:
+    body = (
+        paragraph("# install") + paragraph("```") + paragraph("#1 of all") + paragraph("Rates", "berschrift1")
+    )
+    assert _text(body) == "\\# install\n\n\\```\n\n#1 of all\n\n# Rates"
+
+
+def test_each_row_of_a_table_says_what_its_values_are() -> None:
+    cities = (
+        row("City", "Rate", "Year"),
+        row("Oslo", "80", ""),
+        row("Rome", f"{paragraph('60')}{paragraph('EUR')}", "2026"),
+    )
+    assert _text(table(*cities)) == "City: Oslo; Rate: 80\nCity: Rome; Rate: 60 EUR; Year: 2026"
+
+
+def test_without_names_of_columns_the_values_stand_alone() -> None:
+    assert _text(table(row("Oslo", "80", "x"), row("Rome", "60", "y"))) == "Oslo; 80; x\nRome; 60; y"
+
+
+def test_two_columns_are_name_and_value_unless_a_header_row_is_marked() -> None:
+    rows = (row("Mileage", "0.42 EUR"), row("Night", ""))
+    assert _text(table(row("What", "Rate"), *rows)) == "What: Rate\nMileage: 0.42 EUR\nNight"
+    marked = row("What", "Rate", properties=HEADER)
+    assert _text(table(marked, *rows)) == "What: Mileage; Rate: 0.42 EUR\nWhat: Night"
+
+
+def test_several_header_rows_make_one_header() -> None:
+    assert (
+        _text(
+            table(
+                row("Site", cell("Rate", _spanning(2)), properties=HEADER),
+                row("Site", "2025", "2026", properties=HEADER),
+                row("Oslo", "78", "80"),
+            )
+        )
+        == "Site: Oslo; Rate 2025: 78; Rate 2026: 80"
+    )
+
+
+def test_merged_cells_belong_to_each_of_their_rows_and_to_their_first_column() -> None:
+    rows = (
+        row("Country", "City", "Rate"),
+        row(cell("Italy", VERTICAL), "Rome", "60"),
+        row(cell("", CONTINUED), "Milan", "70"),
+        row(cell("no rates", _spanning(2)), "0"),
+    )
+    assert _text(table(*rows)).split("\n") == [
+        "Country: Italy; City: Rome; Rate: 60",
+        "Country: Italy; City: Milan; Rate: 70",
+        "Country: no rates; Rate: 0",
+    ]
+
+
+def test_a_table_that_serves_as_frame_keeps_its_paragraphs() -> None:
+    inside = paragraph("Rates", "berschrift1") + paragraph("One.") + paragraph("Two.")
+    assert _text(table(row(inside), row("Below."))) == "# Rates\n\nOne.\n\nTwo.\n\nBelow."
+    assert _text(table(row(inside, "Beside."))) == "# Rates\n\nOne.\n\nTwo.\n\nBeside."
+
+
+def test_a_table_in_a_table_is_part_of_its_cell() -> None:
+    inner = table(row("EUR", "80"), row("NOK", "940")) + paragraph("a day")
+    body = table(row("City", "Rate", "x"), row("Oslo", inner, "y")) + paragraph("After.")
+    assert _text(body) == "City: Oslo; Rate: EUR: 80 NOK: 940 a day; x: y\n\nAfter."
+
+
+def test_headings_and_marks_in_a_cell_are_text_of_the_cell() -> None:
+    rows = (row("City", "Note", "x"), row(paragraph("Oslo", "berschrift1"), paragraph("# 1"), item("one", 2)))
+    parsed = parse_document(make_docx(table(*rows)), "a.docx")
+    assert (parsed.text, parsed.title) == ("City: Oslo; Note: # 1; x: 1. one", "")
+
+
+def test_a_row_may_begin_in_a_later_column() -> None:
+    rows = (row("City", "Rate", "Year"), row("80", "2026", properties='<w:gridBefore w:val="1"/>'))
+    assert _text(table(*rows)) == "Rate: 80; Year: 2026"
+
+
+def test_a_table_of_header_rows_only_and_an_empty_one() -> None:
+    header = row("City", "Rate", properties=HEADER)
+    assert _text(table(header, header) + table(row("", ""), row("", "")) + table()) == "City; Rate"
+
+
+def test_documents_of_the_strict_kind_are_read_too() -> None:
+    parts = docx_parts(paragraph("Rates", "berschrift1"), title="Travel")
+    strict = {
+        name: text.replace(W, STRICT_W)
+        .replace(OFFICE, STRICT_OFFICE)
+        .replace(CORE, f"{STRICT_OFFICE}/metadata/core-properties")
+        for name, text in parts.items()
+    }
+    parsed = parse_document(zipped(strict), "a.docx")
+    assert (parsed.text, parsed.title) == ("# Rates", "Travel")
+
+
+def test_a_document_needs_no_other_part_than_its_text() -> None:
+    parts = docx_parts(paragraph("Text", "berschrift1") + item("item", 2))
+    kept = {name: parts[name] for name in ("_rels/.rels", "word/document.xml")}
+    assert parse_document(zipped(kept), "a.docx").text == "Text\n\nitem"
+
+
+def test_a_document_without_text_is_empty() -> None:
+    assert _unreadable(make_docx(paragraph(" ") + "<w:p/>")).reason == "empty"
+
+
+def test_an_encrypted_document_is_told_from_one_of_the_old_kind() -> None:
+    # Both are OLE containers; the names of the streams in them are UTF-16.
+    container = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504)
+    assert _unreadable(container + "EncryptedPackage".encode("utf-16-le")).reason == "encrypted"
+    old = _unreadable(container + "WordDocument".encode("utf-16-le"))
+    assert (old.reason, "save it as .docx" in old.detail) == ("corrupt", True)
+
+
+def test_an_archive_with_a_password_is_encrypted() -> None:
+    data = bytearray(make_docx(paragraph("Text")))
+    for signature, flags in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
+        position = data.find(signature)
+        while position >= 0:
+            data[position + flags] |= 1
+            position = data.find(signature, position + 1)
+    assert _unreadable(bytes(data)).reason == "encrypted"
+
+
+@pytest.mark.parametrize("share", [0.01, 0.2, 0.5, 0.8, 0.99])
+def test_a_truncated_document_is_corrupt_not_half_a_document(share: float) -> None:
+    data = make_docx("".join(paragraph(f"Paragraph {n}.") for n in range(500)))
+    assert _unreadable(data[: int(len(data) * share)]).reason == "corrupt"
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"a.txt": "text"},
+        {"word/document.xml": "<w:document/>"},  # nothing says that it is the document
+        {
+            "_rels/.rels": relationships((f"{OFFICE}/officeDocument", "xl/workbook.xml")),
+            "xl/workbook.xml": "<workbook/>",
+        },
+        {"_rels/.rels": relationships((f"{OFFICE}/officeDocument", "gone.xml"))},
+        {**docx_parts(""), "word/document.xml": "<w:document><not closed>"},
+        {**docx_parts(paragraph("Text")), "word/styles.xml": "not XML"},
+    ],
+    ids=["text", "no relations", "workbook", "gone", "broken", "broken styles"],
+)
+def test_an_archive_that_is_no_word_document_is_corrupt(parts: dict[str, str]) -> None:
+    assert _unreadable(zipped(parts)).reason == "corrupt"
+
+
+@pytest.mark.parametrize("data", [b"PK\x03\x04", b"<html>Not found</html>", b"\x00" * 1000, b"{\\rtf1 text}"])
+def test_what_is_no_archive_is_corrupt(data: bytes) -> None:
+    error = _unreadable(data)
+    assert (error.reason, "not a zip archive" in error.detail) == ("corrupt", True)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_packed_as_word_packs_none_is_corrupt(method: int) -> None:
+    # LZMA names the memory that it wants, up to 4 GB.
+    assert _unreadable(zipped(docx_parts(paragraph("Text")), method)).reason == "corrupt"
+
+
+def test_a_zip_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    spaces = " " * docx.MAX_XML_BYTES
+    bomb = make_docx(paragraph(spaces))
+    assert len(bomb) < docx.MAX_XML_BYTES / 500
+    opened: list[str] = []
+    unpack = zipfile.ZipFile.open
+
+    def recording(self: zipfile.ZipFile, entry: zipfile.ZipInfo, *args: object) -> object:
+        opened.append(entry.filename)
+        return unpack(self, entry)
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", recording)
+    assert _unreadable(bomb).reason == "too_large"
+    assert opened == ["_rels/.rels"]
+
+
+def test_the_parts_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = docx_parts(paragraph("x" * 2_000), footnotes=paragraph("y" * 2_000))
+    parse_document(zipped(parts), "a.docx")
+    monkeypatch.setattr(docx, "MAX_XML_BYTES", sum(map(len, parts.values())) - 1_000)
+    assert _unreadable(zipped(parts)).reason == "too_large"
+
+
+def test_pictures_do_not_count_however_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = docx_parts(paragraph("Text"))
+    monkeypatch.setattr(docx, "MAX_XML_BYTES", 10_000)
+    assert parse_document(zipped({**parts, "word/media/image1.bmp": bytes(100_000)}), "a.docx").text == "Text"
+
+
+def test_a_directory_that_lies_about_sizes_gets_no_further() -> None:
+    parts = docx_parts(paragraph("needle " * 100_000))
+    data = bytearray(zipped(parts))
+    entry = data.find(b"PK\x01\x02")
+    while bytes(data[entry + 46 : entry + 46 + 17]) != b"word/document.xml":
+        entry = data.find(b"PK\x01\x02", entry + 1)
+    data[entry + 24 : entry + 28] = (1_000).to_bytes(4, "little")
+    assert _unreadable(bytes(data)).reason == "corrupt"
+
+
+@pytest.mark.parametrize(
+    "declaration",
+    [
+        '<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>',
+        '<!DOCTYPE x [<!ENTITY e "needle">]>',
+        '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY e "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">]>',
+        '<!DOCTYPE x SYSTEM "http://localhost:1/x.dtd">',
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_no_entity_is_ever_resolved(declaration: str, encoding: str) -> None:
+    parts: dict[str, str | bytes] = {**docx_parts("")}
+    document = f'<?xml version="1.0" encoding="{encoding}"?>{declaration}<w:document xmlns:w="{W}"><w:body>{paragraph("&e;")}</w:body></w:document>'
+    parts["word/document.xml"] = document.encode(encoding)
+    error = _unreadable(zipped(parts))
+    assert (error.reason, "document type" in error.detail) == ("corrupt", True)
+
+
+def test_an_undeclared_entity_is_corrupt() -> None:
+    assert _unreadable(make_docx(paragraph("&e;"))).reason == "corrupt"
+
+
+@pytest.mark.parametrize("wrapper", ["w:sdtContent", "w:ins", "w:smartTag"])
+def test_nesting_without_end_does_not_crash(wrapper: str) -> None:
+    deep = f"<{wrapper}>" * 100_000 + paragraph("needle") + f"</{wrapper}>" * 100_000
+    assert _unreadable(make_docx(deep)).reason == "corrupt"
+
+
+def test_absurd_numbers_are_harmless() -> None:
+    # Word allows 63 columns.
+    columns = row(*(f"c{number}" for number in range(70)), properties=HEADER)
+    wide = table(columns, row(cell("a", _spanning(999_999_999)), "b"), row("d", cell("e", _spanning(0))))
+    far = paragraph("x", properties='<w:numPr><w:ilvl w:val="999999999"/><w:numId w:val="2"/></w:numPr>')
+    odd = paragraph("y", properties=f'<w:outlineLvl w:val="{"9" * 5_000}"/>')
+    assert _text(wide + far + odd) == "c0: a; c64: b\nc0: d; c1: e\n\n                - x\n\ny"
+
+
+def test_a_long_merged_cell_is_not_repeated_in_full() -> None:
+    rows = (
+        row(cell("x" * 10_000, VERTICAL), "b", "c"),
+        *(row(cell("", CONTINUED), "d", "e") for _ in range(100)),
+    )
+    assert len(_text(table(*rows))) < 30_000
+
+
+_DOCX = make_docx(
+    paragraph("Travel", "Title") + item("one", 2) + table(row("a", "b"), row("c", "d")), title="T"
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, len(_DOCX) - 1), st.integers(0, 255)), max_size=30))
+def test_random_damage_gives_text_or_one_kind_of_error(changes: list[tuple[int, int]]) -> None:
+    data = bytearray(_DOCX)
+    for position, value in changes:
+        data[position] = value
+    try:
+        outcome = parse_document(bytes(data), "a.docx").text
+    except DocumentUnreadable as error:
+        outcome = error.reason
+    assert outcome
+
+
+_VALUES = st.sampled_from(["", "0", "1", "-1", "9" * 30, "x", "restart"])
+_TAGS = st.sampled_from(
+    [
+        *("p", "r", "t", "tbl", "tr", "tc", "sdt", "sdtContent", "sdtPr", "ins", "del", "br", "txbxContent"),
+        *(
+            "tcPr",
+            "trPr",
+            "pPr",
+            "rPr",
+            "numPr",
+            "ilvl",
+            "numId",
+            "pStyle",
+            "outlineLvl",
+            "gridSpan",
+            "vMerge",
+        ),
+        *("gridBefore", "tblHeader", "AlternateContent", "Choice", "Fallback", "footnoteReference", "vanish"),
+    ]
+)
+_TREES = st.recursive(
+    st.builds(lambda tag, value: f'<w:{tag} w:val="{value}" w:id="{value}">text</w:{tag}>', _TAGS, _VALUES),
+    lambda inner: st.builds(
+        lambda tag, parts: f"<w:{tag}>{''.join(parts)}</w:{tag}>", _TAGS, st.lists(inner, max_size=4)
+    ),
+    max_leaves=25,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(_TREES)
+def test_elements_in_any_order_give_text_or_are_empty(body: str) -> None:
+    try:
+        outcome = _text(body)
+    except DocumentUnreadable as error:
+        outcome = error.reason
+    assert outcome != "corrupt"
