@@ -11,10 +11,10 @@ from rag_assets.parsers.text_decoding import decode_text
 from rag_assets.records import ParsedDocument
 
 if TYPE_CHECKING:
-    from resiliparse.parse.html import DocumentNode, ElementNode
+    from resiliparse.parse.html import DocumentNode, ElementNode, HTMLTree
 
-_HEADINGS = "h1, h2, h3, h4, h5, h6"
-_BLOCKS = f"{_HEADINGS}, table, ul, ol, dl, pre, blockquote"
+HEADINGS = "h1, h2, h3, h4, h5, h6"
+_BLOCKS = f"{HEADINGS}, table, ul, ol, dl, pre, blockquote"
 _LOOKS_LIKE_HEADING = re.compile(r"^#{1,6}[ \t]", re.MULTILINE)
 _PERMALINKS = frozenset(("#", "¶", "§", "🔗", "\uf0c1"))
 _NESTING_TAG = re.compile(r"<(/?)(?:div|article|section|blockquote|[uo]l|table|pre|h[1-6])\b", re.IGNORECASE)
@@ -31,27 +31,43 @@ class HtmlParser:
         self.version = f"1/{version('resiliparse')}"
 
     def parse(self, data: bytes, filename: str) -> ParsedDocument:
-        from resiliparse.extract.html2text import (  # pyright: ignore[reportMissingModuleSource]
-            extract_plain_text,
-        )
         from resiliparse.parse.html import HTMLTree
 
         del filename
         html = decode_text(data, html=True)
         tree = HTMLTree.parse(html)
-        document, body = tree.document, tree.body
-        if document is None or body is None:
+        body = tree.body
+        if body is None:
             return ParsedDocument(text="")
         first_h1 = body.query_selector("h1")
         title = tree.title or (_one_line(first_h1) if first_h1 else "")
-        text = ""
-        if not _is_too_deep(html):
-            _mark_headings(body)
-            _keep_code_apart(body)
-            _keep_rows_on_one_line(body)
-            _keep_lists(document, body)
-            text = extract_plain_text(tree, main_content=True)
-        return ParsedDocument(text=text if text.strip() else extract_plain_text(tree), title=title)
+        text = "" if _is_too_deep(html) else marked_text(tree, main_content=True)
+        return ParsedDocument(text=text if text.strip() else _plain_text(tree), title=title)
+
+
+def marked_text(tree: "HTMLTree", *, main_content: bool) -> str:
+    """Return the text of a page with its headings marked as in Markdown. Changes the page.
+
+    Args:
+        main_content: leave out what looks like navigation and the like.
+    """
+    document, body = tree.document, tree.body
+    if document is None or body is None:
+        return ""
+    _mark_headings(body)
+    _keep_code_apart(body)
+    _keep_rows_on_one_line(body)
+    if main_content:
+        _keep_lists(document, body)
+    return _plain_text(tree, main_content=main_content)
+
+
+def _plain_text(tree: "HTMLTree", *, main_content: bool = False) -> str:
+    from resiliparse.extract.html2text import (  # pyright: ignore[reportMissingModuleSource]
+        extract_plain_text,
+    )
+
+    return extract_plain_text(tree, main_content=main_content)
 
 
 def _one_line(element: "ElementNode") -> str:
@@ -59,7 +75,7 @@ def _one_line(element: "ElementNode") -> str:
 
 
 def _mark_headings(body: "ElementNode") -> None:
-    for heading in body.query_selector_all(_HEADINGS).values():
+    for heading in body.query_selector_all(HEADINGS).values():
         for link in heading.query_selector_all("a").values():
             if _one_line(link) in _PERMALINKS:
                 link.remove()
