@@ -34,7 +34,7 @@ from rag_assets.vector_stores.embedded import EmbeddedVectorStore
 LIMIT = 10
 BATCH = 256
 DENSE_WEIGHT = 0.3
-WORDS_A_CHUNK, WORDS_A_QUESTION, CHUNKS_A_DOCUMENT = 200, 8, 3
+WORDS_A_QUESTION, CHUNKS_A_DOCUMENT = 8, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,17 @@ class Embedded:
         self._store = EmbeddedVectorStore(folder, "benchmark")
 
     def write(self, points: Sequence[Point], dimensions: int) -> None:
-        manifest = GenerationManifest("g1", "r1", None, {}, "00", len(points), 1, "2026-01-01T00:00:00Z")
+        manifest = GenerationManifest(
+            generation="g1",
+            refresh_id="r1",
+            base=None,
+            fingerprint={},
+            digest="",
+            points_count=len(points),
+            documents_count=1,
+            documents_hash="",
+            sealed_at="2026-01-01T00:00:00Z",
+        )
         with self._store.write("g1", dimensions, None) as writer:
             for batch in batched(points, BATCH):
                 writer.upsert(batch)
@@ -159,7 +169,7 @@ def make_points(count: int, dimensions: int) -> list[Point]:
     points: list[Point] = []
     for number in range(count):
         document, index = divmod(number, CHUNKS_A_DOCUMENT)
-        text = texts.draw(WORDS_A_CHUNK)
+        text = texts.draw(150 + number % 101)  # of different lengths: else many points score the same
         path = f"folder{document // 100}/document{document}.md"
         location = {
             "document_id": f"filesystem:{path}",
