@@ -8,6 +8,7 @@ import secrets
 import shutil
 import traceback
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,12 @@ class Page:
 
 @pytest.fixture(scope="module")
 def page(alias: str) -> Page:
+    # In a thread of its own: a browser of other tests leaves an event loop running in this one.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_run_page, alias).result()
+
+
+def _run_page(alias: str) -> Page:
     names: dict[str, Any] = {"__name__": "querying"}
     printed: list[str] = []
     for block in blocks():
