@@ -28,7 +28,7 @@ class FailureAlert:
         )
         return (
             f":rotating_light: *Knowledge base not refreshed*: `{self.failed_step}` failed in run `{self.run_id[:8]}` "
-            f"({self.job_name})\n{_escape(reason)}\nProduction serves on as it was: `{self.production}`"
+            f"({self.job_name})\n{_escape(reason)}\nProduction goes on serving `{self.production}`"
         )
 
 

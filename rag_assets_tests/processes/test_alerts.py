@@ -121,6 +121,7 @@ def test_a_failed_gate_is_told_once_and_a_superseded_refresh_not_at_all(
     assert export(scene) == exported
     assert generations(scene) == kept, "the candidate is gone"
     production = scene.production()
+    wait_until(lambda: bool(slack.messages), "the alert")
 
     with StoppedRefresh(scene, "before the promotion") as stopped:
         other = RefreshProcess(scene, presume_others_dead)
@@ -132,7 +133,6 @@ def test_a_failed_gate_is_told_once_and_a_superseded_refresh_not_at_all(
     foreign = failed_runs(scene)[0]
     assert len({failed.run_id, superseded.run_id, foreign.run_id}) == 3
 
-    wait_until(lambda: bool(slack.messages), "the alert")
     looked_at = {failed.run_id, superseded.run_id, foreign.run_id}
     wait_until(
         lambda: looked_at <= {run_id for tick in daemon.ticks() for run_id in tick}, "a look at all runs"
