@@ -55,8 +55,9 @@ def decide(
     changes = decide_changes(production, current, complete_sources)
     if not production and not any(change.content_hash for change in changes):
         raise RefusedError(
-            f"there is no readable document in {', '.join(knowledge_base.settings.sources)}: put documents into "
-            f"{knowledge_base.settings.documents_dir} or set RAG_DOCUMENTS_DIR, then materialize all assets"
+            f"there is no readable document in {', '.join(source.name for source in knowledge_base.sources())}: put "
+            f"documents into {knowledge_base.settings.documents_dir} or set RAG_DOCUMENTS_DIR or RAG_SOURCES, then "
+            "materialize all assets"
         )
     base = knowledge_base.reusable_production()
     documents = target_documents(changes)

@@ -32,6 +32,8 @@ QuarantineReason = Literal[
     "not_text",
     "unreadable",
     "too_large",
+    "too_slow",
+    "crashed",
 ]
 
 

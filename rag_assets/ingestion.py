@@ -1,29 +1,38 @@
 """Sources -> documents: list everything, read what may have changed, parse what did.
 
 A document whose version token stands still costs one look-up. One whose token moved is read and hashed; only
-bytes that this parser has not seen are parsed. One that cannot be used is quarantined and harms only itself.
+bytes that this parser has not seen are parsed. One that cannot be used is quarantined and harms only itself. A
+source that is down or hangs ends its own listing; the others go on.
 """
 
 import hashlib
 import logging
+import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from rag_assets.batches import batched
 from rag_assets.change_set import DocumentState
 from rag_assets.errors import DocumentUnreadable, SourceUnavailable
 from rag_assets.ledgers.base import Ledger, ParseRecord
-from rag_assets.parsers import parse_document, parser_for
+from rag_assets.parsers.isolation import ParseWorkers
+from rag_assets.parsing import Parse, Parsing
 from rag_assets.progress import Progress
 from rag_assets.records import SourceEntry
-from rag_assets.sources.base import Source
+from rag_assets.sources.base import Reading, Source
 from rag_assets.text_store import TextStore
 
 _logger = logging.getLogger(__name__)
 _BATCH = 256
 _RACY_SECONDS = 2.0
+_STALLED_SECONDS = 180.0
+_MOST_BYTES_AHEAD = 256 * 1024 * 1024
+_DOCUMENTS_AHEAD = 8
+"""A worker; enough that none waits while another is at a long document."""
 
 
 @dataclass(slots=True)
@@ -48,13 +57,40 @@ class SourceReport:
         return not self.problem
 
 
+@dataclass(slots=True)
+class _Document:
+    """A listed document on its way through the stages.
+
+    Attributes:
+        record: what it parses to; None until that is known.
+        reading: what was read of it.
+        parse: of that.
+    """
+
+    entry: SourceEntry
+    record: ParseRecord | None
+    reading: Reading | None = None
+    parse: Parse | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.reading.data) if self.reading else 0
+
+
 class Ingestion:
     """One reading of all sources. `reports` is filled in while `documents` is consumed."""
 
-    def __init__(self, sources: Sequence[Source], ledger: Ledger, text_store: TextStore) -> None:
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        ledger: Ledger,
+        text_store: TextStore,
+        parse_workers: Callable[[], ParseWorkers] = ParseWorkers,
+    ) -> None:
         self._sources = sources
         self._ledger = ledger
         self._text_store = text_store
+        self._parse_workers = parse_workers
         self.reports = [SourceReport(source.name) for source in sources]
         self._listing = hashlib.sha256()
 
@@ -78,101 +114,159 @@ class Ingestion:
         self._listing.update(f"{entry.document_id}\n{entry.version_token}\n".encode())
 
     def documents(self) -> Iterator[DocumentState]:
-        """Yield every document that a source lists, quarantined ones included.
+        """Yield every document that a source lists, quarantined ones included, source by source as listed.
 
         A source that fails ends its own listing and is reported as incomplete; the others go on.
         """
         # Everything is listed before anything is read: only then is it known how much there is to do.
-        listings = [
-            self._listing_of(source, report)
-            for source, report in zip(self._sources, self.reports, strict=True)
-        ]
-        progress = Progress("documents", sum(map(len, listings)))
-        for source, report, listing in zip(self._sources, self.reports, listings, strict=True):
-            try:
-                for entries in batched(listing, _BATCH):
-                    yield from progress.over(self._read_batch(source, entries, report))
-            except SourceUnavailable as error:
-                self._incomplete(report, error)
-
-    def _listing_of(self, source: Source, report: SourceReport) -> list[SourceEntry]:
-        """Return what a source lists; if it fails, what it listed until then."""
-        entries: list[SourceEntry] = []
+        listings = [_Listing(source) for source in self._sources]
+        for listing, report in zip(listings, self.reports, strict=True):
+            problem = listing.wait()
+            if problem:
+                self._incomplete(report, problem)
+        progress = Progress("documents", sum(len(listing.entries) for listing in listings))
+        workers = self._parse_workers()
+        parsing = Parsing(self._ledger, self._text_store, workers)
         try:
-            entries.extend(source.list_entries())  # keeps what came before an error
-        except SourceUnavailable as error:
-            self._incomplete(report, error)
-        return entries
+            for source, report, listing in zip(self._sources, self.reports, listings, strict=True):
+                looked_up = self._look_up(source, listing.entries, parsing)
+                read = self._read(source, looked_up, report)
+                parsed = self._parse(read, parsing, report, _DOCUMENTS_AHEAD * workers.num_workers)
+                try:
+                    yield from progress.over(self._reported(document, report) for document in parsed)
+                except SourceUnavailable as error:
+                    self._incomplete(report, str(error))
+        finally:
+            workers.close()
 
-    def _incomplete(self, report: SourceReport, error: SourceUnavailable) -> None:
-        report.problem = str(error)
-        _logger.warning("source %s is incomplete, nothing of it is deleted: %s", report.source, error)
+    def _reported(self, document: _Document, report: SourceReport) -> DocumentState:
+        state = _state(document.entry, document.record)
+        report.num_listed += 1
+        report.num_quarantined += state.content_hash is None
+        self._note(document.entry)
+        return state
 
-    def _read_batch(
-        self, source: Source, entries: Sequence[SourceEntry], report: SourceReport
-    ) -> Iterator[DocumentState]:
-        known = self._ledger.parses([entry.uri for entry in entries])
-        fresh: list[ParseRecord] = []
-        for entry in entries:
-            report.num_listed += 1
-            self._note(entry)
-            record = known.get(entry.uri)
-            if (
-                record is None
-                or record.version_token != entry.version_token
-                or not self._usable(record, entry)
-            ):
-                record = self._read(source, entry, report, fresh)
-                if record.raw_hash:
-                    fresh.append(record)
-            if record.content_hash is None:
-                report.num_quarantined += 1
-            yield _state(entry, record)
-        if fresh:
-            self._ledger.put_parses(fresh)
+    def _incomplete(self, report: SourceReport, problem: str) -> None:
+        report.problem = problem
+        _logger.warning("source %s is incomplete, nothing of it is deleted: %s", report.source, problem)
 
-    def _usable(self, record: ParseRecord, entry: SourceEntry) -> bool:
-        """A parse counts while its parser is the same and its text is still there."""
-        parser = parser_for(entry.filename)
-        if parser is None or (record.parser, record.parser_version) != (parser.name, parser.version):
-            return False
-        return record.content_hash is None or self._text_store.has(record.content_hash)
+    # Stages: each takes documents in the order of the listing, and hands them on in that order
+
+    def _look_up(
+        self, source: Source, entries: Sequence[SourceEntry], parsing: Parsing
+    ) -> Iterator[_Document]:
+        """Find what is known of each document, as far as it can be used."""
+        for batch in batched(entries, _BATCH):
+            records = self._ledger.parses([entry.uri for entry in batch])
+            for entry in batch:
+                access = source.options.access if entry.access is None else entry.access
+                record = records.get(entry.uri)
+                if record is not None and not parsing.usable(record):
+                    record = None
+                yield _Document(replace(entry, access=access), record)
 
     def _read(
-        self, source: Source, entry: SourceEntry, report: SourceReport, fresh: Sequence[ParseRecord]
-    ) -> ParseRecord:
-        parser = parser_for(entry.filename)
-        parser_key = (parser.name, parser.version) if parser else ("", "")
-        report.num_read += 1
+        self, source: Source, documents: Iterable[_Document], report: SourceReport
+    ) -> Iterator[_Document]:
+        """Read those of which only reading can tell what they hold."""
+
+        def read(document: _Document) -> _Document:
+            entry, known = document.entry, document.record
+            if known is not None and entry.version_token and known.version_token == entry.version_token:
+                return document
+            try:
+                document.reading = source.read(entry, known.version_token if known else "")
+            except DocumentUnreadable as error:
+                # No hash: this is looked at again every time, it may be a matter of permissions.
+                document.record = ParseRecord(entry.uri, "", "", "", "", None, "", error.reason, error.detail)
+            if document.record is not known or document.reading is not None:
+                report.num_read += 1
+            return document
+
+        if source.parallel_reads <= 1:
+            yield from map(read, documents)
+            return
+        with ThreadPoolExecutor(source.parallel_reads, f"read-{source.name}") as threads:
+            at_work: deque[Future[_Document]] = deque()
+            for document in documents:
+                at_work.append(threads.submit(read, document))
+                if len(at_work) >= 2 * source.parallel_reads:
+                    yield at_work.popleft().result()
+            while at_work:
+                yield at_work.popleft().result()
+
+    def _parse(
+        self, documents: Iterable[_Document], parsing: Parsing, report: SourceReport, most_ahead: int
+    ) -> Iterator[_Document]:
+        """Parse what was read."""
+        ahead: deque[_Document] = deque()
+        gone: SourceUnavailable | None = None
+
+        def finished() -> _Document:
+            document = ahead.popleft()
+            if document.reading is not None and document.parse is not None:
+                entry, reading = document.entry, document.reading
+                token = "" if _is_racy(entry) else reading.version_token or entry.version_token
+                document.record = parsing.finish(document.parse, entry.uri, token, reading.title)
+            return document
+
         try:
-            data = source.read(entry)
-        except DocumentUnreadable as error:
-            # No hash: this is looked at again every time, it may be a matter of permissions.
-            return ParseRecord(entry.uri, "", "", *parser_key, None, "", error.reason, error.detail)
-        raw_hash = hashlib.sha256(data).hexdigest()
-        token = "" if _is_racy(entry) else entry.version_token
-        same = self._ledger.parse_of_bytes(raw_hash, *parser_key)
-        if same is None:  # a copy in the same batch is not in the ledger yet
-            key = (raw_hash, *parser_key)
-            same = next((it for it in fresh if (it.raw_hash, it.parser, it.parser_version) == key), None)
-        if same is not None and self._usable(same, entry):
-            return ParseRecord(
-                entry.uri,
-                token,
-                raw_hash,
-                *parser_key,
-                same.content_hash,
-                same.title,
-                same.quarantine_reason,
-                same.quarantine_detail,
+            for document in documents:
+                if document.reading is not None:
+                    filename = document.reading.filename or document.entry.filename
+                    document.parse = parsing.begin(document.reading.data, filename)
+                    report.num_parsed += document.parse.is_new
+                ahead.append(document)
+                while len(ahead) > most_ahead or sum(it.size_bytes for it in ahead) > _MOST_BYTES_AHEAD:
+                    yield finished()
+        except SourceUnavailable as error:
+            gone = error  # what was read before counts
+        while ahead:
+            yield finished()
+        parsing.remember()
+        if gone is not None:
+            raise gone
+
+
+class _Listing:
+    """Lists a source in a thread, so that one that hangs holds nobody up.
+
+    Attributes:
+        entries: what was listed so far.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.entries: list[SourceEntry] = []
+        self._source = source
+        self._problem = ""
+        # Nothing can end a thread that hangs; as a daemon it ends with the process at the latest.
+        self._thread = threading.Thread(target=self._list, name=f"list-{source.name}", daemon=True)
+        self._thread.start()
+
+    def _list(self) -> None:
+        entries = self.entries
+        try:
+            for entry in self._source.list_entries():
+                entries.append(entry)
+        except SourceUnavailable as error:
+            self._problem = str(error)
+        except Exception as error:  # whatever is wrong with one source, the others go on
+            # Not its message, which may hold a secret.
+            _logger.debug("listing %s failed", self._source.name, exc_info=True)
+            self._problem = (
+                f"source {self._source.name} failed with {type(error).__name__} while it was listed"
             )
-        report.num_parsed += 1
-        try:
-            parsed = parse_document(data, entry.filename)
-        except DocumentUnreadable as error:
-            return ParseRecord(entry.uri, token, raw_hash, *parser_key, None, "", error.reason, error.detail)
-        content_hash = self._text_store.put(parsed.text)
-        return ParseRecord(entry.uri, token, raw_hash, *parser_key, content_hash, parsed.title)
+
+    def wait(self) -> str:
+        """Wait until all is listed, or nothing more comes; return why it is not complete."""
+        listed = -1
+        while self._thread.is_alive():
+            if len(self.entries) == listed:
+                self.entries = list(self.entries)
+                return f"source {self._source.name} listed nothing for {_STALLED_SECONDS:.0f} s: see whether it answers"
+            listed = len(self.entries)
+            self._thread.join(_STALLED_SECONDS)
+        return self._problem
 
 
 def _is_racy(entry: SourceEntry) -> bool:
@@ -185,7 +279,9 @@ def _is_racy(entry: SourceEntry) -> bool:
     return time.time() - datetime.fromisoformat(entry.modified_at).timestamp() < _RACY_SECONDS
 
 
-def _state(entry: SourceEntry, record: ParseRecord) -> DocumentState:
+def _state(entry: SourceEntry, record: ParseRecord | None) -> DocumentState:
+    if record is None:
+        raise RuntimeError(f"{entry.document_id} left the stages without a record")
     return DocumentState(
         location=entry.location(record.title),
         content_hash=record.content_hash,

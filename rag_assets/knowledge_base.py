@@ -27,9 +27,9 @@ from rag_assets.ledgers.sqlite import SqliteLedger
 from rag_assets.private_folders import claim_folder
 from rag_assets.records import EmbeddingModel, GenerationManifest
 from rag_assets.retrieval import Retriever, recorded_model
-from rag_assets.settings import Settings, load_settings
-from rag_assets.sources import build_sources
+from rag_assets.settings import Settings, environment_with_dotenv, load_settings
 from rag_assets.sources.base import Source
+from rag_assets.sources.declarations import build_sources
 from rag_assets.text_store import TextStore
 from rag_assets.vector_stores import build_vector_store
 from rag_assets.vector_stores.base import VectorStore
@@ -119,7 +119,9 @@ class KnowledgeBase:
         return OPENAI_MODEL if self.settings.openai_api_key else LOCAL_MODEL
 
     def sources(self) -> list[Source]:
-        return build_sources(self.settings.sources, self.settings.documents_dir.absolute())
+        # The documents folder is a setting of its own, which may come from elsewhere than the environment.
+        environment = environment_with_dotenv() | {"RAG_DOCUMENTS_DIR": str(self.settings.documents_dir)}
+        return build_sources(self.settings.sources, self.settings.sources_file, environment)
 
     def ingestion(self) -> Ingestion:
         return Ingestion(self.sources(), self.ledger, self.text_store)

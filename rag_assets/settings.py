@@ -1,9 +1,11 @@
-"""Every environment variable that the package reads, once, with its description.
+"""Every environment variable that the package reads, once, with its description; options of sources stand beside
+each source.
 
 `.env.example` and the table in the README are tested against this class. A `.env` file in the working
 directory is read too; the real environment wins over it.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -29,7 +31,15 @@ class Settings(BaseSettings):
         Path("data/documents"), alias="RAG_DOCUMENTS_DIR", description="Folder with the documents."
     )
     sources: Annotated[tuple[str, ...], NoDecode] = Field(
-        ("filesystem",), alias="RAG_SOURCES", description="Sources to read, separated by commas."
+        (),
+        alias="RAG_SOURCES",
+        description="Sources to read, separated by commas: names of the sources file, or kinds such as `s3`. Empty: "
+        "every source of the file, or `filesystem` if there is no file.",
+    )
+    sources_file: Path | None = Field(
+        None,
+        alias="RAG_SOURCES_FILE",
+        description="YAML file that declares sources by name, any number of each kind; see docs/sources.md.",
     )
     state_dir: Path = Field(
         Path(".rag"),
@@ -155,3 +165,30 @@ def load_settings(**overrides: Any) -> Settings:
         raise ConfigurationError(f"settings that cannot be used: {problems}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"the file .env cannot be read ({type(error).__name__})") from None
+
+
+def environment_with_dotenv() -> dict[str, str]:
+    """Return every variable of the environment, and of `.env` those that it does not set: for options of sources.
+
+    Raises:
+        ConfigurationError: `.env` cannot be read.
+    """
+    from dotenv import dotenv_values
+
+    try:
+        below = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"the file .env cannot be read ({type(error).__name__})") from None
+    return {**below, **os.environ}
+
+
+def worker_environment() -> dict[str, str]:
+    """Return what a process that parses documents needs of the environment: this package, and no secret."""
+    kept = ("PATH", "LANG", "LC_ALL", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX", "TESSDATA_PREFIX")
+    package = str(Path(__file__).parents[1])
+    paths = [package, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    return {
+        **{name: os.environ[name] for name in kept if name in os.environ},
+        "PYTHONPATH": os.pathsep.join(paths),
+        "OMP_THREAD_LIMIT": "1",
+    }

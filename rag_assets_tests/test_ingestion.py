@@ -11,6 +11,7 @@ from rag_assets.ingestion import Ingestion, unreadable_sources
 from rag_assets.ledgers.sqlite import SqliteLedger
 from rag_assets.parsers.markdown import MarkdownParser
 from rag_assets.records import SourceEntry
+from rag_assets.sources.base import Reading, SourceOptions
 from rag_assets.text_store import TextStore
 
 
@@ -25,6 +26,8 @@ class FakeSource:
 
     def __init__(self, name: str = "fake", **files: bytes) -> None:
         self.name = name
+        self.options = SourceOptions()
+        self.parallel_reads = 1
         self.files: dict[str, bytes] = {}
         self.tokens: dict[str, int] = {}
         self.modified_at: str | None = "2026-01-01T00:00:00Z"
@@ -54,13 +57,13 @@ class FakeSource:
                 modified_at=self.modified_at,
             )
 
-    def read(self, entry: SourceEntry) -> bytes:
+    def read(self, entry: SourceEntry, known_token: str = "") -> Reading:
         if self.gone_while_reading:
             raise SourceUnavailable(f"source {self.name} is gone")
         self.read_paths.append(entry.path)
         if entry.path in self.unreadable:
             raise DocumentUnreadable("unreadable", "Permission denied.")
-        return self.files[entry.path]
+        return Reading(self.files[entry.path])
 
 
 class Reader:

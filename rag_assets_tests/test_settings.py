@@ -21,7 +21,7 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_the_defaults_are_those_that_users_know() -> None:
     settings = load_settings()
     assert settings.documents_dir == Path("data/documents")
-    assert settings.sources == ("filesystem",)
+    assert settings.sources == ()
     assert settings.state_dir == Path(".rag")
     assert (settings.chunk_size, settings.chunk_overlap) == (512, 50)
     assert settings.eval_threshold == 0.75

@@ -3,10 +3,11 @@
 A new format is one file here and one line in `PARSERS`.
 """
 
+import hashlib
 from dataclasses import dataclass
 
 from rag_assets.errors import DocumentUnreadable
-from rag_assets.parsers.base import Parser
+from rag_assets.parsers.base import Parser, RecognisesContent
 from rag_assets.parsers.csv import CsvParser
 from rag_assets.parsers.docx import DocxParser
 from rag_assets.parsers.html import HtmlParser
@@ -28,6 +29,7 @@ PARSERS: tuple[Parser, ...] = (
     CsvParser(),
 )
 
+_PLAIN_TEXT = next(parser for parser in PARSERS if isinstance(parser, PlainTextParser))
 _MAX_TITLE_CHARACTERS = 300
 
 
@@ -50,10 +52,39 @@ def supported_suffixes() -> frozenset[str]:
     return frozenset(suffix for parser in PARSERS for suffix in parser.suffixes)
 
 
-def parser_for(filename: str) -> Parser | None:
-    """Return the parser for a file of this name; None if there is none."""
+def may_be_document(filename: str) -> bool:
+    """Return whether a file of this name is worth reading: its ending is known, or it has none."""
+    name = filename.rpartition("/")[2].lower()
+    return "." not in name.strip(".") or name.endswith(tuple(supported_suffixes()))
+
+
+def recognise(data: bytes, filename: str) -> Parser:
+    """Return the parser for these bytes.
+
+    What the bytes say goes before what the name says. Formats that only a name can tell apart, such as Markdown and
+    plain text, are told by the name; everything else is for the parser of plain text, which refuses what is none.
+    """
+    for parser in PARSERS:
+        if isinstance(parser, RecognisesContent) and parser.recognises(data):
+            return parser
     name = filename.lower()
-    return next((parser for parser in PARSERS if name.endswith(parser.suffixes)), None)
+    return next((parser for parser in PARSERS if name.endswith(parser.suffixes)), _PLAIN_TEXT)
+
+
+def parser_named(name: str) -> Parser | None:
+    """Return the parser of this name, whatever it reads."""
+    return next((parser for parser in PARSERS if parser.name == name), None)
+
+
+def version_of(parser: Parser, *, quarantined: bool = False) -> str:
+    """Return the version that is recorded with what a parser made of a document.
+
+    What it could not use may be of a format for which a parser came later: then the formats are part of it.
+    """
+    if not quarantined:
+        return parser.version
+    formats = ",".join(sorted(parser.name for parser in PARSERS))
+    return f"{parser.version}+{hashlib.sha256(formats.encode()).hexdigest()[:8]}"
 
 
 def parse_document(data: bytes, filename: str) -> ParsedText:
@@ -63,14 +94,13 @@ def parse_document(data: bytes, filename: str) -> ParsedText:
         DocumentUnreadable: whatever is wrong with the document. Nothing else is raised because of its
             contents, and the error holds none of them.
     """
-    parser = parser_for(filename)
-    if parser is None:
-        known = ", ".join(sorted(supported_suffixes()))
-        raise DocumentUnreadable(
-            "not_text", f"No parser for a file of this kind; there are some for {known}."
-        )
     if not data:
         raise DocumentUnreadable("empty", "The file has no bytes.")
+    return parse_with(recognise(data, filename), data, filename)
+
+
+def parse_with(parser: Parser, data: bytes, filename: str) -> ParsedText:
+    """As `parse_document`, with this parser."""
     try:
         parsed = parser.parse(data, filename)
         text = normalize_text(parsed.text)

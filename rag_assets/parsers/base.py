@@ -1,12 +1,15 @@
 """What every parser offers."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rag_assets.records import ParsedDocument
 
 
 class Parser(Protocol):
     """Turns the bytes of one format into text.
+
+    Runs in a process of its own, which has limits on time and memory and is killed when it exceeds them. Heavy
+    packages are imported by `parse`, not with the module.
 
     Attributes:
         name: stable, recorded with each document.
@@ -24,4 +27,13 @@ class Parser(Protocol):
         Raises:
             DocumentUnreadable: corrupt, encrypted, or not of this format.
         """
+        ...
+
+
+@runtime_checkable
+class RecognisesContent(Protocol):
+    """A parser of a format that can be told by its bytes, whatever the file is called."""
+
+    def recognises(self, data: bytes) -> bool:
+        """Return whether these bytes are of this format; cheap, and never raises."""
         ...

@@ -20,6 +20,10 @@ class PdfParser:
     def __init__(self) -> None:
         self.version = f"1/{version('pypdf')}"
 
+    def recognises(self, data: bytes) -> bool:
+        """See `RecognisesContent`. Readers of PDF tolerate something before the mark."""
+        return b"%PDF-" in data[:1024]
+
     def parse(self, data: bytes, filename: str) -> ParsedDocument:
         from pypdf import PasswordType, PdfReader
         from pypdf.errors import DependencyError, FileNotDecryptedError

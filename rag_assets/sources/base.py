@@ -1,9 +1,50 @@
-"""What every document source offers, and nothing about any particular one."""
+"""What every document source offers, and nothing about any particular one.
+
+A source is a class with its options beside it: `name`, `list_entries`, `read`, and an `Options` model that says
+what can be set. Times out by itself, keeps nothing between two refreshes, and never looks empty when it is down.
+"""
 
 from collections.abc import Iterator
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from rag_assets.records import SourceEntry
+
+TIMEOUT_SECONDS = 30.0
+"""How long a source waits for an answer before it says that the other side is down."""
+
+DEFAULT_MAX_BYTES = 200 * 1024 * 1024
+"""Larger documents are not read."""
+
+
+class SourceOptions(BaseModel):
+    """What can be set for a source, in the sources file or as `RAG_<KIND>_<OPTION>`. Each option has a description."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    access: tuple[str, ...] | None = Field(
+        None,
+        description="Principals that may read the documents for which the source itself has no access list.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One document as it was read.
+
+    Attributes:
+        data: its bytes.
+        filename: tells the kind of text where the bytes do not, for example `page.html`; "" for that of the entry.
+        title: as the source knows it; "" for what the document itself says.
+        version_token: of exactly these bytes; "" for that of the entry.
+    """
+
+    data: bytes
+    filename: str = ""
+    title: str = ""
+    version_token: str = ""
 
 
 class Source(Protocol):
@@ -11,20 +52,39 @@ class Source(Protocol):
 
     `list_entries` is cheap and reads no document. If it cannot list everything it raises, even
     after it has yielded some entries: a source that is down must never look empty.
+
+    Attributes:
+        name: stable; the first part of every document id.
+        options: as declared. Who reads the source applies `options.access`, the source need not.
+        parallel_reads: how many calls of `read` may run at once, in as many threads.
     """
 
+    Options: ClassVar[type[SourceOptions]]
     name: str
+    parallel_reads: int
+
+    def __init__(self, name: str, options: Any) -> None: ...
+
+    @property
+    def options(self) -> SourceOptions: ...
 
     def list_entries(self) -> Iterator[SourceEntry]:
-        """Yield one entry a document, in any order.
+        """Yield one entry a document, in any order, each document id once.
 
         Raises:
             SourceUnavailable: the listing is not complete.
         """
         ...
 
-    def read(self, entry: SourceEntry) -> bytes:
-        """Return the bytes of one listed document.
+    def read(self, entry: SourceEntry, known_token: str = "") -> Reading | None:
+        """Return one listed document.
+
+        Args:
+            entry: as listed. An empty version token means that only reading can tell whether it changed.
+            known_token: version token of what is known of it already; "" if nothing is.
+
+        Returns:
+            None if it still is as `known_token` has it: then nothing was transferred.
 
         Raises:
             DocumentUnreadable: this document cannot be read; the others can.

@@ -13,14 +13,17 @@ from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
+from pydantic import Field
+
 from rag_assets.errors import DocumentUnreadable, SourceUnavailable
+from rag_assets.parsers import may_be_document, supported_suffixes
 from rag_assets.records import SourceEntry
+from rag_assets.sources.base import DEFAULT_MAX_BYTES, Reading, SourceOptions
 
 _LOGGER = logging.getLogger(__name__)
-
-DEFAULT_MAX_BYTES = 200 * 1024 * 1024
 
 # What stat says of a link that leads nowhere, or in a circle.
 _DEAD_LINK = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
@@ -28,6 +31,13 @@ _DEAD_LINK = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
 # such a byte is escaped too, so that no two names get the same id.
 _NEEDS_ESCAPE = re.compile("[\udc80-\udcff]|%(?=[89A-F][0-9A-F]|25)")
 _ESCAPE = re.compile("%([89A-F][0-9A-F]|25)")
+
+
+class FilesystemOptions(SourceOptions):
+    """Which folder, and how much of a file is too much."""
+
+    folder: Path = Field(Path("data/documents"), description="Folder with the documents.")
+    max_bytes: int = Field(DEFAULT_MAX_BYTES, gt=0, description="Larger files are quarantined.")
 
 
 class FilesystemSource:
@@ -41,20 +51,16 @@ class FilesystemSource:
         skipped_links: links of the last listing that lead nowhere or out of the folder.
     """
 
-    def __init__(
-        self,
-        root: Path,
-        name: str = "filesystem",
-        *,
-        suffixes: frozenset[str],
-        max_bytes: int = DEFAULT_MAX_BYTES,
-    ) -> None:
+    Options: ClassVar[type[SourceOptions]] = FilesystemOptions
+    parallel_reads = 1  # a disk gains nothing, and what is read next would lie about in memory
+
+    def __init__(self, name: str, options: FilesystemOptions) -> None:
         self.name = name
-        self.root = Path(os.path.abspath(root))  # noqa: PTH100  Path.absolute keeps `..`
-        self.max_bytes = max_bytes
+        self.options = options
+        self.root = Path(os.path.abspath(options.folder))  # noqa: PTH100  Path.absolute keeps `..`
+        self.max_bytes = options.max_bytes
         self.skipped_unsupported = 0
         self.skipped_links = 0
-        self._suffixes = tuple(sorted(suffix.lower() for suffix in suffixes))
 
     def list_entries(self) -> Iterator[SourceEntry]:
         """Yield one entry a document, in an order that depends on the names only.
@@ -90,7 +96,7 @@ class FilesystemSource:
                         continue
                     if stat.S_ISDIR(status.st_mode):
                         (linked_folders if entry.is_symlink() else inner_folders).append(path)
-                    elif stat.S_ISREG(status.st_mode) and entry.name.lower().endswith(self._suffixes):
+                    elif stat.S_ISREG(status.st_mode) and may_be_document(entry.name):
                         yield self._entry(path, status)
                     else:
                         self.skipped_unsupported += 1
@@ -104,13 +110,14 @@ class FilesystemSource:
                 self.skipped_links,
             )
 
-    def read(self, entry: SourceEntry) -> bytes:
-        """Return the bytes of one listed document.
+    def read(self, entry: SourceEntry, known_token: str = "") -> Reading:
+        """Return one listed document.
 
         Raises:
             DocumentUnreadable: `too_large`, or `unreadable`: gone, forbidden, or not a file any more.
             SourceUnavailable: the documents folder is gone.
         """
+        del known_token  # whoever asks has compared it already
         path = self.root / _unescape(entry.path)
         real_path = os.path.realpath(path)
         if not _is_inside(real_path, os.path.realpath(self.root)):
@@ -128,7 +135,7 @@ class FilesystemSource:
                         "too_large", f"{status.st_size / 1e6:.0f} MB; the limit is {limit}."
                     )
                 # Not more than this, should it be growing: the next listing shows its new size.
-                return file.read(status.st_size)
+                return Reading(file.read(status.st_size))
         except OSError as error:
             if not self.root.is_dir():
                 raise self._unavailable("", error) from error
@@ -152,10 +159,9 @@ class FilesystemSource:
             return "it is a folder"
         if not os.path.isfile(real_path):  # noqa: PTH113
             return "it is not a regular file"
-        if not path.lower().endswith(self._suffixes):
-            return (
-                f"there is no parser for a file of its kind; there are some for {', '.join(self._suffixes)}"
-            )
+        if not may_be_document(path):
+            known = ", ".join(sorted(supported_suffixes()))
+            return f"there is no parser for a file of its kind; there are some for {known}"
         return "its folder is listed under another name, which a link gives it"
 
     def _existing(self, name: str) -> str | None:

@@ -2,7 +2,7 @@ import pytest
 
 from rag_assets import parsers
 from rag_assets.errors import DocumentUnreadable
-from rag_assets.parsers import PARSERS, parse_document, parser_for, supported_suffixes
+from rag_assets.parsers import PARSERS, may_be_document, parse_document, recognise, supported_suffixes
 from rag_assets.parsers.plain_text import PlainTextParser
 from rag_assets.records import ParsedDocument
 
@@ -39,17 +39,30 @@ def test_every_suffix_has_one_parser() -> None:
         ("a.NDJSON", "json_lines"),
         ("a.csv", "csv"),
         ("a.json.tsv", "csv"),
-        ("pdf", None),
+        ("README", "plain_text"),
+        ("a.xyz", "plain_text"),
     ],
 )
-def test_the_parser_is_chosen_by_the_end_of_the_name(filename: str, name: str | None) -> None:
-    parser = parser_for(filename)
-    assert (parser.name if parser else None) == name
+def test_what_the_bytes_do_not_tell_the_end_of_the_name_does(filename: str, name: str) -> None:
+    assert recognise(b"words", filename).name == name
 
 
-def test_a_file_without_a_parser_is_not_text() -> None:
-    with pytest.raises(DocumentUnreadable, match=r"not_text: .*\.pdf"):
-        parse_document(b"x", "a.xyz")
+@pytest.mark.parametrize("filename", ["report.txt", "report", "report.html", "report.pdf"])
+def test_a_pdf_is_recognised_under_any_name(filename: str) -> None:
+    assert recognise(b"%PDF-1.7 ...", filename).name == "pypdf"
+
+
+@pytest.mark.parametrize(
+    ("filename", "worth_reading"),
+    [("a.PDF", True), ("LICENSE", True), ("a/b.c/README", True), ("a.png", False), ("a.md.bak", False)],
+)
+def test_a_file_is_worth_reading_by_its_name(filename: str, worth_reading: bool) -> None:
+    assert may_be_document(filename) is worth_reading
+
+
+def test_binary_data_of_no_known_format_is_not_text() -> None:
+    with pytest.raises(DocumentUnreadable, match=r"not_text: .*NUL"):
+        parse_document(b"x\0y", "a.xyz")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers import parse_document
 from rag_assets.parsers.text_decoding import decode_text
-from rag_assets_tests.parsers.pdf_files import make_pdf
 
 
 def _zip() -> bytes:
@@ -92,7 +91,6 @@ def test_a_few_broken_bytes_do_not_turn_a_utf8_text_into_gibberish() -> None:
         _zip(),
         b"\x7fELF" + b"x" * 100,
         gzip.compress(b"text", mtime=0),
-        make_pdf(["text"]),
         b"a long text with " * 50 + b"one \x00 byte",
         "no byte order mark".encode("utf-16-le"),
         bytes(range(1, 256)) * 10,

@@ -4,7 +4,7 @@ The new files are written below; the registries get their line by `monkeypatch`.
 refresh uses all three.
 """
 
-import importlib.util
+import importlib
 from pathlib import Path
 from types import ModuleType
 
@@ -65,20 +65,17 @@ def precision_at_1(ranked: Sequence[Hashable], relevant: Set[Hashable]) -> float
 def new_file(folder: Path, name: str, content: str) -> ModuleType:
     path = folder / f"{name}.py"
     path.write_text(content)
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module(name)
 
 
 def test_a_parser_a_chunker_and_a_metric_are_one_file_and_one_line_each(
     empty: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log = new_file(tmp_path, "log", PARSER)
-    thirds = new_file(tmp_path, "thirds", CHUNKER)
-    precision = new_file(tmp_path, "precision", METRIC)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))  # for the processes that parse
+    log = new_file(tmp_path, "new_log", PARSER)
+    thirds = new_file(tmp_path, "new_thirds", CHUNKER)
+    precision = new_file(tmp_path, "new_precision", METRIC)
     monkeypatch.setattr(parsers, "PARSERS", (*parsers.PARSERS, log.LogParser()))
     monkeypatch.setitem(CHUNKERS, "thirds", thirds.ThirdsChunker)
     monkeypatch.setitem(METRICS, "precision_at_1", precision.precision_at_1)

@@ -7,23 +7,20 @@ import pytest
 
 from rag_assets.definitions import build_definitions
 from rag_assets.settings import load_settings
-from rag_assets.sources import SOURCES
-from rag_assets.sources.filesystem import FilesystemSource
 from rag_assets_tests.pipeline import NUM_DOCUMENTS, THRESHOLD, Pipeline, text_about, token_in
 
 ARCHIVED = {"archive:old.md", "archive:older.md"}
 
 
 @pytest.fixture
-def with_archive(promoted: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+def with_archive(promoted: Pipeline) -> Pipeline:
     """A second source beside the documents folder, promoted."""
     folder = promoted.home / "archive"
-    monkeypatch.setitem(
-        SOURCES, "archive", lambda _, suffixes: FilesystemSource(folder, "archive", suffixes=suffixes)
-    )
+    declared = promoted.home / "sources.yaml"
+    declared.write_text(f"sources:\n  archive:\n    kind: filesystem\n    folder: {folder}\n")
     promoted.write("old.md", text_about("old"), folder)
     promoted.write("older.md", text_about("older"), folder)
-    promoted.configure(RAG_SOURCES="filesystem,archive")
+    promoted.configure(RAG_SOURCES="filesystem,archive", RAG_SOURCES_FILE=str(declared))
     promoted.refresh().checked()
     assert promoted.served() > ARCHIVED
     return promoted

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_assets.errors import ConfigurationError, DocumentUnreadable, SourceUnavailable
+from rag_assets.errors import DocumentUnreadable, SourceUnavailable
 from rag_assets.records import SourceEntry
-from rag_assets.sources import build_sources, filesystem
-from rag_assets.sources.filesystem import FilesystemSource
+from rag_assets.sources import filesystem
+from rag_assets.sources.filesystem import FilesystemOptions, FilesystemSource
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def _write(path: Path, data: bytes = b"text") -> Path:
 
 
 def _source(root: Path, **settings: int) -> FilesystemSource:
-    return FilesystemSource(root, suffixes=frozenset({".txt", ".md"}), **settings)
+    return FilesystemSource("filesystem", FilesystemOptions(folder=root, **settings))
 
 
 def _paths(source: FilesystemSource) -> list[str]:
@@ -53,7 +53,7 @@ def _entry(path: str) -> SourceEntry:
 def test_a_document_is_described_completely(root: Path) -> None:
     file = _write(root / "hr" / "a b.TXT", b"12345")
     os.utime(file, ns=(0, 1_795_424_400_123_456_789))
-    (entry,) = FilesystemSource(root, "wiki", suffixes=frozenset({".txt"})).list_entries()
+    (entry,) = FilesystemSource("wiki", FilesystemOptions(folder=root)).list_entries()
     assert entry == SourceEntry(
         document_id="wiki:hr/a b.TXT",
         source="wiki",
@@ -92,7 +92,7 @@ def test_hidden_files_hidden_folders_and_editor_leftovers_do_not_count(root: Pat
 
 
 def test_files_without_a_parser_are_counted_anew_in_each_listing(root: Path) -> None:
-    for name in ("a.txt", "b.exe", "c", "d/e.png"):
+    for name in ("a.txt", "b.exe", "c.o", "d/e.png"):
         _write(root / name)
     source = _source(root)
     for _ in range(2):
@@ -120,7 +120,7 @@ def test_a_relative_root_gives_absolute_uris(root: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir("/")
     (entry,) = source.list_entries()
     assert entry.uri == file.as_uri()
-    assert source.read(entry) == b"text"
+    assert source.read(entry).data == b"text"
 
 
 @pytest.mark.parametrize("seconds", [10**14, -(10**14), -5])
@@ -167,7 +167,7 @@ def test_a_link_to_a_file_inside_is_a_document_of_its_own(root: Path) -> None:
     source = _source(root)
     entries = list(source.list_entries())
     assert [entry.path for entry in entries] == ["current.txt", "notes/a.txt"]
-    assert [source.read(entry) for entry in entries] == [b"inside"] * 2
+    assert [source.read(entry).data for entry in entries] == [b"inside"] * 2
     assert entries[0].uri == f"file://{root}/current.txt"
 
 
@@ -202,8 +202,8 @@ def test_loops_of_links_end_and_no_folder_is_listed_twice(root: Path) -> None:
 
 def test_a_dangling_link_is_skipped(root: Path) -> None:
     (root / "gone.txt").symlink_to(root / "nowhere" / "x.txt")
-    _write(root / "file")
-    (root / "under-file.txt").symlink_to(root / "file" / "x.txt")
+    _write(root / "file.o")
+    (root / "under-file.txt").symlink_to(root / "file.o" / "x.txt")
     source = _source(root)
     assert _paths(source) == []
     assert source.skipped_links == 2
@@ -216,7 +216,7 @@ def test_the_root_itself_may_be_a_link(root: Path, tmp_path: Path) -> None:
     source = _source(link)
     (entry,) = source.list_entries()
     assert entry.uri == f"file://{link}/a.txt"
-    assert source.read(entry) == b"text"
+    assert source.read(entry).data == b"text"
 
 
 # --- what is not a file ----------------------------------------------------------------------------
@@ -415,7 +415,7 @@ def test_a_file_over_the_limit_is_listed_but_not_read(root: Path) -> None:
     _write(root / "fits.txt", b"x" * 10)
     source = _source(root, max_bytes=10)
     big, fits = source.list_entries()
-    assert source.read(fits) == b"x" * 10
+    assert source.read(fits).data == b"x" * 10
     with pytest.raises(DocumentUnreadable) as caught:
         source.read(big)
     assert caught.value.reason == "too_large"
@@ -448,7 +448,7 @@ def test_names_that_are_not_utf8_have_valid_ids_and_can_be_read(root: Path) -> N
         for text in (entry.document_id, entry.path, entry.filename, entry.uri):
             text.encode()
         uri_bytes = unquote_to_bytes(urlsplit(entry.uri).path)
-        assert source.read(entry) == uri_bytes.removeprefix(os.fsencode(root) + b"/")
+        assert source.read(entry).data == uri_bytes.removeprefix(os.fsencode(root) + b"/")
 
 
 @given(
@@ -467,25 +467,10 @@ def test_every_name_survives_its_escaping(name: bytes) -> None:
 # --- registry --------------------------------------------------------------------------------------
 
 
-def test_sources_are_built_by_name_each_once(root: Path) -> None:
-    for name in ("a.pdf", "b.html", "c.md", "d.txt", "e.exe"):
-        _write(root / name)
-    (source,) = build_sources(["filesystem", "filesystem"], root)
-    assert source.name == "filesystem"
-    assert [entry.filename for entry in source.list_entries()] == ["a.pdf", "b.html", "c.md", "d.txt"]
-
-
-def test_unknown_sources_are_named_together_with_the_known_ones(root: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"RAG_SOURCES.*carrier_pigeon.*Known: filesystem"):
-        build_sources(["filesystem", "carrier_pigeon"], root)
-    with pytest.raises(ConfigurationError, match="no source"):
-        build_sources([], root)
-
-
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("hr/plan.xyz", "no parser for a file of its kind; there are some for .md, .txt"),
+        ("hr/plan.xyz", "no parser for a file of its kind; there are some for "),
         ("plan.xyz", "no parser for a file of its kind"),
         ("filesystem:hr/plan.xyz", "no parser for a file of its kind"),
         ("hr/.draft.md", "hidden files and folders"),

@@ -1,0 +1,190 @@
+"""Parsing in processes that can be killed: whatever a document does, it costs that document and nothing else.
+
+Here belong the limits and what becomes of a process that exceeds them. A hang, a crash or a bomb ends the process;
+the next document gets a new one. As many documents are parsed at once as there are processors.
+"""
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from rag_assets.errors import DocumentUnreadable
+from rag_assets.parsers import ParsedText
+from rag_assets.parsers.base import Parser
+from rag_assets.settings import worker_environment
+
+_WALL_TIME_FACTOR = 5
+_READ_BYTES = 1 << 20
+_MOST_WORKERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ParseLimits:
+    """What one document may take.
+
+    Attributes:
+        seconds: of processor time, so that a busy machine changes nothing; of waiting, five times that.
+        memory_bytes: address space of the process that parses it.
+        text_bytes: of its text as UTF-8.
+    """
+
+    seconds: int = 60
+    memory_bytes: int = 800 * 1024 * 1024
+    text_bytes: int = 25 * 1024 * 1024
+
+
+class ParseWorkers:
+    """Parses documents in other processes. Processes start when there is something for them to do."""
+
+    def __init__(self, limits: ParseLimits | None = None, num_workers: int | None = None) -> None:
+        self._limits = limits or ParseLimits()
+        self.num_workers = num_workers or min(len(os.sched_getaffinity(0)), _MOST_WORKERS)
+        self._threads = ThreadPoolExecutor(self.num_workers, "parse")
+        self._own = threading.local()
+        self._all: list[_Worker] = []
+        self._lock = threading.Lock()
+
+    def submit(self, parser: Parser, data: bytes, filename: str) -> "Future[ParsedText]":
+        """Parse a document as `parse_with` does.
+
+        Returns:
+            A future that raises `DocumentUnreadable`: also `too_slow`, `too_large` or `crashed`.
+        """
+        return self._threads.submit(self._parse, parser, data, filename)
+
+    def _parse(self, parser: Parser, data: bytes, filename: str) -> ParsedText:
+        worker = getattr(self._own, "worker", None)
+        if worker is None or not worker.alive:
+            worker = self._own.worker = _Worker(self._limits)
+            with self._lock:
+                self._all = [one for one in self._all if one.alive] + [worker]
+        return worker.parse(parser, data, filename)
+
+    def close(self) -> None:
+        """End all processes, and what they are at."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        with self._lock:
+            for worker in self._all:
+                worker.kill()
+        self._threads.shutdown(wait=True)
+
+
+class _Worker:
+    """One process, used by one thread."""
+
+    def __init__(self, limits: ParseLimits) -> None:
+        self._limits = limits
+        self._process = subprocess.Popen(  # noqa: S603  our own module
+            [
+                sys.executable,
+                "-m",
+                "rag_assets.parsers.worker",
+                *(str(limit) for limit in (limits.memory_bytes, limits.seconds, limits.text_bytes)),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=worker_environment(),
+            cwd="/",
+            bufsize=0,
+        )
+        self._pipes = [pipe for pipe in (self._process.stdin, self._process.stdout) if pipe is not None]
+        self._requests, self._answers = (pipe.fileno() for pipe in self._pipes)
+        for pipe in self._pipes:
+            os.set_blocking(pipe.fileno(), False)
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
+    def parse(self, parser: Parser, data: bytes, filename: str) -> ParsedText:
+        kind = type(parser)
+        header = {
+            "parser": [kind.__module__, kind.__qualname__],
+            "filename": filename,
+            "num_bytes": len(data),
+        }
+        try:
+            answer, text = self._exchange(json.dumps(header).encode() + b"\n", data)
+        except (OSError, EOFError, ValueError, TimeoutError) as error:
+            self.kill()
+            raise self._lost(error) from None
+        if "reason" in answer:
+            if answer["reason"] == "too_large":
+                self._end()  # its memory is in pieces
+            raise DocumentUnreadable(answer["reason"], answer["detail"])
+        return ParsedText(text.decode(), answer["title"], parser.name, parser.version)
+
+    def _exchange(self, header: bytes, data: bytes) -> tuple[dict[str, Any], bytes]:
+        """Send the request and read the answer; both at once, for neither side can hold all of it."""
+        deadline = time.monotonic() + self._limits.seconds * _WALL_TIME_FACTOR
+        waiting = [memoryview(header), memoryview(data)]
+        received = bytearray()
+        end_of_header, expected = -1, sys.maxsize
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._answers, selectors.EVENT_READ)
+            selector.register(self._requests, selectors.EVENT_WRITE)
+            while len(received) < expected:
+                events = selector.select(max(deadline - time.monotonic(), 0))
+                if not events:
+                    raise TimeoutError
+                for key, _ in events:
+                    if key.fd == self._requests:
+                        written = os.write(self._requests, waiting[0][:_READ_BYTES])
+                        waiting[0] = waiting[0][written:]
+                        if not waiting[0]:
+                            waiting.pop(0)
+                        if not waiting or not waiting[0]:
+                            selector.unregister(self._requests)
+                        continue
+                    part = os.read(self._answers, _READ_BYTES)
+                    if not part:
+                        raise EOFError
+                    received += part
+                    if end_of_header < 0 and (end_of_header := received.find(b"\n")) >= 0:
+                        answer = json.loads(received[:end_of_header])
+                        expected = end_of_header + 1 + answer["num_bytes"]
+                    if end_of_header < 0 and len(received) > _READ_BYTES:
+                        raise ValueError("no header")
+        return json.loads(received[:end_of_header]), bytes(received[end_of_header + 1 :])
+
+    def _lost(self, error: Exception) -> DocumentUnreadable:
+        """Say why the process is gone."""
+        status = self._process.wait()
+        self._close_pipes()
+        if isinstance(error, TimeoutError) or status == -signal.SIGXCPU:
+            return DocumentUnreadable(
+                "too_slow", f"It takes more than {self._limits.seconds} s to parse. Split it, or simplify it."
+            )
+        return DocumentUnreadable(
+            "crashed", f"Parsing it ended the process ({_name_of(status)}). Open it, and save it anew."
+        )
+
+    def _end(self) -> None:
+        self.kill()
+        self._process.wait()
+        self._close_pipes()
+
+    def _close_pipes(self) -> None:
+        for pipe in self._pipes:
+            pipe.close()
+
+
+def _name_of(status: int) -> str:
+    if status < 0:
+        with contextlib.suppress(ValueError):
+            return signal.Signals(-status).name
+    return f"status {status}"

@@ -1,0 +1,79 @@
+"""The process in which documents are parsed: one at a time, within limits, until its input ends.
+
+It is handed nothing but bytes, a file name and the class of a parser, and answers with text: no settings, no secrets,
+no open files. Both directions are a header, as JSON in one line, and the bytes that it announces.
+"""
+
+import importlib
+import json
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from rag_assets.errors import DocumentUnreadable
+from rag_assets.parsers import parse_with
+from rag_assets.parsers.base import Parser
+
+_SPARE_FILES = 64
+_MOST_FILE_BYTES = 256 * 1024 * 1024
+
+
+def main() -> None:
+    """Serve until the input ends. Arguments: most bytes of memory, most seconds, most bytes of text."""
+    memory_bytes, seconds, text_bytes = (int(argument) for argument in sys.argv[1:4])
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    # What a library prints must not get among the answers, and may quote the document.
+    with Path(os.devnull).open("r+b") as nothing:
+        for descriptor in (0, 1, 2):
+            os.dup2(nothing.fileno(), descriptor)
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_SPARE_FILES, _SPARE_FILES))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_MOST_FILE_BYTES, _MOST_FILE_BYTES))
+    parsers: dict[tuple[str, str], Parser] = {}
+    while line := requests.readline():
+        request = json.loads(line)
+        data = requests.read(request["num_bytes"])
+        _limit_processor_time(seconds)
+        module, name = request["parser"]
+        if (module, name) not in parsers:
+            parsers[module, name] = getattr(importlib.import_module(module), name)()
+        answer, text = _answer(parsers[module, name], data, request["filename"], text_bytes)
+        del data
+        send(answers, answer, text)
+
+
+def _limit_processor_time(seconds: int) -> None:
+    """Give the next document its time: the kernel ends this process at the limit, wherever it hangs."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    limit = int(usage.ru_utime + usage.ru_stime) + seconds + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
+
+
+def _answer(parser: Parser, data: bytes, filename: str, text_bytes: int) -> tuple[dict[str, Any], bytes]:
+    try:
+        parsed = parse_with(parser, data, filename)
+        text = parsed.text.encode()
+    except DocumentUnreadable as error:
+        return {"reason": error.reason, "detail": error.detail}, b""
+    except MemoryError:
+        return {"reason": "too_large", "detail": "There is not enough memory to parse it."}, b""
+    if len(text) > text_bytes:
+        detail = f"{len(text) / 1e6:.0f} MB of text; the limit is {text_bytes / 1e6:.0f} MB."
+        return {"reason": "too_large", "detail": detail}, b""
+    return {"title": parsed.title}, text
+
+
+def send(stream: BinaryIO, header: dict[str, Any], data: bytes) -> None:
+    """Write one message."""
+    stream.write(json.dumps(header | {"num_bytes": len(data)}).encode() + b"\n")
+    stream.write(data)
+    stream.flush()
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; who started us ends us
+    main()

@@ -1,0 +1,113 @@
+"""Bytes -> text, once for the same bytes: what was parsed before is looked up, the rest goes to the workers.
+
+Here belongs what a ledger remembers of a parse and when that still counts. Which documents there are, and how they
+are read, is not known here.
+"""
+
+import hashlib
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+
+from rag_assets.errors import DocumentUnreadable
+from rag_assets.ledgers.base import Ledger, ParseRecord
+from rag_assets.parsers import ParsedText, parser_named, recognise, version_of
+from rag_assets.parsers.base import Parser
+from rag_assets.parsers.isolation import ParseWorkers
+from rag_assets.text_store import TextStore
+
+_REMEMBERED_AT_ONCE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Parse:
+    """A parse that is known, or that workers are at.
+
+    Attributes:
+        is_new: no parse of these bytes was known or under way.
+    """
+
+    raw_hash: str
+    parser: Parser
+    outcome: "ParseRecord | Future[ParsedText]"
+    is_new: bool = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.raw_hash, self.parser.name
+
+
+class Parsing:
+    """What the bytes of documents parse to. Parses are remembered in the ledger by and by, the last by `remember`."""
+
+    def __init__(self, ledger: Ledger, text_store: TextStore, workers: ParseWorkers) -> None:
+        self._ledger = ledger
+        self._text_store = text_store
+        self._workers = workers
+        self._fresh: list[ParseRecord] = []
+        # Of what the ledger does not know yet; copies come in the same minute as often as not.
+        self._by_bytes: dict[tuple[str, str], ParseRecord | Future[ParsedText]] = {}
+
+    def begin(self, data: bytes, filename: str) -> Parse:
+        """Find what these bytes parse to, or have them parsed."""
+        raw_hash = hashlib.sha256(data).hexdigest()
+        parser = recognise(data, filename)
+        outcome = self._by_bytes.get((raw_hash, parser.name)) or self._recorded(raw_hash, parser)
+        if outcome is not None:
+            return Parse(raw_hash, parser, outcome)
+        parsing = self._by_bytes[raw_hash, parser.name] = self._workers.submit(parser, data, filename)
+        return Parse(raw_hash, parser, parsing, is_new=True)
+
+    def finish(self, parse: Parse, source_uri: str, version_token: str, title: str = "") -> ParseRecord:
+        """Wait for a parse, and remember it as that of a document.
+
+        Args:
+            title: of the document as its source knows it; "" for what the bytes say.
+        """
+        outcome = self._by_bytes.get(parse.key, parse.outcome)
+        if isinstance(outcome, Future):
+            outcome = self._by_bytes[parse.key] = self._record(parse, outcome)
+        record = replace(
+            outcome, source_uri=source_uri, version_token=version_token, title=title or outcome.title
+        )
+        self._fresh.append(record)
+        if len(self._fresh) >= _REMEMBERED_AT_ONCE:
+            self.remember()
+        return record
+
+    def remember(self) -> None:
+        """Put into the ledger what is not there yet."""
+        if self._fresh:
+            self._ledger.put_parses(self._fresh)
+        self._fresh.clear()
+        self._by_bytes = {key: one for key, one in self._by_bytes.items() if isinstance(one, Future)}
+
+    def usable(self, record: ParseRecord) -> bool:
+        """A parse counts while its parser is the same and its text is still there."""
+        return _is_current(record) and (
+            record.content_hash is None or self._text_store.has(record.content_hash)
+        )
+
+    def _recorded(self, raw_hash: str, parser: Parser) -> ParseRecord | None:
+        versions = (version_of(parser), version_of(parser, quarantined=True))
+        records = (self._ledger.parse_of_bytes(raw_hash, parser.name, version) for version in versions)
+        return next((record for record in records if record is not None and self.usable(record)), None)
+
+    def _record(self, parse: Parse, parsing: "Future[ParsedText]") -> ParseRecord:
+        parser = parse.parser
+        try:
+            parsed = parsing.result()
+        except DocumentUnreadable as error:
+            version = version_of(parser, quarantined=True)
+            return ParseRecord(
+                "", "", parse.raw_hash, parser.name, version, None, "", error.reason, error.detail
+            )
+        content_hash = self._text_store.put(parsed.text)
+        return ParseRecord(
+            "", "", parse.raw_hash, parser.name, version_of(parser), content_hash, parsed.title
+        )
+
+
+def _is_current(record: ParseRecord) -> bool:
+    parser = parser_named(record.parser)
+    quarantined = record.content_hash is None
+    return parser is not None and record.parser_version == version_of(parser, quarantined=quarantined)

@@ -1,0 +1,102 @@
+"""Which sources there are: by environment variables, by file, and what is said when a declaration cannot be used."""
+
+from pathlib import Path
+
+import pytest
+
+from rag_assets.errors import ConfigurationError
+from rag_assets.sources.declarations import build_sources, variable_of
+from rag_assets.sources.filesystem import FilesystemSource
+
+
+def declared(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "sources.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+TWO_FOLDERS = """
+sources:
+  handbook:
+    kind: filesystem
+    folder: ${HANDBOOK}
+    access: [staff]
+  archive:
+    kind: filesystem
+    folder: /srv/archive
+    max_bytes: 1000
+"""
+
+
+def test_without_a_declaration_there_is_the_folder_of_documents() -> None:
+    (source,) = build_sources((), None, {"RAG_DOCUMENTS_DIR": "/srv/documents"})
+    assert isinstance(source, FilesystemSource)
+    assert (source.name, source.root) == ("filesystem", Path("/srv/documents"))
+
+
+def test_a_file_declares_several_of_a_kind(tmp_path: Path) -> None:
+    path = declared(tmp_path, TWO_FOLDERS)
+    handbook, archive = build_sources((), path, {"HANDBOOK": "/srv/handbook"})
+    assert isinstance(handbook, FilesystemSource)
+    assert isinstance(archive, FilesystemSource)
+    assert (handbook.name, handbook.root, handbook.options.access) == (
+        "handbook",
+        Path("/srv/handbook"),
+        ("staff",),
+    )
+    assert (archive.name, archive.root, archive.max_bytes) == ("archive", Path("/srv/archive"), 1000)
+    assert archive.options.access is None
+
+
+def test_names_select_from_the_file_and_from_kinds_each_once(tmp_path: Path) -> None:
+    path = declared(tmp_path, TWO_FOLDERS)
+    sources = build_sources(["archive", "filesystem", "archive"], path, {})
+    assert [source.name for source in sources] == ["archive", "filesystem"]
+
+
+def test_a_list_in_a_variable_is_separated_by_commas() -> None:
+    (source,) = build_sources(("filesystem",), None, {"RAG_FILESYSTEM_ACCESS": "staff, board"})
+    assert source.options.access == ("staff", "board")
+
+
+def test_the_folder_of_documents_keeps_its_name() -> None:
+    assert variable_of("filesystem", "folder") == "RAG_DOCUMENTS_DIR"
+    assert variable_of("s3", "bucket") == "RAG_S3_BUCKET"
+
+
+def test_an_unknown_name_is_told_with_the_known_ones(tmp_path: Path) -> None:
+    path = declared(tmp_path, TWO_FOLDERS)
+    with pytest.raises(
+        ConfigurationError, match=r"RAG_SOURCES .*: carrier_pigeon. Known: archive, .*handbook"
+    ):
+        build_sources(["carrier_pigeon"], path, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("sources: [", r"sources\.yaml, line 1: this is not YAML"),
+        ("a: 1", "expected `sources:`"),
+        ("sources: {}", "expected `sources:`"),
+        ("sources: {a: {folder: x}}", "source a: `kind` is missing. Known: .*filesystem"),
+        ("sources: {a: {kind: pigeon}}", "source a: unknown kind pigeon"),
+        ("sources: {'a:b': {kind: filesystem}}", "'a:b' cannot be the name of a source"),
+        ("sources: {a: {kind: filesystem, folder: '${NOWHERE}'}}", r"source a refers to \$\{NOWHERE\}"),
+        ("sources: {a: {kind: filesystem, max_bytes: many}}", "source a: max_bytes: .*integer"),
+        ("sources: {a: {kind: filesystem, path: x}}", "path: .*a source of kind filesystem has .*folder"),
+    ],
+)
+def test_what_is_wrong_with_a_declaration_is_told(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        build_sources((), declared(tmp_path, text), {})
+
+
+def test_a_variable_that_cannot_be_used_is_named_and_its_value_is_not() -> None:
+    with pytest.raises(ConfigurationError, match="RAG_FILESYSTEM_MAX_BYTES: ") as caught:
+        build_sources((), None, {"RAG_FILESYSTEM_MAX_BYTES": "a secret"})
+    assert "a secret" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="RAG_SOURCES_FILE: there is no file"):
+        build_sources((), tmp_path / "none.yaml", {})
