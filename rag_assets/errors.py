@@ -18,6 +18,7 @@ RagAssetsError
 │       ├── PromotionRefused        the candidate may not go live
 │       └── StaleInputError         inputs made for another base or other settings
 └── DocumentUnreadable      one document only; it is quarantined with a reason
+    └── DocumentGone            the source says that it is no more: as if it had not been listed
 
 A message says what happened, which id it concerns and what to do next. It never holds document
 text or a secret. Only the glue turns these into ``dagster.Failure``.
@@ -129,3 +130,10 @@ class DocumentUnreadable(RagAssetsError):
         super().__init__(f"{reason}: {detail}")
         self.reason: QuarantineReason = reason
         self.detail = detail
+
+
+class DocumentGone(DocumentUnreadable):
+    """A listed document is no more, and its source is sure of that: not found, rather than not to be had."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("unreadable", detail)

@@ -17,7 +17,7 @@ from datetime import datetime
 
 from rag_assets.batches import batched
 from rag_assets.change_set import DocumentState
-from rag_assets.errors import DocumentUnreadable, SourceUnavailable
+from rag_assets.errors import DocumentGone, DocumentUnreadable, SourceUnavailable
 from rag_assets.ledgers.base import Ledger, ParseRecord
 from rag_assets.parsers.isolation import ParseWorkers
 from rag_assets.parsing import Parse, Parsing
@@ -170,12 +170,14 @@ class Ingestion:
     ) -> Iterator[_Document]:
         """Read those of which only reading can tell what they hold."""
 
-        def read(document: _Document) -> _Document:
+        def read(document: _Document) -> _Document | None:
             entry, known = document.entry, document.record
             if known is not None and entry.version_token and known.version_token == entry.version_token:
                 return document
             try:
                 document.reading = source.read(entry, known.version_token if known else "")
+            except DocumentGone:
+                return None
             except DocumentUnreadable as error:
                 # No hash: this is looked at again every time, it may be a matter of permissions.
                 document.record = ParseRecord(entry.uri, "", "", "", "", None, "", error.reason, error.detail)
@@ -184,16 +186,21 @@ class Ingestion:
             return document
 
         if source.parallel_reads <= 1:
-            yield from map(read, documents)
+            yield from filter(None, map(read, documents))
             return
         with ThreadPoolExecutor(source.parallel_reads, f"read-{source.name}") as threads:
-            at_work: deque[Future[_Document]] = deque()
-            for document in documents:
-                at_work.append(threads.submit(read, document))
-                if len(at_work) >= 2 * source.parallel_reads:
-                    yield at_work.popleft().result()
-            while at_work:
-                yield at_work.popleft().result()
+            at_work: deque[Future[_Document | None]] = deque()
+            try:
+                for document in documents:
+                    at_work.append(threads.submit(read, document))
+                    if len(at_work) >= 2 * source.parallel_reads and (done := at_work.popleft().result()):
+                        yield done
+                while at_work:
+                    if done := at_work.popleft().result():
+                        yield done
+            finally:
+                for reading in at_work:
+                    reading.cancel()
 
     def _parse(
         self, documents: Iterable[_Document], parsing: Parsing, report: SourceReport, most_ahead: int

@@ -12,9 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rag_assets.records import SourceEntry
 
-TIMEOUT_SECONDS = 30.0
-"""How long a source waits for an answer before it says that the other side is down."""
-
 DEFAULT_MAX_BYTES = 200 * 1024 * 1024
 """Larger documents are not read."""
 
@@ -27,6 +24,14 @@ class SourceOptions(BaseModel):
     access: tuple[str, ...] | None = Field(
         None,
         description="Principals that may read the documents for which the source itself has no access list.",
+    )
+
+
+class RemoteSourceOptions(SourceOptions):
+    """What can be set for a source that is asked over a network."""
+
+    timeout_seconds: float = Field(
+        30.0, gt=0, description="How long to wait for an answer before the source counts as down."
     )
 
 
@@ -87,6 +92,7 @@ class Source(Protocol):
             None if it still is as `known_token` has it: then nothing was transferred.
 
         Raises:
+            DocumentGone: there is no such document any more, the source is sure.
             DocumentUnreadable: this document cannot be read; the others can.
             SourceUnavailable: the source is gone.
         """
