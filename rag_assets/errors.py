@@ -3,6 +3,7 @@
 RagAssetsError
 ├── TransientError          worth another try: the outside world may recover
 │   ├── SourceUnavailable       a source could not be listed completely
+│   ├── ParserUnavailable       documents cannot be parsed here and now, whichever they are
 │   ├── EmbedderUnavailable     the embedding endpoint did not answer as it should
 │   ├── VectorStoreUnavailable  the vector store did not answer
 │   │   └── GenerationDamaged       a generation is not whole any more; the next refresh builds anew
@@ -52,6 +53,10 @@ class PermanentError(RagAssetsError):
 
 class SourceUnavailable(TransientError):
     """A source could not be listed completely: it must not look empty."""
+
+
+class ParserUnavailable(TransientError):
+    """No process that parses documents can be started: the machine is at fault, not a document."""
 
 
 class EmbedderUnavailable(TransientError):

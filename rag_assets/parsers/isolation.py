@@ -7,22 +7,25 @@ the next document gets a new one. As many documents are parsed at once as there 
 import contextlib
 import json
 import os
+import select
 import selectors
 import signal
 import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from rag_assets.errors import DocumentUnreadable
-from rag_assets.parsers import ParsedText
+from rag_assets.errors import DocumentUnreadable, ParserUnavailable
+from rag_assets.parsers import ParsedText, worker
 from rag_assets.parsers.base import Parser
+from rag_assets.parsers.worker import READY
 from rag_assets.settings import worker_environment
 
 _WALL_TIME_FACTOR = 5
+_START_SECONDS = 120
 _READ_BYTES = 1 << 20
 _MOST_WORKERS = 8
 
@@ -52,6 +55,7 @@ class ParseWorkers:
         self._own = threading.local()
         self._all: list[_Worker] = []
         self._lock = threading.Lock()
+        self._closed = False
 
     def submit(self, parser: Parser, data: bytes, filename: str) -> "Future[ParsedText]":
         """Parse a document as `parse_with` does.
@@ -62,20 +66,29 @@ class ParseWorkers:
         return self._threads.submit(self._parse, parser, data, filename)
 
     def _parse(self, parser: Parser, data: bytes, filename: str) -> ParsedText:
-        worker = getattr(self._own, "worker", None)
-        if worker is None or not worker.alive:
-            worker = self._own.worker = _Worker(self._limits)
-            with self._lock:
-                self._all = [one for one in self._all if one.alive] + [worker]
-        return worker.parse(parser, data, filename)
+        own = getattr(self._own, "worker", None)
+        if own is None or not own.alive:
+            own = self._own.worker = self._new_worker()
+        return own.parse(parser, data, filename)
+
+    def _new_worker(self) -> "_Worker":
+        with self._lock:
+            if self._closed:
+                raise CancelledError
+            new = _Worker(self._limits)
+            self._all = [one for one in self._all if one.alive] + [new]
+            return new
 
     def close(self) -> None:
         """End all processes, and what they are at."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
         with self._lock:
-            for worker in self._all:
-                worker.kill()
+            self._closed = True
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for one in self._all:
+            one.kill()
         self._threads.shutdown(wait=True)
+        for one in self._all:
+            one.end()
 
 
 class _Worker:
@@ -87,7 +100,7 @@ class _Worker:
             [
                 sys.executable,
                 "-m",
-                "rag_assets.parsers.worker",
+                worker.__name__,
                 *(str(limit) for limit in (limits.memory_bytes, limits.seconds, limits.text_bytes)),
             ],
             stdin=subprocess.PIPE,
@@ -101,6 +114,16 @@ class _Worker:
         self._requests, self._answers = (pipe.fileno() for pipe in self._pipes)
         for pipe in self._pipes:
             os.set_blocking(pipe.fileno(), False)
+        # Before it says so, nothing that goes wrong is the fault of a document.
+        if (
+            not select.select([self._answers], [], [], _START_SECONDS)[0]
+            or os.read(self._answers, 1) != READY
+        ):
+            self.end()
+            raise ParserUnavailable(
+                f"the process that parses documents does not start ({_name_of(self._process.returncode)}): "
+                f"run `{sys.executable} -m {worker.__name__} 800000000 60 1000` to see why"
+            )
 
     @property
     def alive(self) -> bool:
@@ -119,14 +142,16 @@ class _Worker:
         }
         try:
             answer, text = self._exchange(json.dumps(header).encode() + b"\n", data)
-        except (OSError, EOFError, ValueError, TimeoutError) as error:
+            if "reason" not in answer:
+                return ParsedText(text.decode(), answer["title"], parser.name, parser.version)
+            error = DocumentUnreadable(answer["reason"], answer["detail"])
+        # What a hostile document made of the process may answer anything.
+        except (OSError, EOFError, ValueError, LookupError, TypeError) as problem:
             self.kill()
-            raise self._lost(error) from None
-        if "reason" in answer:
-            if answer["reason"] == "too_large":
-                self._end()  # its memory is in pieces
-            raise DocumentUnreadable(answer["reason"], answer["detail"])
-        return ParsedText(text.decode(), answer["title"], parser.name, parser.version)
+            raise self._lost(problem) from None
+        if error.reason == "too_large":
+            self.end()  # its memory is in pieces
+        raise error
 
     def _exchange(self, header: bytes, data: bytes) -> tuple[dict[str, Any], bytes]:
         """Send the request and read the answer; both at once, for neither side can hold all of it."""
@@ -156,10 +181,10 @@ class _Worker:
                     received += part
                     if end_of_header < 0 and (end_of_header := received.find(b"\n")) >= 0:
                         answer = json.loads(received[:end_of_header])
-                        expected = end_of_header + 1 + answer["num_bytes"]
+                        expected = end_of_header + 1 + min(answer["num_bytes"], self._limits.text_bytes)
                     if end_of_header < 0 and len(received) > _READ_BYTES:
                         raise ValueError("no header")
-        return json.loads(received[:end_of_header]), bytes(received[end_of_header + 1 :])
+        return json.loads(received[:end_of_header]), bytes(received[end_of_header + 1 : expected])
 
     def _lost(self, error: Exception) -> DocumentUnreadable:
         """Say why the process is gone."""
@@ -173,7 +198,8 @@ class _Worker:
             "crashed", f"Parsing it ended the process ({_name_of(status)}). Open it, and save it anew."
         )
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Kill the process, and leave nothing of it."""
         self.kill()
         self._process.wait()
         self._close_pipes()

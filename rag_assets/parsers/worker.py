@@ -17,6 +17,9 @@ from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers import parse_with
 from rag_assets.parsers.base import Parser
 
+READY = b"!"
+"""Said once, when the first document may come."""
+
 _SPARE_FILES = 64
 _MOST_FILE_BYTES = 256 * 1024 * 1024
 
@@ -34,6 +37,8 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (_SPARE_FILES, _SPARE_FILES))
     resource.setrlimit(resource.RLIMIT_FSIZE, (_MOST_FILE_BYTES, _MOST_FILE_BYTES))
     parsers: dict[tuple[str, str], Parser] = {}
+    answers.write(READY)
+    answers.flush()
     while line := requests.readline():
         request = json.loads(line)
         data = requests.read(request["num_bytes"])

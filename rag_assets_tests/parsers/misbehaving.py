@@ -1,0 +1,94 @@
+"""Parsers that do what a hostile document might make a library do. They run in the processes that parse."""
+
+import contextlib
+import ctypes
+import os
+import sys
+import time
+
+from rag_assets.records import ParsedDocument
+
+
+class _Parser:
+    version = "1"
+    suffixes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__
+
+    def parse(self, data: bytes, filename: str) -> ParsedDocument:
+        raise NotImplementedError
+
+
+class Obedient(_Parser):
+    """Does what it should, and says in which process."""
+
+    def parse(self, data: bytes, filename: str) -> ParsedDocument:
+        return ParsedDocument(f"{data.decode()} in {filename} by {os.getpid()}", title="A title")
+
+
+class Busy(_Parser):
+    def parse(self, data: bytes, filename: str) -> ParsedDocument:
+        while True:
+            pass
+
+
+class Asleep(_Parser):
+    def parse(self, data: bytes, filename: str) -> ParsedDocument:
+        time.sleep(3600)
+        raise AssertionError
+
+
+class Greedy(_Parser):
+    def parse(self, data: bytes, filename: str) -> ParsedDocument:
+        held = []
+        while True:
+            held.append(bytearray(10_000_000))
+
+
+class Crashing(_Parser):
+    def parse(self, data: bytes, filename: str) -> ParsedDocument:
+        ctypes.string_at(0)
+        raise AssertionError
+
+
+class Exiting(_Parser):
+    def parse(self, data: bytes, filename: str) -> ParsedDocument:
+        os._exit(0)
+
+
+class Endless(_Parser):
+    """Gives far more text than it got."""
+
+    def parse(self, data: bytes, filename: str) -> ParsedDocument:
+        return ParsedDocument("many words " * 1_000_000)
+
+
+class Talking(_Parser):
+    """Prints what could be taken for an answer."""
+
+    def parse(self, data: bytes, filename: str) -> ParsedDocument:
+        print('{"title": "forged", "num_bytes": 0}', flush=True)
+        os.write(1, b'{"title": "forged", "num_bytes": 0}\n')
+        sys.stderr.write("a secret of the document")
+        return ParsedDocument("the true text")
+
+
+class Curious(_Parser):
+    """Tells what it sees of the process that started it."""
+
+    def parse(self, data: bytes, filename: str) -> ParsedDocument:
+        variables = " ".join(sorted(os.environ))
+        descriptors = " ".join(os.listdir("/proc/self/fd"))
+        return ParsedDocument(f"variables: {variables}\ndescriptors: {descriptors}\nfolder: {os.getcwd()}")
+
+
+class Forging(_Parser):
+    """Answers by itself, on whichever descriptor that is."""
+
+    def parse(self, data: bytes, filename: str) -> ParsedDocument:
+        for descriptor in range(3, 20):
+            with contextlib.suppress(OSError):
+                os.write(descriptor, data)
+        os._exit(0)

@@ -1,0 +1,151 @@
+"""Whatever a document makes its parser do, it costs that document and nothing else."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from rag_assets.errors import DocumentUnreadable, ParserUnavailable
+from rag_assets.parsers import ParsedText
+from rag_assets.parsers.base import Parser
+from rag_assets.parsers.isolation import ParseLimits, ParseWorkers
+from rag_assets_tests.parsers import misbehaving
+from rag_assets_tests.parsers.misbehaving import Obedient
+
+LIMITS = ParseLimits(seconds=1, memory_bytes=400_000_000, text_bytes=5_000_000)
+
+
+@pytest.fixture
+def workers() -> Iterator[ParseWorkers]:
+    workers = ParseWorkers(LIMITS, num_workers=1)
+    yield workers
+    workers.close()
+
+
+def parse(workers: ParseWorkers, parser: Parser, data: bytes = b"text") -> ParsedText:
+    return workers.submit(parser, data, "a.txt").result(timeout=120)
+
+
+def process_of(parsed: ParsedText) -> int:
+    return int(parsed.text.rpartition(" ")[2])
+
+
+def test_a_document_is_parsed_in_another_process_which_stays(workers: ParseWorkers) -> None:
+    first, second = parse(workers, Obedient(), b"one"), parse(workers, Obedient(), b"two")
+    assert first.text.startswith("one in a.txt by ")
+    assert (first.title, first.parser_name, first.parser_version) == ("A title", "Obedient", "1")
+    assert process_of(first) == process_of(second) != os.getpid()
+
+
+@pytest.mark.parametrize(
+    ("parser", "reason", "said"),
+    [
+        (misbehaving.Busy(), "too_slow", "more than 1 s"),
+        (misbehaving.Asleep(), "too_slow", "more than 1 s"),
+        (misbehaving.Greedy(), "too_large", "memory"),
+        (misbehaving.Crashing(), "crashed", "SIGSEGV"),
+        (misbehaving.Exiting(), "crashed", "status 0"),
+        (misbehaving.Endless(), "too_large", "11 MB of text; the limit is 5 MB"),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_a_limit_costs_the_document_and_the_next_is_parsed(
+    workers: ParseWorkers, parser: Parser, reason: str, said: str
+) -> None:
+    with pytest.raises(DocumentUnreadable, match=said) as caught:
+        parse(workers, parser)
+    assert caught.value.reason == reason
+    assert parse(workers, Obedient(), b"next").text.startswith("next in")
+
+
+def test_what_a_library_prints_is_no_answer(workers: ParseWorkers, capfd: pytest.CaptureFixture[str]) -> None:
+    assert parse(workers, misbehaving.Talking()).text == "the true text"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_parser_sees_no_secret_and_no_file_of_ours(
+    workers: ParseWorkers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    monkeypatch.setenv("RAG_STATE_DIR", "/srv/state")
+    text = parse(workers, misbehaving.Curious()).text
+    assert "OPENAI" not in text
+    assert "RAG_" not in text
+    (descriptors,) = [line for line in text.splitlines() if line.startswith("descriptors")]
+    # The three standard ones, requests, answers, and the one with which the list was read.
+    assert len(descriptors.split()) - 1 <= 6
+    assert "folder: /" in text.splitlines()
+
+
+def test_documents_larger_than_a_pipe_go_both_ways(workers: ParseWorkers) -> None:
+    data = b"0123456789 " * 400_000
+    assert parse(workers, Obedient(), data).text.startswith(data.decode().strip()[:100])
+    assert len(parse(workers, Obedient(), data).text) > len(data)
+
+
+def test_as_many_are_parsed_at_once_as_there_are_workers() -> None:
+    workers = ParseWorkers(LIMITS, num_workers=2)
+    try:
+        hanging = workers.submit(misbehaving.Asleep(), b"", "a.txt")
+        assert parse(workers, Obedient(), b"beside").text.startswith("beside")
+        assert not hanging.done()
+    finally:
+        workers.close()
+
+
+def test_the_time_of_one_document_is_not_that_of_the_next(workers: ParseWorkers) -> None:
+    """Processor time adds up over the life of a process; the limit is one of each document."""
+    processes = {process_of(parse(workers, _Working())) for _ in range(4)}
+    assert len(processes) == 1
+
+
+class _Working(Obedient):
+    """Takes six tenths of what it may."""
+
+    def parse(self, data: bytes, filename: str):  # type: ignore[no-untyped-def]
+        until = time.process_time() + 0.6
+        while time.process_time() < until:
+            pass
+        return super().parse(data, filename)
+
+
+def test_closing_ends_what_is_at_work() -> None:
+    workers = ParseWorkers(LIMITS, num_workers=1)
+    parsed = parse(workers, Obedient())
+    hanging = workers.submit(misbehaving.Asleep(), b"", "a.txt")
+    waiting = workers.submit(Obedient(), b"", "a.txt")
+    workers.close()
+    assert hanging.done()
+    assert waiting.done()
+    with pytest.raises(ProcessLookupError):
+        os.kill(process_of(parsed), 0)
+
+
+def test_a_process_ends_when_the_one_that_started_it_is_gone(workers: ParseWorkers) -> None:
+    """Killed, we close nothing ourselves: the kernel closes the pipes."""
+    process = process_of(parse(workers, Obedient()))
+    worker = workers._all[0]
+    worker._close_pipes()
+    assert worker._process.wait(30) == 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+
+
+def test_when_no_process_starts_no_document_is_at_fault(
+    workers: ParseWorkers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(ParserUnavailable, match="does not start"):
+        parse(workers, Obedient())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"[]\n", b"no JSON\n", b'{"num_bytes": "many"}\n', b'{"num_bytes": 1}\n\xff', b"{}\n", b"x" * 2_000_000],
+)
+def test_whatever_is_answered_only_the_document_is_lost(workers: ParseWorkers, answer: bytes) -> None:
+    with pytest.raises(DocumentUnreadable, match="crashed"):
+        parse(workers, misbehaving.Forging(), answer)
+    assert parse(workers, Obedient(), b"next").text.startswith("next in")
