@@ -24,6 +24,7 @@ from rag_assets.generations import production_documents
 from rag_assets.ingestion import Ingestion
 from rag_assets.ledgers.base import Ledger
 from rag_assets.ledgers.sqlite import SqliteLedger
+from rag_assets.parsers.isolation import ParseLimits, ParseWorkers
 from rag_assets.private_folders import claim_folder
 from rag_assets.records import EmbeddingModel, GenerationManifest
 from rag_assets.retrieval import Retriever, recorded_model
@@ -124,7 +125,12 @@ class KnowledgeBase:
         return build_sources(self.settings.sources, self.settings.sources_file, environment)
 
     def ingestion(self) -> Ingestion:
-        return Ingestion(self.sources(), self.ledger, self.text_store)
+        limits = ParseLimits(
+            seconds=self.settings.parse_seconds,
+            memory_bytes=self.settings.parse_memory_mb * 1_000_000,
+            text_bytes=self.settings.max_text_mb * 1_000_000,
+        )
+        return Ingestion(self.sources(), self.ledger, self.text_store, lambda: ParseWorkers(limits))
 
     def retriever(self, *, owns_store: bool = False) -> Retriever:
         return Retriever(

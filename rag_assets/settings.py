@@ -41,6 +41,18 @@ class Settings(BaseSettings):
         alias="RAG_SOURCES_FILE",
         description="YAML file that declares sources by name, any number of each kind; see docs/sources.md.",
     )
+    parse_seconds: int = Field(
+        60,
+        alias="RAG_PARSE_SECONDS",
+        ge=1,
+        description="Seconds of processor time that parsing one document may take.",
+    )
+    parse_memory_mb: int = Field(
+        800, alias="RAG_PARSE_MEMORY_MB", ge=200, description="Memory that parsing one document may take."
+    )
+    max_text_mb: int = Field(
+        25, alias="RAG_MAX_TEXT_MB", ge=1, description="Text of one document, as UTF-8, at most."
+    )
     state_dir: Path = Field(
         Path(".rag"),
         alias="RAG_STATE_DIR",

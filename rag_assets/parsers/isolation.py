@@ -41,8 +41,8 @@ class ParseLimits:
     """
 
     seconds: int = 60
-    memory_bytes: int = 800 * 1024 * 1024
-    text_bytes: int = 25 * 1024 * 1024
+    memory_bytes: int = 800_000_000
+    text_bytes: int = 25_000_000
 
 
 class ParseWorkers:
