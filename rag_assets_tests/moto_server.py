@@ -6,7 +6,6 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
-from urllib.parse import parse_qs
 
 import pytest
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
@@ -24,9 +23,7 @@ CREDENTIALS = {
     "AWS_CONFIG_FILE": "/nonexistent/config",
     "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent/credentials",
 }
-ERROR = (
-    "<?xml version='1.0' encoding='UTF-8'?><Error><Code>{code}</Code><Message>of no use</Message></Error>"
-)
+ERROR = "<?xml version='1.0' encoding='UTF-8'?><Error><Code>{code}</Code><Message>of no use</Message></Error>"
 
 
 def use_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,6 +49,7 @@ class MotoServer:
         self.num_buckets = 0
         self.instead: Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes] | None] | None = None
         self._port = 0
+        self._clients: dict[str, Any] = {}
         self._listen()
 
     @property
@@ -62,12 +60,14 @@ class MotoServer:
         """Return a client for the preparation of tests, which does not depend on the environment."""
         import boto3.session
 
-        session = boto3.session.Session(
-            CREDENTIALS["AWS_ACCESS_KEY_ID"],
-            CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-            region_name=CREDENTIALS["AWS_DEFAULT_REGION"],
-        )
-        return session.client(service, endpoint_url=self.url)
+        if service not in self._clients:
+            session = boto3.session.Session(
+                CREDENTIALS["AWS_ACCESS_KEY_ID"],
+                CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+                region_name=CREDENTIALS["AWS_DEFAULT_REGION"],
+            )
+            self._clients[service] = session.client(service, endpoint_url=self.url)
+        return self._clients[service]
 
     def new_bucket(self) -> str:
         self.num_buckets += 1
@@ -143,10 +143,6 @@ def answer_error(start_response: Callable[..., Any], status: str, code: str) -> 
     body = ERROR.format(code=code).encode()
     start_response(status, [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
     return [body]
-
-
-def query_of(environ: dict[str, Any]) -> dict[str, list[str]]:
-    return parse_qs(environ["QUERY_STRING"])
 
 
 @cache

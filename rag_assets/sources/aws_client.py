@@ -6,9 +6,7 @@ Credentials are found as every AWS tool finds them: variables, a profile, a role
 import re
 from typing import Any
 
-_CREDENTIALS = (
-    "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile in AWS_PROFILE, or give the machine a role."
-)
+_CREDENTIALS = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile in AWS_PROFILE, or give the machine a role."
 _RENEW = "Renew the credentials."
 _ANOTHER_REGION = "It is in another region: set `region`."
 _LATER = "The next refresh tries again."
@@ -40,7 +38,14 @@ _REFUSED_CREDENTIALS = frozenset(
     code for code, advice in _ADVICE.items() if advice in (_RENEW, _CREDENTIALS) or "secret key" in advice
 ) | {"RequestTimeTooSkewed"}
 _BUSY = frozenset(
-    ("SlowDown", "RequestTimeout", "RequestLimitExceeded", "Throttling", "ThrottlingException", "TooManyRequests")
+    (
+        "SlowDown",
+        "RequestTimeout",
+        "RequestLimitExceeded",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequests",
+    )
 )
 _SAFE_CODE = re.compile(r"[A-Za-z0-9._]{1,80}")
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from threading import Lock
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field
@@ -18,7 +18,7 @@ from rag_assets.errors import ConfigurationError, DocumentGone, DocumentUnreadab
 from rag_assets.parsers import may_be_document
 from rag_assets.records import SourceEntry
 from rag_assets.sources.aws_client import aws_errors, build_client, code_of, concerns_all, in_words
-from rag_assets.sources.base import DEFAULT_MAX_BYTES, Reading, RemoteSourceOptions
+from rag_assets.sources.base import DEFAULT_MAX_BYTES, Reading, RemoteSourceOptions, SourceOptions
 
 _WEB_ADDRESS = r"^https?://[^@\s/]+(/[^@\s]*)?$"  # without a user and a password
 _PIECE_BYTES = 256 * 1024
@@ -58,9 +58,9 @@ class S3Source:
     Hidden files, leftovers of editors and the objects that stand for folders do not count.
     """
 
-    Options: ClassVar[type[S3Options]] = S3Options
+    Options: ClassVar[type[SourceOptions]] = S3Options
     parallel_reads = 8
-    watched_as = "bucket"
+    watched_as: Literal["folder", "bucket"] = "bucket"
 
     def __init__(self, name: str, options: S3Options) -> None:
         if find_spec("boto3") is None:
@@ -86,7 +86,9 @@ class S3Source:
                 return
             token = page.get("NextContinuationToken")
             if not token or token == continuation.get("ContinuationToken"):
-                raise self._unavailable("cannot be listed", "the listing ends in the middle. See `endpoint_url`.")
+                raise self._unavailable(
+                    "cannot be listed", "the listing ends in the middle. See `endpoint_url`."
+                )
             continuation = {"ContinuationToken": token}
 
     def read(self, entry: SourceEntry, known_token: str = "") -> Reading:
@@ -173,7 +175,7 @@ class S3Source:
             raise DocumentUnreadable("too_large", f"{size / 1e6:.0f} MB; the limit is {limit / 1e6:.0f} MB.")
 
     def _entry(self, item: dict[str, Any]) -> SourceEntry:
-        path = _NEEDS_ESCAPE.sub(lambda match: f"%{ord(match[0]):02X}", item["Key"])
+        path = _escape(item["Key"])
         modified: datetime | None = item.get("LastModified")
         etag = str(item.get("ETag", "")).strip('"')
         return SourceEntry(
@@ -207,6 +209,10 @@ def _why_unreadable(code: str) -> str:
 def _is_ignored(part: str) -> bool:
     # `.` and `..` lead nowhere here, they are names like any other.
     return part.startswith("~$") or part.endswith("~") or (part.startswith(".") and part.strip(".") != "")
+
+
+def _escape(key: str) -> str:
+    return _NEEDS_ESCAPE.sub(lambda match: f"%{ord(match[0]):02X}", key)
 
 
 def _unescape(path: str) -> str:
