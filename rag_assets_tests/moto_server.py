@@ -75,6 +75,24 @@ class MotoServer:
         self.client("s3").create_bucket(Bucket=name)
         return name
 
+    def new_queue(self, bucket: str) -> str:
+        """Make a queue that this bucket sends its events to; return its URL."""
+        sqs, name = self.client("sqs"), f"events-of-{bucket}"
+        url = sqs.create_queue(QueueName=name)["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        events = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"]
+        self.client("s3").put_bucket_notification_configuration(
+            Bucket=bucket,
+            NotificationConfiguration={"QueueConfigurations": [{"QueueArn": arn, "Events": events}]},
+        )
+        return url
+
+    def num_messages(self, queue_url: str) -> int:
+        """Return how many messages a queue holds, those out of sight included."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        answer = self.client("sqs").get_queue_attributes(QueueUrl=queue_url, AttributeNames=names)
+        return sum(int(answer["Attributes"][name]) for name in names)
+
     @contextmanager
     def answering(self, instead: Answer | Any) -> Generator[None]:
         self.instead = instead
@@ -112,6 +130,18 @@ class MotoServer:
                 yield
             finally:
                 over.set()
+
+    @contextmanager
+    def failing_for(self, bucket: str) -> Generator[None]:
+        """Let every question about one bucket fail; queues go on."""
+
+        def instead(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes] | None:
+            if environ["PATH_INFO"].strip("/").split("/")[0] != bucket:
+                return None
+            return answer_error(start_response, "500 Internal Server Error", "InternalError")
+
+        with self.answering(instead):
+            yield
 
     def _listen(self) -> None:
         self._server = make_server(

@@ -14,7 +14,8 @@ _ADDRESS = "See whether the network and `endpoint_url` are right."
 
 _ADVICE = {
     "NoSuchBucket": "See `bucket`, `region` and `endpoint_url`.",
-    "AccessDenied": "Allow these credentials s3:ListBucket on the bucket and s3:GetObject on what is in it.",
+    "AccessDenied": "Allow these credentials s3:ListBucket on the bucket, s3:GetObject on what is in it, and "
+    "sqs:ReceiveMessage and sqs:DeleteMessage on the queue, if there is one.",
     "ExpiredToken": _RENEW,
     "ExpiredTokenException": _RENEW,
     "TokenRefreshRequired": _RENEW,
@@ -25,6 +26,7 @@ _ADVICE = {
     "PermanentRedirect": _ANOTHER_REGION,
     "AuthorizationHeaderMalformed": _ANOTHER_REGION,
     "QueueDoesNotExist": "See `queue_url` and `region`.",
+    "AWS.SimpleQueueService.NonExistentQueue": "See `queue_url` and `region`.",
     "NoCredentialsError": _CREDENTIALS,
     "PartialCredentialsError": _CREDENTIALS,
     "CredentialRetrievalError": _CREDENTIALS,
