@@ -5,7 +5,6 @@ bytes that this parser has not seen are parsed. One that cannot be used is quara
 source that is down or hangs ends its own listing; the others go on.
 """
 
-import hashlib
 import logging
 import threading
 import time
@@ -19,6 +18,7 @@ from rag_assets.batches import batched
 from rag_assets.change_set import DocumentState
 from rag_assets.errors import DocumentGone, DocumentUnreadable, SourceUnavailable
 from rag_assets.ledgers.base import Ledger, ParseRecord
+from rag_assets.listings import ListingHash
 from rag_assets.parsers.isolation import ParseWorkers
 from rag_assets.parsing import Parse, Parsing
 from rag_assets.progress import Progress
@@ -92,26 +92,16 @@ class Ingestion:
         self._text_store = text_store
         self._parse_workers = parse_workers
         self.reports = [SourceReport(source.name) for source in sources]
-        self._listing = hashlib.sha256()
+        self._listings = {source.name: ListingHash() for source in sources}
 
     @property
-    def listing_hash(self) -> str:
-        """Hash of the identities and version tokens listed so far."""
-        return self._listing.hexdigest()
-
-    def hash_listing(self) -> str:
-        """List every source without reading anything; equal to `listing_hash` after an unchanged reading.
-
-        Raises:
-            SourceUnavailable: a listing is not complete.
-        """
-        for source in self._sources:
-            for entry in source.list_entries():
-                self._note(entry)
-        return self.listing_hash
-
-    def _note(self, entry: SourceEntry) -> None:
-        self._listing.update(f"{entry.document_id}\n{entry.version_token}\n".encode())
+    def listing_hashes(self) -> dict[str, str]:
+        """Source -> hash of what it listed, of those that were read completely."""
+        return {
+            report.source: self._listings[report.source].hexdigest()
+            for report in self.reports
+            if report.complete
+        }
 
     def documents(self) -> Iterator[DocumentState]:
         """Yield every document that a source lists, quarantined ones included, source by source as listed.
@@ -143,7 +133,7 @@ class Ingestion:
         state = _state(document.entry, document.record)
         report.num_listed += 1
         report.num_quarantined += state.content_hash is None
-        self._note(document.entry)
+        self._listings[report.source].add(document.entry)
         return state
 
     def _incomplete(self, report: SourceReport, problem: str) -> None:

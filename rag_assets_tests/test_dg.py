@@ -57,7 +57,12 @@ def test_dg_lists_what_there_is(home: Path) -> None:
     assert found["asset_checks"] == {"recall_gate"}
     assert found["jobs"] == {"refresh", "rollback"}
     assert found["schedules"] == {"refresh_every_six_hours"}
-    assert found["sensors"] == {"refresh_on_changed_documents", "slack_on_failure"}
+    assert found["sensors"] == {
+        "refresh_on_changed_documents",
+        "refresh_on_new_objects",
+        "refresh_on_object_events",
+        "slack_on_failure",
+    }
 
 
 def test_dg_launches_a_refresh(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

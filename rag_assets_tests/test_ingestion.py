@@ -1,3 +1,4 @@
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,7 @@ from rag_assets.change_set import DocumentState
 from rag_assets.errors import DocumentUnreadable, SourceUnavailable
 from rag_assets.ingestion import Ingestion, unreadable_sources
 from rag_assets.ledgers.sqlite import SqliteLedger
+from rag_assets.listings import hash_listings
 from rag_assets.parsers.markdown import MarkdownParser
 from rag_assets.records import SourceEntry
 from rag_assets.sources.base import Reading, SourceOptions
@@ -301,9 +303,11 @@ def test_the_hash_of_a_listing_tells_whether_anything_changed(read: Reader) -> N
     source.read_paths.clear()
 
     def listing() -> str:
-        return Ingestion([source], read.ledger, read.texts).hash_listing()
+        hashes, problems = hash_listings([source], 10.0)
+        assert problems == {}
+        return hashes["fake"]
 
-    assert listing() == ingestion.listing_hash
+    assert ingestion.listing_hashes == {"fake": listing()}
     assert source.read_paths == []
     seen = {listing()}
     source.put("a.txt", b"changed")
@@ -313,9 +317,37 @@ def test_the_hash_of_a_listing_tells_whether_anything_changed(read: Reader) -> N
     del source.files["b.txt"]
     seen.add(listing())
     assert len(seen) == 4
-    source.fails_after = 0
-    with pytest.raises(SourceUnavailable):
-        listing()
+
+
+def test_the_hash_of_a_listing_does_not_depend_on_its_order() -> None:
+    forward, backward = FakeSource(a_txt=b"1", b_txt=b"2"), FakeSource(a_txt=b"1", b_txt=b"2")
+    entries = list(forward.list_entries())
+    backward.list_entries = lambda: iter(entries[::-1])  # type: ignore[method-assign]
+    assert hash_listings([forward], 10.0) == hash_listings([backward], 10.0)
+
+
+def test_only_a_listing_that_is_whole_has_a_hash(read: Reader) -> None:
+    whole, torn, silent = (
+        FakeSource("whole", a_txt=b"1"),
+        FakeSource("torn", a_txt=b"1"),
+        FakeSource("silent"),
+    )
+    torn.fails_after = 1
+    torn.put("b.txt", b"2")
+    over = threading.Event()
+
+    def never() -> Iterator[SourceEntry]:
+        over.wait()
+        yield from ()
+
+    _, ingestion = read(whole, torn)
+    silent.list_entries = never  # type: ignore[method-assign]
+    hashes, problems = hash_listings([whole, torn, silent], 0.5)
+    over.set()
+    assert hashes.keys() == {"whole"}
+    assert "broke off" in problems["torn"]
+    assert "within" in problems["silent"]
+    assert ingestion.listing_hashes == hashes
 
 
 def test_progress_knows_from_the_start_how_many_documents_all_sources_list(

@@ -6,8 +6,8 @@ One row a document: identity, version token, content hash. Its text is kept by c
 - A source that cannot be listed completely is marked *incomplete* and never looks empty.
 - A document without usable text is *quarantined*, with a reason; its last good version stays served.
 
-Begins a refresh: every six hours if `refresh_every_six_hours` is on, when documents change if
-`refresh_on_changed_documents` is on, or when somebody presses *Materialize all*. Parquet in the state folder.
+Begins a refresh: every six hours if `refresh_every_six_hours` is on, when documents change if one of the sensors
+`refresh_on_…` is on, or when somebody presses *Materialize all*. Parquet in the state folder.
 """
 
 import hashlib
@@ -21,6 +21,7 @@ from rag_assets.artifacts import Header
 from rag_assets.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.ingestion import require_a_readable_source, unreadable_sources
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.listings import served_listings
 from rag_assets.metadata import ingestion_metadata
 
 
@@ -57,7 +58,12 @@ def raw_documents(
             problems = unreadable_sources(ingestion.reports)
             details["complete_sources"] = [report.source for report in ingestion.reports if report.complete]
             details["unreadable_sources"] = problems
-            details["listing_hash"] = ingestion.listing_hash
+            # What was not asked this time is served as it was before.
+            asked = {report.source for report in ingestion.reports}
+            served = served_listings(knowledge_base.artifacts, header.base)
+            details["listing_hashes"] = ingestion.listing_hashes | {
+                source: listed for source, listed in served.items() if source not in asked
+            }
         return step.materialized(
             data_version=version.hexdigest(),
             metadata={

@@ -2,7 +2,9 @@
 
 from rag_assets.sources.base import Source
 from rag_assets.sources.filesystem import FilesystemSource
+from rag_assets.sources.s3 import S3Source
 
 SOURCES: dict[str, type[Source]] = {
     "filesystem": FilesystemSource,
+    "s3": S3Source,
 }

@@ -6,7 +6,7 @@ what can be set. Times out by itself, keeps nothing between two refreshes, and n
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -110,3 +110,14 @@ class ExplainsWhatItSkips(Protocol):
             name: a document id, URI, path or filename, as a person writes it.
         """
         ...
+
+
+@runtime_checkable
+class CheapToWatch(Protocol):
+    """A source that a sensor may list every minute, because that costs next to nothing.
+
+    Attributes:
+        watched_as: what it is to whoever turns such a sensor on.
+    """
+
+    watched_as: Literal["folder", "bucket"]

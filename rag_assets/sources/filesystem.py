@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from pydantic import Field
@@ -52,6 +52,7 @@ class FilesystemSource:
     """
 
     Options: ClassVar[type[SourceOptions]] = FilesystemOptions
+    watched_as: Literal["folder", "bucket"] = "folder"
     parallel_reads = 1  # a disk gains nothing, and what is read next would lie about in memory
 
     def __init__(self, name: str, options: FilesystemOptions) -> None:

@@ -1,0 +1,219 @@
+"""Objects in a bucket of S3, or of whatever speaks its protocol (MinIO, LocalStack, R2 …).
+
+Here belongs which objects count as documents, and how one is read as it was listed. Nothing is written to disk.
+"""
+
+import re
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from threading import Lock
+from typing import Any, ClassVar, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field
+
+from rag_assets.errors import ConfigurationError, DocumentGone, DocumentUnreadable, SourceUnavailable
+from rag_assets.parsers import may_be_document
+from rag_assets.records import SourceEntry
+from rag_assets.sources.aws_client import aws_errors, build_client, code_of, concerns_all, in_words
+from rag_assets.sources.base import DEFAULT_MAX_BYTES, Reading, RemoteSourceOptions, SourceOptions
+
+_WEB_ADDRESS = r"^https?://[^@\s/]+(/[^@\s]*)?$"  # without a user and a password
+_PIECE_BYTES = 256 * 1024
+_SLOWEST_BYTES_PER_SECOND = 100_000
+# A key may hold any character, an id is shown on terminals: control characters become %0A. What would then be
+# mistaken for one is escaped too, so that no two keys get the same id.
+_NEEDS_ESCAPE = re.compile("[\x00-\x1f\x7f]|%(?=[01][0-9A-F]|7F|25)")
+_ESCAPE = re.compile("%([01][0-9A-F]|7F|25)")
+
+
+class S3Options(RemoteSourceOptions):
+    """Which objects, and where. Credentials are no options: they are found as every AWS tool finds them."""
+
+    bucket: str = Field(pattern=r"^[A-Za-z0-9._-]{1,255}$", description="Bucket with the documents.")
+    prefix: str = Field("", description="Only keys that begin with this, for example `handbook/`.")
+    endpoint_url: str | None = Field(
+        None,
+        pattern=_WEB_ADDRESS,
+        description="Address of another service than AWS, for example a MinIO server. Without it AWS_ENDPOINT_URL "
+        "counts.",
+    )
+    region: str | None = Field(
+        None, description="Region of the bucket, if it is not that of the AWS configuration."
+    )
+    queue_url: str | None = Field(
+        None,
+        pattern=_WEB_ADDRESS,
+        description="SQS queue, used by nobody else, to which the bucket sends its event notifications.",
+    )
+    max_bytes: int = Field(DEFAULT_MAX_BYTES, gt=0, description="Larger objects are quarantined.")
+    page_size: int = Field(1000, ge=1, le=1000, description="How many objects to list at once.")
+
+
+class S3Source:
+    """The objects of a bucket, each as its key names it.
+
+    Hidden files, leftovers of editors and the objects that stand for folders do not count.
+    """
+
+    Options: ClassVar[type[SourceOptions]] = S3Options
+    parallel_reads = 8
+    watched_as: Literal["folder", "bucket"] = "bucket"
+
+    def __init__(self, name: str, options: S3Options) -> None:
+        if find_spec("boto3") is None:
+            raise ConfigurationError(f"source {name}: boto3 is not installed: pip install 'rag-assets[s3]'")
+        self.name = name
+        self.options = options
+        self._made_client: Any = None
+        self._lock = Lock()
+
+    def list_entries(self) -> Iterator[SourceEntry]:
+        """Yield one entry a document, in the order of the service.
+
+        Raises:
+            SourceUnavailable: a page of the listing was not to be had, or was none.
+        """
+        continuation: dict[str, str] = {}
+        while True:
+            page = self._list_page(continuation)
+            for item in page.get("Contents", ()):
+                if self.counts(item["Key"]):
+                    yield self._entry(item)
+            if not page["IsTruncated"]:
+                return
+            token = page.get("NextContinuationToken")
+            if not token or token == continuation.get("ContinuationToken"):
+                raise self._unavailable(
+                    "cannot be listed", "the listing ends in the middle. See `endpoint_url`."
+                )
+            continuation = {"ContinuationToken": token}
+
+    def read(self, entry: SourceEntry, known_token: str = "") -> Reading:
+        """Return one listed document, exactly as it was listed.
+
+        Raises:
+            DocumentGone: there is no such object any more.
+            DocumentUnreadable: `too_large`; or `unreadable`: forbidden, archived, changed since it was listed.
+            SourceUnavailable: the service does not answer, or not in time.
+        """
+        del known_token  # whoever asks has compared it already
+        self._require_size(entry.size_bytes)
+        etag = entry.version_token.split("-", 2)[2]
+        only_if = {"IfMatch": f'"{etag}"'} if etag else {}
+        try:
+            answer = self._client().get_object(
+                Bucket=self.options.bucket, Key=_unescape(entry.path), **only_if
+            )
+            return Reading(self._body(answer))
+        except aws_errors() as error:
+            code = code_of(error)
+            if code == "NoSuchKey":
+                raise DocumentGone("The object was deleted.") from None
+            if concerns_all(error):
+                raise self._unavailable("cannot be read", in_words(error)) from None
+            raise DocumentUnreadable("unreadable", _why_unreadable(code)) from None
+
+    def counts(self, key: str) -> bool:
+        """Whether an object of this key is a document of this source."""
+        folders, _, name = key.removeprefix(self.options.prefix).rpartition("/")
+        return (
+            key.startswith(self.options.prefix)
+            and not key.endswith(("/", "_$folder$"))
+            and may_be_document(key)
+            and not any(_is_ignored(part) for part in (*folders.split("/"), name))
+        )
+
+    def _list_page(self, continuation: dict[str, str]) -> dict[str, Any]:
+        try:
+            page: dict[str, Any] = self._client().list_objects_v2(
+                Bucket=self.options.bucket,
+                Prefix=self.options.prefix,
+                MaxKeys=self.options.page_size,
+                **continuation,
+            )
+        except aws_errors() as error:
+            raise self._unavailable("cannot be listed", in_words(error)) from None
+        if "IsTruncated" not in page:
+            # The page of a proxy, say; without this it would look like an empty bucket.
+            raise self._unavailable("cannot be listed", "the answer is no listing. See `endpoint_url`.")
+        return page
+
+    def _client(self) -> Any:
+        with self._lock:
+            if self._made_client is None:
+                self._made_client = build_client(
+                    "s3",
+                    endpoint_url=self.options.endpoint_url,
+                    region=self.options.region,
+                    timeout_seconds=self.options.timeout_seconds,
+                    connections=self.parallel_reads,
+                )
+            return self._made_client
+
+    def _body(self, answer: dict[str, Any]) -> bytes:
+        size = answer.get("ContentLength")
+        self._require_size(size or 0)
+        # The timeout alone would let an object come byte by byte for ever.
+        deadline = time.monotonic() + self.options.timeout_seconds + (size or 0) / _SLOWEST_BYTES_PER_SECOND
+        data = bytearray()
+        with answer["Body"] as stream:
+            while piece := stream.read1(_PIECE_BYTES):
+                data += piece
+                self._require_size(len(data))
+                if time.monotonic() > deadline:
+                    raise self._unavailable("cannot be read", f"an object comes too slowly. {_TRY_AGAIN}")
+        if size is not None and len(data) != size:
+            raise self._unavailable("cannot be read", f"an object broke off. {_TRY_AGAIN}")
+        return bytes(data)
+
+    def _require_size(self, size: int) -> None:
+        limit = self.options.max_bytes
+        if size > limit:
+            raise DocumentUnreadable("too_large", f"{size / 1e6:.0f} MB; the limit is {limit / 1e6:.0f} MB.")
+
+    def _entry(self, item: dict[str, Any]) -> SourceEntry:
+        path = _escape(item["Key"])
+        modified: datetime | None = item.get("LastModified")
+        etag = str(item.get("ETag", "")).strip('"')
+        return SourceEntry(
+            document_id=f"{self.name}:{path}",
+            source=self.name,
+            uri=f"s3://{self.options.bucket}/{path}",
+            path=path,
+            filename=path.rpartition("/")[2],
+            version_token=f"{item['Size']}-{modified.timestamp() if modified else 0:.3f}-{etag}",
+            size_bytes=item["Size"],
+            modified_at=modified.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if modified else None,
+        )
+
+    def _unavailable(self, what: str, why: str) -> SourceUnavailable:
+        host = f" at {urlsplit(self.options.endpoint_url).netloc}" if self.options.endpoint_url else ""
+        return SourceUnavailable(f"source {self.name}: bucket {self.options.bucket}{host} {what}: {why}")
+
+
+_TRY_AGAIN = "The next refresh tries again."
+_WHY_UNREADABLE = {
+    "PreconditionFailed": "It changed while it was about to be read; the next refresh reads it.",
+    "InvalidObjectState": "It is archived. Restore it, or leave it out.",
+    "AccessDenied": "Reading it is not allowed: s3:GetObject, and kms:Decrypt if it is encrypted with a key.",
+}
+
+
+def _why_unreadable(code: str) -> str:
+    return _WHY_UNREADABLE.get(code, f"The service refuses it ({code}).")
+
+
+def _is_ignored(part: str) -> bool:
+    # `.` and `..` lead nowhere here, they are names like any other.
+    return part.startswith("~$") or part.endswith("~") or (part.startswith(".") and part.strip(".") != "")
+
+
+def _escape(key: str) -> str:
+    return _NEEDS_ESCAPE.sub(lambda match: f"%{ord(match[0]):02X}", key)
+
+
+def _unescape(path: str) -> str:
+    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), path)

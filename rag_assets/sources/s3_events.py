@@ -1,0 +1,162 @@
+"""Event notifications of buckets, as they arrive in SQS queues: which sources have something new.
+
+Only a hint to look, never the truth about a document: events come late, twice, or in another order. A message stays
+in its queue until whoever took it says what became of it; not told, it comes back by itself.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote_plus, urlsplit
+
+from rag_assets.batches import batched
+from rag_assets.errors import SourceUnavailable
+from rag_assets.sources.aws_client import aws_errors, build_client, in_words
+from rag_assets.sources.base import Source
+from rag_assets.sources.s3 import S3Options, S3Source
+
+_BATCH = 10  # most that SQS hands out, or takes, at once
+_MOST_MESSAGES = 100
+_WAIT_SECONDS = 1  # without waiting at all, SQS asks only some of its servers
+_HIDDEN_SECONDS = 300
+"""How long a message that was taken is not handed out again: longer than until the next look."""
+
+
+@dataclass(slots=True)
+class Received:
+    """What a look into a queue found.
+
+    Attributes:
+        sources: names of those of which an event announces a document.
+        receipts: of the messages that do so.
+        moot: receipts of messages that announce nothing: test events, and names that are no documents.
+        num_foreign: messages that are none of ours; they stay where they are.
+    """
+
+    sources: set[str] = field(default_factory=set[str])
+    receipts: list[str] = field(default_factory=list[str])
+    moot: list[str] = field(default_factory=list[str])
+    num_foreign: int = 0
+
+
+class EventQueue:
+    """One queue, and the sources that name it."""
+
+    def __init__(self, url: str, sources: Sequence[S3Source]) -> None:
+        self.url = url
+        self._sources = sources
+        self._made_client: Any = None
+
+    def receive(self) -> Received:
+        """Take messages out of sight for some minutes, up to about a hundred.
+
+        Raises:
+            SourceUnavailable: the queue does not answer as it should.
+        """
+        received = Received()
+        num_messages = 0
+        while num_messages < _MOST_MESSAGES:
+            answer = self._ask(
+                "receive_message",
+                MaxNumberOfMessages=_BATCH,
+                WaitTimeSeconds=_WAIT_SECONDS,
+                VisibilityTimeout=_HIDDEN_SECONDS,
+            )
+            messages = answer.get("Messages", ())
+            if not messages:
+                break
+            num_messages += len(messages)
+            for message in messages:
+                self._sort(str(message.get("Body", "")), message["ReceiptHandle"], received)
+        return received
+
+    def delete(self, receipts: Iterable[str]) -> None:
+        """Delete messages. One that is no more, or cannot be deleted, is none to worry about: it comes again.
+
+        Raises:
+            SourceUnavailable: the queue does not answer as it should.
+        """
+        for batch in batched(receipts, _BATCH):
+            entries = [{"Id": str(number), "ReceiptHandle": receipt} for number, receipt in enumerate(batch)]
+            self._ask("delete_message_batch", Entries=entries)
+
+    def _sort(self, body: str, receipt: str, received: Received) -> None:
+        objects = _objects_of(body)
+        if objects is None or (
+            objects
+            and not any(bucket == source.options.bucket for bucket, _ in objects for source in self._sources)
+        ):
+            received.num_foreign += 1
+            return
+        announced = {
+            source.name
+            for bucket, key in objects
+            for source in self._sources
+            if bucket == source.options.bucket and source.counts(key)
+        }
+        received.sources |= announced
+        (received.receipts if announced else received.moot).append(receipt)
+
+    def _ask(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        try:
+            if self._made_client is None:
+                self._made_client = self._client()
+            answer: dict[str, Any] = getattr(self._made_client, operation)(QueueUrl=self.url, **arguments)
+        except aws_errors() as error:
+            names = ", ".join(source.name for source in self._sources)
+            queue = self.url.rpartition("/")[2]
+            raise SourceUnavailable(
+                f"source {names}: queue {queue} cannot be used: {in_words(error)}"
+            ) from None
+        return answer
+
+    def _client(self) -> Any:
+        url = urlsplit(self.url)
+        labels = url.netloc.split(".")
+        # A queue of AWS names its region: https://sqs.eu-west-1.amazonaws.com/123456789012/events
+        region = labels[labels.index("sqs") + 1] if "sqs" in labels[:-1] else None
+        options = self._sources[0].options
+        return build_client(
+            "sqs",
+            endpoint_url=f"{url.scheme}://{url.netloc}",
+            region=options.region or region,
+            timeout_seconds=options.timeout_seconds + _WAIT_SECONDS,
+            connections=1,
+        )
+
+
+def event_queues(sources: Iterable[Source]) -> list[EventQueue]:
+    """Return the queues that sources name, each once."""
+    by_url: dict[str, list[S3Source]] = {}
+    for source in sources:
+        options = source.options
+        if isinstance(source, S3Source) and isinstance(options, S3Options) and options.queue_url:
+            by_url.setdefault(options.queue_url, []).append(source)
+    return [EventQueue(url, of_queue) for url, of_queue in by_url.items()]
+
+
+def _objects_of(body: str) -> list[tuple[str, str]] | None:
+    """Return the (bucket, key) pairs of a message; None if it is no event of S3."""
+    content = _json(body)
+    if content.get("Type") == "Notification":  # through a topic of SNS
+        content = _json(content.get("Message"))
+    if content.get("Event") == "s3:TestEvent":
+        return []
+    try:
+        return list(_records(content["Records"]))
+    except (KeyError, TypeError, AttributeError):
+        return None
+
+
+def _records(records: Iterable[Any]) -> Iterator[tuple[str, str]]:
+    for record in records:
+        yield str(record["s3"]["bucket"]["name"]), unquote_plus(str(record["s3"]["object"]["key"]))
+
+
+def _json(text: Any) -> dict[str, Any]:
+    try:
+        content = json.loads(text)
+    except (TypeError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

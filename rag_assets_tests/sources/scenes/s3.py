@@ -1,0 +1,53 @@
+"""A bucket on a server of moto."""
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rag_assets_tests.optional_packages import require
+from rag_assets_tests.sources.scenes.base import Failure
+
+
+class S3Scene:
+    """Counts the GETs of objects that the server answered with their content."""
+
+    kind = "s3"
+    failures: tuple[Failure, ...] = ("refused", "forbidden", "error", "hang", "torn listing")
+
+    def __init__(self, folder: Path) -> None:
+        require("boto3", "moto", "flask", "flask_cors")
+        from rag_assets_tests.moto_server import moto_server, use_credentials
+
+        self._patch = pytest.MonkeyPatch()
+        use_credentials(self._patch)
+        self._server = moto_server()
+        self._bucket = self._server.new_bucket()
+        self._client = self._server.client("s3")
+
+    @property
+    def num_bodies(self) -> int:
+        return self._server.num_bodies[self._bucket]
+
+    def declaration(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "bucket": self._bucket,
+            "prefix": "wiki/",
+            "endpoint_url": self._server.url,
+            "timeout_seconds": 1,
+            "page_size": 2,
+        }
+
+    def put(self, name: str, text: str) -> None:
+        self._client.put_object(Bucket=self._bucket, Key=f"wiki/{name}.txt", Body=text.encode())
+
+    def remove(self, name: str) -> None:
+        self._client.delete_object(Bucket=self._bucket, Key=f"wiki/{name}.txt")
+
+    def failing(self, how: Failure) -> AbstractContextManager[None]:
+        return self._server.failing(how)
+
+    def close(self) -> None:
+        self._patch.undo()
