@@ -14,19 +14,23 @@ from rag_assets.parsers.html import HtmlParser
 from rag_assets.parsers.json import JsonParser
 from rag_assets.parsers.json_lines import JsonLinesParser
 from rag_assets.parsers.markdown import MarkdownParser
+from rag_assets.parsers.old_office import OldOfficeParser
 from rag_assets.parsers.pdf import PdfParser
 from rag_assets.parsers.plain_text import PlainTextParser
+from rag_assets.parsers.xlsx import XlsxParser
 from rag_assets.text_normalization import normalize_text
 
 PARSERS: tuple[Parser, ...] = (
     PdfParser(),
     DocxParser(),
+    XlsxParser(),
     HtmlParser(),
     MarkdownParser(),
     PlainTextParser(),
     JsonParser(),
     JsonLinesParser(),
     CsvParser(),
+    OldOfficeParser(),
 )
 
 _PLAIN_TEXT = next(parser for parser in PARSERS if isinstance(parser, PlainTextParser))

@@ -8,14 +8,13 @@ import io
 import re
 import zipfile
 from importlib.metadata import version
-from xml.etree import ElementTree
 
 from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers.html import HEADINGS, marked_text
 from rag_assets.parsers.html_tables import label_tables
 from rag_assets.parsers.layout import one_line, without_marks
 from rag_assets.parsers.old_office import refuse_ole
-from rag_assets.parsers.zip_container import ZipContainer, holds_office_part
+from rag_assets.parsers.zip_container import ZipContainer, holds_office_part, title_in
 from rag_assets.records import ParsedDocument
 
 MAX_XML_BYTES = 64 * 1024 * 1024
@@ -84,7 +83,7 @@ class DocxParser:
             if (text := paragraph.inner_text) != without_marks(text):
                 paragraph.text_content = without_marks(text)
         core = parts.get("docProps/core.xml")
-        titles = [(ElementTree.fromstring(core).findtext("{*}title") or "") if core else ""]  # noqa: S314  checked
+        titles = [title_in(core) if core else ""]
         for selector in ("h1.title", HEADINGS):
             titles += [heading.inner_text for heading in body.query_selector_all(selector).values()]
         title = next(filter(None, map(one_line, titles)), "")

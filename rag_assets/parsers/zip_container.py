@@ -5,13 +5,16 @@ nothing is written to disk, no archive within an archive is opened.
 """
 
 import io
+import shutil
 import struct
 import zipfile
 from collections.abc import Callable, Collection, Iterator
 from typing import IO
+from xml.etree import ElementTree
 from xml.parsers import expat
 
 from rag_assets.errors import DocumentUnreadable
+from rag_assets.parsers.layout import one_line
 
 MAX_MEMBERS = 20_000
 MAX_RATIO = 200
@@ -27,10 +30,12 @@ _DIRECTORY_ENTRY = b"PK\x01\x02"
 _DIRECTORY_ENTRY_BYTES = 46
 _END_OF_DIRECTORY = b"PK\x05\x06"
 _END_OF_DIRECTORY_BYTES = 22
+_TITLE = "{http://purl.org/dc/elements/1.1/}title"
 _MAX_COMMENT_BYTES = 65_535
 _MAX_LOOKED_AT_MEMBERS = 2_000
 
-ElementHandler = Callable[[str, dict[str, str]], None]
+ElementHandler = Callable[[str, str, dict[str, str]], None]
+"""Called with the name of the part, the name of the element with its prefix, and its attributes."""
 
 
 def declared_type(data: bytes) -> str:
@@ -144,7 +149,7 @@ class ZipContainer:
 
         Args:
             max_nodes: elements and attributes.
-            on_element: called with the name, prefix included, and the attributes of each element.
+            on_element: called for each element.
 
         Raises:
             DocumentUnreadable: `encrypted`, `corrupt`, `too_large`.
@@ -153,7 +158,7 @@ class ZipContainer:
         guard = _XmlGuard(max_nodes, on_element)
         for name in names:
             with self.open(name) as part:
-                guard.check(part)
+                guard.check(name, part)
 
     def open(self, name: str) -> IO[bytes]:
         """Return a stream of a part that was checked."""
@@ -165,6 +170,20 @@ class ZipContainer:
         """Return a part that was checked."""
         with self.open(name) as part:
             return part.read()
+
+    def copy(self, names: Collection[str]) -> io.BytesIO:
+        """Return an archive of these parts, all checked, so that no link in it leads to one that was not."""
+        copied = io.BytesIO()
+        with zipfile.ZipFile(copied, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            for name in names:
+                with self.open(name) as source, archive.open(name, "w") as target:
+                    shutil.copyfileobj(source, target, _CHUNK_BYTES)
+        return copied
+
+
+def title_in(core_properties: bytes) -> str:
+    """Return the title in the properties of an Office Open XML or OpenDocument file; "" if it has none."""
+    return one_line(ElementTree.fromstring(core_properties).findtext(f".//{_TITLE}") or "")  # noqa: S314  checked
 
 
 def _refuse_overlaps(members: list[zipfile.ZipInfo]) -> None:
@@ -181,13 +200,14 @@ class _XmlGuard:
         self._max_nodes = max_nodes
         self._on_element = on_element
         self._num_nodes = self._depth = 0
+        self._part = ""
 
-    def check(self, part: IO[bytes]) -> None:
+    def check(self, name: str, part: IO[bytes]) -> None:
         parser = expat.ParserCreate()
         parser.StartElementHandler = self._begin
         parser.EndElementHandler = self._end
         parser.StartDoctypeDeclHandler = self._refuse
-        self._depth = 0
+        self._part, self._depth = name, 0
         while chunk := part.read(_CHUNK_BYTES):
             parser.Parse(chunk, False)
         parser.Parse(b"", True)
@@ -200,7 +220,7 @@ class _XmlGuard:
         if self._depth > MAX_XML_DEPTH:
             raise DocumentUnreadable("corrupt", f"Its XML is nested more than {MAX_XML_DEPTH} levels deep.")
         if self._on_element is not None:
-            self._on_element(name, attributes)
+            self._on_element(self._part, name, attributes)
 
     def _end(self, _: str) -> None:
         self._depth -= 1
