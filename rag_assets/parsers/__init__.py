@@ -17,12 +17,14 @@ from rag_assets.parsers.markdown import MarkdownParser
 from rag_assets.parsers.old_office import OldOfficeParser
 from rag_assets.parsers.pdf import PdfParser
 from rag_assets.parsers.plain_text import PlainTextParser
+from rag_assets.parsers.pptx import PptxParser
 from rag_assets.parsers.xlsx import XlsxParser
 from rag_assets.text_normalization import normalize_text
 
 PARSERS: tuple[Parser, ...] = (
     PdfParser(),
     DocxParser(),
+    PptxParser(),
     XlsxParser(),
     HtmlParser(),
     MarkdownParser(),
