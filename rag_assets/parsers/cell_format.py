@@ -41,7 +41,11 @@ def shown(value: object, number_format: str | None) -> str:
         return _shown_number(value, number_format or "General")
     if isinstance(value, datetime):
         has_time = value.time() != time() or "h" in (number_format or "").lower()
-        return f"{value.date().isoformat()} {_shown_time(value.time())}" if has_time else value.date().isoformat()
+        return (
+            f"{value.date().isoformat()} {_shown_time(value.time())}"
+            if has_time
+            else value.date().isoformat()
+        )
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, time):
@@ -83,4 +87,6 @@ def _read_format(number_format: str) -> _NumberFormat:
     if digits[1] is None:
         decimals = 0
     min_digits = len(plain) if plain and not plain.strip("0") and len(plain) > 1 else 0
-    return _NumberFormat(decimals, min_digits, "%" in plain, (currency[1] or currency[2]).strip() if currency else "")
+    return _NumberFormat(
+        decimals, min_digits, "%" in plain, (currency[1] or currency[2]).strip() if currency else ""
+    )

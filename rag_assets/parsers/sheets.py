@@ -27,7 +27,9 @@ class CellBudget:
         """
         self._left -= num_cells
         if self._left < 0:
-            raise DocumentUnreadable("too_large", f"It has more than {MAX_CELLS:,} cells with a value. Split it.")
+            raise DocumentUnreadable(
+                "too_large", f"It has more than {MAX_CELLS:,} cells with a value. Split it."
+            )
 
 
 def sheet_blocks(name: str, rows: Iterable[Sequence[str]], budget: CellBudget) -> list[str]:

@@ -51,7 +51,9 @@ class XlsxParser:
 
         refuse_ole(data, filename)
         container = ZipContainer(data)
-        names = [it for it in container.names if it.endswith((".xml", ".rels")) and not it.startswith(_LEFT_OUT)]
+        names = [
+            it for it in container.names if it.endswith((".xml", ".rels")) and not it.startswith(_LEFT_OUT)
+        ]
         merged: dict[str, list[MergedRange]] = defaultdict(list)
 
         def note_merged(part: str, element: str, attributes: dict[str, str]) -> None:

@@ -40,7 +40,10 @@ ElementHandler = Callable[[str, str, dict[str, str]], None]
 
 def declared_type(data: bytes) -> str:
     """Return the media type that an OpenDocument or EPUB file begins with, "" if it begins otherwise."""
-    if not data.startswith(_LOCAL_HEADER) or data[_LOCAL_HEADER_BYTES : _LOCAL_HEADER_BYTES + 8] != b"mimetype":
+    if (
+        not data.startswith(_LOCAL_HEADER)
+        or data[_LOCAL_HEADER_BYTES : _LOCAL_HEADER_BYTES + 8] != b"mimetype"
+    ):
         return ""
     size, _, _, extra = struct.unpack("<IIHH", data[18:30])
     start = _LOCAL_HEADER_BYTES + 8 + extra
@@ -127,7 +130,9 @@ class ZipContainer:
         if sum(member.file_size for member in members) > max_bytes:
             raise DocumentUnreadable("too_large", f"It unpacks to more than {max_bytes >> 20} MiB. Split it.")
         if any(member.flag_bits & 1 for member in members):
-            raise DocumentUnreadable("encrypted", "It is a zip archive with a password. Store it without one.")
+            raise DocumentUnreadable(
+                "encrypted", "It is a zip archive with a password. Store it without one."
+            )
         if any(member.compress_type not in _PACKED_AS_DOCUMENTS_ARE for member in members):
             raise DocumentUnreadable("corrupt", "It is packed in a way that office programs do not know.")
         for member in members:
@@ -216,7 +221,9 @@ class _XmlGuard:
         self._num_nodes += 1 + len(attributes)
         self._depth += 1
         if self._num_nodes > self._max_nodes:
-            raise DocumentUnreadable("too_large", f"It has more than {self._max_nodes:,} XML nodes. Split it.")
+            raise DocumentUnreadable(
+                "too_large", f"It has more than {self._max_nodes:,} XML nodes. Split it."
+            )
         if self._depth > MAX_XML_DEPTH:
             raise DocumentUnreadable("corrupt", f"Its XML is nested more than {MAX_XML_DEPTH} levels deep.")
         if self._on_element is not None:
