@@ -10,7 +10,13 @@ from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers import parse_document, sheets, xlsx
 from rag_assets.parsers.isolation import ParseWorkers
 from rag_assets.parsers.xlsx import XlsxParser
-from rag_assets_tests.parsers.zip_documents import assert_text_or_unreadable, changed, mutants, saved, with_part
+from rag_assets_tests.parsers.zip_documents import (
+    assert_text_or_unreadable,
+    changed,
+    mutants,
+    saved,
+    with_part,
+)
 
 SHEET = "xl/worksheets/sheet1.xml"
 
@@ -45,7 +51,12 @@ def test_a_workbook_is_recognised_under_any_name(filename: str) -> None:
 
 def test_each_sheet_stands_under_its_name_in_their_order_and_the_hidden_are_left_out() -> None:
     workbook, first = _workbook([["a", 1]])
-    for name, state in (("Hidden", "hidden"), ("Very", "veryHidden"), ("Empty", "visible"), ("Last", "visible")):
+    for name, state in (
+        ("Hidden", "hidden"),
+        ("Very", "veryHidden"),
+        ("Empty", "visible"),
+        ("Last", "visible"),
+    ):
         sheet = workbook.create_sheet(name)
         sheet.sheet_state = state
         if name != "Empty":
@@ -57,7 +68,9 @@ def test_each_sheet_stands_under_its_name_in_their_order_and_the_hidden_are_left
 
 def test_values_stand_as_they_are_shown() -> None:
     workbook, sheet = _workbook([["City", "Share", "Price", "Day", "At", "Left", "Postcode", "Ok", "Float"]])
-    sheet.append(["Oslo", 0.125, 1234.5, date(2026, 3, 1), datetime(2026, 3, 1, 9, 30), time(8), 150, True, 0.1 + 0.2])
+    sheet.append(
+        ["Oslo", 0.125, 1234.5, date(2026, 3, 1), datetime(2026, 3, 1, 9, 30), time(8), 150, True, 0.1 + 0.2]
+    )
     for cell, number_format in (("B2", "0.0%"), ("C2", "#,##0.00 [$€-407]"), ("G2", "00000")):
         sheet[cell].number_format = number_format
     assert parse_document(saved(workbook), "a.xlsx").text.split("\n\n")[1] == (
@@ -75,7 +88,9 @@ def test_of_a_formula_the_stored_value_is_read() -> None:
 
 
 def test_a_value_merged_over_rows_stands_in_each_of_them() -> None:
-    workbook, sheet = _workbook([["Country", "City", "Rate"], ["Italy", "Rome", 60], [None, "Milan", 70], [None] * 3])
+    workbook, sheet = _workbook(
+        [["Country", "City", "Rate"], ["Italy", "Rome", 60], [None, "Milan", 70], [None] * 3]
+    )
     sheet.append(["Norway", "Oslo", 80])
     sheet.merge_cells("A2:A4")
     assert parse_document(saved(workbook), "a.xlsx").text.split("\n\n")[1:] == [
@@ -91,7 +106,14 @@ def test_lines_above_a_table_are_no_header_of_it() -> None:
 
 
 def test_a_second_table_has_a_header_of_its_own() -> None:
-    rows = [["City", "Rate"], ["Oslo", 80], [], ["Item", "Note", "Price"], ["Cup", "blue", 3], ["Jug", "red", 9]]
+    rows = [
+        ["City", "Rate"],
+        ["Oslo", 80],
+        [],
+        ["Item", "Note", "Price"],
+        ["Cup", "blue", 3],
+        ["Jug", "red", 9],
+    ]
     assert _blocks(rows) == [
         "City: Oslo; Rate: 80",
         "Item: Cup; Note: blue; Price: 3",
@@ -157,7 +179,12 @@ def test_a_document_type_is_refused() -> None:
 
 
 def test_a_far_cell_costs_no_more_than_itself() -> None:
-    far = changed(saved(_workbook([["a", 1]])[0]), SHEET, "</sheetData>", '<row r="1048576"><c r="XFD1048576"><v>7</v></c></row></sheetData>')
+    far = changed(
+        saved(_workbook([["a", 1]])[0]),
+        SHEET,
+        "</sheetData>",
+        '<row r="1048576"><c r="XFD1048576"><v>7</v></c></row></sheetData>',
+    )
     assert parse_document(far, "a.xlsx").text == "## Rates\n\na; 1\n\n7"
 
 
@@ -180,5 +207,3 @@ def test_damage_gives_text_or_one_kind_of_error() -> None:
     sheet.merge_cells("A2:A3")
     for data in mutants(saved(workbook)):
         assert_text_or_unreadable(data)
-
-

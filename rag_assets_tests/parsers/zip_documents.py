@@ -45,7 +45,9 @@ def add_table(slide: object, rows: Sequence[Sequence[str]]) -> object:
     return table
 
 
-def odf_parts(kind: str, body: str, *, styles: str = "", title: str = "", manifest: str = "") -> dict[str, str]:
+def odf_parts(
+    kind: str, body: str, *, styles: str = "", title: str = "", manifest: str = ""
+) -> dict[str, str]:
     """The parts of an OpenDocument file; `kind` is `text`, `spreadsheet` or `presentation`."""
     names = (item.partition("=") for item in _ODF_NAMESPACES)
     declared = " ".join(f'xmlns:{prefix}="{_ODF}{name or prefix}:1.0"' for prefix, _, name in names)
@@ -138,7 +140,11 @@ def mutants(data: bytes, count: int = 150) -> Iterator[bytes]:
     members: dict[str, bytes] = {}
     if is_archive:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = {it: archive.read(it) for it in archive.namelist() if it.endswith(("xml", "opf", "rels", "html"))}
+            members = {
+                it: archive.read(it)
+                for it in archive.namelist()
+                if it.endswith(("xml", "opf", "rels", "html"))
+            }
     for number in range(count):
         kind = number % (5 if is_archive else 2)
         if kind == 0:
@@ -148,7 +154,9 @@ def mutants(data: bytes, count: int = 150) -> Iterator[bytes]:
         else:
             name = chance.choice(sorted(members))
             if kind == 2:
-                yield with_part(data, name, None if chance.random() < 0.2 else members[chance.choice(sorted(members))])
+                yield with_part(
+                    data, name, None if chance.random() < 0.2 else members[chance.choice(sorted(members))]
+                )
             elif kind == 3:
                 yield with_part(data, name, _with_other_bytes(members[name], chance))
             else:
@@ -166,7 +174,9 @@ def _with_another_number(xml: bytes, chance: random.Random) -> bytes:
     """Still well-formed as a rule: an attribute has another value, or an element is gone."""
     parts = xml.split(b'"')
     if len(parts) > 2:
-        parts[chance.randrange(1, len(parts), 2)] = chance.choice([b"", b"0", b"-1", b"999999999", b"x", b"rId99"])
+        parts[chance.randrange(1, len(parts), 2)] = chance.choice(
+            [b"", b"0", b"-1", b"999999999", b"x", b"rId99"]
+        )
     return b'"'.join(parts)
 
 
@@ -177,5 +187,3 @@ def assert_text_or_unreadable(data: bytes) -> None:
     except DocumentUnreadable as error:
         outcome = error.reason
     assert outcome
-
-
