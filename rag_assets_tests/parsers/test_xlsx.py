@@ -50,7 +50,7 @@ def test_a_workbook_is_recognised_under_any_name(filename: str) -> None:
 
 
 def test_each_sheet_stands_under_its_name_in_their_order_and_the_hidden_are_left_out() -> None:
-    workbook, first = _workbook([["a", 1]])
+    workbook, _ = _workbook([["a", 1]])
     for name, state in (
         ("Hidden", "hidden"),
         ("Very", "veryHidden"),
