@@ -10,23 +10,35 @@ from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers.base import Parser, RecognisesContent
 from rag_assets.parsers.csv import CsvParser
 from rag_assets.parsers.docx import DocxParser
+from rag_assets.parsers.epub import EpubParser
 from rag_assets.parsers.html import HtmlParser
 from rag_assets.parsers.json import JsonParser
 from rag_assets.parsers.json_lines import JsonLinesParser
 from rag_assets.parsers.markdown import MarkdownParser
+from rag_assets.parsers.odf import OdfParser
+from rag_assets.parsers.old_office import OldOfficeParser
 from rag_assets.parsers.pdf import PdfParser
 from rag_assets.parsers.plain_text import PlainTextParser
+from rag_assets.parsers.pptx import PptxParser
+from rag_assets.parsers.rtf import RtfParser
+from rag_assets.parsers.xlsx import XlsxParser
 from rag_assets.text_normalization import normalize_text
 
 PARSERS: tuple[Parser, ...] = (
     PdfParser(),
     DocxParser(),
+    PptxParser(),
+    XlsxParser(),
+    OdfParser(),
+    EpubParser(),
+    RtfParser(),
     HtmlParser(),
     MarkdownParser(),
     PlainTextParser(),
     JsonParser(),
     JsonLinesParser(),
     CsvParser(),
+    OldOfficeParser(),
 )
 
 _PLAIN_TEXT = next(parser for parser in PARSERS if isinstance(parser, PlainTextParser))

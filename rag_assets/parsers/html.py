@@ -41,8 +41,8 @@ class HtmlParser:
             return ParsedDocument(text="")
         first_h1 = body.query_selector("h1")
         title = tree.title or (_one_line(first_h1) if first_h1 else "")
-        text = "" if _is_too_deep(html) else marked_text(tree, main_content=True)
-        return ParsedDocument(text=text if text.strip() else _plain_text(tree), title=title)
+        text = "" if is_too_deep(html) else marked_text(tree, main_content=True)
+        return ParsedDocument(text=text if text.strip() else plain_text(tree), title=title)
 
 
 def marked_text(tree: "HTMLTree", *, main_content: bool) -> str:
@@ -59,10 +59,11 @@ def marked_text(tree: "HTMLTree", *, main_content: bool) -> str:
     _keep_rows_on_one_line(body)
     if main_content:
         _keep_lists(document, body)
-    return _plain_text(tree, main_content=main_content)
+    return plain_text(tree, main_content=main_content)
 
 
-def _plain_text(tree: "HTMLTree", *, main_content: bool = False) -> str:
+def plain_text(tree: "HTMLTree", *, main_content: bool = False) -> str:
+    """Return the text of a page as it is; linear, whatever the page."""
     from resiliparse.extract.html2text import (  # pyright: ignore[reportMissingModuleSource]
         extract_plain_text,
     )
@@ -112,7 +113,7 @@ def _keep_lists(document: "DocumentNode", body: "ElementNode") -> None:
             inner.append_child(bullets)
 
 
-def _is_too_deep(html: str) -> bool:
+def is_too_deep(html: str) -> bool:
     """Whether anything beyond plain extraction, quadratic in the depth, could take minutes."""
     depth = deepest = 0
     for tag in _NESTING_TAG.finditer(html):

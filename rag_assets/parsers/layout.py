@@ -1,4 +1,4 @@
-"""How text is laid out where the format has no text of its own: Word tables, JSON, CSV.
+"""How text is laid out where the format has no text of its own: tables, JSON, CSV.
 
 A chunk may begin and end anywhere, so every value stands beside its label. And what is only a value must not
 pass for a heading or a code fence, which would change the heading path of everything below it.
@@ -37,6 +37,22 @@ def row_line(headers: Sequence[str], cells: Sequence[str]) -> str:
         for column, cell in enumerate(cells)
         if cell
     )
+
+
+def table_text(grid: Sequence[Sequence[str]], num_headers: int = 0) -> str:
+    """Return the rows of a table in a text, one a line; what looks like a heading is marked as text.
+
+    Args:
+        num_headers: rows at the top that are marked as header. Without any, a first row of three or more columns
+            may be one.
+    """
+    if grid and not num_headers and len(grid[0]) > 2 and looks_like_header(grid[0]):
+        num_headers = 1
+    # Among merged cells the place of a cell in its row does not tell its column.
+    if len(set(map(len, grid))) > 1 or num_headers == len(grid):
+        num_headers = 0
+    headers = [label(" ".join(dict.fromkeys(names))) for names in zip(*grid[:num_headers], strict=True)]
+    return without_marks("\n".join(row_line(headers, cells) for cells in grid[num_headers:]))
 
 
 def looks_like_header(cells: Sequence[str]) -> bool:

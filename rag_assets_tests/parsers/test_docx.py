@@ -382,7 +382,7 @@ def test_an_archive_that_is_no_word_document_is_corrupt(parts: dict[str, str]) -
     assert _unreadable(zipped(parts)).reason == "corrupt"
 
 
-@pytest.mark.parametrize("data", [b"PK\x03\x04", b"<html>Not found</html>", b"\x00" * 1000, b"{\\rtf1 text}"])
+@pytest.mark.parametrize("data", [b"PK\x03\x04", b"<html>Not found</html>", b"\x00" * 1000])
 def test_what_is_no_archive_is_corrupt(data: bytes) -> None:
     error = _unreadable(data)
     assert (error.reason, "not a zip archive" in error.detail) == ("corrupt", True)

@@ -1,0 +1,121 @@
+"""The sheets of an OpenDocument spreadsheet, read as a stream: values as the program showed them when it stored them."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import IO
+from xml.etree import ElementTree
+
+from rag_assets.parsers.layout import one_line
+from rag_assets.parsers.sheets import CellBudget, sheet_blocks
+
+Element = ElementTree.Element
+Events = Iterator[tuple[str, Element]]
+
+_MAX_COLUMNS = 16_384
+_NAMESPACE = "urn:oasis:names:tc:opendocument:xmlns:"
+_TABLE = f"{{{_NAMESPACE}table:1.0}}"
+_STYLE = f"{{{_NAMESPACE}style:1.0}}"
+_OFFICE = f"{{{_NAMESPACE}office:1.0}}"
+_TEXT = f"{{{_NAMESPACE}text:1.0}}"
+_VALUES = tuple(
+    f"{_OFFICE}{name}" for name in ("string-value", "date-value", "time-value", "boolean-value", "value")
+)
+
+
+def spreadsheet_blocks(content: IO[bytes]) -> list[str]:
+    """Return the blocks of all sheets that are not hidden.
+
+    Args:
+        content: `content.xml`, checked.
+
+    Raises:
+        DocumentUnreadable: `too_large`.
+    """
+    events: Events = iter(ElementTree.iterparse(content, ("start", "end")))  # noqa: S314  checked
+    budget = CellBudget()
+    hidden: set[str | None] = set()
+    blocks: list[str] = []
+    for event, element in events:
+        if event == "end" and element.tag == f"{_STYLE}style":
+            properties = element.find(f"{_STYLE}table-properties")
+            if properties is not None and properties.get(f"{_TABLE}display") == "false":
+                hidden.add(element.get(f"{_STYLE}name"))
+        elif event == "start" and element.tag == f"{_TABLE}table":
+            rows = _rows(events, element)
+            if element.get(f"{_TABLE}style-name") in hidden:
+                deque(rows, maxlen=0)
+            else:
+                blocks += sheet_blocks(element.get(f"{_TABLE}name", ""), rows, budget)
+    return blocks
+
+
+def _rows(events: Events, table: Element) -> Iterator[Sequence[str]]:
+    """Yield the rows of the table that has begun, to its end; forget each as soon as it is read."""
+    within = [table]
+    spans: dict[int, tuple[int, str]] = {}  # column -> last row and text of a cell that spans several rows
+    row_number = 0
+    for event, element in events:
+        if event == "start":
+            within.append(element)
+            continue
+        within.pop()
+        if not within:
+            return
+        is_of_inner_table = any(outer.tag == f"{_TABLE}table" for outer in within[1:])
+        if element.tag == f"{_TABLE}table-row" and not is_of_inner_table:
+            row_number += 1
+            cells = _cells(element, row_number, spans)
+            times = _number(element.get(f"{_TABLE}number-rows-repeated"))
+            row_number += times - 1
+            for _ in range(times if any(cells) else 1):
+                yield cells
+            del within[-1][:]
+
+
+def _cells(row: Element, row_number: int, spans: dict[int, tuple[int, str]]) -> Sequence[str]:
+    cells: list[str] = []
+    num_empty = 0
+    covered: list[int] = []
+    for cell in row:
+        text = _shown(cell)
+        times = min(
+            _number(cell.get(f"{_TABLE}number-columns-repeated")), _MAX_COLUMNS - len(cells) - num_empty
+        )
+        column = len(cells) + num_empty
+        if cell.tag == f"{_TABLE}covered-table-cell":
+            covered.append(column)
+        if not text:
+            num_empty += times
+            continue
+        cells += [""] * num_empty + [text] * times
+        num_empty = 0
+        if (num_rows := _number(cell.get(f"{_TABLE}number-rows-spanned"))) > 1:
+            spans[column] = row_number + num_rows - 1, text
+    # A value that spans several rows stands in each that has another value.
+    for column in covered if cells else ():
+        last_row, text = spans.get(column, (0, ""))
+        if row_number <= last_row:
+            cells += [""] * (column + 1 - len(cells))
+            cells[column] = cells[column] or text
+    return cells
+
+
+def _shown(cell: Element) -> str:
+    paragraphs = (one_line("".join(_texts(paragraph))) for paragraph in cell.iterfind(f"{_TEXT}p"))
+    text = " ".join(filter(None, paragraphs))
+    return text or next(filter(None, (cell.get(value, "") for value in _VALUES)), "")
+
+
+def _texts(element: Element) -> Iterator[str]:
+    yield element.text or ""
+    for child in element:
+        if child.tag in (f"{_TEXT}s", f"{_TEXT}tab"):
+            yield " "
+        elif child.tag != f"{_OFFICE}annotation":
+            yield from _texts(child)
+        yield child.tail or ""
+
+
+def _number(value: str | None) -> int:
+    """Return how often something is repeated, once if it does not say."""
+    return max(int(value), 1) if value and value.isdecimal() and len(value) < 10 else 1

@@ -1,0 +1,55 @@
+import pytest
+
+from rag_assets.errors import DocumentUnreadable
+from rag_assets.parsers import parse_document, recognise
+from rag_assets_tests.parsers.zip_documents import OLE, assert_text_or_unreadable, mutants
+
+
+def _container(*streams: str) -> bytes:
+    return OLE + b"".join(stream.encode("utf-16-le").ljust(128, b"\0") for stream in streams)
+
+
+def _unreadable(data: bytes, filename: str) -> DocumentUnreadable:
+    with pytest.raises(DocumentUnreadable) as caught:
+        parse_document(data, filename)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("stream", "advice"),
+    [
+        ("WordDocument", "save it as .docx"),
+        ("Workbook", "save it as .xlsx"),
+        ("Book", "save it as .xlsx"),
+        ("PowerPoint Document", "save it as .pptx"),
+    ],
+)
+@pytest.mark.parametrize("filename", ["a.doc", "a.txt", "a"])
+def test_a_document_of_the_old_kind_says_what_to_do(stream: str, advice: str, filename: str) -> None:
+    error = _unreadable(_container("Root Entry", stream), filename)
+    assert (error.reason, advice in error.detail) == ("not_text", True)
+
+
+@pytest.mark.parametrize("suffix", [".docx", ".xlsx", ".pptx"])
+def test_under_a_name_of_today_it_is_corrupt(suffix: str) -> None:
+    assert _unreadable(_container("WordDocument"), f"a{suffix}").reason == "corrupt"
+    assert _unreadable(OLE, f"a{suffix}").reason == "corrupt"
+
+
+@pytest.mark.parametrize("filename", ["a.xlsx", "a.pptx", "a.docx", "a.bin"])
+def test_a_document_with_a_password_is_encrypted(filename: str) -> None:
+    assert _unreadable(_container("EncryptionInfo", "EncryptedPackage"), filename).reason == "encrypted"
+
+
+def test_a_message_with_an_attached_document_is_none() -> None:
+    message = _container("__properties_version1.0", "WordDocument")
+    assert recognise(message, "a.msg").name == "plain_text"
+
+
+def test_what_only_has_the_name_is_not_text() -> None:
+    assert _unreadable(b"words", "a.doc").reason == "not_text"
+
+
+def test_damage_gives_one_kind_of_error() -> None:
+    for data in mutants(_container("WordDocument")):
+        assert_text_or_unreadable(data)
