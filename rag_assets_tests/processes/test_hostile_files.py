@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from rag_assets_tests.processes.scene import Scene, materialize, new_scene
 
 NUM_SENTINELS = 20
 _MOST_MEMORY_BYTES = 2_000_000_000
-_PAGE = os.sysconf("SC_PAGE_SIZE")
+_CHUNKS = {"RAG_CHUNK_SIZE": "512", "RAG_CHUNK_OVERLAP": "50"}
 
 
 def sentinel(number: int) -> str:
@@ -57,10 +58,14 @@ def _family(pid: int) -> list[int]:
 
 
 def _resident_bytes(pid: int) -> int:
+    """Return its own memory: pages of files that it has mapped are the system's to drop."""
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
-    except (OSError, IndexError):
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
         return 0
+    return sum(
+        int(kilobytes) * 1024 for kilobytes in re.findall(r"^Rss(?:Anon|Shmem):\s+(\d+) kB", status, re.M)
+    )
 
 
 def command(scene: Scene, *arguments: str) -> Any:
@@ -84,7 +89,7 @@ def hostile_scene(tmp_path: Path) -> Scene:
 
 def refresh(scene: Scene, **environment: str) -> tuple[str, int]:
     """Return what a refresh printed, and the most memory that it took."""
-    process = materialize(scene, **environment)
+    process = materialize(scene, **_CHUNKS, **environment)
     watch = MemoryWatch(process.pid)
     output = process.communicate(timeout=900)[0]
     memory = watch.stop()
