@@ -7,12 +7,7 @@ from rag_assets.assets import ALL_ASSETS
 from rag_assets.jobs import refresh, rollback
 from rag_assets.resources.knowledge_base import KnowledgeBaseResource
 from rag_assets.schedules import refresh_every_six_hours
-from rag_assets.sensors import (
-    refresh_on_changed_documents,
-    refresh_on_new_objects,
-    refresh_on_object_events,
-    slack_on_failure,
-)
+from rag_assets.sensors import ALL_SENSORS
 from rag_assets.settings import Settings, load_settings
 
 
@@ -27,12 +22,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         asset_checks=[recall_gate],
         jobs=[refresh, rollback],
         schedules=[refresh_every_six_hours],
-        sensors=[
-            slack_on_failure,
-            refresh_on_changed_documents,
-            refresh_on_new_objects,
-            refresh_on_object_events,
-        ],
+        sensors=ALL_SENSORS,
         resources={"knowledge_base": KnowledgeBaseResource()},
         executor=dg.in_process_executor if settings.executor == "in_process" else dg.multiprocess_executor,
     )

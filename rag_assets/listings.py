@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 
 from rag_assets.artifacts import ArtifactStore
-from rag_assets.errors import SourceUnavailable
+from rag_assets.errors import SourceUnavailable, StateFormatError
 from rag_assets.records import SourceEntry
 from rag_assets.sources.base import Source
 
@@ -84,3 +84,12 @@ def served_listings(artifacts: ArtifactStore, production: str | None) -> dict[st
         if read.header.refresh_id == refresh_id:
             return read.details.get("listing_hashes", {})
     return {}
+
+
+def last_problems(artifacts: ArtifactStore) -> dict[str, str]:
+    """Return source -> problem of those that the last refresh could not read."""
+    try:
+        read = artifacts.latest("raw_documents")
+    except StateFormatError:
+        return {}  # of another version, or damaged; this refresh replaces it
+    return dict(read.details["unreadable_sources"]) if read is not None else {}

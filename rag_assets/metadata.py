@@ -6,7 +6,7 @@ shows metadata, but Markdown only behind a link. Long tables are cut and say so:
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -14,7 +14,7 @@ import dagster as dg
 from rag_assets.change_set import Change, DocumentChange, DocumentState, count_changes
 from rag_assets.evaluation.evaluate import EvalReport, QueryResult, Scores, worst_queries
 from rag_assets.generations import StagedGeneration
-from rag_assets.ingestion import SourceReport
+from rag_assets.ingestion import SourceReport, unreadable_sources
 from rag_assets.records import GenerationManifest, ProductionState
 
 _BAR_CELLS = 10
@@ -75,9 +75,20 @@ def breakdown(part: str, counts: Mapping[str, int]) -> dg.TableMetadataValue:
     return _table(rows, _column(part), _column("count", "int"), _column("share"))
 
 
+UNREADABLE_KEY = "unreadable_sources"
+NEWLY_UNREADABLE_KEY = "newly_unreadable_sources"
+
+
 def ingestion_metadata(
-    reports: Sequence[SourceReport], quarantined: Iterable[DocumentState]
+    reports: Sequence[SourceReport], quarantined: Iterable[DocumentState], known_problems: Container[str]
 ) -> dict[str, Any]:
+    """What the sources gave.
+
+    Args:
+        known_problems: sources that the refresh before could not read either; they are not told to anybody again.
+    """
+    problems = unreadable_sources(reports)
+    new_problems = {source: problem for source, problem in problems.items() if source not in known_problems}
     return {
         "num_documents": sum(report.num_listed for report in reports),
         "num_read": sum(report.num_read for report in reports),
@@ -85,6 +96,8 @@ def ingestion_metadata(
         "num_quarantined": sum(report.num_quarantined for report in reports),
         "num_unreadable_sources": sum(not report.complete for report in reports),
         "sources": source_table(reports),
+        UNREADABLE_KEY: dg.MetadataValue.json(problems) if problems else None,
+        NEWLY_UNREADABLE_KEY: dg.MetadataValue.json(new_problems) if new_problems else None,
         "quarantined": quarantine_table(quarantined),
     }
 

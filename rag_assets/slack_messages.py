@@ -2,7 +2,8 @@
 
 import logging
 import threading
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 # httpx logs every URL that it calls, and a webhook's URL is a secret.
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -21,15 +22,44 @@ class FailureAlert:
     failed_step: str
     reason: str
     production: str
+    unreadable_sources: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def text(self) -> str:
-        reason = (
-            self.reason if len(self.reason) <= _MOST_CHARACTERS else self.reason[:_MOST_CHARACTERS] + " …"
-        )
         return (
             f":rotating_light: *Knowledge base not refreshed*: `{self.failed_step}` failed in run `{self.run_id[:8]}` "
-            f"({self.job_name})\n{_escape(reason)}\nProduction goes on serving `{self.production}`"
+            f"({self.job_name})\n{_shortened(self.reason)}{_problems(self.unreadable_sources)}\nProduction goes on "
+            f"serving `{self.production}`"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class DegradedAlert:
+    """A refresh that succeeded without some of its sources.
+
+    Attributes:
+        unreadable_sources: source -> problem.
+    """
+
+    run_id: str
+    unreadable_sources: Mapping[str, str]
+    production: str
+
+    def text(self) -> str:
+        return (
+            f":warning: *Knowledge base refreshed in part*: run `{self.run_id[:8]}` could not read every source"
+            f"{_problems(self.unreadable_sources)}\nWhat production has of them is kept and served on: "
+            f"`{self.production}`"
+        )
+
+
+def _problems(unreadable_sources: Mapping[str, str]) -> str:
+    return "".join(
+        f"\nDegraded: `{source}`: {_shortened(problem)}" for source, problem in unreadable_sources.items()
+    )
+
+
+def _shortened(text: str) -> str:
+    return _escape(text if len(text) <= _MOST_CHARACTERS else text[:_MOST_CHARACTERS] + " …")
 
 
 def _escape(text: str) -> str:

@@ -61,6 +61,7 @@ def test_dg_lists_what_there_is(home: Path) -> None:
         "refresh_on_changed_documents",
         "refresh_on_new_objects",
         "refresh_on_object_events",
+        "slack_on_degraded_source",
         "slack_on_failure",
     }
 

@@ -2,12 +2,13 @@ import logging
 import socket
 import threading
 from contextlib import suppress
+from dataclasses import replace
 
 import httpx
 import pytest
 
 from rag_assets import slack_messages
-from rag_assets.slack_messages import FailureAlert, post_to_slack
+from rag_assets.slack_messages import DegradedAlert, FailureAlert, post_to_slack
 from rag_assets_tests.slack_receiver import SlackReceiver
 
 ALERT = FailureAlert(
@@ -120,3 +121,14 @@ def test_the_webhook_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
     finally:
         root.setLevel(before)
     assert "secret-of-the-webhook" not in caplog.text
+
+
+def test_an_alert_names_the_sources_that_could_not_be_read() -> None:
+    text = replace(ALERT, unreadable_sources={"wiki": "source wiki: <refused>"}).text()
+    assert "Degraded: `wiki`: source wiki: &lt;refused&gt;" in text
+
+
+def test_a_degraded_refresh_says_what_is_missing_and_that_it_is_served_on() -> None:
+    text = DegradedAlert("0123456789abcdef", {"wiki": "it is down", "bucket": "403"}, "g2").text()
+    for said in ("in part", "01234567", "`wiki`: it is down", "`bucket`: 403", "kept", "`g2`"):
+        assert said in text

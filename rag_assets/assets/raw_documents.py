@@ -21,7 +21,7 @@ from rag_assets.artifacts import Header
 from rag_assets.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.ingestion import require_a_readable_source, unreadable_sources
 from rag_assets.knowledge_base import KnowledgeBase
-from rag_assets.listings import served_listings
+from rag_assets.listings import last_problems, served_listings
 from rag_assets.metadata import ingestion_metadata
 
 
@@ -43,6 +43,7 @@ def raw_documents(
             base=knowledge_base.vector_store.production_state().production,
             fingerprint=knowledge_base.fingerprint(),
         )
+        known_problems = last_problems(knowledge_base.artifacts)
         ingestion = knowledge_base.ingestion()
         version = hashlib.sha256()
         quarantined = []
@@ -67,7 +68,7 @@ def raw_documents(
         return step.materialized(
             data_version=version.hexdigest(),
             metadata={
-                **ingestion_metadata(ingestion.reports, quarantined),
+                **ingestion_metadata(ingestion.reports, quarantined, known_problems),
                 "documents_dir": dg.MetadataValue.path(knowledge_base.settings.documents_dir.absolute()),
                 "file": step.file("raw_documents"),
                 "refresh_id": header.refresh_id,
