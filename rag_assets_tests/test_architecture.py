@@ -43,6 +43,9 @@ HEAVY = (
     "safetensors",
     "langchain_core",
     "llama_index",
+    "atlassian",
+    "requests",
+    "notion_client",
 )
 
 

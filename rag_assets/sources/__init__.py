@@ -1,8 +1,10 @@
 """The sources by kind. A new source is one file here and one line in `SOURCES`."""
 
 from rag_assets.sources.base import Source
+from rag_assets.sources.confluence import ConfluenceSource
 from rag_assets.sources.filesystem import FilesystemSource
 
 SOURCES: dict[str, type[Source]] = {
+    "confluence": ConfluenceSource,
     "filesystem": FilesystemSource,
 }

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rag_assets_tests.sources.scenes.base import SourceScene
+from rag_assets_tests.sources.scenes.confluence import ConfluenceScene
 from rag_assets_tests.sources.scenes.filesystem import FilesystemScene
 
 SCENES: dict[str, Callable[[Path], SourceScene]] = {
+    "confluence": ConfluenceScene,
     "filesystem": FilesystemScene,
 }
 """Kind -> what makes a scene, with an empty folder of its own to put files into."""
