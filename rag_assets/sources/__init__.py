@@ -3,8 +3,10 @@
 from rag_assets.sources.base import Source
 from rag_assets.sources.confluence import ConfluenceSource
 from rag_assets.sources.filesystem import FilesystemSource
+from rag_assets.sources.notion import NotionSource
 
 SOURCES: dict[str, type[Source]] = {
     "confluence": ConfluenceSource,
     "filesystem": FilesystemSource,
+    "notion": NotionSource,
 }

@@ -15,12 +15,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
-from rag_assets.errors import DocumentGone, DocumentUnreadable, SourceUnavailable
+from rag_assets.errors import ConfigurationError, DocumentGone, DocumentUnreadable, SourceUnavailable
 from rag_assets.records import SourceEntry
 from rag_assets.sources.base import DEFAULT_MAX_BYTES, Reading, RemoteSourceOptions, SourceOptions
 from rag_assets.sources.deadline import DeadlineExceeded, within
@@ -101,6 +102,10 @@ class ConfluenceSource:
     parallel_reads = 4
 
     def __init__(self, name: str, options: ConfluenceOptions) -> None:
+        if find_spec("atlassian") is None:
+            raise ConfigurationError(
+                f"source {name} needs atlassian-python-api: pip install 'rag-assets[confluence]'"
+            )
         self.name = name
         self.options = options
         self.url = options.url
