@@ -154,20 +154,14 @@ class ConfluenceSource:
         if page.get("status") not in (None, "current"):
             raise DocumentGone("The page is archived or in the trash.")
         try:
-            title, version = str(page["title"]), str(page["version"]["number"])
+            title, version = _title(page["title"]), str(page["version"]["number"])
             body = page["body"]["export_view"]["value"]
+            if len(body) > self.options.max_bytes:
+                raise DocumentUnreadable("too_large", f"{len(body) / 1e6:.0f} MB of HTML.")
+            return Reading(_document(title, body), _filename(title), title, _token(version, title))
         except (KeyError, TypeError):
-            raise self.unavailable("answered with a page of an unknown form") from None
-        if not isinstance(body, str):
-            raise self.unavailable("answered with a page of an unknown form")
-        if len(body) > self.options.max_bytes:
-            raise DocumentUnreadable("too_large", f"{len(body) / 1e6:.0f} MB of HTML.")
-        return Reading(
-            data=_document(title, body),
-            filename=_filename(title),
-            title=title,
-            version_token=_token(version, title),
-        )
+            reason = "Confluence answered with a page of an unknown form."
+            raise DocumentUnreadable("unreadable", reason) from None
 
     def _entry(self, page: _Page, access: tuple[str, ...] | None) -> SourceEntry:
         path = f"{page.space}/{page.id}"
@@ -201,7 +195,7 @@ class ConfluenceSource:
                 yield _Page(
                     id=_id(page["id"]),
                     space=str(page["space"]["key"]),
-                    title=str(page["title"]),
+                    title=_title(page["title"]),
                     version=str(page["version"]["number"]),
                     modified_at=_iso_utc(page["version"].get("when")),
                     ancestors=_ids(ancestors) if isinstance(ancestors, list) else None,
@@ -227,7 +221,7 @@ class ConfluenceSource:
             yield _Page(
                 id=_id(page["id"]),
                 space=keys[_id(page["spaceId"])],
-                title=str(page["title"]),
+                title=_title(page["title"]),
                 version=str(page["version"]["number"]),
                 modified_at=_iso_utc(page["version"].get("createdAt")),
                 ancestors=_chain(_id(page["id"]), parents),
@@ -444,6 +438,12 @@ def _at(answer: Json | None, *keys: str) -> Any:
     return value
 
 
+def _title(text: Any) -> str:
+    return (
+        " ".join(str(text).split()).encode(errors="replace").decode()
+    )  # JSON lets halves of characters through
+
+
 def _token(version: str, title: str) -> str:
     # A new title is a new version too; that a restored or imported page has another one is not sure.
     return f"{version} {title}"
@@ -467,4 +467,4 @@ def _document(title: str, body: str) -> bytes:
     return (
         f'<!DOCTYPE html>\n<html><head><meta charset="utf-8"><title>{heading}</title></head>'
         f"<body><h1>{heading}</h1>{body}</body></html>"
-    ).encode()
+    ).encode(errors="replace")

@@ -119,6 +119,10 @@ class NotionSource:
             if _is_in_trash(page):
                 raise DocumentGone("The page is in the trash.")
             blocks = self._blocks_below(entry.path, _Budget(self.options.max_blocks))
+            title = title_of(page["properties"])
+            is_row = page["parent"]["type"] in ("data_source_id", "database_id")
+            text = markdown_of_page(title, page["properties"] if is_row else {}, blocks)
+            version_token = _token(_time(page["last_edited_time"]))
         except _Refused as error:
             if error.status == 404:
                 raise DocumentGone("Notion has no such page, or it is not shared any more.") from None
@@ -126,18 +130,11 @@ class NotionSource:
                 reason = f"Notion does not give it to the integration (HTTP {error.status})."
                 raise DocumentUnreadable("unreadable", reason) from None
             raise self._unavailable(error.problem) from None
-        try:
-            title = title_of(page["properties"])
-            is_row = page["parent"]["type"] in ("data_source_id", "database_id")
-            text = markdown_of_page(title, page["properties"] if is_row else {}, blocks)
-            return Reading(
-                data=text.encode(errors="replace"),
-                filename=_filename(title),
-                title=title,
-                version_token=_token(_time(page["last_edited_time"])),
-            )
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise self._unavailable("answered with a page of an unknown form") from None
+            raise DocumentUnreadable(
+                "unreadable", "Notion answered with a page of an unknown form."
+            ) from None
+        return Reading(text.encode(errors="replace"), _filename(title), title, version_token)
 
     def _entry(self, page_id: str, page: Json) -> SourceEntry:
         edited_at = _time(page["last_edited_time"])

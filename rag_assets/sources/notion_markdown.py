@@ -37,7 +37,8 @@ def title_of(properties: Json) -> str:
     """Return the title of a page, on one line; "" if it has none."""
     for value in properties.values():
         if value.get("type") == "title":
-            return " ".join(plain_text(value.get("title")).split())
+            title = " ".join(plain_text(value.get("title")).split())
+            return title.encode(errors="replace").decode()  # JSON lets halves of characters through
     return ""
 
 

@@ -191,6 +191,19 @@ def test_a_page_that_is_too_large_is_quarantined(wiki: Wiki) -> None:
         source.read(entry)
 
 
+@pytest.mark.parametrize("body", [None, {}, {"export_view": None}, {"export_view": {"value": None}}])
+def test_a_page_of_an_unknown_form_harms_itself_alone(
+    wiki: Wiki, monkeypatch: pytest.MonkeyPatch, body: Any
+) -> None:
+    wiki.add(Page("7", "Page", "<p>text</p>"))
+    source = source_of(wiki)
+    (entry,) = source.list_entries()
+    truth = wiki._answer
+    monkeypatch.setattr(wiki, "_answer", lambda path, query: {**truth(path, query), "body": body})
+    with pytest.raises(DocumentUnreadable, match="unknown form"):
+        source.read(entry)
+
+
 # Who may read
 
 
@@ -400,6 +413,23 @@ def test_a_wiki_that_is_asked_too_often_is_asked_again_when_it_says(
     assert b"text" in source.read(entry).data
     assert confluence._LONGEST_RETRY_AFTER_SECONDS in pauses
     assert max(pauses) <= confluence._LONGEST_RETRY_AFTER_SECONDS
+
+
+def test_an_answer_that_drips_for_ever_is_given_up(wiki: Wiki, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Each byte comes well within the timeout of one read.
+    monkeypatch.setattr(confluence, "_LONGEST_RETRY_AFTER_SECONDS", 0)
+    source = source_of(wiki, timeout_seconds=0.3)
+    wiki.failure = "drip"
+    with pytest.raises(SourceUnavailable, match="in time"):
+        list(source.list_entries())
+
+
+def test_halves_of_characters_do_no_harm(wiki: Wiki) -> None:
+    wiki.add(Page("7", "b " + chr(0xD83D), "a " + chr(0xD83D)))
+    source = source_of(wiki)
+    (entry,) = source.list_entries()
+    assert source.read(entry).title == "b ?"
+    assert repr(entry).encode()
 
 
 def test_neither_secrets_nor_text_reach_logs_and_errors(wiki: Wiki, caplog: pytest.LogCaptureFixture) -> None:

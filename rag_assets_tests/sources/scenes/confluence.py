@@ -70,6 +70,7 @@ class Wiki:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def do_GET(self) -> None:
                 wiki._handle(self)
@@ -121,6 +122,11 @@ class Wiki:
         elif self.failure == "hang":
             self._released.wait(30)
             request.close_connection = True
+        elif self.failure == "drip":
+            request.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+            for _ in range(100):
+                request.wfile.write(b" ")
+                self._released.wait(0.1)
         elif self.failure == "error":
             _send(request, 500, {"statusCode": 500, "message": "database password is hunter2"})
         elif self.failure == "forbidden":

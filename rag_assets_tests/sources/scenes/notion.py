@@ -99,6 +99,7 @@ class Workspace:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def do_GET(self) -> None:
                 query = parse_qs(urlsplit(self.path).query)
@@ -157,6 +158,11 @@ class Workspace:
         elif self.failure == "hang":
             self._released.wait(30)
             request.close_connection = True
+        elif self.failure == "drip":
+            request.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+            for _ in range(100):
+                request.wfile.write(b" ")
+                self._released.wait(0.1)
         elif self.failure == "error":
             _send(request, 500, _error(500, "internal_server_error"))
         elif self.failure == "forbidden":
