@@ -210,16 +210,14 @@ class NotionSource:
         from notion_client import Client
         from notion_client.client import RetryOptions
 
-        silent = logging.Logger(
-            "notion", logging.CRITICAL + 1
-        )  # what it says would go to the standard output
         return Client(
             auth=self.options.token.get_secret_value(),
             base_url=self.options.base_url,
             timeout_ms=round(self.options.timeout_seconds * 1000),
             notion_version=API_VERSION,
-            logger=silent,
-            log_level=silent.level,
+            # Its own would get one handler more with each client, and log whole answers at DEBUG.
+            logger=logging.Logger("notion"),
+            log_level=logging.CRITICAL + 1,
             retry=RetryOptions(
                 max_retries=_MAX_RETRIES,
                 initial_retry_delay_ms=500,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from rag_assets.errors import DocumentGone, DocumentUnreadable, SourceUnavailable
+from rag_assets.errors import ConfigurationError, DocumentGone, DocumentUnreadable, SourceUnavailable
 from rag_assets.parsers import parse_document
 from rag_assets.records import SourceEntry
 from rag_assets.sources import confluence
@@ -93,6 +93,15 @@ def test_only_current_pages_are_listed(wiki: Wiki, status: str) -> None:
     wiki.add(Page("7", "Here", ""))
     wiki.add(Page("8", "Not here", "", status=status))
     assert list(entries_of(source_of(wiki))) == ["7"]
+
+
+def test_pages_that_are_not_current_are_left_out_though_they_are_sent(
+    wiki: Wiki, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wiki.add(Page("7", "Old", "", status="archived"))
+    truth = wiki._answer
+    monkeypatch.setattr(wiki, "_answer", lambda path, query: truth(path, {**query, "status": "archived"}))
+    assert entries_of(source_of(wiki)) == {}
 
 
 # Reading
@@ -243,6 +252,10 @@ def test_a_folder_hands_down_restrictions_too() -> None:
         assert access_of(wiki, "2") == ()
     finally:
         wiki.close()
+
+
+def test_parents_in_a_circle_are_not_followed_for_ever() -> None:
+    assert confluence._chain("1", {"1": "2", "2": "3", "3": "2"}) is None
 
 
 def subjects(size: int = 0, **changes: Any) -> dict[str, Any]:
@@ -469,3 +482,9 @@ def test_importing_the_source_imports_no_client(tmp_path: Path) -> None:
         "import sys, rag_assets.sources; sys.exit('atlassian' in sys.modules or 'requests' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_without_its_client_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confluence, "find_spec", lambda name: None)
+    with pytest.raises(ConfigurationError, match=r"atlassian-python-api.*rag-assets\[confluence\]"):
+        ConfluenceSource("wiki", ConfluenceOptions(url="https://wiki.example.com"))

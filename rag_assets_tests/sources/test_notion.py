@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from pydantic import ValidationError
 
-from rag_assets.errors import DocumentGone, DocumentUnreadable, SourceUnavailable
+from rag_assets.errors import ConfigurationError, DocumentGone, DocumentUnreadable, SourceUnavailable
 from rag_assets.records import SourceEntry
 from rag_assets.sources import notion
 from rag_assets.sources.notion import NotionOptions, NotionSource
@@ -316,3 +316,9 @@ def test_a_token_that_cannot_be_sent_is_said_without_showing_it(workspace: Works
     with pytest.raises(SourceUnavailable) as raised:
         list(source_of(workspace, token="sécret-token").list_entries())
     assert "cret" not in str(raised.value).replace("secret of", "")
+
+
+def test_without_its_client_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notion, "find_spec", lambda name: None)
+    with pytest.raises(ConfigurationError, match=r"notion-client.*rag-assets\[notion\]"):
+        NotionSource("wiki", NotionOptions(token=TOKEN))
