@@ -48,6 +48,9 @@ HEAVY = (
     "safetensors",
     "langchain_core",
     "llama_index",
+    "atlassian",
+    "requests",
+    "notion_client",
 )
 
 

@@ -1,10 +1,14 @@
 """The sources by kind. A new source is one file here and one line in `SOURCES`."""
 
 from rag_assets.sources.base import Source
+from rag_assets.sources.confluence import ConfluenceSource
 from rag_assets.sources.filesystem import FilesystemSource
 from rag_assets.sources.s3 import S3Source
+from rag_assets.sources.notion import NotionSource
 
 SOURCES: dict[str, type[Source]] = {
+    "confluence": ConfluenceSource,
     "filesystem": FilesystemSource,
     "s3": S3Source,
+    "notion": NotionSource,
 }

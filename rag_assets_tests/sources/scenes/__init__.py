@@ -4,11 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rag_assets_tests.sources.scenes.base import SourceScene
+from rag_assets_tests.sources.scenes.confluence import ConfluenceScene
 from rag_assets_tests.sources.scenes.filesystem import FilesystemScene
 from rag_assets_tests.sources.scenes.s3 import S3Scene
+from rag_assets_tests.sources.scenes.notion import NotionScene
 
 SCENES: dict[str, Callable[[Path], SourceScene]] = {
+    "confluence": ConfluenceScene,
     "filesystem": FilesystemScene,
     "s3": S3Scene,
+    "notion": NotionScene,
 }
 """Kind -> what makes a scene, with an empty folder of its own to put files into."""

@@ -1,0 +1,310 @@
+"""Pages of Notion that are shared with an integration.
+
+Here belongs how pages are listed and read, and when their time of change can be trusted. What a block looks like as
+text is in `notion_markdown`.
+
+Spoken is version 2025-09-03 of the API, in which the rows of a database belong to its data sources. A page is its id,
+whatever its title and wherever it stands.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from pydantic import Field, SecretStr, field_validator
+
+from rag_assets.errors import ConfigurationError, DocumentGone, DocumentUnreadable, SourceUnavailable
+from rag_assets.records import SourceEntry
+from rag_assets.sources.base import Reading, RemoteSourceOptions, SourceOptions
+from rag_assets.sources.deadline import DeadlineExceeded, within
+from rag_assets.sources.notion_markdown import CHILDREN, markdown_of_page, title_of
+
+if TYPE_CHECKING:
+    from notion_client import Client
+
+Json = Mapping[str, Any]
+
+# A line a request says nothing.
+logging.getLogger("httpx").setLevel(logging.WARNING)
+
+API_VERSION = "2025-09-03"
+_UNTRUSTED_SECONDS = 120
+"""Times of change are whole minutes: what changed in the last two may change again without showing it."""
+_MAX_RETRIES = 2
+_LONGEST_RETRY_AFTER_SECONDS = 30
+_MOST_ANSWERS = 100_000
+_DEEPEST_BLOCK = 30
+# These are documents of their own.
+_NOT_ENTERED = ("child_page", "child_database")
+
+
+class NotionOptions(RemoteSourceOptions):
+    """As which integration, and what of that which is shared with it."""
+
+    token: SecretStr = Field(description="Secret of the integration that the pages are shared with.")
+    base_url: str = Field("https://api.notion.com", description="Of the API, or of a proxy before it.")
+    data_sources: tuple[str, ...] = Field(
+        (),
+        description="Ids of data sources (tables of databases) whose pages to read; none means every page that "
+        "the search for shared pages finds.",
+    )
+    page_size: int = Field(100, gt=0, le=100, description="How many pages to list with one request.")
+    max_blocks: int = Field(10_000, gt=0, description="Pages of more blocks are quarantined.")
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_a_plain_url(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("expected an http or https URL without query")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("the secret belongs into token, not into the URL")
+        return url.rstrip("/")
+
+
+class NotionSource:
+    """The pages that an integration can see, those of databases with their properties.
+
+    Notion tells nobody who may read a page, so there are no access lists but `options.access`.
+    """
+
+    Options: ClassVar[type[SourceOptions]] = NotionOptions
+    parallel_reads = 2  # three requests a second is what Notion lets through
+
+    def __init__(self, name: str, options: NotionOptions) -> None:
+        if find_spec("notion_client") is None:
+            raise ConfigurationError(f"source {name} needs notion-client: pip install 'rag-assets[notion]'")
+        self.name = name
+        self.options = options
+
+    def list_entries(self) -> Iterator[SourceEntry]:
+        """Yield one entry a page.
+
+        Raises:
+            SourceUnavailable: Notion did not answer as it should, or not everything.
+        """
+        listed: set[str] = set()
+        try:
+            for page in self._pages():
+                if page["object"] != "page":
+                    continue
+                page_id = _id(page["id"])
+                # The search goes on while pages change, and may show one twice.
+                if page_id in listed or _is_in_trash(page):
+                    continue
+                listed.add(page_id)
+                yield self._entry(page_id, page)
+        except _Refused as error:
+            raise self._unavailable(error.problem) from None
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise self._unavailable("answered with a listing of an unknown form") from None
+
+    def read(self, entry: SourceEntry, known_token: str = "") -> Reading:
+        """Return one page as Markdown.
+
+        Raises:
+            DocumentGone: it is in the trash, or not shared with the integration any more.
+            DocumentUnreadable: `too_large`, or `unreadable`: Notion does not give it to an integration.
+            SourceUnavailable: Notion did not answer as it should.
+        """
+        del known_token  # whoever asks has compared it already
+        try:
+            page = self._ask(lambda client: client.pages.retrieve(entry.path))
+            if _is_in_trash(page):
+                raise DocumentGone("The page is in the trash.")
+            blocks = self._blocks_below(entry.path, _Budget(self.options.max_blocks))
+            title = title_of(page["properties"])
+            is_row = page["parent"]["type"] in ("data_source_id", "database_id")
+            text = markdown_of_page(title, page["properties"] if is_row else {}, blocks)
+            version_token = _token(_time(page["last_edited_time"]))
+        except _Refused as error:
+            if error.status == 404:
+                raise DocumentGone("Notion has no such page, or it is not shared any more.") from None
+            if error.status in (400, 403):
+                reason = f"Notion does not give it to the integration (HTTP {error.status})."
+                raise DocumentUnreadable("unreadable", reason) from None
+            raise self._unavailable(error.problem) from None
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise DocumentUnreadable(
+                "unreadable", "Notion answered with a page of an unknown form."
+            ) from None
+        return Reading(text.encode(errors="replace"), _filename(title), title, version_token)
+
+    def _entry(self, page_id: str, page: Json) -> SourceEntry:
+        edited_at = _time(page["last_edited_time"])
+        return SourceEntry(
+            document_id=f"{self.name}:{page_id}",
+            source=self.name,
+            # Without the title that Notion's own link has: it would change with it.
+            uri=f"https://www.notion.so/{UUID(page_id).hex}",
+            path=page_id,
+            filename=_filename(title_of(page["properties"])),
+            version_token=_token(edited_at),
+            size_bytes=0,
+            modified_at=edited_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        )
+
+    def _pages(self) -> Iterator[Json]:
+        size = self.options.page_size
+        if not self.options.data_sources:
+            # By time of change, lest pages of one relevance come in any order.
+            order = {"timestamp": "last_edited_time", "direction": "ascending"}
+            only = {"property": "object", "value": "page"}
+            yield from self._results(
+                lambda client, cursor: client.search(
+                    filter=only, sort=order, page_size=size, start_cursor=cursor
+                )
+            )
+        for data_source in self.options.data_sources:
+            yield from self._results(
+                lambda client, cursor, data_source=data_source: client.data_sources.query(
+                    data_source, result_type="page", page_size=size, start_cursor=cursor
+                )
+            )
+
+    def _blocks_below(self, block_id: str, budget: "_Budget", depth: int = 0) -> list[Json]:
+        if depth > _DEEPEST_BLOCK:
+            raise DocumentUnreadable("too_large", f"Its blocks are nested deeper than {_DEEPEST_BLOCK}.")
+        blocks: list[Json] = []
+        for block in self._results(
+            lambda client, cursor: client.blocks.children.list(block_id, page_size=100, start_cursor=cursor)
+        ):
+            budget.spend()
+            if block.get("has_children") and block.get("type") not in _NOT_ENTERED:
+                try:
+                    block = {**block, CHILDREN: self._blocks_below(_id(block["id"]), budget, depth + 1)}
+                except _Refused as error:
+                    # The original of a synced block may be on a page that is not shared.
+                    if error.status != 404:
+                        raise
+            blocks.append(block)
+        return blocks
+
+    # Requests
+
+    def _results(self, ask: "Callable[[Client, str | None], Any]") -> Iterator[Json]:
+        """Yield all results of a listing. The client's own iterator takes a missing cursor for the end."""
+        cursor: str | None = None
+        seen: set[str] = set()
+        while True:
+            answer = self._ask(lambda client, cursor=cursor: ask(client, cursor))
+            results, has_more = answer.get("results"), answer.get("has_more")
+            if not isinstance(results, list) or not isinstance(has_more, bool):
+                raise self._unavailable("answered with a listing of an unknown form")
+            yield from cast("list[Json]", results)
+            if not has_more:
+                return
+            cursor = answer.get("next_cursor")
+            if not cursor or cursor in seen or len(seen) >= _MOST_ANSWERS:
+                raise self._unavailable("has more, and does not say how to go on")
+            seen.add(cursor)
+
+    @cached_property
+    def _client(self) -> "Client":
+        from notion_client import Client
+        from notion_client.client import RetryOptions
+
+        return Client(
+            auth=self.options.token.get_secret_value(),
+            base_url=self.options.base_url,
+            timeout_ms=round(self.options.timeout_seconds * 1000),
+            notion_version=API_VERSION,
+            # Its own would get one handler more with each client, and log whole answers at DEBUG.
+            logger=logging.Logger("notion"),
+            log_level=logging.CRITICAL + 1,
+            retry=RetryOptions(
+                max_retries=_MAX_RETRIES,
+                initial_retry_delay_ms=500,
+                max_retry_delay_ms=_LONGEST_RETRY_AFTER_SECONDS * 1000,
+            ),
+        )
+
+    def _ask(self, ask: "Callable[[Client], Any]") -> Json:
+        """Ask Notion for an object.
+
+        Raises:
+            _Refused: a status other than 200.
+            SourceUnavailable: anything else than such an object.
+        """
+        import httpx
+        from notion_client.errors import HTTPResponseError, NotionClientErrorBase
+
+        # Each try may take the timeout, and each pause between two of them the longest there is.
+        patience = (_MAX_RETRIES + 1) * self.options.timeout_seconds
+        patience += _MAX_RETRIES * _LONGEST_RETRY_AFTER_SECONDS
+        try:
+            client = self._client
+            answer = within(patience, lambda: ask(client))
+        except HTTPResponseError as error:
+            raise _Refused(error.status) from None
+        except DeadlineExceeded:
+            raise self._unavailable("did not answer in time") from None
+        except (NotionClientErrorBase, httpx.HTTPError, OSError, ValueError) as error:
+            raise self._unavailable(f"did not answer as it should ({type(error).__name__})") from None
+        if not isinstance(answer, dict):
+            raise self._unavailable("answered with something unknown")
+        return answer
+
+    def _unavailable(self, problem: str) -> SourceUnavailable:
+        return SourceUnavailable(
+            f"source {self.name}: Notion at {self.options.base_url} {problem}. See whether it is up, and what is "
+            "shared with the integration."
+        )
+
+
+class _Refused(Exception):
+    """A status other than 200."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(str(status))
+        self.status = status
+        reasons = {
+            401: "refuses the token",
+            403: "forbids it",
+            404: "shows no such thing",
+            429: "is asked too often",
+        }
+        self.problem = f"{reasons.get(status, 'did not answer as it should')} (HTTP {status})"
+
+
+class _Budget:
+    """How many blocks a page may still have."""
+
+    def __init__(self, max_blocks: int) -> None:
+        self._max_blocks = self._left = max_blocks
+
+    def spend(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise DocumentUnreadable("too_large", f"It has more than {self._max_blocks} blocks.")
+
+
+def _is_in_trash(page: Json) -> bool:
+    # `archived` is the older name of it.
+    return bool(page.get("in_trash") or page.get("archived"))
+
+
+def _token(edited_at: datetime) -> str:
+    """Return a version token; "" while it could stay the same though the page changes."""
+    if time.time() - edited_at.timestamp() < _UNTRUSTED_SECONDS:
+        return ""
+    return edited_at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _time(text: Any) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _id(text: Any) -> str:
+    """Return an id in its one form. It goes into paths, of documents and of requests."""
+    return str(UUID(text))
+
+
+def _filename(title: str) -> str:
+    return f"{title.replace('/', '-') or 'untitled'}.md"

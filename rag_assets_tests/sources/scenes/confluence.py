@@ -1,0 +1,313 @@
+"""Confluence on the loopback interface: what of its REST API the source uses, in the shapes of its documentation.
+
+Data Center: https://developer.atlassian.com/server/confluence/rest/ (`/rest/api/content`, offsets, expansions,
+`restriction/byOperation`) and .../server/confluence/pagination-in-the-rest-api. Cloud:
+https://developer.atlassian.com/cloud/confluence/rest/v2/ (`/api/v2/spaces`, `/api/v2/pages`, `ancestors`, cursors)
+and .../cloud/confluence/rest/v1/api-group-content-restrictions for restrictions.
+"""
+
+import base64
+import json
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from rag_assets_tests.optional_packages import require
+from rag_assets_tests.sources.scenes.base import Failure
+
+TOKEN = "an-api-token-0123456789"
+SPACE_IDS = {"ENG": "901", "HR": "902"}
+
+
+@dataclass
+class Page:
+    """A page as the wiki holds it."""
+
+    id: str
+    title: str
+    body: str
+    space: str = "ENG"
+    parent: str | None = None
+    version: int = 1
+    status: str = "current"
+    users: list[str] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
+
+
+class Wiki:
+    """The server. Its pages may be changed at any time.
+
+    Attributes:
+        folders: ids of folders, which only Cloud has -> ids of their parents.
+        failure: how every question fails; "" for none.
+        unreadable: paths that are answered with a status of their own.
+        restrictions_answer: what every question for restrictions is answered with instead of the truth.
+        headers: sent with every answer.
+        questions: paths and queries as they came.
+    """
+
+    def __init__(self, *, cloud: bool = False, username: str = "", page_size: int = 2) -> None:
+        self.cloud = cloud
+        self.page_size = page_size
+        self.pages: dict[str, Page] = {}
+        self.folders: dict[str, str | None] = {}
+        self.failure: Failure | str = ""
+        self.unreadable: dict[str, int] = {}
+        self.restrictions_answer: Any = None
+        self.headers: dict[str, str] = {}
+        self.questions: list[str] = []
+        self.num_bodies = 0
+        self._credentials = f"Bearer {TOKEN}"
+        if username:
+            self._credentials = "Basic " + base64.b64encode(f"{username}:{TOKEN}".encode()).decode()
+        self._released = threading.Event()
+        wiki = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def do_GET(self) -> None:
+                wiki._handle(self)
+
+            def log_message(self, *args: Any) -> None: ...
+
+        self._handler = Handler
+        self._server = self._serve(0)
+        self.port: int = self._server.server_address[1]
+
+    def _serve(self, port: int) -> ThreadingHTTPServer:
+        server = ThreadingHTTPServer(("127.0.0.1", port), self._handler)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        return server
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/wiki"
+
+    def close(self) -> None:
+        self._released.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    @contextmanager
+    def failing(self, how: Failure) -> Generator[None]:
+        if how == "refused":
+            self.close()
+        self.failure = how
+        try:
+            yield
+        finally:
+            self.failure = ""
+            self._released.set()
+            self._released = threading.Event()
+            if how == "refused":
+                self._server = self._serve(self.port)
+
+    def add(self, page: Page) -> Page:
+        self.pages[page.id] = page
+        return page
+
+    def _handle(self, request: BaseHTTPRequestHandler) -> None:
+        self.questions.append(request.path)
+        parts = urlsplit(request.path)
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        if self.failure == "refused":
+            request.close_connection = True  # a connection kept alive from before
+        elif self.failure == "hang":
+            self._released.wait(30)
+            request.close_connection = True
+        elif self.failure == "drip":
+            request.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+            for _ in range(100):
+                request.wfile.write(b" ")
+                self._released.wait(0.1)
+        elif self.failure == "error":
+            _send(request, 500, {"statusCode": 500, "message": "database password is hunter2"})
+        elif self.failure == "forbidden":
+            _send(request, 403, {"statusCode": 403, "message": "Not permitted"})
+        elif self.failure == "torn listing" and ("start" in query or "cursor" in query):
+            _send(request, 200, self._answer(parts.path, query), torn=True)
+        elif request.headers.get("Authorization") != self._credentials:
+            _send(request, 401, {"statusCode": 401, "message": "Unauthorized"})
+        elif parts.path in self.unreadable:
+            status = self.unreadable[parts.path]
+            _send(request, status, {"statusCode": status, "message": "no"}, self.headers)
+        else:
+            answer = self._answer(parts.path, query)
+            missing = {"statusCode": 404, "message": "No content found"}
+            _send(
+                request, 404 if answer is None else 200, missing if answer is None else answer, self.headers
+            )
+
+    def _answer(self, path: str, query: dict[str, str]) -> Any:
+        match path.removeprefix("/wiki/").split("/"):
+            case ["rest", "api", "content", content, "restriction", "byOperation", "read"]:
+                if content not in self.pages and content not in self.folders:
+                    return None
+                return {"operation": "read", "restrictions": self._restrictions(self.pages.get(content))}
+            case ["rest", "api", "content"] if not self.cloud:
+                return self._listed(query)
+            case ["rest", "api", "content", page] if not self.cloud and page in self.pages:
+                return self._described(self.pages[page], query.get("expand", ""))
+            case ["api", "v2", "spaces"] if self.cloud:
+                keys = query["keys"].split(",") if "keys" in query else SPACE_IDS
+                spaces = [{"id": SPACE_IDS[key], "key": key} for key in keys if key in SPACE_IDS]
+                return self._by_cursor(path, spaces, query)
+            case ["api", "v2", "pages"] if self.cloud:
+                pages = [
+                    self._described_by_cloud(page)
+                    for page in self.pages.values()
+                    if page.status == query["status"]
+                    and query.get("space-id") in (None, SPACE_IDS[page.space])
+                ]
+                return self._by_cursor(path, pages, query)
+            case ["api", "v2", "pages", page, "ancestors"] if self.cloud and page in self.pages:
+                return {"results": [{"id": above, "type": "page"} for above in self._above(page)]}
+            case ["api", "v2", "pages", page] if self.cloud and page in self.pages:
+                self.num_bodies += 1
+                body = {"representation": "export_view", "value": self.pages[page].body}
+                return self._described_by_cloud(self.pages[page]) | {"body": {"export_view": body}}
+            case _:
+                return None
+
+    def _listed(self, query: dict[str, str]) -> Any:
+        if query.get("spaceKey", "ENG") not in SPACE_IDS:
+            return None
+        start, limit = int(query.get("start", 0)), min(int(query["limit"]), self.page_size)
+        pages = [
+            page
+            for page in self.pages.values()
+            if page.status == query["status"] and query.get("spaceKey") in (None, page.space)
+        ]
+        results = [self._described(page, query["expand"]) for page in pages[start : start + limit]]
+        links = {"base": self.url, "context": "/wiki", "self": self.url}
+        if start + limit < len(pages):
+            following = urlencode({**query, "start": start + limit, "limit": limit})
+            links["next"] = f"/rest/api/content?{following}"
+        return {"results": results, "start": start, "limit": limit, "size": len(results), "_links": links}
+
+    def _described(self, page: Page, expand: str) -> dict[str, Any]:
+        parts = expand.split(",")
+        found: dict[str, Any] = {
+            "id": page.id,
+            "type": "page",
+            "status": page.status,
+            "title": page.title,
+            "_links": {"webui": f"/display/{page.space}/{page.title}"},
+        }
+        if "space" in parts:
+            found["space"] = {"key": page.space, "type": "global"}
+        if "version" in parts:
+            found["version"] = {"number": page.version, "when": "2026-01-05T10:11:12.000+02:00"}
+        if "ancestors" in parts:
+            found["ancestors"] = [{"id": above, "type": "page"} for above in self._above(page.id)]
+        if "restrictions.read.restrictions.user" in parts:
+            found["restrictions"] = {"read": {"operation": "read", "restrictions": self._restrictions(page)}}
+        if "body.export_view" in parts:
+            self.num_bodies += 1
+            found["body"] = {"export_view": {"value": page.body, "representation": "export_view"}}
+        return found
+
+    def _described_by_cloud(self, page: Page) -> dict[str, Any]:
+        return {
+            "id": page.id,
+            "status": page.status,
+            "title": page.title,
+            "spaceId": SPACE_IDS[page.space],
+            "parentId": page.parent,
+            "parentType": "folder" if page.parent in self.folders else "page",
+            "version": {"number": page.version, "createdAt": "2026-01-05T08:11:12.000Z"},
+            "_links": {"webui": f"/spaces/{page.space}/pages/{page.id}"},
+        }
+
+    def _by_cursor(self, path: str, everything: list[Any], query: dict[str, str]) -> Any:
+        start, limit = int(query.get("cursor", 0)), min(int(query["limit"]), self.page_size)
+        links = {"base": self.url}
+        if start + limit < len(everything):
+            links["next"] = f"{path}?{urlencode({'limit': limit, 'cursor': start + limit})}"
+        return {"results": everything[start : start + limit], "_links": links}
+
+    def _above(self, content: str) -> list[str]:
+        found: list[str] = []
+        above = self.pages[content].parent
+        while above is not None:
+            found.insert(0, above)
+            above = self.pages[above].parent if above in self.pages else self.folders[above]
+        return found
+
+    def _restrictions(self, page: Page | None) -> Any:
+        if self.restrictions_answer is not None:
+            return self.restrictions_answer
+        name = "accountId" if self.cloud else "username"
+        users = [{"type": "known", name: user} for user in (page.users if page else ())]
+        groups = [{"type": "group", "name": group} for group in (page.groups if page else ())]
+        return {
+            kind: {"results": subjects, "start": 0, "limit": 200, "size": len(subjects)}
+            for kind, subjects in (("user", users), ("group", groups))
+        }
+
+
+def _send(
+    request: BaseHTTPRequestHandler,
+    status: int,
+    answer: Any,
+    headers: dict[str, str] | None = None,
+    *,
+    torn: bool = False,
+) -> None:
+    data = json.dumps(answer).encode()
+    request.send_response(status)
+    request.send_header("Content-Type", "application/json")
+    request.send_header("Content-Length", str(len(data)))
+    for name, value in (headers or {}).items():
+        request.send_header(name, value)
+    request.end_headers()
+    request.wfile.write(data[: len(data) // 2] if torn else data)
+    request.close_connection = request.close_connection or torn
+
+
+class ConfluenceScene:
+    """Data Center, with a personal access token."""
+
+    kind = "confluence"
+    failures: tuple[Failure, ...] = ("refused", "forbidden", "error", "hang", "torn listing")
+
+    def __init__(self, folder: Path) -> None:
+        require("atlassian")
+        self.wiki = Wiki()
+
+    @property
+    def num_bodies(self) -> int:
+        return self.wiki.num_bodies
+
+    def declaration(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "url": self.wiki.url,
+            "token": TOKEN,
+            "page_size": 2,
+            "timeout_seconds": 0.5,
+        }
+
+    def put(self, name: str, text: str) -> None:
+        page_id = str(100 + ord(name))
+        known = self.wiki.pages.get(page_id)
+        version = known.version + 1 if known else 1
+        self.wiki.add(Page(page_id, title=name, body=f"<p>{text}</p>", version=version))
+
+    def remove(self, name: str) -> None:
+        del self.wiki.pages[str(100 + ord(name))]
+
+    @contextmanager
+    def failing(self, how: Failure) -> Generator[None]:
+        with self.wiki.failing(how):
+            yield
+
+    def close(self) -> None:
+        self.wiki.close()
