@@ -203,4 +203,6 @@ def worker_environment() -> dict[str, str]:
         **{name: os.environ[name] for name in kept if name in os.environ},
         "PYTHONPATH": os.pathsep.join(paths),
         "OMP_THREAD_LIMIT": "1",
+        # openpyxl imports numpy, whose OpenBLAS takes address space for each processor, of which there is little.
+        "OPENBLAS_NUM_THREADS": "1",
     }

@@ -56,13 +56,18 @@ class XlsxParser:
         ]
         merged: dict[str, list[MergedRange]] = defaultdict(list)
 
-        def note_merged(part: str, element: str, attributes: dict[str, str]) -> None:
-            if element.endswith("mergeCell") and (merged_range := _merged_range(attributes.get("ref", ""))):
+        values = CellBudget()  # counted here already: to read them takes far longer than to count them
+
+        def note(part: str, element: str, attributes: dict[str, str]) -> None:
+            name = element.rpartition(":")[2]
+            if name in ("v", "is"):
+                values.take(1)
+            elif name == "mergeCell" and (merged_range := _merged_range(attributes.get("ref", ""))):
                 merged[part].append(merged_range)
 
         title_parts = [_CORE] if _CORE in container else []
         container.check_xml(
-            [*names, *title_parts], max_bytes=MAX_XML_BYTES, max_nodes=MAX_XML_NODES, on_element=note_merged
+            [*names, *title_parts], max_bytes=MAX_XML_BYTES, max_nodes=MAX_XML_NODES, on_element=note
         )
         budget = CellBudget()
         blocks: list[str] = []
