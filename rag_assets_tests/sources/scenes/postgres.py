@@ -11,8 +11,8 @@ import pytest
 
 from rag_assets.sources import postgres
 from rag_assets_tests.optional_packages import require
-from rag_assets_tests.sources.postgres_server import PASSWORD, FailingProxy, server_port
 from rag_assets_tests.sources.scenes.base import Failure
+from rag_assets_tests.sources.scenes.postgres_server import PASSWORD, FailingProxy, server_port
 
 MARK = "(carried)"
 
