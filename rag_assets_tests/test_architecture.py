@@ -43,6 +43,7 @@ HEAVY = (
     "safetensors",
     "langchain_core",
     "llama_index",
+    "psycopg",
 )
 
 

@@ -8,6 +8,10 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
+class NothingCame(TimeoutError):
+    """Who is waited for gave neither an item nor an end."""
+
+
 def bounded(iterate: Callable[[], Iterable[T]], seconds: float, thread_name: str) -> Iterator[T]:
     """Yield what `iterate` gives, which runs in one thread of its own, ahead of who consumes it.
 
@@ -17,10 +21,10 @@ def bounded(iterate: Callable[[], Iterable[T]], seconds: float, thread_name: str
         seconds: how long to wait for each item.
 
     Raises:
-        TimeoutError: no item came, and no end.
-        BaseException: what `iterate` raised.
+        NothingCame: within that time.
+        Exception: what `iterate` raised.
     """
-    items: SimpleQueue[tuple[T] | BaseException | None] = SimpleQueue()
+    items: SimpleQueue[tuple[T] | Exception | None] = SimpleQueue()
     abandoned = threading.Event()
 
     def run() -> None:
@@ -29,8 +33,11 @@ def bounded(iterate: Callable[[], Iterable[T]], seconds: float, thread_name: str
                 if abandoned.is_set():
                     return
                 items.put((item,))
-        except BaseException as error:  # handed to who waits, whatever it is
+        except Exception as error:
             items.put(error)
+        except BaseException as error:
+            # A SystemExit must not end the thread of who waits, which would look like the end of a listing.
+            items.put(RuntimeError(type(error).__name__))
         else:
             items.put(None)
 
@@ -40,10 +47,10 @@ def bounded(iterate: Callable[[], Iterable[T]], seconds: float, thread_name: str
             try:
                 item = items.get(timeout=seconds)
             except Empty:
-                raise TimeoutError from None
+                raise NothingCame from None
             if item is None:
                 return
-            if isinstance(item, BaseException):
+            if isinstance(item, Exception):
                 raise item
             yield item[0]
     finally:

@@ -5,10 +5,14 @@ from pathlib import Path
 
 from rag_assets_tests.sources.scenes.base import SourceScene
 from rag_assets_tests.sources.scenes.filesystem import FilesystemScene
+from rag_assets_tests.sources.scenes.fsspec_files import FsspecScene
+from rag_assets_tests.sources.scenes.langchain_loader import LangchainScene
 from rag_assets_tests.sources.scenes.postgres import PostgresScene
 
 SCENES: dict[str, Callable[[Path], SourceScene]] = {
     "filesystem": FilesystemScene,
+    "fsspec": FsspecScene,
+    "langchain": LangchainScene,
     "postgres": PostgresScene,
 }
 """Kind -> what makes a scene, with an empty folder of its own to put files into."""
