@@ -38,13 +38,13 @@ class TroubledFileSystem(LocalFileSystem):
                 raise RuntimeError(path)
             case "hang":
                 threading.Event().wait()
-            case "torn listing" if Path(path).name == "d":
-                raise OSError(path)
             case _:
                 pass
 
     def ls(self, path: str, detail: bool = False, **kwargs: Any) -> Any:
         self._fail(path)
+        if TroubledFileSystem.failing == "torn listing" and Path(path).name == "d":
+            raise OSError(path)
         return super().ls(path, detail=detail, **kwargs)
 
     def info(self, path: str, **kwargs: Any) -> Any:
