@@ -89,7 +89,7 @@ class FsspecSource:
             SourceUnavailable: the folder, or a folder in it, cannot be listed.
         """
         self.skipped_unsupported = 0
-        self._file_system = None  # a new one knows no listing of before
+        self._file_system = None  # a new one knows no listing of before, and no connection that was lost
         seen: set[str] = set()
         try:
             for path, info in bounded(self._walk, self.options.timeout_seconds, f"list-{self.name}"):
@@ -179,9 +179,9 @@ class FsspecSource:
             visited.add(folder)
             inner_folders: list[str] = []
             for path, info in self._children(folder):
-                if info.get("type") == "directory" and not info.get("islink"):
+                if info.get("type") == "directory":
                     inner_folders.append(path)
-                elif info.get("type") == "file" and not info.get("islink") and may_be_document(path):
+                elif info.get("type") == "file" and may_be_document(path):
                     yield path, info
                 else:
                     self.skipped_unsupported += 1

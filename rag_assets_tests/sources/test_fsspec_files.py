@@ -88,15 +88,35 @@ def test_hidden_files_links_and_what_has_no_parser_are_left_out(scene: FsspecSce
 def test_what_a_listing_names_outside_of_the_folder_is_left_out(
     memory: MemoryFileSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = ["/docs/ok.txt", "/other/b.txt", "/docs/../c.txt", "/docs/..", "/docsd.txt", "/docs"]
+    names = [
+        "/docs/ok.txt",
+        "/other/b.txt",
+        "/docs/../c.txt",
+        "/docs/..",
+        "/docs/deep/d.txt",
+        "/docsd.txt",
+        "/docs",
+    ]
     listing = [{"name": name, "size": 1, "type": "file"} for name in names]
     monkeypatch.setattr(MemoryFileSystem, "ls", lambda *args, **kwargs: listing)
     assert paths_of(source_of("memory://docs")) == ["ok.txt"]
 
 
-def test_the_root_of_a_file_system_is_a_folder_too(memory: MemoryFileSystem) -> None:
+def test_the_root_of_a_file_system_is_a_folder_too(
+    memory: MemoryFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
     memory.pipe_file("/b.txt", b"b")
+    asked: list[str] = []
+    ls = MemoryFileSystem.ls
+
+    def noted(self: Any, path: str, **kwargs: Any) -> Any:
+        asked.append(path)
+        return ls(self, path, **kwargs)
+
+    monkeypatch.setattr(MemoryFileSystem, "ls", noted)
     assert sorted(paths_of(source_of("memory://"))) == ["b.txt", "docs/a.txt"]
+    # For local files "" would be the folder that the process happens to be in.
+    assert asked == ["/", "/docs"]
 
 
 def test_an_entry_says_where_a_person_finds_it(memory: MemoryFileSystem) -> None:
@@ -106,8 +126,14 @@ def test_an_entry_says_where_a_person_finds_it(memory: MemoryFileSystem) -> None
     assert (entry.uri, entry.filename) == ("memory://docs/inner/b%20100%25.txt", "b 100%.txt")
 
 
-def test_no_listing_of_before_is_believed(scene: FsspecScene) -> None:
+def test_no_listing_of_before_is_believed(scene: FsspecScene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.put("a", "text")
+    ls = TroubledFileSystem.ls
+
+    def remembered(self: Any, path: str, **kwargs: Any) -> Any:
+        return self.__dict__.setdefault("listings", {}).setdefault(path, ls(self, path, **kwargs))
+
+    monkeypatch.setattr(TroubledFileSystem, "ls", remembered)
     source = source_of(f"troubled://{scene.folder}")
     assert paths_of(source) == ["a/a.txt"]
     scene.put("b", "text")
