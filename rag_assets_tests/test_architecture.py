@@ -51,6 +51,7 @@ HEAVY = (
     "atlassian",
     "requests",
     "notion_client",
+    "psycopg",
 )
 
 

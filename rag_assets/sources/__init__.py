@@ -5,10 +5,16 @@ from rag_assets.sources.confluence import ConfluenceSource
 from rag_assets.sources.filesystem import FilesystemSource
 from rag_assets.sources.s3 import S3Source
 from rag_assets.sources.notion import NotionSource
+from rag_assets.sources.fsspec_files import FsspecSource
+from rag_assets.sources.langchain_loader import LangchainSource
+from rag_assets.sources.postgres import PostgresSource
 
 SOURCES: dict[str, type[Source]] = {
     "confluence": ConfluenceSource,
     "filesystem": FilesystemSource,
     "s3": S3Source,
     "notion": NotionSource,
+    "fsspec": FsspecSource,
+    "langchain": LangchainSource,
+    "postgres": PostgresSource,
 }

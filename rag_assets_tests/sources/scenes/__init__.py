@@ -8,11 +8,17 @@ from rag_assets_tests.sources.scenes.confluence import ConfluenceScene
 from rag_assets_tests.sources.scenes.filesystem import FilesystemScene
 from rag_assets_tests.sources.scenes.s3 import S3Scene
 from rag_assets_tests.sources.scenes.notion import NotionScene
+from rag_assets_tests.sources.scenes.fsspec_files import FsspecScene
+from rag_assets_tests.sources.scenes.langchain_loader import LangchainScene
+from rag_assets_tests.sources.scenes.postgres import PostgresScene
 
 SCENES: dict[str, Callable[[Path], SourceScene]] = {
     "confluence": ConfluenceScene,
     "filesystem": FilesystemScene,
     "s3": S3Scene,
     "notion": NotionScene,
+    "fsspec": FsspecScene,
+    "langchain": LangchainScene,
+    "postgres": PostgresScene,
 }
 """Kind -> what makes a scene, with an empty folder of its own to put files into."""

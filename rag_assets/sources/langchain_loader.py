@@ -1,0 +1,235 @@
+"""Documents of any LangChain document loader.
+
+Here belongs what becomes of a loader's documents: identity, title, version. A loader cannot list without loading. So
+a listing loads everything, and keeps the texts in a file without a name until they are read.
+"""
+
+import hashlib
+import importlib
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, ClassVar
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from pydantic import Field, field_validator
+
+from rag_assets.errors import ConfigurationError, DocumentGone, DocumentUnreadable, SourceUnavailable
+from rag_assets.records import SourceEntry
+from rag_assets.sources.base import DEFAULT_MAX_BYTES, Reading, RemoteSourceOptions, SourceOptions
+from rag_assets.sources.bounded_iteration import NothingCame, bounded
+from rag_assets.sources.option_types import SUFFIXES, JsonObject, TextFormat
+
+_DOTTED_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+")
+_PARTS_OF_A_SOURCE = ("page", "row", "seq_num", "id")
+"""Metadata by which loaders tell apart what they make of one file."""
+
+
+class LangchainOptions(RemoteSourceOptions):
+    """Which loader, and how it is called."""
+
+    timeout_seconds: float = Field(
+        120.0, gt=0, description="How long the loader may take for each document before it counts as down."
+    )
+    loader: str = Field(
+        description="Dotted name of the class, such as langchain_community.document_loaders.TextLoader."
+    )
+    arguments: JsonObject = Field(
+        default_factory=dict, repr=False, description="Arguments of the class, by name."
+    )
+    format: TextFormat = Field("text", description="What the texts are written in: text, markdown or html.")
+    max_bytes: int = Field(DEFAULT_MAX_BYTES, gt=0, description="Longer texts are quarantined.")
+
+    @field_validator("loader")
+    @classmethod
+    def _loader_is_a_dotted_name(cls, loader: str) -> str:
+        if not _DOTTED_NAME.fullmatch(loader):
+            raise ValueError("expected a dotted name, `package.module.Class`")
+        return loader
+
+
+@dataclass(frozen=True, slots=True)
+class _Spooled:
+    """A text that lies in the spool, with what identifies it.
+
+    Attributes:
+        key: `source` of its metadata, with what tells it apart from others of that source.
+    """
+
+    key: str
+    source: str
+    title: str
+    token: str
+    offset: int
+    size_bytes: int
+
+
+class LangchainSource:
+    """What a LangChain loader loads. A document is identified by `source` of its metadata, with page, row or id.
+
+    Documents that have all of these in common are numbered in the order in which they are loaded.
+    """
+
+    Options: ClassVar[type[SourceOptions]] = LangchainOptions
+    parallel_reads = 1  # they are read from a file
+
+    def __init__(self, name: str, options: LangchainOptions) -> None:
+        package = options.loader.partition(".")[0]
+        if find_spec(package) is None:
+            raise ConfigurationError(
+                f"source {name}: there is no Python package {package}, which {options.loader} is of. "
+                f"Install it, perhaps with pip install {package.replace('_', '-')}"
+            )
+        self.name = name
+        self.options = options
+        self._spool: _Spool | None = None
+
+    def list_entries(self) -> Iterator[SourceEntry]:
+        """Load everything, and yield one entry a document.
+
+        Raises:
+            SourceUnavailable: the loader cannot be made, fails, or gives nothing for too long.
+        """
+        self._spool = spool = _Spool()
+        try:
+            for spooled in bounded(
+                lambda: self._load(spool), self.options.timeout_seconds, f"load-{self.name}"
+            ):
+                spool.documents[spooled.key] = spooled
+                yield self._entry(spooled)
+        except SourceUnavailable:
+            raise
+        except NothingCame:
+            raise SourceUnavailable(
+                f"source {self.name}: {self.options.loader} gave nothing for {self.options.timeout_seconds:.0f} s"
+            ) from None
+        except Exception as error:
+            raise self._failed(error) from None
+
+    def read(self, entry: SourceEntry, known_token: str = "") -> Reading | None:
+        """Return what the last listing loaded.
+
+        Raises:
+            DocumentGone: the last listing did not load it.
+            DocumentUnreadable: `too_large`.
+            SourceUnavailable: nothing was listed.
+        """
+        if self._spool is None:
+            raise SourceUnavailable(f"source {self.name} reads only what it has listed before")
+        spooled = self._spool.documents.get(entry.path)
+        if spooled is None:
+            raise DocumentGone("It was not loaded any more.")
+        if spooled.token == known_token:
+            return None
+        if spooled.size_bytes > self.options.max_bytes:
+            raise DocumentUnreadable(
+                "too_large",
+                f"{spooled.size_bytes / 1e6:.0f} MB; the limit is {self.options.max_bytes / 1e6:.0f} MB.",
+            )
+        data = self._spool.read(spooled.offset, spooled.size_bytes)
+        return Reading(data, f"text{SUFFIXES[self.options.format]}", spooled.title, spooled.token)
+
+    def _load(self, spool: "_Spool") -> Iterator[_Spooled]:
+        loader = self._loader_class()(**self.options.arguments)
+        keys: set[str] = set()
+        for document in loader.lazy_load():
+            metadata = document.metadata
+            source = str(metadata.get("source") or self.options.loader.rpartition(".")[2])
+            key = _numbered(_key(_without_login(source), metadata, document.id), keys)
+            keys.add(key)
+            text = document.page_content.encode("utf-8", "replace")
+            title = str(metadata.get("title") or "")
+            token = hashlib.sha256(f"{self.options.format}\n{title}\n".encode("utf-8", "replace") + text)
+            yield _Spooled(
+                key, _without_login(source), title, token.hexdigest(), spool.append(text), len(text)
+            )
+
+    def _loader_class(self) -> type[Any]:
+        module, _, class_name = self.options.loader.rpartition(".")
+        found = getattr(importlib.import_module(module), class_name, None)
+        if not isinstance(found, type) or not callable(getattr(found, "lazy_load", None)):
+            raise SourceUnavailable(
+                f"source {self.name}: {self.options.loader} is not a document loader: a class with lazy_load"
+            )
+        return found
+
+    def _entry(self, spooled: _Spooled) -> SourceEntry:
+        apart = quote(spooled.key.removeprefix(spooled.source).removeprefix("#"))
+        return SourceEntry(
+            document_id=f"{self.name}:{spooled.key}",
+            source=self.name,
+            uri=_uri(self.name, spooled.source) + (f"#{apart}" if apart else ""),
+            path=spooled.key,
+            filename=spooled.source.rstrip("/").rpartition("/")[2] or self.name,
+            version_token=spooled.token,
+            size_bytes=spooled.size_bytes,
+        )
+
+    def _failed(self, error: Exception) -> SourceUnavailable:
+        # Not its message, which may hold a secret or a text.
+        what = f"source {self.name}: {self.options.loader} failed with {type(error).__name__}"
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            what += f": there is no Python package {error.name}; install it"
+        return SourceUnavailable(what)
+
+
+class _Spool:
+    """Texts one after another in a file that has no name: it ends with the listing or the process, even a killed one.
+
+    Attributes:
+        documents: key -> where its text lies.
+    """
+
+    def __init__(self) -> None:
+        self.documents: dict[str, _Spooled] = {}
+        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  closed with this object
+        self._end = 0
+
+    def append(self, data: bytes) -> int:
+        """Return the offset at which it lies."""
+        offset = self._end
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._file.write(rest) :]
+        self._end += len(data)
+        return offset
+
+    def read(self, offset: int, size_bytes: int) -> bytes:
+        return os.pread(self._file.fileno(), size_bytes, offset)
+
+
+def _key(source: str, metadata: Mapping[str, Any], document_id: str | None) -> str:
+    parts = {name: metadata[name] for name in _PARTS_OF_A_SOURCE if isinstance(metadata.get(name), str | int)}
+    if document_id:
+        parts.setdefault("id", document_id)
+    return "#".join([source, *(f"{name}={value}" for name, value in parts.items())])
+
+
+def _numbered(key: str, keys: set[str]) -> str:
+    if key not in keys:
+        return key
+    number = 2
+    while f"{key}#{number}" in keys:
+        number += 1
+    return f"{key}#{number}"
+
+
+def _without_login(source: str) -> str:
+    try:
+        parts = urlsplit(source)
+    except ValueError:
+        return source
+    if not parts.scheme or "@" not in parts.netloc:
+        return source
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _uri(name: str, source: str) -> str:
+    if re.match(r"[a-z][a-z0-9+.-]*://", source):
+        return source
+    if source.startswith("/"):
+        return "file://" + quote(source)
+    return f"langchain:{name}/{quote(source)}"

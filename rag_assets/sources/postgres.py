@@ -1,0 +1,382 @@
+"""Rows of a PostgreSQL table or query, each a document.
+
+Here belongs which columns make a document, how it is told that a row changed, and how rows are read without one
+question each. The connection is in `postgres_connection`.
+"""
+
+import hashlib
+import json
+import re
+import weakref
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, ClassVar, LiteralString, NamedTuple, cast
+from urllib.parse import quote
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from rag_assets.errors import ConfigurationError, DocumentGone, DocumentUnreadable, SourceUnavailable
+from rag_assets.records import SourceEntry
+from rag_assets.sources.base import DEFAULT_MAX_BYTES, Reading, RemoteSourceOptions, SourceOptions
+from rag_assets.sources.option_types import SUFFIXES, TextFormat
+
+if TYPE_CHECKING:
+    from psycopg import sql
+
+    from rag_assets.sources.postgres_connection import Connection
+
+_ROWS_A_FETCH = 1000
+_MOST_ROWS_AHEAD = 127
+_MOST_BYTES_AHEAD = 64 * 1024
+"""Of one row: longer texts are not read ahead."""
+_DATE = re.compile(r"\d{4}-\d\d-\d\d( |$)")
+
+
+class PostgresOptions(RemoteSourceOptions):
+    """Where the rows are, and which of their columns are what."""
+
+    dsn: SecretStr = Field(description="Connection string: postgresql://user:password@host/database.")
+    table: str | None = Field(
+        None,
+        description="Table or view, as `table` or `schema.table`, upper and lower case as in the database.",
+    )
+    query: str | None = Field(None, description="A SELECT in place of a table.")
+    id_column: str = Field("id", description="Tells the rows apart; never NULL, no value twice.")
+    text_column: str = Field("text", description="The text, of type text.")
+    updated_at_column: str | None = Field(
+        None,
+        description="Changes whenever the row does: a time, or a version. Rows without are hashed in the database.",
+    )
+    title_column: str | None = Field(None, description="The title.")
+    access_column: str | None = Field(
+        None,
+        description="Who may read the row: text[], or text with commas. NULL there means nobody.",
+    )
+    url_template: str | None = Field(
+        None, description="Where a person opens a row, such as https://wiki.example.com/pages/{id}."
+    )
+    format: TextFormat = Field("text", description="What the text is written in: text, markdown or html.")
+    max_bytes: int = Field(DEFAULT_MAX_BYTES, gt=0, description="Longer texts are quarantined.")
+
+    @field_validator("table")
+    @classmethod
+    def _table_has_a_schema_at_most(cls, table: str | None) -> str | None:
+        if table is not None and (not all(parts := table.split(".")) or len(parts) > 2):
+            raise ValueError("expected `table` or `schema.table`")
+        return table
+
+    @field_validator("url_template")
+    @classmethod
+    def _url_names_the_row(cls, template: str | None) -> str | None:
+        if template is not None and "{id}" not in template:
+            raise ValueError("expected `{id}` in it")
+        return template
+
+    @model_validator(mode="after")
+    def _one_of_table_and_query(self) -> "PostgresOptions":
+        if (self.table is None) == (self.query is None):
+            raise ValueError("set exactly one of `table` and `query`")
+        return self
+
+
+class _Row(NamedTuple):
+    """A row as it was read.
+
+    Attributes:
+        content_hash: of title and text; "" of a text that is too long.
+        data: the text; None if it was not transferred.
+    """
+
+    size_bytes: int
+    content_hash: str
+    data: bytes | None
+    title: str
+
+
+class PostgresSource:
+    """The rows of a table, a view or a query.
+
+    A listing asks for ids, versions and access, never for texts. Rows are then read one by one; while they are asked
+    for in the order of the listing, more and more are fetched ahead, so that a first reading of many takes few
+    questions, and a reading of few fetches little for nothing.
+    """
+
+    Options: ClassVar[type[SourceOptions]] = PostgresOptions
+    parallel_reads = 1  # one connection
+
+    def __init__(self, name: str, options: PostgresOptions) -> None:
+        if find_spec("psycopg") is None:
+            raise ConfigurationError(f"source {name} needs psycopg: pip install 'rag-assets[postgres]'")
+        self.name = name
+        self.options = options
+        what = [options.table, options.query, options.text_column, options.title_column, options.format]
+        # Part of every token: other columns make other documents of the same rows.
+        self._columns_hash = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:8]
+        self._forget()
+        self._reader: Connection | None = None
+        self._close_reader: weakref.finalize[..., PostgresSource] | None = None
+
+    def list_entries(self) -> Iterator[SourceEntry]:
+        """Yield one entry a row, by id.
+
+        Raises:
+            SourceUnavailable: the rows cannot be listed, or two have the same id.
+        """
+        self._forget()
+        ids, positions = self._ids, self._positions
+        for row_id, version, access in self._listed_rows():
+            if row_id is None:
+                raise SourceUnavailable(f"source {self.name}: a row has no {self.options.id_column}")
+            if row_id in positions:
+                raise SourceUnavailable(
+                    f"source {self.name}: two rows have the {self.options.id_column} {row_id[:100]!r}. "
+                    "Name a column that tells them apart."
+                )
+            positions[row_id] = len(ids)
+            ids.append(row_id)
+            yield self._entry(row_id, version, access)
+
+    def read(self, entry: SourceEntry, known_token: str = "") -> Reading | None:
+        """Return the text of one row.
+
+        Raises:
+            DocumentGone: there is no such row any more.
+            DocumentUnreadable: `too_large`, or its columns cannot be computed.
+            SourceUnavailable: the database cannot be asked.
+        """
+        row = self._ahead.pop(entry.path, None)
+        if row is None or (row.data is None and self._token(entry, row) != known_token):
+            row = self._fetch(entry, known_token)
+        if row.size_bytes > self.options.max_bytes:
+            raise DocumentUnreadable(
+                "too_large",
+                f"{row.size_bytes / 1e6:.0f} MB; the limit is {self.options.max_bytes / 1e6:.0f} MB.",
+            )
+        token = self._token(entry, row)
+        if token == known_token:
+            return None
+        return Reading(row.data or b"", title=row.title, version_token=token)
+
+    def _forget(self) -> None:
+        """Forget what belongs to the last listing."""
+        self._ids: list[str] = []
+        self._positions: dict[str, int] = {}
+        self._ahead: dict[str, _Row] = {}
+        self._rows_ahead = 0
+        self._next_id = ""
+
+    def _entry(self, row_id: str, version: str | None, access: Any) -> SourceEntry:
+        template = self.options.url_template or f"postgres:{self.name}/{{id}}"
+        return SourceEntry(
+            document_id=f"{self.name}:{row_id}",
+            source=self.name,
+            uri=template.replace("{id}", quote(row_id, safe="")),
+            path=row_id,
+            filename=(row_id.rpartition("/")[2] or "row") + SUFFIXES[self.options.format],
+            version_token=f"{version} {self._columns_hash}" if version else "",
+            size_bytes=0,  # not asked for: a query might have to compute the text for it
+            modified_at=_iso_utc(version),
+            access=self._principals(access) if self.options.access_column else None,
+        )
+
+    def _principals(self, access: Any) -> tuple[str, ...]:
+        if access is None:
+            return ()  # whoever cannot be told must not be everybody
+        values = access.split(",") if isinstance(access, str) else access
+        if not isinstance(values, list) or not all(isinstance(it, str | None) for it in values):
+            raise SourceUnavailable(
+                f"source {self.name}: {self.options.access_column} must be of type text[] or text"
+            )
+        return tuple(dict.fromkeys(it.strip() for it in values if it and it.strip()))
+
+    def _token(self, entry: SourceEntry, row: _Row) -> str:
+        return entry.version_token or f"sha256-{row.content_hash} {self._columns_hash}"
+
+    # Asking
+
+    def _listed_rows(self) -> Iterator[tuple[str | None, str | None, Any]]:
+        """Yield id, version and access of each row."""
+        import psycopg
+
+        connection = None
+        try:
+            connection = self._connect()
+            connection.begin(self.options.timeout_seconds)
+            # Whether the texts could be read is better known before thousands of rows are listed.
+            connection.execute(*self._texts([None], "", "", 0, limit=0))
+            with connection.cursor("rag_assets_listing") as cursor:
+                cursor.execute(self._listing())
+                while rows := cursor.fetchmany(_ROWS_A_FETCH):
+                    yield from rows
+        except (psycopg.Error, UnicodeDecodeError) as error:
+            raise self._unavailable(error) from None
+        finally:
+            if connection is not None:
+                connection.close()
+
+    def _fetch(self, entry: SourceEntry, known_token: str) -> _Row:
+        """Read a row, and perhaps those after it; these are kept."""
+        import psycopg
+
+        wanted = entry.path
+        # Twice as many each time, while it is those that follow that are asked for next.
+        self._rows_ahead = min(2 * self._rows_ahead + 1, _MOST_ROWS_AHEAD) if wanted == self._next_id else 0
+        position = self._positions.get(wanted, len(self._ids))
+        ids = [wanted, *self._ids[position + 1 : position + 1 + self._rows_ahead]]
+        end = position + len(ids)
+        self._next_id = self._ids[end] if end < len(self._ids) else ""
+        known_hash = ""
+        if not entry.version_token and known_token.endswith(f" {self._columns_hash}"):
+            known_hash = known_token.partition(" ")[0].removeprefix("sha256-")
+        # Where a text is likely to be as it was, those that follow are likely to be so too: only their hashes.
+        bytes_ahead = 0 if known_hash else _MOST_BYTES_AHEAD
+        try:
+            rows = self._ask(*self._texts(ids, wanted, known_hash, bytes_ahead))
+        except psycopg.DataError as error:
+            if len(ids) > 1:
+                self._rows_ahead, self._next_id = 0, ""
+                return self._fetch(entry, known_token)
+            raise DocumentUnreadable(
+                "unreadable", f"The database cannot give its text ({type(error).__name__})."
+            ) from None
+        except psycopg.Error as error:
+            raise self._unavailable(error) from None
+        found = {
+            row_id: _Row(size or 0, content_hash or "", data, title or "")
+            for row_id, size, content_hash, data, title in rows
+        }
+        row = found.pop(wanted, None)
+        self._ahead = found
+        if row is None:
+            raise DocumentGone("There is no such row any more.")
+        return row
+
+    def _ask(self, statement: "sql.Composed", parameters: dict[str, Any]) -> list[Any]:
+        """Return the rows that a statement gives, on a connection that is kept; anew if it was lost meanwhile."""
+        import psycopg
+
+        from rag_assets.sources.postgres_connection import ServerSilent
+
+        kept = self._reader is not None
+        try:
+            if self._reader is None:
+                self._reader = self._connect()
+                self._close_reader = weakref.finalize(self, self._reader.close)
+            self._reader.begin(self.options.timeout_seconds)
+            rows = self._reader.execute(statement, parameters, binary=True).fetchall()
+            self._reader.rollback()
+        except psycopg.Error as error:
+            lost = self._reader is not None and self._reader.broken
+            if self._close_reader is not None:
+                self._close_reader()
+            self._reader = self._close_reader = None
+            if kept and lost and not isinstance(error, ServerSilent):
+                return self._ask(statement, parameters)
+            raise
+        return rows
+
+    def _connect(self) -> "Connection":
+        try:
+            from rag_assets.sources.postgres_connection import connect
+
+            return connect(self.options.dsn.get_secret_value(), self.options.timeout_seconds)
+        except (ValueError, ImportError) as error:
+            # Of an ImportError the message is that libpq is missing.
+            raise SourceUnavailable(f"source {self.name}: {error}") from None
+
+    def _unavailable(self, error: Exception) -> SourceUnavailable:
+        from rag_assets.sources.postgres_connection import explain
+
+        return SourceUnavailable(
+            f"source {self.name}: {explain(error, self.options.dsn.get_secret_value())}."
+        )
+
+    # Statements
+
+    def _listing(self) -> "sql.Composed":
+        from psycopg import sql
+
+        # Ordered, because a listing is compared with the one before.
+        return sql.SQL("SELECT {id}::text, {version}::text, {access} FROM {rows} ORDER BY {id}").format(
+            id=sql.Identifier(self.options.id_column),
+            version=_column_or_null(self.options.updated_at_column),
+            access=_column_or_null(self.options.access_column),
+            rows=self._rows(),
+        )
+
+    def _texts(
+        self,
+        ids: Sequence[str | None],
+        wanted: str,
+        known_hash: str,
+        bytes_ahead: int,
+        limit: int | None = None,
+    ) -> tuple["sql.Composed", dict[str, Any]]:
+        """Return a statement and its parameters for size, hash, text and title of rows.
+
+        No text is transferred that is too long or has the known hash. The ids are compared as what they are in the
+        database, not as text, so that an index serves.
+        """
+        from psycopg import sql
+
+        statement = sql.SQL(
+            """
+            SELECT id, size, hash,
+                CASE WHEN size <= CASE WHEN id = %(wanted)s THEN %(max_bytes)s ELSE %(bytes_ahead)s END
+                    AND hash <> %(known_hash)s THEN convert_to(body, 'UTF8') END,
+                title
+            FROM (
+                SELECT id, body, size, title,
+                    CASE WHEN size <= %(max_bytes)s
+                        THEN encode(sha256(convert_to(concat(title, ' ', body), 'UTF8')), 'hex') END AS hash
+                FROM (
+                    SELECT {id}::text AS id, {text} AS body, octet_length({text}) AS size, {title}::text AS title
+                    FROM {rows} WHERE {id} IN ({ids}) LIMIT {limit}
+                ) AS found
+            ) AS hashed
+            """
+        ).format(
+            id=sql.Identifier(self.options.id_column),
+            text=sql.Identifier(self.options.text_column),
+            title=_column_or_null(self.options.title_column),
+            rows=self._rows(doubled_percent=True),
+            ids=sql.SQL(", ").join(sql.Placeholder(f"id_{number}") for number in range(len(ids))),
+            limit=sql.Literal(limit),
+        )
+        parameters: dict[str, Any] = {f"id_{number}": row_id for number, row_id in enumerate(ids)}
+        limits = {"max_bytes": self.options.max_bytes, "bytes_ahead": bytes_ahead}
+        return statement, {**parameters, **limits, "wanted": wanted, "known_hash": known_hash}
+
+    def _rows(self, *, doubled_percent: bool = False) -> "sql.Composable":
+        """Return what to select from.
+
+        Args:
+            doubled_percent: for a statement with parameters, in which psycopg reads `%` as their beginning.
+        """
+        from psycopg import sql
+
+        if self.options.table is not None:
+            return sql.Identifier(*self.options.table.split("."))
+        query = (self.options.query or "").strip().rstrip(";")
+        if doubled_percent:
+            query = query.replace("%", "%%")
+        # It is SQL on purpose: the user's own. The line break ends a comment on its last line.
+        return sql.SQL("({}\n) AS documents").format(sql.SQL(cast(LiteralString, query)))
+
+
+def _column_or_null(column: str | None) -> "sql.Composable":
+    from psycopg import sql
+
+    return sql.Identifier(column) if column is not None else sql.SQL("NULL")
+
+
+def _iso_utc(version: str | None) -> str | None:
+    """Return a version that is a time in ISO 8601; None for a number, infinity, or a year before the first."""
+    if version is None or not _DATE.match(version):
+        return None
+    try:
+        moment = datetime.fromisoformat(version)
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

