@@ -2,7 +2,9 @@
 
 from rag_assets.sources.base import Source
 from rag_assets.sources.filesystem import FilesystemSource
+from rag_assets.sources.urls import UrlsSource
 
 SOURCES: dict[str, type[Source]] = {
     "filesystem": FilesystemSource,
+    "urls": UrlsSource,
 }

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from rag_assets_tests.sources.scenes.base import SourceScene
 from rag_assets_tests.sources.scenes.filesystem import FilesystemScene
+from rag_assets_tests.sources.scenes.urls import UrlsScene
 
 SCENES: dict[str, Callable[[Path], SourceScene]] = {
     "filesystem": FilesystemScene,
+    "urls": UrlsScene,
 }
 """Kind -> what makes a scene, with an empty folder of its own to put files into."""
