@@ -86,6 +86,7 @@ class WebSite:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             timeout = 60
+            disable_nagle_algorithm = True
 
             def setup(self) -> None:
                 with site._lock:

@@ -121,6 +121,8 @@ class UsesFolder(Protocol):
     """
 
     def use_folder(self, folder: Path) -> None:
-        """Take a folder, which need not exist yet. The source makes it, for this user alone, when it has something
-        to remember, and replaces files as a whole."""
+        """Take a folder, which need not exist yet.
+
+        The source makes it, for this user alone, when it has something to remember, and replaces files as a whole.
+        """
         ...

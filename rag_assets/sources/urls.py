@@ -5,6 +5,7 @@ How a host is asked, and what may be connected to at all, is decided in `sources
 """
 
 import codecs
+import logging
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -42,6 +43,8 @@ from rag_assets.sources.web.page_notes import PageNote, PageNotes
 from rag_assets.sources.web.polite import HostDown, PoliteHttp
 from rag_assets.sources.web.sitemaps import MAX_SITEMAP_BYTES, SitemapWalk
 from rag_assets.sources.web.validators import Validators
+
+_LOGGER = logging.getLogger(__name__)
 
 _DEFAULT_FILE = Path("data/urls_to_scrape.txt")
 _BATCH = 256
@@ -96,22 +99,32 @@ class _Run:
 
     Attributes:
         listed: document path -> URL of what is a document, unless it turns out to be the same as another.
-        followed: URLs that are known from a link or a sitemap only, and so must stay on their site.
+        met: URLs, whatever became of them.
+        followed: URLs that are known from a link or a sitemap only -> the site on which they must stay.
         same_as: document path -> that of the document which it turned out to be.
         owners: document path of a canonical URL that is not listed itself -> that of the page which stands for it.
         bodies: what was fetched to find links, and has not been read yet.
+        crawled: document paths that were added by following links.
         problems: why the listing is not complete.
     """
 
     listed: dict[str, str] = field(default_factory=dict)
+    met: set[str] = field(default_factory=set)
     followed: dict[str, str] = field(default_factory=dict)
     same_as: dict[str, str] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)
     bodies: dict[str, Reading] = field(default_factory=dict)
     kept_bytes: int = 0
-    num_found: int = 0
+    crawled: set[str] = field(default_factory=set)
+    num_disallowed: int = 0
     problems: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def end_of(self, path: str) -> str:
+        """Return the document which a page turned out to be in the end."""
+        while path in self.same_as:
+            path = self.same_as[path]
+        return path
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,32 +198,53 @@ class UrlsSource:
         for entry, own_url in same_as_others:
             if not self._is_another_document(entry.path, own_url):
                 yield entry
+            elif note := self._notes.get(entry.uri):
+                self._notes.put(replace(note, same_as=run.same_as[entry.path]))
+        if run.num_disallowed:
+            _LOGGER.warning("source %s: robots.txt lets %d pages not be read", self.name, run.num_disallowed)
         if run.problems:
             first, others = run.problems[0], len(run.problems) - 1
             raise SourceUnavailable(
                 f"source {self.name}: {first}" + (f" (and {others} more)" if others else "")
             )
-        self._notes.keep_only([*run.listed.values(), *run.followed])
+        self._notes.keep_only(run.met)
 
     def _listed_pages(self) -> Iterator[list[str]]:
         """Yield canonical URLs in batches: of the file, the options and the sitemaps."""
-        texts = [*self._lines_of_file(), *self.options.urls]
+        texts = [
+            *((f"line {number} of {self.options.file}", text) for number, text in self._lines_of_file()),
+            *(
+                (f"number {number} of the option urls", text)
+                for number, text in enumerate(self.options.urls, 1)
+            ),
+        ]
         written: list[str] = []
-        for text in texts:
+        for where, text in texts:
             try:
                 written.append(canonical_url(text))
             except FetchRefused as error:
-                self._run.problems.append(f"a URL that is listed cannot be fetched: {error}")
+                self._run.problems.append(f"{where} cannot be fetched: {error}")
         for start in range(0, len(written), _BATCH):
             yield written[start : start + _BATCH]
         for sitemap in self.options.sitemaps:
             walk = SitemapWalk(self._fetch_sitemap)
+            num_named = num_elsewhere = 0
             for pages in walk.pages(sitemap):
                 canonical = [url for url in map(_canonical_or_none, pages) if url is not None]
-                yield self._found(canonical, sitemap)
+                kept = self._found(canonical, sitemap)
+                num_named += len(pages)
+                num_elsewhere += len(pages) - len(kept)
+                yield kept
             self._run.problems.extend(walk.problems)
+            if num_elsewhere:
+                skipped = (
+                    f"{num_elsewhere} of the {num_named} pages of a sitemap are on other sites, or no URLs"
+                )
+                _LOGGER.warning("source %s: %s", self.name, skipped)
+                if num_elsewhere == num_named:
+                    self._run.problems.append(f"{skipped}: set the option same_site to false to read them")
 
-    def _lines_of_file(self) -> list[str]:
+    def _lines_of_file(self) -> list[tuple[int, str]]:
         path, options = self.options.file, self.options
         try:
             lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -223,8 +257,8 @@ class UrlsSource:
         except (OSError, UnicodeDecodeError) as error:
             self._run.problems.append(f"{path} cannot be read ({type(error).__name__})")
             return []
-        words = (line.split() for line in lines)
-        return [line[0] for line in words if line and not line[0].startswith("#")]
+        words = ((number, line.split()) for number, line in enumerate(lines, 1))
+        return [(number, line[0]) for number, line in words if line and not line[0].startswith("#")]
 
     def _fetch_sitemap(self, url: str) -> bytes:
         answer = self._http.get(url, max_bytes=MAX_SITEMAP_BYTES)
@@ -234,10 +268,11 @@ class UrlsSource:
 
     def _found(self, urls: Iterable[str], where: str) -> list[str]:
         """Return those that may be followed from a page or a sitemap, and note that they are only known from there."""
-        site = site_of(where)
+        run, site = self._run, site_of(where)
         kept = [url for url in urls if not self.options.same_site or site_of(url) == site]
         for url in kept:
-            self._run.followed.setdefault(url, site)
+            if document_path(url) not in run.listed:
+                run.followed.setdefault(url, site)
         return kept
 
     def _visit(
@@ -281,19 +316,24 @@ class UrlsSource:
                 )
                 break
             run.listed[path] = url
+            run.met.add(url)
             hosts.setdefault(origin_of(url), []).append(url)
         return [url for url in chain.from_iterable(zip_longest(*hosts.values())) if url is not None]
 
     def _may_fetch(self, url: str) -> bool:
+        run = self._run
         try:
             if self._http.allows(url):
                 return True
+            problem = ""
         except HostDown as error:
             problem = str(error)
-            with self._run.lock:
-                if problem not in self._run.problems:
-                    self._run.problems.append(problem)
-        self._run.listed.pop(document_path(url), None)
+        with run.lock:
+            run.listed.pop(document_path(url), None)
+            if not problem:
+                run.num_disallowed += 1
+            elif problem not in run.problems:
+                run.problems.append(problem)
         return False
 
     def _look_at(self, url: str) -> _Look:
@@ -330,14 +370,14 @@ class UrlsSource:
 
     def _links_to_follow(self, look: _Look) -> list[str]:
         run = self._run
-        links = [
-            url
-            for url in self._found(filter(may_be_page, look.links), look.url)
-            if document_path(url) not in run.listed
-        ]
-        room = self.options.crawl_pages - run.num_found
-        run.num_found += len(links[:room])
-        return links[:room]
+        links: list[str] = []
+        for url in self._found(filter(may_be_page, look.links), look.url):
+            path = document_path(url)
+            if path in run.listed or path in run.crawled or len(run.crawled) >= self.options.crawl_pages:
+                continue
+            run.crawled.add(path)
+            links.append(url)
+        return links
 
     def _keep(self, url: str, reading: Reading) -> None:
         """Keep what was fetched for its links until it is read, as far as there is room."""
@@ -382,7 +422,9 @@ class UrlsSource:
         answer = self._page(url, known)
         if answer.status == 304 and known is not None:
             same_as = note.same_as if note and not known_token else ""
-            if same_as in self._run.listed or self._is_another_document(entry.path, known.own_url):
+            if (same_as and same_as in self._run.listed) or self._is_another_document(
+                entry.path, known.own_url or url
+            ):
                 raise DocumentGone("It is the same page as another document.")
             if known_token:
                 return None
@@ -397,12 +439,14 @@ class UrlsSource:
 
     def why_not_listed(self, name: str) -> str | None:
         """See `ExplainsWhatItSkips`. Asks nobody."""
-        url = _canonical_or_none(name.removeprefix(f"{self.name}:"))
-        note = self._notes.get(url) if url else None
-        if note and note.same_as:
-            return f"it says that it is the same page as {note.same_as}"
-        if url and url.startswith(self.options.exclude):
-            return "it is left out by the option exclude"
+        name = name.removeprefix(f"{self.name}:")
+        written = (name,) if "://" in name else (f"https://{name}", f"http://{name}")
+        for url in filter(None, map(_canonical_or_none, written)):
+            note = self._notes.get(url)
+            if note and note.same_as:
+                return f"it says that it is the same page as {note.same_as}"
+            if url.startswith(self.options.exclude):
+                return "it is left out by the option exclude"
         return None
 
     def _get(self, url: str, known: Validators | None) -> Answer:
@@ -466,12 +510,9 @@ class UrlsSource:
         """
         run, own = self._run, document_path(own_url)
         with run.lock:
-            while own in run.same_as:
-                own = run.same_as[own]
-            if own in ("", path):
-                return False
-            owner = own if own in run.listed else run.owners.setdefault(own, path)
-            if owner == path:
+            own = run.end_of(own)
+            owner = own if own in run.listed else run.end_of(run.owners.setdefault(own, path))
+            if path in (own, owner):
                 return False
             run.same_as[path] = owner
             run.listed.pop(path, None)

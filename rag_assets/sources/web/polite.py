@@ -105,7 +105,7 @@ class PoliteHttp:
         *,
         max_bytes: int,
         headers: Mapping[str, str] | None = None,
-        may_lead_to: Callable[[str], bool] = lambda url: True,
+        may_lead_to: Callable[[str], bool] | None = None,
     ) -> Answer:
         """Return the answer of a page, whatever its status. Robots are asked about redirects, not about `url`.
 
@@ -120,14 +120,15 @@ class PoliteHttp:
         self._robots(host)
 
         def before_hop(target: "URL") -> None:
-            if not may_lead_to(str(target)):
+            if may_lead_to is not None and not may_lead_to(str(target)):
                 raise FetchRefused("it leads to another site")
             if not self.allows(str(target)):
                 raise FetchRefused(f"it leads to where the robots.txt of {target.host} lets nobody go")
             self._host(str(target)).pause()
 
         with host.turn:
-            for attempt in range(_ASKED_AGAIN + 1):
+            again = _ASKED_AGAIN
+            while True:
                 if host.closed:
                     raise HostDown(host.closed)
                 host.pause()
@@ -137,13 +138,14 @@ class PoliteHttp:
                     self._failed(host)
                     raise
                 seconds = _retry_after(answer)
-                if seconds is None:
+                if seconds is None or not again:
                     break
                 if seconds > _LONGEST_WAIT_SECONDS:
                     host.closed = f"{host.origin} wants to be asked again in {seconds:.0f} s"
-                elif attempt < _ASKED_AGAIN:
-                    sleep(seconds)
-            if answer.status == 429 or answer.status >= 500:
+                    break
+                again -= 1
+                sleep(seconds)
+            if _is_failure(answer):
                 self._failed(host)
             else:
                 host.failures = 0
@@ -185,11 +187,16 @@ class PoliteHttp:
             answer = self._http.get(f"{origin}/robots.txt", max_bytes=_ROBOTS_BYTES, truncate=True)
         except FetchRefused:
             return None  # it redirects in a circle, or whatever is asked of this host is refused
-        if answer.status == 429 or answer.status >= 500:
+        if _is_failure(answer):
             raise FetchFailed(f"{origin}/robots.txt answers {answer.status}, so nothing of it is read")
         if answer.status != 200:
             return None
         return Protego.parse(answer.body.decode("utf-8-sig", "replace"))
+
+
+def _is_failure(answer: Answer) -> bool:
+    """Return whether an answer says nothing of the page: the server cannot, or does not want to, just now."""
+    return answer.status == 429 or answer.status >= 500
 
 
 def _retry_after(answer: Answer) -> float | None:

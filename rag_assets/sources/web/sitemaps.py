@@ -54,11 +54,11 @@ class SitemapWalk:
                     continue
                 seen.add(address)
                 if len(seen) > _MOST_SITEMAPS or depth > _DEEPEST:
-                    self.problems.append(f"the sitemap {url} leads to too many others")
+                    self.problems.append(f"the sitemap {_shown(url)} leads to too many others")
                     return
                 sitemap = parse_sitemap(self._fetch(address), address)
             except (FetchFailed, FetchRefused, ResponseTooLarge, ValueError) as error:
-                self.problems.append(f"the sitemap {text} cannot be read: {error}")
+                self.problems.append(f"the sitemap {_shown(text)} cannot be read: {error}")
                 continue
             yield sitemap.pages
             waiting.extend((inner, depth + 1) for inner in sitemap.sitemaps)
@@ -77,6 +77,11 @@ def parse_sitemap(data: bytes, url: str) -> Sitemap:
         return _of_xml(data)
     lines = [line.strip() for line in data.decode("utf-8-sig", "replace").splitlines()]
     return Sitemap(pages=_limited([line for line in lines if line.startswith(("http://", "https://"))]))
+
+
+def _shown(url: str) -> str:
+    """Without what may be a secret: the query, and what stands before an `@`."""
+    return url.partition("?")[0].rpartition("@")[2]
 
 
 def _of_robots(data: bytes) -> Sitemap:
