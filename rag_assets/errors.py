@@ -8,12 +8,15 @@ RagAssetsError
 │   ├── VectorStoreUnavailable  the vector store did not answer
 │   │   └── GenerationDamaged       a generation is not whole any more; the next refresh builds anew
 │   ├── LedgerUnavailable       the ledger did not answer, or had to be begun anew
+│   ├── FetchFailed             something on the web did not answer, or not completely
 │   └── SupersededError         another refresh promoted first; run again
 ├── PermanentError          the same input gives the same failure
 │   ├── ConfigurationError      settings that cannot work
 │   ├── InvalidVectorError      a vector that must not enter a store
 │   ├── StateFormatError        a state file of another format version
 │   ├── BenchmarkError          the benchmark cannot be used
+│   ├── FetchRefused            a URL or an address that is not connected to
+│   ├── ResponseTooLarge        something on the web has more bytes than are read
 │   └── RefusedError            a rule of the pipeline says no
 │       ├── DeletionRefused         too many deletions without an approval
 │       ├── PromotionRefused        the candidate may not go live
@@ -75,6 +78,10 @@ class LedgerUnavailable(TransientError):
     """The ledger did not answer, or was damaged and has been begun anew. It is a cache: nothing is lost."""
 
 
+class FetchFailed(TransientError):
+    """Something on the web did not answer, or not completely."""
+
+
 class SupersededError(TransientError):
     """Another refresh changed production first. Nothing is wrong: refresh again."""
 
@@ -97,6 +104,17 @@ MENDED_BY_REBUILD = (StateFormatError, GenerationDamaged)
 
 class BenchmarkError(PermanentError):
     """The benchmark is missing, malformed, ambiguous, or does not fit the documents."""
+
+
+class FetchRefused(PermanentError):
+    """A URL or an address that nothing connects to."""
+
+
+class ResponseTooLarge(PermanentError):
+    """Something on the web has more bytes than are read."""
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(f"it has more than {max_bytes} bytes")
 
 
 class RefusedError(PermanentError):

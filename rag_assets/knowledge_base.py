@@ -29,7 +29,7 @@ from rag_assets.private_folders import claim_folder
 from rag_assets.records import EmbeddingModel, GenerationManifest
 from rag_assets.retrieval import Retriever, recorded_model
 from rag_assets.settings import Settings, environment_with_dotenv, load_settings
-from rag_assets.sources.base import Source
+from rag_assets.sources.base import Source, UsesFolder
 from rag_assets.sources.declarations import build_sources
 from rag_assets.text_store import TextStore
 from rag_assets.vector_stores import build_vector_store
@@ -122,7 +122,15 @@ class KnowledgeBase:
     def sources(self) -> list[Source]:
         # The documents folder is a setting of its own, which may come from elsewhere than the environment.
         environment = environment_with_dotenv() | {"RAG_DOCUMENTS_DIR": str(self.settings.documents_dir)}
-        return build_sources(self.settings.sources, self.settings.sources_file, environment)
+        sources = build_sources(self.settings.sources, self.settings.sources_file, environment)
+        for source in sources:
+            if isinstance(source, UsesFolder):
+                source.use_folder(self.folder_of_source(source.name))
+        return sources
+
+    def folder_of_source(self, name: str) -> Path:
+        """Return where a source may remember something; it makes the folder itself."""
+        return self.settings.state_dir.absolute() / "sources" / name
 
     def ingestion(self) -> Ingestion:
         limits = ParseLimits(

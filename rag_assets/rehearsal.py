@@ -4,6 +4,8 @@ It reads what is there. What a step would write goes to a folder that ends with 
 not touched, not even made, and no embedding endpoint is asked.
 """
 
+import contextlib
+import shutil
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -76,6 +78,12 @@ class _RehearsedKnowledgeBase(KnowledgeBase):
     @cached_property
     def text_store(self) -> TextStore:
         return _OverlayTextStore(self._scratch / "texts", self.state_dir / "texts" / self.settings.collection)
+
+    def folder_of_source(self, name: str) -> Path:
+        copy = self._scratch / "sources" / name
+        with contextlib.suppress(OSError, shutil.Error):  # what is missing is asked for again
+            shutil.copytree(super().folder_of_source(name), copy, dirs_exist_ok=True)
+        return copy
 
     @cached_property
     def embedder(self) -> Embedder:

@@ -8,6 +8,7 @@ from rag_assets.sources.notion import NotionSource
 from rag_assets.sources.fsspec_files import FsspecSource
 from rag_assets.sources.langchain_loader import LangchainSource
 from rag_assets.sources.postgres import PostgresSource
+from rag_assets.sources.urls import UrlsSource
 
 SOURCES: dict[str, type[Source]] = {
     "confluence": ConfluenceSource,
@@ -17,4 +18,5 @@ SOURCES: dict[str, type[Source]] = {
     "fsspec": FsspecSource,
     "langchain": LangchainSource,
     "postgres": PostgresSource,
+    "urls": UrlsSource,
 }

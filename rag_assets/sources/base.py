@@ -6,6 +6,7 @@ what can be set. Times out by itself, keeps nothing between two refreshes, and n
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -121,3 +122,18 @@ class CheapToWatch(Protocol):
     """
 
     watched_as: Literal["folder", "bucket"]
+
+
+@runtime_checkable
+class UsesFolder(Protocol):
+    """A source that remembers something from one refresh to the next, to transfer less.
+
+    Nothing depends on it: what is absent or damaged is asked for again.
+    """
+
+    def use_folder(self, folder: Path) -> None:
+        """Take a folder, which need not exist yet.
+
+        The source makes it, for this user alone, when it has something to remember, and replaces files as a whole.
+        """
+        ...

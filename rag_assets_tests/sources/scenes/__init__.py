@@ -11,6 +11,7 @@ from rag_assets_tests.sources.scenes.notion import NotionScene
 from rag_assets_tests.sources.scenes.fsspec_files import FsspecScene
 from rag_assets_tests.sources.scenes.langchain_loader import LangchainScene
 from rag_assets_tests.sources.scenes.postgres import PostgresScene
+from rag_assets_tests.sources.scenes.urls import UrlsScene
 
 SCENES: dict[str, Callable[[Path], SourceScene]] = {
     "confluence": ConfluenceScene,
@@ -20,5 +21,6 @@ SCENES: dict[str, Callable[[Path], SourceScene]] = {
     "fsspec": FsspecScene,
     "langchain": LangchainScene,
     "postgres": PostgresScene,
+    "urls": UrlsScene,
 }
 """Kind -> what makes a scene, with an empty folder of its own to put files into."""

@@ -1,0 +1,91 @@
+"""Links of an HTML page, and the URL that it calls its own.
+
+Only start tags are cut out and given to the standard library's parser, each of limited length: a page that was made
+to be slow (a hundred thousand attributes) would otherwise hold up the refresh, which parses in its own process here.
+"""
+
+import re
+from dataclasses import dataclass
+from html.parser import HTMLParser
+
+from rag_assets.errors import DocumentUnreadable, FetchRefused
+from rag_assets.parsers.text_decoding import decode_text
+from rag_assets.sources.web.canonical import canonical_url
+
+_MOST_BYTES = 4 * 1024 * 1024
+_MOST_LINKS = 2_000
+_TAG = re.compile(r"<(?:a|area|base|link)\s[^<>]{1,4000}>", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class PageLinks:
+    """Canonical URLs.
+
+    Attributes:
+        canonical: of `<link rel="canonical">`; "" without.
+        links: each once, in the order of the page; links to where nothing may be fetched are left out.
+    """
+
+    canonical: str = ""
+    links: tuple[str, ...] = ()
+
+
+def page_links(html: bytes, url: str) -> PageLinks:
+    """Return the links of a page.
+
+    Args:
+        url: that it was read from.
+    """
+    try:
+        text = decode_text(html[:_MOST_BYTES], html=True)
+    except DocumentUnreadable:
+        return PageLinks()
+    reader = _TagReader()
+    reader.feed("".join(_TAG.findall(_without_comments(text))))
+    base = _canonical(reader.base, url) or url
+    links = (_canonical(link, base) for link in reader.links)
+    return PageLinks(
+        _canonical(reader.canonical, base), tuple(dict.fromkeys(filter(None, links)))[:_MOST_LINKS]
+    )
+
+
+class _TagReader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.base = ""
+        self.canonical = ""
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in reversed(attrs)}  # of two alike the first counts
+        href = values.get("href", "").strip()
+        if not href:
+            return
+        if tag == "base":
+            self.base = self.base or href
+        elif tag != "link":
+            self.links.append(href)
+        elif "canonical" in values.get("rel", "").lower().split():
+            self.canonical = self.canonical or href
+
+
+def _canonical(reference: str, base: str) -> str:
+    if not reference or reference.startswith("#"):
+        return ""
+    try:
+        return canonical_url(reference, base)
+    except FetchRefused:
+        return ""
+
+
+def _without_comments(text: str) -> str:
+    """A regular expression would take time that grows with the square of the length."""
+    kept: list[str] = []
+    start = 0
+    while (begin := text.find("<!--", start)) >= 0:
+        end = text.find("-->", begin + 2)
+        if end < 0:
+            break
+        kept.append(text[start:begin])
+        start = end + 3
+    return "".join([*kept, text[start:]])

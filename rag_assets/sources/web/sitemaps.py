@@ -1,0 +1,147 @@
+"""Sitemaps, sitemap indexes and robots.txt as a list of sitemaps: what a site says of its own pages.
+
+XML is parsed without entities and without a document type; how much is read, and how deep, has limits.
+"""
+
+import io
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from rag_assets.errors import FetchFailed, FetchRefused, ResponseTooLarge
+from rag_assets.sources.web.canonical import canonical_url
+
+MAX_SITEMAP_BYTES = 50 * 1024 * 1024
+"""Uncompressed, as the protocol has it."""
+
+_MOST_SITEMAPS = 1_000
+_MOST_URLS_EACH = 50_000
+_DEEPEST = 3
+
+
+@dataclass(slots=True)
+class Sitemap:
+    """What one sitemap names: pages, other sitemaps."""
+
+    pages: list[str] = field(default_factory=list)
+    sitemaps: list[str] = field(default_factory=list)
+
+
+class SitemapWalk:
+    """A sitemap and all that it leads to.
+
+    Args:
+        fetch: returns the body of a sitemap.
+
+    Attributes:
+        problems: why something of it could not be read, a clause each. As long as it is empty, nothing is missing.
+    """
+
+    def __init__(self, fetch: Callable[[str], bytes]) -> None:
+        self._fetch = fetch
+        self.problems: list[str] = []
+
+    def pages(self, url: str) -> Iterator[list[str]]:
+        """Yield the pages of each sitemap, as they are written there."""
+        seen: set[str] = set()
+        waiting = deque([(url, 0)])
+        while waiting:
+            text, depth = waiting.popleft()
+            try:
+                address = canonical_url(text, url)
+                if address in seen:
+                    continue
+                seen.add(address)
+                if len(seen) > _MOST_SITEMAPS or depth > _DEEPEST:
+                    self.problems.append(f"the sitemap {_shown(url)} leads to too many others")
+                    return
+                sitemap = parse_sitemap(self._fetch(address), address)
+            except (FetchFailed, FetchRefused, ResponseTooLarge, ValueError) as error:
+                self.problems.append(f"the sitemap {_shown(text)} cannot be read: {error}")
+                continue
+            yield sitemap.pages
+            waiting.extend((inner, depth + 1) for inner in sitemap.sitemaps)
+
+
+def parse_sitemap(data: bytes, url: str) -> Sitemap:
+    """Return what a sitemap names.
+
+    Raises:
+        ValueError: it is none; the message is a clause.
+    """
+    data = _inflated(data) if data.startswith(b"\x1f\x8b") else data
+    if url.partition("?")[0].endswith("/robots.txt"):
+        return _of_robots(data)
+    if data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        return _of_xml(data)
+    lines = [line.strip() for line in data.decode("utf-8-sig", "replace").splitlines()]
+    return Sitemap(pages=_limited([line for line in lines if line.startswith(("http://", "https://"))]))
+
+
+def _shown(url: str) -> str:
+    """Without what may be a secret: the query, and what stands before an `@`."""
+    return url.partition("?")[0].rpartition("@")[2]
+
+
+def _of_robots(data: bytes) -> Sitemap:
+    from protego import Protego
+
+    sitemaps = list(Protego.parse(data.decode("utf-8-sig", "replace")).sitemaps)
+    if not sitemaps:
+        raise ValueError("it names no sitemap")
+    return Sitemap(sitemaps=_limited(sitemaps))
+
+
+def _of_xml(data: bytes) -> Sitemap:
+    from xml.etree.ElementTree import ParseError
+
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import iterparse
+
+    sitemap = Sitemap()
+    path: list[str] = []
+    try:
+        for event, element in iterparse(io.BytesIO(data), ("start", "end"), forbid_dtd=True):
+            if event == "start":
+                path.append(element.tag.rpartition("}")[2].lower())
+                if len(path) > 100:
+                    raise ValueError("its elements are nested too deeply")
+                continue
+            text = (element.text or "").strip()
+            # Images and videos have a `loc` of their own, deeper down.
+            if path[1:] == ["url", "loc"] and text:
+                sitemap.pages.append(text)
+            elif path[1:] == ["sitemap", "loc"] and text:
+                sitemap.sitemaps.append(text)
+            path.pop()
+            if len(path) == 1:
+                element.clear()
+            if not path and element.tag.rpartition("}")[2].lower() not in ("urlset", "sitemapindex"):
+                raise ValueError("it is XML of another kind")
+    except ParseError:
+        raise ValueError("it is not well-formed XML") from None
+    except DefusedXmlException:
+        raise ValueError("it declares a document type, which is not read") from None
+    _limited(sitemap.pages)
+    _limited(sitemap.sitemaps)
+    return sitemap
+
+
+def _limited(urls: list[str]) -> list[str]:
+    if len(urls) > _MOST_URLS_EACH:
+        raise ValueError(f"it names more than {_MOST_URLS_EACH} URLs")
+    return urls
+
+
+def _inflated(data: bytes) -> bytes:
+    inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        text = inflate.decompress(data, MAX_SITEMAP_BYTES + 1)
+    except zlib.error:
+        raise ValueError("it is not gzip") from None
+    if len(text) > MAX_SITEMAP_BYTES:
+        raise ValueError(f"it has more than {MAX_SITEMAP_BYTES} bytes")
+    if not inflate.eof:
+        raise ValueError("it breaks off")
+    return text
