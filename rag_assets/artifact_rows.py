@@ -62,6 +62,7 @@ def chunks_schema() -> "pa.Schema":
             ("heading_path", pa.list_(pa.string())),
             ("text", pa.large_string()),
             ("text_hash", pa.string()),
+            ("flags", pa.list_(pa.string())),
         ]
     )
 
@@ -131,7 +132,7 @@ def chunk_row(chunk: Chunk) -> dict[str, Any]:
 
 
 def chunk_from_row(row: Mapping[str, Any]) -> Chunk:
-    values: dict[str, Any] = {**row, "heading_path": tuple(row["heading_path"])}
+    values: dict[str, Any] = {**row, "heading_path": tuple(row["heading_path"]), "flags": tuple(row["flags"])}
     return Chunk(**values)
 
 

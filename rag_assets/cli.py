@@ -161,6 +161,7 @@ def _hit_json(hit: SearchHit) -> dict[str, Any]:
         "text": hit.text,
         "id": hit.point_id,
         "content_hash": hit.content_hash,
+        "flags": hit.payload.get("flags", []),  # a generation of an earlier version has none
         "locations": [location.to_payload() for location in hit.locations],
     }
 

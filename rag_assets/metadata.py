@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from rag_assets.change_set import Change, DocumentChange, DocumentState, count_changes
+from rag_assets.change_set import Change, ContentChange, DocumentChange, DocumentState, count_changes
 from rag_assets.evaluation.evaluate import EvalReport, QueryResult, Scores, worst_queries
 from rag_assets.generations import StagedGeneration
 from rag_assets.ingestion import SourceReport
@@ -161,6 +161,25 @@ def change_metadata(changes: Sequence[DocumentChange]) -> dict[str, Any]:
         **trace_hint([change.document_id for change in quarantined]),
         **count_changes(changes),
     }
+
+
+def flagged_table(flagged: Mapping[str, int], changes: Iterable[ContentChange]) -> dg.TableMetadataValue:
+    """The documents whose text seems to speak to a model: which, never what it says.
+
+    Args:
+        flagged: content hash -> flagged chunks.
+        changes: where each content is.
+    """
+    rows = sorted(
+        (
+            {"document_id": location.document_id, "num_flagged_chunks": flagged[change.content_hash]}
+            for change in changes
+            if change.content_hash in flagged
+            for location in change.locations
+        ),
+        key=lambda row: str(row["document_id"]),
+    )
+    return _table(rows, _column("document_id"), _column("num_flagged_chunks", "int"))
 
 
 def chunk_size_breakdown(token_counts: Counter[int], chunk_size: int) -> dg.TableMetadataValue:

@@ -383,6 +383,7 @@ def _chunks(evidence: Evidence, document: _Document) -> dict[str, Any] | None:
                 "chunk_index": point.payload["chunk_index"],
                 "token_count": point.payload["token_count"],
                 "heading_path": list(point.payload["heading_path"]),
+                "flags": list(point.payload.get("flags", ())),
             }
             for point in points
         ],
@@ -419,7 +420,8 @@ def describe(report: dict[str, Any]) -> str:
         )
         for point in chunks["points"][:_MOST_CHUNKS]:
             headings = " > ".join(point["heading_path"])
-            lines.append(f"  {point['id']}  {point['token_count']:>5} tokens  {headings}".rstrip())
+            flags = f"  flagged: {', '.join(point['flags'])}" if point["flags"] else ""
+            lines.append(f"  {point['id']}  {point['token_count']:>5} tokens  {headings}".rstrip() + flags)
         if chunks["num_chunks"] > _MOST_CHUNKS:
             lines.append(f"  and {chunks['num_chunks'] - _MOST_CHUNKS:,} more")
     return "\n".join(lines)
