@@ -44,6 +44,7 @@ def changes_schema() -> "pa.Schema":
         "moved_from",
         "quarantine_reason",
         "quarantine_detail",
+        "near_duplicate_of",
     )
     return pa.schema([*_location_fields(), *(pa.field(name, pa.string()) for name in own)])
 
@@ -112,6 +113,7 @@ def change_row(change: DocumentChange) -> dict[str, Any]:
         "moved_from": change.moved_from,
         "quarantine_reason": change.quarantine_reason,
         "quarantine_detail": change.quarantine_detail,
+        "near_duplicate_of": change.near_duplicate_of,
     }
 
 
@@ -124,6 +126,7 @@ def change_from_row(row: Mapping[str, Any]) -> DocumentChange:
         moved_from=row["moved_from"],
         quarantine_reason=row["quarantine_reason"],
         quarantine_detail=row["quarantine_detail"],
+        near_duplicate_of=row.get("near_duplicate_of"),  # no such column in what an earlier version wrote
     )
 
 

@@ -75,6 +75,7 @@ document_changes = st.builds(
     st.none() | texts,
     texts,
     texts,
+    st.none() | texts,
 )
 small = st.integers(0, 2**31 - 1)
 chunks = st.builds(
