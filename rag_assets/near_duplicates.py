@@ -32,7 +32,8 @@ Signatures = npt.NDArray[np.uint32]
 NUM_SLOTS = 128
 _SEED = 1
 _SHINGLE_WORDS = 3
-_SLOTS_IN_BAND = 8  # 16 bands: a pair at 0.9 shares one with a probability of 0.9999, a pair at 0.5 with 0.06
+_SLOTS_IN_BAND = 8
+"""Only pairs that agree in one of the 16 bands are compared. Those above 0.875 differ in fewer than 16 slots: none is missed."""
 _VERSION = "1"  # of everything above
 _BATCH = 1000
 _SHINGLES_AT_ONCE = 10_000
@@ -134,7 +135,7 @@ def find_groups(
     Args:
         contents: their hashes, each once, in any order.
         signatures: in the same order.
-        threshold: least estimated similarity of a pair, from about 0.8 on; below, pairs are missed.
+        threshold: least estimated similarity of a pair; below 0.875 some pairs are missed.
 
     Returns:
         The groups of two or more, by their first content.

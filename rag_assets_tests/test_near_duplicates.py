@@ -42,21 +42,19 @@ def page(seed: object, *edited: int, length: int = 150) -> str:
     return " ".join(text)
 
 
-def grouped(*texts: str, threshold: float = 0.9) -> list[set[int]]:
+def grouped(*texts: str) -> list[set[int]]:
     """Return the groups of these texts, as their positions."""
     by_hash = {hashed(text): text for text in texts}
     contents, signatures = signatures_of(list(by_hash), by_hash.get, FakeCache())
     positions = {hashed(text): number for number, text in enumerate(texts)}
-    return [
-        {positions[one] for one in group.contents} for group in find_groups(contents, signatures, threshold)
-    ]
+    return [{positions[one] for one in group.contents} for group in find_groups(contents, signatures)]
 
 
 # What is similar
 
 
 def test_a_changed_word_or_two_in_a_page_is_nearly_the_same_and_another_page_is_not() -> None:
-    assert grouped(page("a"), page("a", 70), page("b"), page("a", 5, 120)) == [{0, 1, 3}]
+    assert grouped(page("a"), page("a", 70), page("b"), page("a", 5, 149)) == [{0, 1, 3}]
     assert grouped(page("a"), page("a", *range(0, 150, 15))) == []
 
 
@@ -132,20 +130,20 @@ CANONICAL = "1d9cf0caba8aafc05a1b51ca46baa7c1"
 def test_groups_do_not_depend_on_the_order_and_are_all_that_is_linked(
     made: list[tuple[int, set[int]]], shuffle: random.Random
 ) -> None:
-    texts = {hashed(text): text for text in (page(seed, *edits, length=60) for seed, edits in made)}
+    texts = {hashed(text): text for text in (page(seed, *edits, length=120) for seed, edits in made)}
     contents = list(texts)
     known, signatures = signatures_of(contents, texts.get, FakeCache())
-    groups = find_groups(known, signatures, 0.8)
+    groups = find_groups(known, signatures)
 
     order = list(range(len(contents)))
     shuffle.shuffle(order)
-    assert find_groups([known[row] for row in order], signatures[order], 0.8) == groups
+    assert find_groups([known[row] for row in order], signatures[order]) == groups
 
     # By the definition, all pairs looked at.
     linked = [{content} for content in contents]
     for one in range(len(contents)):
         for other in range(one):
-            if (signatures[one] == signatures[other]).mean() >= 0.8:
+            if (signatures[one] == signatures[other]).mean() >= 0.9:
                 parts = [group for group in linked if contents[one] in group or contents[other] in group]
                 linked = [group for group in linked if group not in parts] + [set().union(*parts)]
     expected = sorted(tuple(sorted(group)) for group in linked if len(group) > 1)
