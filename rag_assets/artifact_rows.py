@@ -44,6 +44,7 @@ def changes_schema() -> "pa.Schema":
         "moved_from",
         "quarantine_reason",
         "quarantine_detail",
+        "near_duplicate_of",
     )
     return pa.schema([*_location_fields(), *(pa.field(name, pa.string()) for name in own)])
 
@@ -62,6 +63,7 @@ def chunks_schema() -> "pa.Schema":
             ("heading_path", pa.list_(pa.string())),
             ("text", pa.large_string()),
             ("text_hash", pa.string()),
+            ("flags", pa.list_(pa.string())),
         ]
     )
 
@@ -111,6 +113,7 @@ def change_row(change: DocumentChange) -> dict[str, Any]:
         "moved_from": change.moved_from,
         "quarantine_reason": change.quarantine_reason,
         "quarantine_detail": change.quarantine_detail,
+        "near_duplicate_of": change.near_duplicate_of,
     }
 
 
@@ -123,6 +126,7 @@ def change_from_row(row: Mapping[str, Any]) -> DocumentChange:
         moved_from=row["moved_from"],
         quarantine_reason=row["quarantine_reason"],
         quarantine_detail=row["quarantine_detail"],
+        near_duplicate_of=row.get("near_duplicate_of"),  # no such column in what an earlier version wrote
     )
 
 
@@ -131,7 +135,7 @@ def chunk_row(chunk: Chunk) -> dict[str, Any]:
 
 
 def chunk_from_row(row: Mapping[str, Any]) -> Chunk:
-    values: dict[str, Any] = {**row, "heading_path": tuple(row["heading_path"])}
+    values: dict[str, Any] = {**row, "heading_path": tuple(row["heading_path"]), "flags": tuple(row["flags"])}
     return Chunk(**values)
 
 

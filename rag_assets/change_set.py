@@ -5,7 +5,7 @@ Pure set arithmetic over document identities. No I/O, no clocks, no settings bey
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -24,6 +24,7 @@ class Change(StrEnum):
     UNCHANGED = "unchanged"
     DELETED = "deleted"
     QUARANTINED = "quarantined"
+    OMITTED = "omitted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class DocumentChange:
         content_hash: content that the candidate holds for it; None if it is to hold none.
         previous_content_hash: content that production holds for it; None if it holds none.
         moved_from: document id that it had before, for a move.
+        near_duplicate_of: document id of what is kept instead of an omitted one.
     """
 
     change: Change
@@ -63,10 +65,16 @@ class DocumentChange:
     moved_from: str | None = None
     quarantine_reason: str = ""
     quarantine_detail: str = ""
+    near_duplicate_of: str | None = None
 
     @property
     def document_id(self) -> str:
         return self.location.document_id
+
+    @property
+    def is_served(self) -> bool:
+        """Whether production holds it, by this name or by the one it had before."""
+        return self.previous_content_hash is not None or self.moved_from is not None
 
 
 def target_documents(changes: Iterable[DocumentChange]) -> list[DocumentState]:
@@ -176,6 +184,77 @@ def _quarantined(state: DocumentState, old: DocumentState | None) -> DocumentCha
         quarantine_reason=state.quarantine_reason,
         quarantine_detail=state.quarantine_detail,
     )
+
+
+def keep_one_of_each(
+    changes: Iterable[DocumentChange], groups: Iterable[Collection[str]], complete_sources: Set[str]
+) -> list[DocumentChange]:
+    """Omit documents that say nearly the same as one that is kept.
+
+    Of each group one content stays, with every place of it: identical documents share points, and are not what this
+    is about. It is that of the document that production serves already, then of the oldest, then of the smallest id. If
+    that goes away the next takes its place, for every refresh decides anew among all. Who may read which document
+    counts: one is omitted only for another with the same access list, so that nobody loses sight of a text.
+
+    Of what production serves nothing is omitted that cannot be read now: the last good version of a document that turned
+    bad, and whatever belongs to a source that is not complete.
+
+    The deletion guard does not count omitted documents, however many: they are there, and what stands for each of
+    them is served; that they go is a person's decision by a setting, `rag-assets plan` shows it beforehand, and the gate
+    measures the outcome. It does count the deletion of a document that others were omitted for, even though one of
+    them takes its place, and an omitted document keeps its source from looking empty.
+
+    Args:
+        changes: as decided without regard to this; each content of a group may have several documents.
+        groups: contents of each group.
+        complete_sources: as `decide_changes` takes them.
+
+    Returns:
+        The same documents in the same order.
+    """
+    by_content: dict[str, list[DocumentChange]] = defaultdict(list)
+    changes = list(changes)
+    for change in changes:
+        if change.content_hash is not None:
+            by_content[change.content_hash].append(change)
+
+    def unreadable(change: DocumentChange) -> bool:
+        bad = change.change is Change.QUARANTINED or change.location.source not in complete_sources
+        return bad and change.is_served
+
+    def rank(change: DocumentChange) -> tuple[bool, bool, bool, str, str]:
+        modified_at = change.location.modified_at
+        return (
+            not unreadable(change),
+            not change.is_served,
+            modified_at is None,
+            modified_at or "",
+            change.document_id,
+        )
+
+    kept_for: dict[str, str] = {}
+    for group in groups:
+        by_access: dict[frozenset[str] | None, list[DocumentChange]] = defaultdict(list)
+        for content_hash in group:
+            for change in by_content[content_hash]:
+                access = change.location.access
+                by_access[None if access is None else frozenset(access)].append(change)
+        for members in by_access.values():
+            kept = min(members, key=rank)
+            for change in members:
+                if change.content_hash != kept.content_hash and not unreadable(change):
+                    kept_for[change.document_id] = kept.document_id
+    return [
+        replace(
+            change,
+            change=Change.OMITTED,
+            content_hash=None,
+            near_duplicate_of=kept_for[change.document_id],
+        )
+        if change.document_id in kept_for
+        else change
+        for change in changes
+    ]
 
 
 def count_changes(changes: Iterable[DocumentChange]) -> dict[str, int]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 
 from rag_assets.chunkers.base import Chunker
 from rag_assets.errors import RefusedError
+from rag_assets.instruction_patterns import flags_of
 from rag_assets.progress import Progress
 from rag_assets.records import Chunk
 
@@ -40,6 +41,7 @@ def chunk_contents(
                     heading_path=span.heading_path,
                     text=chunk_text,
                     text_hash=hashlib.sha256(chunk_text.encode()).hexdigest(),
+                    flags=flags_of(chunk_text),
                 )
             num_chunks += len(spans)
             progress.advance(note=f"{num_chunks:,} chunks")

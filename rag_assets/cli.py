@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from rag_assets import benchmark_files, doctor, plan, progress, status, trace
+from rag_assets import benchmark_files, doctor, plan, progress, quarantine, status, trace
 from rag_assets.errors import ConfigurationError, RagAssetsError
 from rag_assets.generations import locations_of
 from rag_assets.knowledge_base import KnowledgeBase
@@ -70,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
         "--json", action="store_true", help="one JSON object"
     )
     command("plan", _plan, "What a refresh would do now, and cost; nothing is written.").add_argument(
+        "--json", action="store_true", help="one JSON object"
+    )
+    command("quarantine", _quarantine, "Every document that cannot be used now, and why.").add_argument(
         "--json", action="store_true", help="one JSON object"
     )
     explain = command("trace", _trace, "What became of a document or a point, and why.")
@@ -158,6 +161,7 @@ def _hit_json(hit: SearchHit) -> dict[str, Any]:
         "text": hit.text,
         "id": hit.point_id,
         "content_hash": hit.content_hash,
+        "flags": hit.payload.get("flags", []),  # a generation of an earlier version has none
         "locations": [location.to_payload() for location in hit.locations],
     }
 
@@ -177,6 +181,15 @@ def _plan(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
         _print_json(report)
     else:
         print(plan.describe(report))
+    return 0
+
+
+def _quarantine(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
+    report = quarantine.quarantine(knowledge_base)
+    if options.json:
+        _print_json(report)
+    else:
+        print(quarantine.describe(report))
     return 0
 
 

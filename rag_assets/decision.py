@@ -1,18 +1,52 @@
 """The decision of a refresh: the sources compared with production as it is now, and whether it may be carried out."""
 
-from collections.abc import Iterable, Set
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import Any
 
 from rag_assets.change_set import (
     DocumentChange,
     DocumentState,
     content_changes,
     decide_changes,
+    keep_one_of_each,
     target_documents,
 )
-from rag_assets.errors import RefusedError
+from rag_assets.errors import RefusedError, StateFormatError
+from rag_assets.fingerprint import short_hash
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.near_duplicates import NearDuplicates, find_groups, method, signatures_of
 from rag_assets.records import GenerationManifest
+from rag_assets.work_order import text_of
+
+
+@dataclass(frozen=True, slots=True)
+class NearDuplicateDocuments:
+    """Documents that say nearly the same.
+
+    Attributes:
+        document_ids: sorted; documents with the same content are all named.
+        similarity: estimated, of the two contents least alike, as `NearDuplicates` has it.
+    """
+
+    document_ids: tuple[str, ...]
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Which contents say nearly the same.
+
+    Attributes:
+        contents_hash: of the contents that were compared, and how: equal for equal groups. "" if nothing was
+            compared, or not everything could be.
+    """
+
+    contents_hash: str = ""
+    groups: tuple[NearDuplicates, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +59,8 @@ class Decision:
         production: its documents.
         documents: what the candidate is to hold.
         num_contents_changed: contents whose points change.
+        comparison: of all contents that there are, of omitted documents too.
+        near_duplicates: the documents of its groups.
     """
 
     base_name: str | None
@@ -33,6 +69,8 @@ class Decision:
     changes: list[DocumentChange]
     documents: list[DocumentState]
     num_contents_changed: int
+    comparison: Comparison
+    near_duplicates: list[NearDuplicateDocuments]
 
     @property
     def rebuild(self) -> bool:
@@ -59,10 +97,57 @@ def decide(
             f"documents into {knowledge_base.settings.documents_dir} or set RAG_DOCUMENTS_DIR or RAG_SOURCES, then "
             "materialize all assets"
         )
+    comparison = _compare(knowledge_base, changes)
+    near_duplicates = _documents_of(comparison.groups, changes)
+    if knowledge_base.settings.near_duplicates == "keep_one":
+        groups = (group.contents for group in comparison.groups)
+        changes = keep_one_of_each(changes, groups, complete_sources)
     base = knowledge_base.reusable_production()
     documents = target_documents(changes)
     changed = content_changes(production if base else (), documents)
-    return Decision(base_name, base, production, changes, documents, len(changed))
+    return Decision(
+        base_name, base, production, changes, documents, len(changed), comparison, near_duplicates
+    )
+
+
+def _compare(knowledge_base: KnowledgeBase, changes: Iterable[DocumentChange]) -> Comparison:
+    """Find the contents that say nearly the same, as the last refresh did if it had the same contents."""
+    contents = sorted({change.content_hash for change in changes if change.content_hash is not None})
+    if knowledge_base.settings.near_duplicates == "off" or len(contents) < 2:
+        return Comparison()
+    contents_hash = short_hash([method(), contents])
+    try:
+        last = knowledge_base.artifacts.latest("deduped_documents")
+        if last is not None and last.details["comparison"]["contents_hash"] == contents_hash:
+            return comparison_from(last.details["comparison"])
+    except (StateFormatError, KeyError):
+        pass  # of another version, or damaged
+    known, signatures = signatures_of(contents, partial(text_of, knowledge_base), knowledge_base.ledger)
+    # Not to be found again by its hash if a text was lost: it may be back next time.
+    return Comparison(
+        contents_hash if len(known) == len(contents) else "", tuple(find_groups(known, signatures))
+    )
+
+
+def comparison_from(details: Mapping[str, Any]) -> Comparison:
+    """Read back what `asdict` made of one."""
+    groups = (NearDuplicates(tuple(one["contents"]), one["similarity"]) for one in details["groups"])
+    return Comparison(details["contents_hash"], tuple(groups))
+
+
+def _documents_of(
+    groups: Iterable[NearDuplicates], changes: Sequence[DocumentChange]
+) -> list[NearDuplicateDocuments]:
+    by_content: dict[str | None, list[str]] = defaultdict(list)
+    for change in changes:
+        by_content[change.content_hash].append(change.document_id)
+    return [
+        NearDuplicateDocuments(
+            tuple(sorted(chain.from_iterable(by_content[content] for content in group.contents))),
+            group.similarity,
+        )
+        for group in groups
+    ]
 
 
 def check_deletions(knowledge_base: KnowledgeBase, decision: Decision) -> None:

@@ -65,6 +65,7 @@ class PastChange:
     moved_to: str | None = None
     quarantine_reason: str = ""
     quarantine_detail: str = ""
+    near_duplicate_of: str | None = None
 
     @property
     def refresh_id(self) -> str:
@@ -230,6 +231,13 @@ class Evidence:
                 )
         return found
 
+    def near_duplicates(self, document_id: str) -> list[str]:
+        """Return the documents that say nearly the same, as the last refresh found."""
+        deduped = self.refreshes[0].artifacts.get("deduped_documents") if self.refreshes else None
+        groups = deduped.details.get("near_duplicates", []) if deduped else []
+        found = next((one["document_ids"] for one in groups if document_id in one["document_ids"]), [])
+        return [one for one in found if one != document_id]
+
     def why_skipped(self, name: str) -> str | None:
         """Return why no source lists something that is there; None if nothing of that name is there."""
         for source in self.sources.values():
@@ -259,4 +267,5 @@ def _past_change(artifact: Artifact, row: dict[str, Any], change: Change | None)
         moved_from=row.get("moved_from"),
         quarantine_reason=row["quarantine_reason"],
         quarantine_detail=row["quarantine_detail"],
+        near_duplicate_of=row.get("near_duplicate_of"),
     )

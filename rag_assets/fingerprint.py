@@ -10,6 +10,7 @@ import uuid
 from dataclasses import asdict
 from typing import Any
 
+from rag_assets.instruction_patterns import PATTERNS_VERSION
 from rag_assets.records import PAYLOAD_SCHEMA_VERSION, EmbeddingModel
 from rag_assets.text_normalization import TEXT_NORMALIZATION_VERSION
 
@@ -50,6 +51,7 @@ def index_fingerprint(
         "sparse": sparse,
         "text_normalization": TEXT_NORMALIZATION_VERSION,
         "payload_schema": PAYLOAD_SCHEMA_VERSION,
+        "instruction_patterns": PATTERNS_VERSION,
     }
 
 

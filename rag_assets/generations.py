@@ -289,6 +289,7 @@ class Staging:
             "end": chunk.end,
             "token_count": chunk.token_count,
             "heading_path": list(chunk.heading_path),
+            "flags": list(chunk.flags),
             "content_hash": chunk.content_hash,
             "embedding_model": self._fingerprint["embedding_model"]["model"],
             "vector_hash": vector_hash(vector, sparse),

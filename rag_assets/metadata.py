@@ -11,7 +11,8 @@ from typing import Any
 
 import dagster as dg
 
-from rag_assets.change_set import Change, DocumentChange, DocumentState, count_changes
+from rag_assets.change_set import Change, ContentChange, DocumentChange, DocumentState, count_changes
+from rag_assets.decision import NearDuplicateDocuments
 from rag_assets.evaluation.evaluate import EvalReport, QueryResult, Scores, worst_queries
 from rag_assets.generations import StagedGeneration
 from rag_assets.ingestion import SourceReport, unreadable_sources
@@ -19,11 +20,13 @@ from rag_assets.records import GenerationManifest, ProductionState
 
 _BAR_CELLS = 10
 _SIZE_CLASSES = 8
+_NAMES_IN_CELL = 6
 
 # What a person has to look at comes first.
 _CHANGES_SHOWN = (
     Change.QUARANTINED,
     Change.DELETED,
+    Change.OMITTED,
     Change.UPDATED,
     Change.MOVED,
     Change.DUPLICATE,
@@ -151,9 +154,13 @@ def trace_hint(document_ids: Sequence[str]) -> dict[str, dg.TextMetadataValue]:
 
 
 def change_table(changes: Iterable[DocumentChange]) -> dg.TableMetadataValue:
-    """The documents that change; unchanged ones are left out."""
+    """The documents that change; unchanged ones are left out, and those that were omitted before."""
     changing = sorted(
-        (change for change in changes if change.change in _CHANGES_SHOWN),
+        (
+            change
+            for change in changes
+            if change.change in _CHANGES_SHOWN and (change.change is not Change.OMITTED or change.is_served)
+        ),
         key=lambda change: (_CHANGES_SHOWN.index(change.change), change.document_id),
     )
     rows = (
@@ -161,6 +168,38 @@ def change_table(changes: Iterable[DocumentChange]) -> dg.TableMetadataValue:
         for it in changing
     )
     return _table(rows, _column("change"), _column("document_id"), _column("moved_from"))
+
+
+def near_duplicate_metadata(
+    groups: Sequence[NearDuplicateDocuments], changes: Iterable[DocumentChange]
+) -> dict[str, Any]:
+    """Which documents say nearly the same, and which of them are not in the index for that."""
+    omitted = {change.document_id for change in changes if change.change is Change.OMITTED}
+
+    def names(document_ids: Iterable[str]) -> str | None:
+        every = list(document_ids)
+        more = f" … {len(every) - _NAMES_IN_CELL} more" if len(every) > _NAMES_IN_CELL else ""
+        return (", ".join(every[:_NAMES_IN_CELL]) + more) or None
+
+    rows = (
+        {
+            "documents": names(one for one in group.document_ids if one not in omitted),
+            "omitted": names(one for one in group.document_ids if one in omitted),
+            "similarity": group.similarity,
+        }
+        for group in groups
+    )
+    return {
+        "num_near_duplicates": sum(len(group.document_ids) for group in groups),
+        "near_duplicates": _table(
+            rows,
+            _column("documents", description="that say nearly the same"),
+            _column("omitted", description="not in the index, for RAG_NEAR_DUPLICATES is keep_one"),
+            _column(
+                "similarity", "float", "estimated share of three-word phrases in common, of the least alike"
+            ),
+        ),
+    }
 
 
 def change_metadata(changes: Sequence[DocumentChange]) -> dict[str, Any]:
@@ -174,6 +213,25 @@ def change_metadata(changes: Sequence[DocumentChange]) -> dict[str, Any]:
         **trace_hint([change.document_id for change in quarantined]),
         **count_changes(changes),
     }
+
+
+def flagged_table(flagged: Mapping[str, int], changes: Iterable[ContentChange]) -> dg.TableMetadataValue:
+    """The documents whose text seems to speak to a model: which, never what it says.
+
+    Args:
+        flagged: content hash -> flagged chunks.
+        changes: where each content is.
+    """
+    rows = sorted(
+        (
+            {"document_id": location.document_id, "num_flagged_chunks": flagged[change.content_hash]}
+            for change in changes
+            if change.content_hash in flagged
+            for location in change.locations
+        ),
+        key=lambda row: str(row["document_id"]),
+    )
+    return _table(rows, _column("document_id"), _column("num_flagged_chunks", "int"))
 
 
 def chunk_size_breakdown(token_counts: Counter[int], chunk_size: int) -> dg.TableMetadataValue:

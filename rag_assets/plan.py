@@ -84,6 +84,7 @@ def _deduped_documents(knowledge_base: KnowledgeBase, decision: Decision) -> dic
         refusal = {"message": str(error), "token": error.token}
     return {
         **count_changes(decision.changes),
+        "num_near_duplicates": sum(len(group.document_ids) for group in decision.near_duplicates),
         "num_contents": len(content_changes((), decision.documents)),
         "num_contents_changed": decision.num_contents_changed,
         "full_rebuild": decision.rebuild,
@@ -117,6 +118,8 @@ def _document_lists(changes: Sequence[DocumentChange]) -> dict[str, list[dict[st
             entry["moved_from"] = change.moved_from
         elif change.change is Change.DUPLICATE:
             entry["duplicate_of"] = first_of_content.get(change.content_hash)
+        elif change.change is Change.OMITTED:
+            entry["near_duplicate_of"] = change.near_duplicate_of
         elif change.change is Change.QUARANTINED:
             entry["reason"] = change.quarantine_reason
             entry["detail"] = change.quarantine_detail
@@ -206,6 +209,8 @@ def _entry_line(entry: dict[str, Any]) -> str:
         line += f" (from {entry['moved_from']})"
     if entry.get("duplicate_of"):
         line += f" (of {entry['duplicate_of']})"
+    if "near_duplicate_of" in entry:
+        line += f" (nearly the same as {entry['near_duplicate_of']}, which is kept)"
     if "reason" in entry:
         line += f" ({entry['reason']}: {entry['detail']}"
         line += " Its last good version stays.)" if entry["last_good_version_served"] else ")"

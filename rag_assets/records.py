@@ -128,7 +128,11 @@ class ChunkSpan:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A chunk of one content, with its text."""
+    """A chunk of one content, with its text.
+
+    Attributes:
+        flags: what there is to know about its text, see `rag_assets.instruction_patterns`.
+    """
 
     content_hash: str
     chunk_index: int
@@ -139,6 +143,7 @@ class Chunk:
     heading_path: tuple[str, ...]
     text: str
     text_hash: str
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +206,7 @@ class Condition:
     Attributes:
         key: `source`, `path`, `filename`, `title`, `document_id`, `source_uri`, `modified_at`,
             `access` (fields of a location), or a field of the point itself such as
-            `content_hash`, `chunk_index`, `embedding_model`.
+            `content_hash`, `chunk_index`, `embedding_model`, `flags`.
         match: `equals`, `any_of` (values), `prefix` (text), or `range` (a mapping with any of
             gt, gte, lt, lte; numbers, or ISO 8601 dates for `modified_at`).
     """

@@ -65,6 +65,13 @@ class Settings(BaseSettings):
         description="Name of the knowledge base; on a Qdrant server, the alias that readers query.",
     )
 
+    # Near-duplicates
+    near_duplicates: Literal["show", "keep_one", "off"] = Field(
+        "show",
+        alias="RAG_NEAR_DUPLICATES",
+        description="Documents that say nearly the same: `show` them, `keep_one` of each group in the index, or `off`.",
+    )
+
     # Chunks
     chunker: str = Field(
         "token_window",

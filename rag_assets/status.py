@@ -64,6 +64,7 @@ def _described_refresh(knowledge_base: KnowledgeBase) -> dict[str, Any] | None:
         "at": raw.header.created_at,
         "unreadable_sources": raw.details["unreadable_sources"],
         "changes": None,
+        "num_near_duplicates": None,
         "quarantined": [
             {
                 "document_id": row["document_id"],
@@ -79,6 +80,8 @@ def _described_refresh(knowledge_base: KnowledgeBase) -> dict[str, Any] | None:
     if deduped is not None and deduped.header.refresh_id == raw.header.refresh_id:
         changes = [change_from_row(row) for row in deduped.rows()]
         result["changes"] = count_changes(changes)
+        groups = deduped.details.get("near_duplicates", [])
+        result["num_near_duplicates"] = sum(len(group["document_ids"]) for group in groups)
         served = {
             change.document_id for change in changes if change.quarantine_reason and change.content_hash
         }
@@ -138,6 +141,8 @@ def describe(report: dict[str, Any]) -> str:
         if last["changes"]:
             counts = ", ".join(f"{count} {name[4:]}" for name, count in last["changes"].items() if count)
             lines.append(f"               {counts or 'no documents'}")
+        if last["num_near_duplicates"]:
+            lines.append(f"               {last['num_near_duplicates']} say nearly the same as another")
         evaluation = last["evaluation"]
         if evaluation and not evaluation["gate_passed"]:
             lines.append(f"GATE FAILED    {evaluation['verdict']}")

@@ -22,6 +22,7 @@ UNKNOWN = "unknown"
 _POINT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MOST_SUGGESTIONS = 5
 _MOST_CHUNKS = 20
+_MOST_NEAR_DUPLICATES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,13 @@ def _known(evidence: Evidence, location: Location) -> dict[str, Any]:
     explanation = [why, *_elsewhere(evidence, document), *_next_refresh(evidence, document)]
     if also_at:
         explanation.append(f"the same text is also at {', '.join(also_at)}: they share its points")
+    near_duplicates = [one for one in evidence.near_duplicates(document.id) if one not in also_at]
+    if near_duplicates:
+        more = len(near_duplicates) - _MOST_NEAR_DUPLICATES
+        names = ", ".join(near_duplicates[:_MOST_NEAR_DUPLICATES]) + (
+            f" and {more:,} more" if more > 0 else ""
+        )
+        explanation.append(f"the last refresh found that it says nearly the same as {names}")
     candidate = evidence.candidate
     return {
         "outcome": outcome,
@@ -108,6 +116,7 @@ def _known(evidence: Evidence, location: Location) -> dict[str, Any]:
         "parse": None if document.parse is None else _parse(document.parse),
         "content_hash": document.content_hash,
         "also_at": also_at,
+        "near_duplicates": near_duplicates,
         "history": [_past_change(one) for one in document.history],
         "generations": [_generation(one, document.id) for one in document.holding.values()],
         "candidate": None
@@ -158,8 +167,13 @@ def _outcome(evidence: Evidence, document: _Document) -> tuple[str, str]:
         )
     if document.candidate is not None:
         return "not_promoted", "production does not hold it"
+    last = document.history[0] if document.history else None
+    if document.entry is not None and last is not None and last.change is Change.OMITTED:
+        return "omitted", (
+            f"refresh {last.refresh_id} left it out of the index, for it says nearly the same as "
+            f"{last.near_duplicate_of}, which is kept (RAG_NEAR_DUPLICATES is keep_one)"
+        )
     if document.entry is not None:
-        last = document.history[0] if document.history else None
         if last is not None and last.change is None:
             return "not_promoted", (
                 f"refresh {last.refresh_id} read it and ended before it decided what to do: its run says why"
@@ -265,6 +279,7 @@ def _unknown(evidence: Evidence, name: str) -> dict[str, Any]:
         "parse": None,
         "content_hash": None,
         "also_at": [],
+        "near_duplicates": [],
         "history": [],
         "generations": [],
         "candidate": None,
@@ -340,6 +355,7 @@ def _past_change(past: PastChange) -> dict[str, Any]:
         "content_hash": past.content_hash,
         "moved_from": past.moved_from,
         "moved_to": past.moved_to,
+        "near_duplicate_of": past.near_duplicate_of,
         "quarantine_reason": past.quarantine_reason,
         "quarantine_detail": past.quarantine_detail,
     }
@@ -383,6 +399,7 @@ def _chunks(evidence: Evidence, document: _Document) -> dict[str, Any] | None:
                 "chunk_index": point.payload["chunk_index"],
                 "token_count": point.payload["token_count"],
                 "heading_path": list(point.payload["heading_path"]),
+                "flags": list(point.payload.get("flags", ())),
             }
             for point in points
         ],
@@ -419,7 +436,8 @@ def describe(report: dict[str, Any]) -> str:
         )
         for point in chunks["points"][:_MOST_CHUNKS]:
             headings = " > ".join(point["heading_path"])
-            lines.append(f"  {point['id']}  {point['token_count']:>5} tokens  {headings}".rstrip())
+            flags = f"  flagged: {', '.join(point['flags'])}" if point["flags"] else ""
+            lines.append(f"  {point['id']}  {point['token_count']:>5} tokens  {headings}".rstrip() + flags)
         if chunks["num_chunks"] > _MOST_CHUNKS:
             lines.append(f"  and {chunks['num_chunks'] - _MOST_CHUNKS:,} more")
     return "\n".join(lines)

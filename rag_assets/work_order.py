@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from rag_assets.artifact_rows import change_from_row
 from rag_assets.artifacts import Artifact
@@ -67,17 +68,18 @@ def order_for(
         held: documents whose points can be kept; none of them for a rebuild.
         documents: what the candidate is to hold.
     """
-
-    def text_of(content_hash: str) -> str | None:
-        text = knowledge_base.text_store.get(content_hash)
-        return text if text is not None else _text_in_production(knowledge_base, content_hash)
-
     return WorkOrder(
         base=base,
         changes=tuple(content_changes(held, documents)),
         documents=tuple(documents),
-        text_of=text_of,
+        text_of=partial(text_of, knowledge_base),
     )
+
+
+def text_of(knowledge_base: KnowledgeBase, content_hash: str) -> str | None:
+    """Return the text of a content, from the text store or else from production's points; None if it is lost."""
+    text = knowledge_base.text_store.get(content_hash)
+    return text if text is not None else _text_in_production(knowledge_base, content_hash)
 
 
 def _text_in_production(knowledge_base: KnowledgeBase, content_hash: str) -> str | None:

@@ -35,6 +35,7 @@ HEAVY = (
     "wordllama",
     "qdrant_edge",
     "qdrant_client",
+    "rensa",
     "pypdf",
     "pypdfium2",
     "docutils",

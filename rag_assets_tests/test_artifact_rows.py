@@ -75,6 +75,7 @@ document_changes = st.builds(
     st.none() | texts,
     texts,
     texts,
+    st.none() | texts,
 )
 small = st.integers(0, 2**31 - 1)
 chunks = st.builds(
@@ -88,6 +89,7 @@ chunks = st.builds(
     heading_path=st.lists(texts, max_size=3).map(tuple),
     text=texts,
     text_hash=texts,
+    flags=st.lists(texts, max_size=2).map(tuple),
 )
 relaxed = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 
 from rag_assets.change_set import Change, DocumentChange
+from rag_assets.decision import NearDuplicateDocuments
 from rag_assets.evaluation.evaluate import EvalReport, QueryResult
 from rag_assets.evaluation.retrieval_metrics import METRICS
 from rag_assets.metadata import (
@@ -14,6 +15,7 @@ from rag_assets.metadata import (
     change_table,
     chunk_size_breakdown,
     index_table,
+    near_duplicate_metadata,
     score_table,
     shown,
     worst_queries_table,
@@ -62,6 +64,29 @@ def test_changes_that_a_person_has_to_look_at_come_first_and_unchanged_documents
     given = [change for kind in Change for change in changes(kind, 1)]
     kinds = [row["change"] for row in rows(change_table(given))]
     assert kinds == ["quarantined", "deleted", "updated", "moved", "duplicate", "added"]
+
+
+def test_a_document_that_leaves_the_index_for_another_is_shown_as_a_change_once() -> None:
+    [omitted] = changes(Change.OMITTED, 1)
+    assert rows(change_table([omitted])) == []
+    assert [row["change"] for row in rows(change_table([replace(omitted, previous_content_hash="h")]))] == [
+        "omitted"
+    ]
+
+
+def test_groups_of_near_duplicates_are_shown_with_what_is_omitted() -> None:
+    omitted = [
+        replace(change, content_hash=None, near_duplicate_of="filesystem:a.md")
+        for change in changes(Change.OMITTED, 9)
+    ]
+    ids = tuple(sorted(["filesystem:a.md", *(change.document_id for change in omitted)]))
+    groups = [NearDuplicateDocuments(ids, 0.93), NearDuplicateDocuments(("x:1", "x:2"), 1.0)]
+    metadata = near_duplicate_metadata(groups, omitted)
+    assert metadata["num_near_duplicates"] == 12
+    first, second = rows(metadata["near_duplicates"])
+    assert (first["documents"], first["similarity"]) == ("filesystem:a.md", 0.93)
+    assert first["omitted"].endswith("filesystem:omitted005.md … 3 more")
+    assert (second["documents"], second["omitted"]) == ("x:1, x:2", None)
 
 
 def test_a_long_table_says_how_much_is_left_out() -> None:

@@ -19,7 +19,8 @@ NOTHING: dict[str, Any] = {
 
 def test_a_long_list_of_chunks_is_cut_and_their_number_is_not() -> None:
     points = [
-        {"id": f"point-{number}", "token_count": 7, "heading_path": ["A", "B"]} for number in range(1200)
+        {"id": f"point-{number}", "token_count": 7, "heading_path": ["A", "B"], "flags": []}
+        for number in range(1200)
     ]
     chunks = {
         "num_chunks": 1200,
@@ -32,6 +33,9 @@ def test_a_long_list_of_chunks_is_cut_and_their_number_is_not() -> None:
     assert "chunks         1,200, 8,400 tokens, made by refresh 20260101T000000-a\n" in said
     assert said.count("A > B") == 20
     assert said.endswith("and 1,180 more")
+    assert "flagged" not in said
+    points[3]["flags"] = ["instructions"]
+    assert "point-3      7 tokens  A > B  flagged: instructions" in describe({**NOTHING, "chunks": chunks})
 
 
 def test_a_run_that_is_not_known_is_not_said() -> None:

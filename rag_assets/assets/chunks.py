@@ -1,7 +1,8 @@
 """Token-bounded, overlapping chunks of the contents that production does not hold yet.
 
 One row a chunk: exact text with its offsets, position, token count and heading path. Empty when nothing is new;
-all contents after a change of model, chunk size or chunker. Parquet in the state folder.
+all contents after a change of model, chunk size or chunker. What looks like instructions to a language model is flagged
+and served all the same. Parquet in the state folder.
 """
 
 from collections import Counter
@@ -16,7 +17,7 @@ from rag_assets.assets.deduped_documents import deduped_documents
 from rag_assets.chunking import chunk_contents
 from rag_assets.fingerprint import short_hash
 from rag_assets.knowledge_base import KnowledgeBase
-from rag_assets.metadata import chunk_size_breakdown
+from rag_assets.metadata import chunk_size_breakdown, flagged_table
 from rag_assets.work_order import work_order
 
 
@@ -37,11 +38,14 @@ def chunks(
         require_fingerprint(deduped, knowledge_base.fingerprint())
         order = work_order(knowledge_base, deduped, step.run_id)
         token_counts: Counter[int] = Counter()
+        flagged: Counter[str] = Counter()
         with step.write("chunks", chunks_schema(), deduped.header) as (writer, details):
             new_contents = [change.content_hash for change in order.changes if not change.was_held]
             for chunk in chunk_contents(new_contents, order.text_of, knowledge_base.chunker):
                 writer.write(chunk_row(chunk))
                 token_counts[chunk.token_count] += 1
+                if chunk.flags:
+                    flagged[chunk.content_hash] += 1
             details["num_chunks"] = writer.num_rows
         num_tokens = sum(token_counts.elements())
         price = knowledge_base.embedder.usd_per_million_tokens
@@ -52,6 +56,8 @@ def chunks(
                 "num_chunks": writer.num_rows,
                 "num_tokens": num_tokens,
                 "estimated_cost_usd": "unknown" if price is None else num_tokens * price / 1_000_000,
+                "num_flagged_chunks": flagged.total(),
+                "flagged": flagged_table(flagged, order.changes),
                 "chunk_sizes": chunk_size_breakdown(token_counts, knowledge_base.settings.chunk_size),
                 "file": step.file("chunks"),
                 "refresh_id": deduped.header.refresh_id,

@@ -6,10 +6,13 @@ One row a document with its decision:
 - *moved*: the same content at another place. Nothing is embedded.
 - *duplicate*: a content that is known under another name. Nothing is embedded, both places are kept.
 - *unchanged*, or *quarantined* because it has no usable text now.
+- *omitted*: nearly the same as another that is kept, if `RAG_NEAR_DUPLICATES` is `keep_one`. By default such documents
+  are only shown.
 
 Too many deletions at once stop here and ask for an approval. Parquet in the state folder.
 """
 
+from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
@@ -21,7 +24,7 @@ from rag_assets.assets.raw_documents import raw_documents
 from rag_assets.change_set import content_changes, documents_hash
 from rag_assets.decision import check_deletions, decide
 from rag_assets.knowledge_base import KnowledgeBase
-from rag_assets.metadata import change_metadata
+from rag_assets.metadata import change_metadata, near_duplicate_metadata
 
 
 @dg.asset(
@@ -51,10 +54,13 @@ def deduped_documents(
             for change in changes:
                 writer.write(change_row(change))
             details["target_hash"] = target_hash
+            details["comparison"] = asdict(decision.comparison)
+            details["near_duplicates"] = [asdict(group) for group in decision.near_duplicates]
         return step.materialized(
             data_version=target_hash,
             metadata={
                 **change_metadata(changes),
+                **near_duplicate_metadata(decision.near_duplicates, changes),
                 "num_contents": len(content_changes((), documents)),
                 "num_contents_changed": decision.num_contents_changed,
                 "full_rebuild": decision.rebuild,

@@ -57,7 +57,12 @@ def production_collection(
         )
         promoted = state.production != before
         retired = (
-            retire(knowledge_base.vector_store, knowledge_base.ledger, knowledge_base.text_store.prune)
+            retire(
+                knowledge_base.vector_store,
+                knowledge_base.ledger,
+                knowledge_base.text_store.prune,
+                _contents_of_sources(knowledge_base),
+            )
             if promoted
             else []
         )
@@ -77,3 +82,10 @@ def production_collection(
                 "refresh_id": staged.header.refresh_id,
             },
         )
+
+
+def _contents_of_sources(knowledge_base: KnowledgeBase) -> set[str]:
+    """Return the contents that the sources hold: the text of an omitted document is kept, or it would be parsed again."""
+    raw = knowledge_base.artifacts.latest("raw_documents")
+    rows = raw.rows(["content_hash"]) if raw else ()
+    return {row["content_hash"] for row in rows if row["content_hash"] is not None}

@@ -1,7 +1,7 @@
 """What every ledger offers. A ledger is a cache: lose it, and something is looked up again, nothing else.
 
 It remembers what the bytes of a document parsed to, which documents a generation holds, which texts have
-been embedded, which deletions a person approved, and who is refreshing right now.
+been embedded or compared, which deletions a person approved, and who is refreshing right now.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -75,6 +75,12 @@ class Ledger(Protocol):
         ...
 
     def put_vectors(self, vectors: Mapping[bytes, Vector]) -> None: ...
+
+    def signatures(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Return the cached signatures of those keys that are known; see `rag_assets.near_duplicates`."""
+        ...
+
+    def put_signatures(self, signatures: Mapping[bytes, bytes]) -> None: ...
 
     def approve(self, token: str) -> None:
         """Remember a person's approval of one set of deletions."""

@@ -42,6 +42,12 @@ class OverlayLedger:
     def put_vectors(self, vectors: Mapping[bytes, Vector]) -> None:
         self._above.put_vectors(vectors)
 
+    def signatures(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        return self._below.signatures(keys) | self._above.signatures(keys)
+
+    def put_signatures(self, signatures: Mapping[bytes, bytes]) -> None:
+        self._above.put_signatures(signatures)
+
     def approve(self, token: str) -> None:
         self._above.approve(token)
 

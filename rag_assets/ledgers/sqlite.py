@@ -43,6 +43,9 @@ CREATE TABLE IF NOT EXISTS recorded_generations (
     knowledge_base TEXT NOT NULL, generation TEXT NOT NULL, PRIMARY KEY (knowledge_base, generation)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL, used_at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS signatures (
+    key BLOB PRIMARY KEY, signature BLOB NOT NULL, used_at REAL NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS approvals (
     knowledge_base TEXT NOT NULL, token TEXT NOT NULL, PRIMARY KEY (knowledge_base, token)
 ) WITHOUT ROWID;
@@ -239,6 +242,21 @@ class SqliteLedger:
                 ((key, vector.astype("<f4").tobytes(), now) for key, vector in vectors.items()),
             )
 
+    # Signatures
+
+    def signatures(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        rows = list(self._lookup("SELECT key, signature, used_at FROM signatures WHERE key IN (?)", keys))
+        self._touch("UPDATE signatures SET used_at=? WHERE key=?", rows)
+        return {row[0]: row[1] for row in rows}
+
+    def put_signatures(self, signatures: Mapping[bytes, bytes]) -> None:
+        now = time.time()
+        with self._transaction() as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO signatures VALUES (?,?,?)",
+                ((key, signature, now) for key, signature in signatures.items()),
+            )
+
     def _touch(self, sql: str, rows: Sequence[Any]) -> None:
         """Keep what is in use from expiring; at most one write an entry and day (or half the TTL)."""
         now = time.time()
@@ -274,6 +292,7 @@ class SqliteLedger:
             connection.execute("DELETE FROM approvals WHERE knowledge_base=?", (self._knowledge_base,))
             connection.execute("DELETE FROM parses WHERE used_at<?", (expired_at,))
             connection.execute("DELETE FROM vectors WHERE used_at<?", (expired_at,))
+            connection.execute("DELETE FROM signatures WHERE used_at<?", (expired_at,))
 
     # Lease
 
@@ -358,6 +377,11 @@ class ReadOnlySqliteLedger(SqliteLedger):
         connection.execute(f"PRAGMA user_version={FORMAT_VERSION}")
         connection.execute("PRAGMA query_only=ON")
         return connection
+
+    def signatures(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        # A file from before there were signatures: the next refresh adds their table, nothing is damaged.
+        there = self._query("SELECT 1 FROM sqlite_master WHERE name='signatures'")
+        return super().signatures(keys) if there else {}
 
     def _begin_anew(self, error: sqlite3.DatabaseError) -> None:  # noqa: ARG002 - nobody is told: nothing is lost
         self._connection = self._nothing()

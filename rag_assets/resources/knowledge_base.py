@@ -20,6 +20,11 @@ class KnowledgeBaseResource(dg.ConfigurableResource[KnowledgeBase]):
     sources: list[str] | None = Field(
         default=None, description="Sources to read (RAG_SOURCES). One that is left out deletes nothing."
     )
+    near_duplicates: str | None = Field(
+        default=None,
+        description="Documents that say nearly the same: show, keep_one or off (RAG_NEAR_DUPLICATES). keep_one takes the "
+        "others out of the index.",
+    )
     chunker: str | None = Field(
         default=None,
         description="How documents are cut: token_window, or section to follow their headings (RAG_CHUNKER). Another "

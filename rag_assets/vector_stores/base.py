@@ -29,7 +29,7 @@ from rag_assets.records import (
 DENSE = "dense"
 SPARSE = "bm25"
 
-KEYWORD_FIELDS = ("content_hash", "embedding_model", "heading_path", "refresh_id")
+KEYWORD_FIELDS = ("content_hash", "embedding_model", "flags", "heading_path", "refresh_id")
 """Payload fields of a point indexed as keywords."""
 INTEGER_FIELDS = ("chunk_index", "total_chunks", "token_count")
 """Payload fields of a point indexed as integers."""

@@ -113,6 +113,16 @@ def test_vectors_come_back_bit_for_bit(ledger: Ledger) -> None:
     ledger.put_vectors({})
 
 
+def test_signatures_come_back_as_they_went(ledger: Ledger) -> None:
+    sent = {key: bytes([number % 256]) * 512 for number, key in enumerate(keys(*range(1201)))}
+    ledger.put_signatures(sent)
+    assert ledger.signatures([*sent, *keys(9999)]) == sent
+    ledger.put_signatures({keys(1)[0]: b"another"})
+    assert ledger.signatures(keys(1)) == {keys(1)[0]: b"another"}
+    assert ledger.signatures([]) == {}
+    assert ledger.vectors(keys(1)) == {}
+
+
 def test_vectors_may_be_changed_by_who_got_them(ledger: Ledger) -> None:
     ledger.put_vectors({keys(1)[0]: vector_of("a")})
     [vector] = ledger.vectors(keys(1)).values()

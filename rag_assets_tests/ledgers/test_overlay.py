@@ -88,6 +88,16 @@ def test_nothing_below_is_written_nor_any_file_made_beside_it(overlay: OverlayLe
     assert list(before) == ["ledger.sqlite"]
 
 
+def test_a_ledger_from_before_there_were_signatures_is_not_taken_for_damaged(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("DROP TABLE signatures")
+    connection.close()
+    ledger = ReadOnlySqliteLedger(path, "kb")
+    assert ledger.signatures([KEY]) == {}
+    assert ledger.vectors([KEY]).keys() == {KEY}
+    ledger.close()
+
+
 def test_what_a_live_writer_has_not_yet_moved_into_the_file_is_seen(path: Path) -> None:
     writer = SqliteLedger(path, "kb")
     writer.put_documents("g2", corpus({"b": "2"}))

@@ -142,13 +142,16 @@ def test_what_was_not_used_for_the_ttl_is_forgotten_and_what_was_is_not(
     ledger = SqliteLedger(path, "kb", ttl_seconds)
     other = b"o" * 32
     ledger.put_vectors({KEY: vector_of("a"), other: vector_of("b")})
+    ledger.put_signatures({KEY: b"a", other: b"b"})
     ledger.put_parses([PARSE, ParseRecord("file:///other", "1", "raw2", "markdown", "1", "content", "")])
     clock.now += 0.6 * ttl_seconds
     assert ledger.vectors([KEY])
+    assert ledger.signatures([KEY])
     assert ledger.parses([PARSE.source_uri])
     clock.now += 0.6 * ttl_seconds
     ledger.prune([])
     assert ledger.vectors([KEY, other]).keys() == {KEY}
+    assert ledger.signatures([KEY, other]).keys() == {KEY}
     assert ledger.parses([PARSE.source_uri, "file:///other"]).keys() == {PARSE.source_uri}
 
 

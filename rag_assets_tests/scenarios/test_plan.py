@@ -117,6 +117,7 @@ def test_a_plan_names_the_documents_of_every_change(promoted: Pipeline) -> None:
         "duplicate": ["filesystem:copy.md", "filesystem:new_copy.md"],
         "deleted": ["filesystem:topic01.md"],
         "quarantined": ["filesystem:topic09.md", "filesystem:torn.pdf"],
+        "omitted": [],
     }
     assert documents["moved"][0]["moved_from"] == "filesystem:topic02.md"
     assert [entry["duplicate_of"] for entry in documents["duplicate"]] == [

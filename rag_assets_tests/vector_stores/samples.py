@@ -45,6 +45,7 @@ def payload(number: int = 0, **fields: Any) -> dict[str, Any]:
         "total_chunks": 5,
         "token_count": 100 + number,
         "heading_path": ["Leave", "Parental leave"],
+        "flags": ["instructions"] if number == 2 else [],
         "embedding_model": "wordllama",
         "refresh_id": "r1",
         "indexed_at": "2026-02-01T00:00:00+00:00",

@@ -670,6 +670,7 @@ def placed(
         ([("indexed_at", "range", {"lt": "2026-02-01"})], set()),
         ([("heading_path", "equals", "Parental leave")], {1, 2, 3, 4, 5}),
         ([("heading_path", "prefix", "Pare")], {1, 2, 3, 4, 5}),
+        ([("flags", "equals", "instructions")], {2}),
         ([("embedding_model", "equals", "wordllama"), ("path", "prefix", "legal/")], {3}),
         ([("content_hash", "equals", f"{2:064x}"), ("source", "equals", "files")], {2}),
         ([], {1, 2, 3, 4, 5}),

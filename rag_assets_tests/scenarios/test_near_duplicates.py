@@ -1,0 +1,216 @@
+"""Documents that say nearly the same: shown by default, one of each kept on request, nothing lost silently."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from rag_assets import near_duplicates
+from rag_assets_tests.pipeline import (
+    NUM_DOCUMENTS,
+    Pipeline,
+    Run,
+    assert_same_points,
+    text_about,
+    token_in,
+    words,
+)
+
+
+def page(*edited: int, seed: object = "page") -> str:
+    text = words(seed, 200)
+    for position in edited:
+        text[position] = f"edited{position}"
+    return " ".join(text)
+
+
+def trace(pipeline: Pipeline, name: str) -> dict[str, Any]:
+    return json.loads(pipeline.succeed("trace", name, "--json"))
+
+
+def counts(run: Run) -> dict[str, Any]:
+    return run.checked().metadata["deduped_documents"]
+
+
+@pytest.fixture
+def similar(promoted: Pipeline) -> Pipeline:
+    """Three documents that say nearly the same, in production."""
+    promoted.write("b.md", page())
+    promoted.write("a.md", page(50))
+    promoted.write("c.md", page(120))
+    promoted.refresh().checked()
+    return promoted
+
+
+IDS = {"filesystem:a.md", "filesystem:b.md", "filesystem:c.md"}
+
+
+def test_by_default_they_are_shown_and_all_are_served(similar: Pipeline) -> None:
+    run = similar.refresh()
+    assert counts(run)["num_near_duplicates"] == 3
+    assert counts(run)["num_omitted"] == 0
+    [row] = counts(run)["near_duplicates"].records
+    assert row.data["documents"] == "filesystem:a.md, filesystem:b.md, filesystem:c.md"
+    assert row.data["omitted"] is None
+    assert 0.9 <= row.data["similarity"] < 1
+    assert similar.served() >= IDS
+    assert similar.status()["last_refresh"]["num_near_duplicates"] == 3
+    assert "3 say nearly the same as another" in similar.succeed("status")
+    report = trace(similar, "b.md")
+    assert report["near_duplicates"] == ["filesystem:a.md", "filesystem:c.md"]
+    assert "says nearly the same as filesystem:a.md, filesystem:c.md" in "; ".join(report["explanation"])
+    assert trace(similar, "topic01.md")["near_duplicates"] == []
+
+
+def test_off_compares_nothing(similar: Pipeline, no_signatures: None) -> None:
+    similar.configure(RAG_NEAR_DUPLICATES="off")
+    similar.write("d.md", page(7))
+    run = similar.refresh()
+    assert counts(run)["num_near_duplicates"] == 0
+    assert "near_duplicates" not in counts(run)
+
+
+@pytest.fixture
+def no_signatures(similar: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on, a signature that is made or looked up is a failure."""
+
+    def refuse(*_: Any) -> Any:
+        raise AssertionError("a text was compared")
+
+    monkeypatch.setattr(near_duplicates, "signature_of", refuse)
+    monkeypatch.setattr("rag_assets.ledgers.sqlite.SqliteLedger.signatures", refuse)
+
+
+def test_an_unchanged_refresh_compares_nothing(similar: Pipeline, no_signatures: None) -> None:
+    assert counts(similar.refresh())["num_near_duplicates"] == 3
+
+
+def test_a_small_refresh_reads_only_what_is_new(similar: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    real: Callable[[str], bytes] = near_duplicates.signature_of
+
+    def recorded(text: str) -> bytes:
+        made.append(text)
+        return real(text)
+
+    monkeypatch.setattr(near_duplicates, "signature_of", recorded)
+    similar.write("d.md", page(7))
+    assert counts(similar.refresh())["num_near_duplicates"] == 4
+    assert made == [page(7)]
+
+
+def test_one_of_each_is_kept_and_the_others_are_counted_named_and_explained(similar: Pipeline) -> None:
+    similar.configure(RAG_NEAR_DUPLICATES="keep_one")
+    planned = json.loads(similar.succeed("plan", "--json"))["deduped_documents"]
+    assert planned["num_omitted"] == 2
+    assert planned["documents"]["omitted"] == [
+        {"document_id": "filesystem:a.md", "near_duplicate_of": "filesystem:b.md"},
+        {"document_id": "filesystem:c.md", "near_duplicate_of": "filesystem:b.md"},
+    ]
+    assert "a.md (nearly the same as filesystem:b.md, which is kept)" in similar.succeed("plan")
+
+    run = similar.refresh()
+    assert similar.served() & IDS == {"filesystem:b.md"}  # the oldest
+    assert (counts(run)["num_omitted"], counts(run)["num_deleted"]) == (2, 0)
+    [row] = counts(run)["near_duplicates"].records
+    assert (row.data["documents"], row.data["omitted"]) == (
+        "filesystem:b.md",
+        "filesystem:a.md, filesystem:c.md",
+    )
+    report = trace(similar, "a.md")
+    assert report["outcome"] == "omitted"
+    assert "filesystem:b.md, which is kept" in report["explanation"][0]
+    assert report["history"][0]["near_duplicate_of"] == "filesystem:b.md"
+    assert report["near_duplicates"] == ["filesystem:b.md", "filesystem:c.md"]
+    assert similar.status()["last_refresh"]["changes"]["num_omitted"] == 2
+    assert similar.problems_of_production() == ()
+
+    again = similar.refresh()
+    assert again.checked().metadata["staging_collection"]["written"] is False
+    assert counts(again)["num_omitted"] == 2
+
+
+def test_the_next_takes_the_place_of_the_one_that_was_kept_and_all_come_back(similar: Pipeline) -> None:
+    similar.configure(RAG_NEAR_DUPLICATES="keep_one")
+    similar.refresh().checked()
+    similar.remove("b.md")
+    run = similar.refresh()
+    assert similar.served() & IDS == {"filesystem:a.md"}
+    assert (counts(run)["num_deleted"], counts(run)["num_added"], counts(run)["num_omitted"]) == (1, 1, 1)
+
+    similar.write("a.md", text_about("something else"))
+    similar.refresh().checked()
+    assert similar.served() & IDS == {"filesystem:a.md", "filesystem:c.md"}
+
+    similar.write("a.md", page(50))
+    assert counts(similar.refresh())["num_omitted"] == 1
+    similar.configure(RAG_NEAR_DUPLICATES="show")
+    run = similar.refresh()
+    assert similar.served() & IDS == {"filesystem:a.md", "filesystem:c.md"}
+    assert run.metadata["embeddings"]["num_embedded"] == 0
+    assert run.metadata["raw_documents"]["num_parsed"] == 0
+    assert_same_points(similar.points(), similar.points_built_from_nothing())
+
+
+def test_an_omitted_document_is_not_parsed_again_after_its_text_was_of_no_generation(
+    similar: Pipeline,
+) -> None:
+    similar.configure(RAG_NEAR_DUPLICATES="keep_one")
+    similar.refresh().checked()
+    long_ago = time.time() - 7200
+    for path in (similar.state_dir / "texts").rglob("*"):
+        os.utime(path, (long_ago, long_ago))
+    for number in range(2):  # two promotions: no generation that is kept holds them
+        similar.write("topic03.md", text_about(f"version {number}"))
+        similar.refresh().checked()
+    assert similar.refresh().checked().metadata["raw_documents"]["num_read"] == 0
+
+
+def test_a_rebuild_keeps_and_omits_the_same(similar: Pipeline) -> None:
+    similar.configure(RAG_NEAR_DUPLICATES="keep_one")
+    similar.refresh().checked()
+    similar.configure(RAG_CHUNK_SIZE="48")
+    run = similar.refresh()
+    assert counts(run)["full_rebuild"] is True
+    assert similar.served() & IDS == {"filesystem:b.md"}
+    for path in similar.state_dir.glob("ledger.sqlite*"):
+        path.unlink()
+    assert counts(similar.refresh())["num_omitted"] == 2
+    assert similar.served() & IDS == {"filesystem:b.md"}
+
+
+def test_a_file_that_turned_bad_keeps_its_last_good_version(similar: Pipeline) -> None:
+    similar.configure(RAG_NEAR_DUPLICATES="keep_one")
+    similar.refresh().checked()
+    similar.write("b.md", b"")
+    run = similar.refresh()
+    assert similar.served() & IDS == {"filesystem:b.md"}
+    assert (counts(run)["num_quarantined"], counts(run)["num_omitted"]) == (1, 2)
+    similar.remove("b.md")
+    similar.refresh().checked()
+    assert similar.served() & IDS == {"filesystem:a.md"}
+
+
+def test_many_may_be_omitted_at_once_and_the_guard_still_asks_about_deletions(similar: Pipeline) -> None:
+    for number in range(30):
+        similar.write(f"copy{number:02}.md", page(number))
+    similar.refresh().checked()
+    assert len(similar.served()) == NUM_DOCUMENTS + 33
+    similar.configure(RAG_NEAR_DUPLICATES="keep_one")
+    run = similar.refresh()
+    assert (counts(run)["num_omitted"], counts(run)["num_deleted"]) == (32, 0)
+    assert len(similar.served()) == NUM_DOCUMENTS + 1
+    for number in range(8, NUM_DOCUMENTS):
+        similar.remove(f"topic{number:02}.md")
+    refused = similar.refresh()
+    assert "refused to delete 12 of 21 documents" in token_in(refused.message) + refused.message
+    assert len(similar.served()) == NUM_DOCUMENTS + 1
+
+
+def test_the_launchpad_sets_it_for_one_run(similar: Pipeline) -> None:
+    assert counts(similar.refresh(launchpad={"near_duplicates": "keep_one"}))["num_omitted"] == 2
+    assert counts(similar.refresh())["num_omitted"] == 0
+    assert similar.served() >= IDS

@@ -1,0 +1,83 @@
+"""`rag-assets quarantine`: what cannot be used now, why, since when, and what is served instead."""
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any, get_args
+
+from rag_assets.errors import QuarantineReason
+from rag_assets_tests.pipeline import Pipeline, text_about
+
+TORN = b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog"
+
+
+def quarantine(pipeline: Pipeline) -> dict[str, Any]:
+    return json.loads(pipeline.succeed("quarantine", "--json"))
+
+
+def test_a_knowledge_base_that_was_never_refreshed_has_none(empty: Pipeline) -> None:
+    assert "no document is quarantined" in empty.succeed("quarantine")
+    assert quarantine(empty) == {
+        "refresh_id": None,
+        "at": None,
+        "num_quarantined": 0,
+        "reasons": {},
+        "documents": [],
+    }
+
+
+def test_each_is_listed_with_its_reason_since_when_and_what_is_served(promoted: Pipeline) -> None:
+    assert "no document is quarantined" in promoted.succeed("quarantine")
+    promoted.write("nothing.txt", b"")
+    time.sleep(1)  # refreshes of one second have no order
+    first = promoted.refresh().checked()
+    promoted.write("topic09.md", b"")
+    promoted.write("torn.pdf", TORN)
+    promoted.refresh().checked()
+    with promoted.knowledge_base() as knowledge_base:
+        last = knowledge_base.artifacts.find("raw_documents", ())
+        before = knowledge_base.artifacts.find("raw_documents", (first.run_id,))
+
+    report = quarantine(promoted)
+    assert (report["refresh_id"], report["at"]) == (last.header.refresh_id, last.header.created_at)
+    assert (report["num_quarantined"], report["reasons"]) == (3, {"empty": 2, "corrupt": 1})
+    assert [
+        (one["document_id"], one["reason"], one["since"], one["last_good_version_served"])
+        for one in report["documents"]
+    ] == [
+        ("filesystem:nothing.txt", "empty", before.header.created_at, False),
+        ("filesystem:topic09.md", "empty", last.header.created_at, True),
+        ("filesystem:torn.pdf", "corrupt", last.header.created_at, False),
+    ]
+    said = promoted.succeed("quarantine")
+    assert said.startswith("3 quarantined")
+    assert re.search(r"^empty +2$", said, re.MULTILINE)
+    assert "topic09.md: It holds no text. (its last good version is served, since" in said
+
+    promoted.write("topic09.md", text_about("mended"))
+    promoted.remove("torn.pdf", "nothing.txt")
+    promoted.refresh().checked()
+    assert quarantine(promoted)["documents"] == []
+
+
+def test_what_the_oldest_refresh_that_is_kept_found_already_has_no_date(empty: Pipeline) -> None:
+    empty.write("nothing.txt", b"")
+    empty.refresh().checked()
+    empty.refresh().checked()
+    [entry] = quarantine(empty)["documents"]
+    assert entry["since"] is None
+    assert "since" not in empty.succeed("quarantine")
+
+
+def test_a_refresh_that_failed_its_gate_counts_for_it_read_the_sources(promoted: Pipeline) -> None:
+    promoted.write("nothing.txt", b"")
+    promoted.write("topic03.md", text_about("third version"))
+    promoted.configure(RAG_EVAL_THRESHOLD="0.999")
+    assert not promoted.refresh().success
+    assert quarantine(promoted)["num_quarantined"] == 1
+
+
+def test_every_reason_is_explained() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)` \|.*\|.*\|$", page, re.MULTILINE)) == set(get_args(QuarantineReason))
