@@ -1,0 +1,103 @@
+"""Every kind of source at once, with something real behind each: what is served, what is read again, what an outage does."""
+
+import contextlib
+import itertools
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from rag_assets_tests.pipeline import Pipeline, text_about, words
+from rag_assets_tests.sources.scenes import SCENES
+from rag_assets_tests.sources.scenes.base import SourceScene
+
+NAMES = ("a", "b", "c", "d", "e")
+_editions = itertools.count()
+
+
+def word_of(kind: str, name: str) -> str:
+    """A word that only this document holds."""
+    return "".join(words((kind, name, "only"), 3))
+
+
+def text_of(kind: str, name: str) -> str:
+    word = word_of(kind, name)
+    return f"Whoever needs the {word} asks the desk of {' '.join(words((kind, name), 12))} for a {word}."
+
+
+def declare(pipeline: Pipeline, scenes: dict[str, SourceScene]) -> None:
+    """Declare a source for each scene beside the folder of documents."""
+    declared = {f"the-{kind}": scene.declaration() for kind, scene in scenes.items()}
+    path = pipeline.home / "sources.yaml"
+    path.write_text(yaml.safe_dump({"sources": declared}), encoding="utf-8")
+    pipeline.configure(RAG_SOURCES=",".join(["filesystem", *declared]), RAG_SOURCES_FILE=str(path))
+
+
+@pytest.fixture
+def scenes(promoted: Pipeline) -> Iterator[dict[str, SourceScene]]:
+    with contextlib.ExitStack() as stack:
+        scenes: dict[str, SourceScene] = {}
+        for kind, make in SCENES.items():
+            folder = promoted.home / f"scene-{kind}"
+            folder.mkdir()
+            scenes[kind] = make(folder)
+            stack.callback(scenes[kind].close)
+            for name in NAMES:
+                scenes[kind].put(name, text_of(kind, name))
+        yield scenes
+
+
+@pytest.mark.timeout(480)
+def test_all_sources_at_once(promoted: Pipeline, scenes: dict[str, SourceScene]) -> None:
+    declare(promoted, scenes)
+    run = promoted.refresh().checked()
+    assert run.metadata["raw_documents"]["num_unreadable_sources"] == 0
+    assert run.metadata["deduped_documents"]["num_added"] == len(SCENES) * len(NAMES)
+    for kind, name in itertools.product(scenes, NAMES):
+        hit = promoted.search(f"who has a {word_of(kind, name)}?")[0]
+        assert word_of(kind, name) in hit["text"]
+        (location,) = hit["locations"]
+        assert location["source"] == f"the-{kind}"
+        assert location["document_id"] == f"the-{kind}:{location['path']}"
+        assert location["source_uri"]
+
+    transferred = {kind: scene.num_bodies for kind, scene in scenes.items()}
+    assert all(transferred.values())
+    again = promoted.refresh().checked()
+    assert {kind: scene.num_bodies for kind, scene in scenes.items()} == transferred
+    assert (again.metadata["raw_documents"]["num_read"], again.metadata["raw_documents"]["num_parsed"]) == (
+        0,
+        0,
+    )
+    assert again.metadata["staging_collection"]["written"] is False
+
+
+@pytest.mark.timeout(480)
+@pytest.mark.parametrize("kind", sorted(SCENES))
+def test_an_outage_deletes_nothing_and_holds_nobody_up(promoted: Pipeline, kind: str) -> None:
+    folder = promoted.home / "scene"
+    folder.mkdir()
+    scene = SCENES[kind](folder)
+    try:
+        for name in NAMES:
+            scene.put(name, text_of(kind, name))
+        declare(promoted, {kind: scene})
+        promoted.refresh().checked()
+        served = promoted.served()
+        source = f"the-{kind}"
+        for how in scene.failures:
+            edition = next(_editions)
+            promoted.write("topic03.md", text_about(f"edition {edition}"))
+            with scene.failing(how):
+                run = promoted.refresh().checked()
+            assert run.metadata["deduped_documents"]["num_deleted"] == 0, how
+            assert run.metadata["deduped_documents"]["num_updated"] == 1, how
+            assert promoted.served() == served, how
+            assert list(promoted.status()["last_refresh"]["unreadable_sources"]) == [source], how
+            assert f"DEGRADED       source {source}: " in promoted.succeed("status"), how
+        scene.remove("d")
+        recovered = promoted.refresh().checked()
+        assert recovered.metadata["raw_documents"]["num_unreadable_sources"] == 0
+        assert len(served - promoted.served()) == 1, "what is gone goes, now that the source says so"
+    finally:
+        scene.close()
