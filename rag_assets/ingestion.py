@@ -247,7 +247,7 @@ class _Listing:
                 entries.append(entry)
         except SourceUnavailable as error:
             self._problem = str(error)
-        except Exception as error:  # whatever is wrong with one source, the others go on
+        except BaseException as error:  # whatever ends the listing, SystemExit too, it is not complete
             # Not its message, which may hold a secret.
             _logger.debug("listing %s failed", self._source.name, exc_info=True)
             self._problem = (

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 SAMPLES = Path(__file__).parents[1] / "data" / "documents"
+OFFICE_SAMPLES = Path(__file__).parent / "parsers" / "samples"
 _SEEDS = (
     "hr/hr_handbook.pdf",
     "sales/larkspur_lk3_product_sheet.pdf",
@@ -22,6 +23,18 @@ _SEEDS = (
     "finance/cost_centres.csv",
 )
 _OTHER_ENDINGS = ("", ".pdf", ".docx", ".html", ".md", ".txt", ".json", ".jsonl", ".csv")
+
+
+_SMALL_SEEDS = {
+    "notes.rst": b"Notes\n=====\n\n.. note:: Mind the gap.\n\n+---+---+\n| a | b |\n+===+===+\n| 1 | 2 |\n+---+---+\n"
+    * 20,
+    "feed.xml": b'<?xml version="1.0"?><rss><channel><title>News</title><item><title>One</title></item></channel></rss>',
+    "mail.eml": b"From: a@example.org\nTo: b@example.org\nSubject: Plans\nMIME-Version: 1.0\nContent-Type: "
+    b'multipart/mixed; boundary="x"\n\n--x\nContent-Type: text/plain\n\nThe plan is this.\n--x--\n',
+    "talk.srt": b"1\n00:00:01,000 --> 00:00:02,000\nGood morning.\n\n2\n00:00:03,000 --> 00:00:04,000\nHello.\n",
+    "talk.vtt": b"WEBVTT\n\n00:01.000 --> 00:02.000\n<v Ann>Good morning.\n",
+    "letter.rtf": rb"{\rtf1\ansi{\b Dear all}\par We meet at {\i ten}.\par}" * 3,
+}
 
 
 def mutants(data: bytes, random_source: random.Random) -> Iterator[bytes]:
@@ -49,12 +62,12 @@ def mutants(data: bytes, random_source: random.Random) -> Iterator[bytes]:
     yield b"PK\x03\x04" + data
 
 
-def broken_files(seeds: dict[str, bytes] | None = None) -> dict[str, bytes]:
-    """Return name -> bytes: mutants of each seed, under its own ending and under others."""
+def broken_files() -> dict[str, bytes]:
+    """Return name -> bytes: mutants of valid files, and valid files under the endings of other formats."""
     random_source = random.Random(20_261_124)
     files: dict[str, bytes] = {}
-    samples = {Path(path).name: (SAMPLES / path).read_bytes() for path in _SEEDS}
-    for name, data in sorted((samples | (seeds or {})).items()):
+    seeds = [SAMPLES / path for path in _SEEDS] + sorted(OFFICE_SAMPLES.glob("*.*"))
+    for name, data in [*((path.name, path.read_bytes()) for path in seeds), *_SMALL_SEEDS.items()]:
         stem, _, ending = name.rpartition(".")
         for number, mutant in enumerate(mutants(data, random_source)):
             files[f"{stem}-{number:02}.{ending}"] = mutant
