@@ -50,7 +50,10 @@ class HandedOver:
 
     @classmethod
     def from_cursor(cls, cursor: str | None) -> "HandedOver":
-        return cls(**json.loads(cursor)) if cursor else cls()
+        try:
+            return cls(**json.loads(cursor or "{}"))
+        except (ValueError, TypeError):
+            return cls()  # of another version, or edited: messages that were not deleted come again
 
     def to_cursor(self) -> str:
         return json.dumps(asdict(self))

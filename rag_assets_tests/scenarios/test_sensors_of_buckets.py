@@ -24,6 +24,7 @@ class Bucket:
         self.pipeline = pipeline
         self.server = moto_server()
         use_credentials(monkeypatch)
+        monkeypatch.setattr(s3_events, "_WAIT_SECONDS", 0)  # this queue is one server
         self._s3, self._sqs = self.server.client("s3"), self.server.client("sqs")
         self.name = self.server.new_bucket()
         self.queue_url = self.server.new_queue(self.name)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from rag_assets.errors import SourceUnavailable
+from rag_assets.sources import s3_events
 from rag_assets.sources.s3 import S3Options, S3Source
 from rag_assets.sources.s3_events import EventQueue, Received, event_queues
 from rag_assets_tests.optional_packages import require
@@ -46,6 +47,7 @@ class Scene:
 @pytest.fixture
 def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
     use_credentials(monkeypatch)
+    monkeypatch.setattr(s3_events, "_WAIT_SECONDS", 0)  # this queue is one server
     return Scene()
 
 
