@@ -29,7 +29,7 @@ def test_every_suffix_has_one_parser() -> None:
 @pytest.mark.parametrize(
     ("filename", "name"),
     [
-        ("a.pdf", "pypdf"),
+        ("a.pdf", "pdf"),
         ("A.HTML", "resiliparse"),
         ("x/y.Md", "markdown"),
         ("a.b.txt", "plain_text"),
@@ -49,7 +49,7 @@ def test_what_the_bytes_do_not_tell_the_end_of_the_name_does(filename: str, name
 
 @pytest.mark.parametrize("filename", ["report.txt", "report", "report.html", "report.pdf"])
 def test_a_pdf_is_recognised_under_any_name(filename: str) -> None:
-    assert recognise(b"%PDF-1.7 ...", filename).name == "pypdf"
+    assert recognise(b"%PDF-1.7 ...", filename).name == "pdf"
 
 
 @pytest.mark.parametrize(

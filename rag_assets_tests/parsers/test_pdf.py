@@ -1,5 +1,9 @@
+import io
 import logging
+import os
+import shutil
 
+import pypdfium2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,10 +11,43 @@ from pypdf import PageObject, PdfReader
 from pypdf.errors import DependencyError
 
 from rag_assets.errors import DocumentUnreadable
-from rag_assets.parsers import parse_document
+from rag_assets.parsers import ocr, parse_document
+from rag_assets.parsers.isolation import ParseWorkers
+from rag_assets.parsers.pdf import PdfParser
 from rag_assets_tests.parsers.pdf_files import encrypt_pdf, make_pdf
 
 _PDF = make_pdf(["Leave policy\nEvery employee has 30 days.", "Second page"], title="HR Handbook")
+
+
+@pytest.fixture
+def pdfium_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise pypdfium2.PdfiumError("Data format error", err_code=3)
+
+    monkeypatch.setattr(pypdfium2, "PdfDocument", refuse)
+
+
+@pytest.fixture
+def tesseract() -> None:
+    if shutil.which("tesseract") is None:
+        if os.environ.get("CI"):
+            pytest.fail("tesseract is not installed", pytrace=False)
+        pytest.skip("tesseract is not installed")
+
+
+def _scan(lines: str) -> bytes:
+    """Return a PDF whose only page is a picture of these lines."""
+    bitmap = pypdfium2.PdfDocument(make_pdf([lines]))[0].render(scale=3, grayscale=True)
+    scan = pypdfium2.PdfDocument.new()
+    page = scan.new_page(612, 792)
+    picture = pypdfium2.PdfImage.new(scan)
+    picture.set_bitmap(bitmap)
+    picture.set_matrix(pypdfium2.PdfMatrix().scale(612, 792))
+    page.insert_obj(picture)
+    page.gen_content()
+    out = io.BytesIO()
+    scan.save(out)
+    return out.getvalue()
 
 
 def _reason(data: bytes) -> str:
@@ -23,8 +60,8 @@ def test_pages_are_joined_by_a_blank_line_and_lines_are_kept() -> None:
     parsed = parse_document(_PDF, "hr/Handbook.PDF")
     assert parsed.text == "Leave policy\nEvery employee has 30 days.\n\nSecond page"
     assert parsed.title == "HR Handbook"
-    assert parsed.parser_name == "pypdf"
-    assert parsed.parser_version.startswith("1/")
+    assert parsed.parser_name == "pdf"
+    assert parsed.parser_version.startswith("2/")
 
 
 @pytest.mark.parametrize("title", [None, "", "   "])
@@ -40,6 +77,15 @@ def test_a_pdf_whose_password_is_empty_is_read() -> None:
     assert "30 days" in parse_document(encrypt_pdf(_PDF, ""), "a.pdf").text
 
 
+@pytest.mark.usefixtures("pdfium_refuses")
+def test_what_pdfium_refuses_is_read_by_pypdf() -> None:
+    parsed = parse_document(_PDF, "a.pdf")
+    assert parsed.text == "Leave policy\nEvery employee has 30 days.\n\nSecond page"
+    assert parsed.title == "HR Handbook"
+    assert _reason(encrypt_pdf(_PDF, "secret")) == "encrypted"
+
+
+@pytest.mark.usefixtures("pdfium_refuses")
 def test_aes_without_the_cryptography_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*_: object) -> None:
         raise DependencyError("cryptography>=3.1 is required for AES algorithm")
@@ -49,9 +95,62 @@ def test_aes_without_the_cryptography_package_says_what_to_install(monkeypatch: 
         parse_document(encrypt_pdf(_PDF, ""), "a.pdf")
 
 
-def test_a_pdf_without_a_text_layer_is_empty_and_hints_at_ocr() -> None:
-    with pytest.raises(DocumentUnreadable, match=r"empty: .*OCR"):
-        parse_document(make_pdf(["", ""]), "scan.pdf")
+@pytest.mark.parametrize(
+    ("lines", "text"),
+    [
+        ("an exam-\nple of it", "an example of it"),
+        ("well-known, and well-\nknown", "well-known, and well-known"),
+        ("in the Anglo-\nSaxon world", "in the Anglo-Saxon world"),
+        ("a 10-\nmember team", "a 10-member team"),
+        ("the form A-\n", "the form A-"),
+    ],
+)
+def test_a_word_divided_at_the_end_of_a_line_is_whole(lines: str, text: str) -> None:
+    assert parse_document(make_pdf([lines]), "a.pdf").text == text
+
+
+def test_a_pdf_with_too_many_pages_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rag_assets.parsers.pdf.MAX_PAGES", 1)
+    assert _reason(_PDF) == "too_large"
+
+
+def test_a_scan_without_ocr_is_empty_and_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ocr, "is_installed", lambda: False)
+    with pytest.raises(DocumentUnreadable, match=r"empty: .*tesseract-ocr.*OCR"):
+        parse_document(_scan("Leave policy"), "scan.pdf")
+
+
+@pytest.mark.usefixtures("tesseract")
+def test_a_scan_is_read_by_ocr_within_the_limits_of_the_worker() -> None:
+    workers = ParseWorkers(num_workers=1)
+    try:
+        text = workers.submit(
+            PdfParser(), _scan("Leave policy\nEvery employee has 30 days."), "a.pdf"
+        ).result()
+    finally:
+        workers.close()
+    assert "Every employee has 30 days." in text.text
+
+
+def test_blank_pages_are_no_scan() -> None:
+    assert _reason(make_pdf(["", ""])) == "empty"
+    assert parse_document(make_pdf(["", "text"]), "a.pdf").text == "text"
+
+
+def test_installing_ocr_changes_the_version_so_that_scans_are_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    versions: set[str] = set()
+    for installed in (False, True):
+        monkeypatch.setattr(ocr, "is_installed", lambda installed=installed: installed)
+        versions.add(PdfParser().version)
+    assert len(versions) == 2
+
+
+def test_a_pdf_without_its_end_is_corrupt_though_pdfium_reads_it() -> None:
+    without_end = _PDF[: _PDF.rindex(b"startxref")]
+    assert len(pypdfium2.PdfDocument(without_end)) == 2
+    assert _reason(without_end) == "corrupt"
 
 
 @pytest.mark.parametrize("share", [0.01, 0.2, 0.5, 0.8, 0.95])
@@ -70,9 +169,15 @@ def test_a_zero_byte_pdf_is_empty() -> None:
     assert _reason(b"") == "empty"
 
 
-def test_one_page_that_cannot_be_read_fails_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_page_that_no_reader_reads_fails_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    load = pypdfium2.PdfDocument.get_page
     calls: list[int] = []
     extract = PageObject.extract_text
+
+    def pdfium_fails(self: pypdfium2.PdfDocument, index: int) -> pypdfium2.PdfPage:
+        if index == 1:
+            raise pypdfium2.PdfiumError("Failed to load page.")
+        return load(self, index)
 
     def second_page_fails(self: PageObject) -> str:
         calls.append(1)
@@ -80,10 +185,13 @@ def test_one_page_that_cannot_be_read_fails_the_document(monkeypatch: pytest.Mon
             raise KeyError("/Font")
         return extract(self)
 
+    monkeypatch.setattr(pypdfium2.PdfDocument, "get_page", pdfium_fails)
+    assert "Second page" in parse_document(_PDF, "a.pdf").text
     monkeypatch.setattr(PageObject, "extract_text", second_page_fails)
     assert _reason(_PDF) == "corrupt"
 
 
+@pytest.mark.usefixtures("pdfium_refuses")
 def test_pypdf_does_not_log(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         _reason(_PDF[:200])
