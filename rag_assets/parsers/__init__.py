@@ -7,15 +7,20 @@ import hashlib
 from dataclasses import dataclass
 
 from rag_assets.errors import DocumentUnreadable
-from rag_assets.parsers.base import Parser, RecognisesContent
+from rag_assets.parsers.archive import ArchiveParser
+from rag_assets.parsers.base import HoldsDocuments, Parser, RecognisesContent
 from rag_assets.parsers.csv import CsvParser
 from rag_assets.parsers.docx import DocxParser
+from rag_assets.parsers.email import EmailParser
 from rag_assets.parsers.html import HtmlParser
 from rag_assets.parsers.json import JsonParser
 from rag_assets.parsers.json_lines import JsonLinesParser
 from rag_assets.parsers.markdown import MarkdownParser
 from rag_assets.parsers.pdf import PdfParser
 from rag_assets.parsers.plain_text import PlainTextParser
+from rag_assets.parsers.restructured_text import RestructuredTextParser
+from rag_assets.parsers.subtitles import SubtitleParser
+from rag_assets.parsers.xml import XmlParser
 from rag_assets.text_normalization import normalize_text
 
 PARSERS: tuple[Parser, ...] = (
@@ -27,9 +32,18 @@ PARSERS: tuple[Parser, ...] = (
     JsonParser(),
     JsonLinesParser(),
     CsvParser(),
+    RestructuredTextParser(),
+    XmlParser(),
+    EmailParser(),
+    SubtitleParser(),
+    ArchiveParser(),
 )
 
 _PLAIN_TEXT = next(parser for parser in PARSERS if isinstance(parser, PlainTextParser))
+# Under a name that is known they are not looked for: Markdown may begin with HTML, and what passes for a Word document
+# but is another ZIP archive is for the parser of Word, which says so.
+_LOOKED_FOR_UNDER_VAGUE_NAMES = (HtmlParser, XmlParser, EmailParser, ArchiveParser)
+_VAGUE_NAMES = (PlainTextParser, XmlParser)
 _MAX_TITLE_CHARACTERS = 300
 
 
@@ -61,14 +75,17 @@ def may_be_document(filename: str) -> bool:
 def recognise(data: bytes, filename: str) -> Parser:
     """Return the parser for these bytes.
 
-    What the bytes say goes before what the name says. Formats that only a name can tell apart, such as Markdown and
-    plain text, are told by the name; everything else is for the parser of plain text, which refuses what is none.
+    What the bytes say goes before what the name says, but for formats that begin like others, which are looked for
+    under names that say little. Everything else is for the parser of plain text, which refuses what is none.
     """
-    for parser in PARSERS:
-        if isinstance(parser, RecognisesContent) and parser.recognises(data):
-            return parser
     name = filename.lower()
-    return next((parser for parser in PARSERS if name.endswith(parser.suffixes)), _PLAIN_TEXT)
+    named = next((parser for parser in PARSERS if name.endswith(parser.suffixes)), _PLAIN_TEXT)
+    for parser in PARSERS:
+        if not isinstance(parser, RecognisesContent) or not parser.recognises(data):
+            continue
+        if not isinstance(parser, _LOOKED_FOR_UNDER_VAGUE_NAMES) or isinstance(named, _VAGUE_NAMES):
+            return parser
+    return named
 
 
 def parser_named(name: str) -> Parser | None:
@@ -79,11 +96,15 @@ def parser_named(name: str) -> Parser | None:
 def version_of(parser: Parser, *, quarantined: bool = False) -> str:
     """Return the version that is recorded with what a parser made of a document.
 
-    What it could not use may be of a format for which a parser came later: then the formats are part of it.
+    What it could not use may be of a format for which a parser came later: then the formats are part of it. What
+    holds documents of other formats depends on all of them.
     """
-    if not quarantined:
+    if isinstance(parser, HoldsDocuments):
+        formats = ",".join(sorted(f"{inner.name} {inner.version}" for inner in PARSERS))
+    elif quarantined:
+        formats = ",".join(sorted(inner.name for inner in PARSERS))
+    else:
         return parser.version
-    formats = ",".join(sorted(parser.name for parser in PARSERS))
     return f"{parser.version}+{hashlib.sha256(formats.encode()).hexdigest()[:8]}"
 
 

@@ -37,3 +37,10 @@ class RecognisesContent(Protocol):
     def recognises(self, data: bytes) -> bool:
         """Return whether these bytes are of this format; cheap, and never raises."""
         ...
+
+
+@runtime_checkable
+class HoldsDocuments(Protocol):
+    """A parser of a format whose documents hold documents of other formats, for which it asks their parsers."""
+
+    holds_documents: bool

@@ -19,6 +19,11 @@ _LOOKS_LIKE_HEADING = re.compile(r"^#{1,6}[ \t]", re.MULTILINE)
 _PERMALINKS = frozenset(("#", "¶", "§", "🔗", "\uf0c1"))
 _NESTING_TAG = re.compile(r"<(/?)(?:div|article|section|blockquote|[uo]l|table|pre|h[1-6])\b", re.IGNORECASE)
 _MAX_NESTING = 2_000
+_START_OF_PAGE = re.compile(
+    rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?\s*(?:<\?xml[^>]*>\s*|<!--.*?-->\s*)*(?:<!doctype\s+html\b|<html[\s>])",
+    re.IGNORECASE | re.DOTALL,
+)
+_MOST_BYTES_BEFORE_PAGE = 4_096
 
 
 class HtmlParser:
@@ -29,6 +34,10 @@ class HtmlParser:
 
     def __init__(self) -> None:
         self.version = f"1/{version('resiliparse')}"
+
+    def recognises(self, data: bytes) -> bool:
+        """See `RecognisesContent`. Only a whole page: what has a few tags may be anything."""
+        return looks_like_html(data)
 
     def parse(self, data: bytes, filename: str) -> ParsedDocument:
         from resiliparse.parse.html import HTMLTree
@@ -43,6 +52,11 @@ class HtmlParser:
         title = tree.title or (_one_line(first_h1) if first_h1 else "")
         text = "" if _is_too_deep(html) else marked_text(tree, main_content=True)
         return ParsedDocument(text=text if text.strip() else _plain_text(tree), title=title)
+
+
+def looks_like_html(data: bytes) -> bool:
+    """Return whether these bytes begin as a page does, be it XHTML."""
+    return _START_OF_PAGE.match(data[:_MOST_BYTES_BEFORE_PAGE].replace(b"\0", b"")) is not None
 
 
 def marked_text(tree: "HTMLTree", *, main_content: bool) -> str:

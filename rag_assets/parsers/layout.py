@@ -7,9 +7,13 @@ pass for a heading or a code fence, which would change the heading path of every
 import re
 from collections.abc import Sequence
 
+from rag_assets.chunkers.headings import headings
+
 MAX_LABEL_CHARACTERS = 100
 """A longer label is cut, for it is repeated: a header of a megabyte over a million rows would not be linear."""
 
+_DEEPEST_HEADING = 6
+_PROBE = "outside"
 _MARK = re.compile(r"^ {0,3}(?=#{1,6}(?:[ \t]|$)|```|~~~)", re.MULTILINE)
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
@@ -18,6 +22,27 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 def without_marks(text: str) -> str:
     """Return the text with a backslash before whatever would be taken for a heading or a fence."""
     return _MARK.sub(r"\g<0>\\", text)
+
+
+def with_deeper_headings(text: str) -> str:
+    """Return a text as a section below a heading of the first level: its own one level deeper, its fences closed."""
+    parts: list[str] = []
+    end = 0
+    for heading in headings(text):
+        if heading.level < _DEEPEST_HEADING:
+            mark = text.index("#", heading.start)
+            parts += [text[end:mark], "#"]
+            end = mark
+    deeper = "".join(parts) + text[end:]
+    # What follows must not end up in a fence that is open at the end.
+    closings = ("", *(f"\n{mark * length}" for mark in "`~" for length in range(3, 9)))
+    closed = (deeper + closing for closing in closings)
+    return next((one for one in closed if _ends_outside_fences(one)), without_marks(text))
+
+
+def _ends_outside_fences(text: str) -> bool:
+    found = headings(f"{text}\n# {_PROBE}")
+    return bool(found) and found[-1].title == _PROBE
 
 
 def one_line(text: str) -> str:

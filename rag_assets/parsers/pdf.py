@@ -11,7 +11,8 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from rag_assets.errors import DocumentUnreadable
-from rag_assets.parsers import ocr
+from rag_assets.parsers.ocr import is_installed as ocr_is_installed
+from rag_assets.parsers.ocr import recognise_page
 from rag_assets.records import ParsedDocument
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class PdfParser:
     suffixes: tuple[str, ...] = (".pdf",)
 
     def __init__(self) -> None:
-        parts = ["2", version("pypdfium2"), version("pypdf"), *(["ocr"] if ocr.is_installed() else [])]
+        parts = ["2", version("pypdfium2"), version("pypdf"), *(["ocr"] if ocr_is_installed() else [])]
         self.version = "/".join(parts)
 
     def recognises(self, data: bytes) -> bool:
@@ -70,8 +71,8 @@ def _read_with_pdfium(document: "PdfDocument") -> tuple[list[str], str]:
         text_layer = page.get_textpage()
         # Not get_text_bounded: it loses the spaces between some words.
         text = text_layer.get_text_range()
-        if not text.strip() and ocr.is_installed() and _shows_a_picture(page):
-            text = ocr.recognise_page(page)
+        if not text.strip() and ocr_is_installed() and _shows_a_picture(page):
+            text = recognise_page(page)
         pages.append(text)
         text_layer.close()
         page.close()
@@ -79,7 +80,7 @@ def _read_with_pdfium(document: "PdfDocument") -> tuple[list[str], str]:
 
 
 def _why_empty() -> str:
-    if ocr.is_installed():
+    if ocr_is_installed():
         return "It has no text layer, and OCR finds no text in it."
     return "It has no text layer; if it is a scan, install tesseract-ocr, or run OCR on it first."
 
@@ -138,7 +139,7 @@ def _whole_words(text: str) -> str:
 
     def joined(match: re.Match[str]) -> str:
         left, right = match.groups()
-        is_compound = f"{left}-{right}" in compounds or not right[0].islower() or left[-1].isdigit()
+        is_compound = f"{left}-{right}" in compounds or not right[0].islower()
         return f"{left}-{right}" if is_compound else left + right
 
     # Twice, for a word that is divided twice.

@@ -1,7 +1,8 @@
 """Bytes to text for the formats that are text: all but PDF and Word.
 
 Here belongs the decision whether bytes are text at all, and in which encoding. A byte order mark decides;
-then UTF-8, strictly; then UTF-8 with a few broken bytes; then what an HTML page declares; then a guess.
+then UTF-16 by the place of its NUL bytes; then UTF-8, strictly; then UTF-8 with a few broken bytes; then what an HTML
+page declares; then a guess.
 """
 
 import codecs
@@ -39,6 +40,14 @@ _OTHER_CONTROLS = bytes(set(range(32)) - set(_TEXT_CONTROLS))
 _MAX_CONTROL_SHARE = 0.02
 # Guesses that short Western texts get by mistake ("Año" as Nordic); nobody writes these encodings today.
 _UNLIKELY_GUESSES = frozenset(("utf-8", *(f"iso8859-{part}" for part in (3, 4, 10, 13, 14, 16))))
+# Of equals the first wins.
+_WESTERN_ENCODINGS = ("cp1252", "mac_roman", "cp850")
+_WESTERN_LETTER = re.compile("[äöüßÄÖÜéèêëÉàâáãåçñíìîïóòôõúùûæøœÅÆØ]")
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
+_NO_LETTER_IN_WORD = re.compile(
+    r"(?<=[a-z])[^\x00-\x7f\w’‘–—\xad·]+(?=[a-z])|[\ufffd\u2500-\u259f÷³]|(?<=[a-z])[ŠŽŸ†‡ÄÖÜÉÅÆØÇ]"
+)
+_SAMPLE_BYTES = 4_096
 _DECLARATION = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_:.-]+)""", re.IGNORECASE)
 _NOT_ASCII = re.compile(rb"[\x1b\x80-\xff]")
 
@@ -52,6 +61,8 @@ def decode_text(data: bytes, *, html: bool = False) -> str:
     for mark, encoding in _BYTE_ORDER_MARKS:
         if data.startswith(mark):
             return _decode_marked(data, encoding)
+    if text := _unmarked_utf16(data):
+        return text
     _reject_binary(data)
     # ISO 2022 (Japanese mail) is ASCII with escape sequences, and would pass for UTF-8.
     if b"\x1b" in data:
@@ -80,6 +91,19 @@ def _decode_marked(data: bytes, encoding: str) -> str:
     return text
 
 
+def _unmarked_utf16(data: bytes) -> str:
+    """Return UTF-16 text of which mostly every second byte is NUL, as in all but Asian languages; "" for none."""
+    even, odd = data[:_SAMPLE_BYTES:2], data[1:_SAMPLE_BYTES:2]
+    for encoding, high, low in (("utf-16-le", odd, even), ("utf-16-be", even, odd)):
+        if len(high) == len(low) > 2 and high.count(0) * 2 > len(high) and not low.count(0):
+            try:
+                text = data.decode(encoding)
+            except UnicodeDecodeError:
+                return ""
+            return "" if _CONTROL.search(text) else text
+    return ""
+
+
 def _reject_binary(data: bytes) -> None:
     for magic, what in _MAGIC_NUMBERS:
         if data.startswith(magic):
@@ -105,9 +129,28 @@ def _decode_guess(data: bytes, html: bool) -> str:
         high = _NOT_ASCII.search(data)
         start = high.start() if high else 0
         encoding = detect_encoding(data[max(start - 1_000, 0) : start + 100_000])
-        if encoding is None or encoding in _UNLIKELY_GUESSES:
-            encoding = "cp1252"
+        if encoding is None or encoding in _UNLIKELY_GUESSES or encoding == "cp1252":
+            encoding = _likely_encoding(data[max(start - 1_000, 0) : start + 100_000])
     try:
         return data.decode(encoding, "replace")
     except LookupError:  # an encoding that Python does not know
         return data.decode("cp1252", "replace")
+
+
+def _likely_encoding(data: bytes) -> str:
+    """Return the encoding that explains best what the detector does not: Korean, or one of the old Western ones."""
+    try:
+        korean = data.decode("euc_kr")
+    except UnicodeDecodeError:
+        korean = ""
+    foreign = [character for character in korean if not character.isascii()]
+    if len(foreign) > 3 and sum("\uac00" <= character <= "\ud7a3" for character in foreign) * 2 > len(
+        foreign
+    ):
+        return "euc_kr"
+    return max(_WESTERN_ENCODINGS, key=lambda encoding: _western_score(data.decode(encoding, "replace")))
+
+
+def _western_score(text: str) -> int:
+    """Return how many letters of Western Europe there are, less what stands in the middle of words by mistake."""
+    return len(_WESTERN_LETTER.findall(text)) - 2 * len(_NO_LETTER_IN_WORD.findall(text))

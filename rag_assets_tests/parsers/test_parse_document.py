@@ -52,6 +52,44 @@ def test_a_pdf_is_recognised_under_any_name(filename: str) -> None:
     assert recognise(b"%PDF-1.7 ...", filename).name == "pdf"
 
 
+_PAGE = b"\xef\xbb\xbf <!-- saved --> <!DOCTYPE html><html><body>x</body></html>"
+_XHTML = b'<?xml version="1.0"?>\n<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Strict//EN" "x"><html/>'
+_MAIL = b"Received: from x\r\n\tby y\r\nDate: today\r\nFrom: a@b.c\r\n\r\nReceived"
+
+
+@pytest.mark.parametrize(
+    ("data", "filename", "name"),
+    [
+        (_PAGE, "a.txt", "resiliparse"),
+        (_PAGE.decode().encode("utf-16"), "page", "resiliparse"),
+        (_XHTML, "a.xml", "resiliparse"),
+        (_XHTML, "a.txt", "resiliparse"),
+        (b'<?xml version="1.0"?><rss/>', "feed", "xml"),
+        (b'<?xml version="1.0"?><rss/>', "a.svg", "xml"),
+        (_MAIL, "message", "email"),
+        (b"From: a\nDate: b\n\nMIME-Version: 1", "letter.txt", "plain_text"),
+        (_PAGE, "a.md", "markdown"),
+        (_XHTML, "a.rst", "restructured_text"),
+        (_MAIL, "a.csv", "csv"),
+        (b"# Write <html> first", "a.py", "plain_text"),
+        (b"<!-- only --> <p>a paragraph", "a.txt", "plain_text"),
+    ],
+)
+def test_whole_pages_feeds_and_mails_are_recognised_under_names_that_say_little(
+    data: bytes, filename: str, name: str
+) -> None:
+    assert recognise(data, filename).name == name
+
+
+def test_the_version_of_what_holds_documents_changes_with_any_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+    archive, csv = (parser for parser in PARSERS if parser.name in ("archive", "csv"))
+    if archive.name == "csv":
+        archive, csv = csv, archive
+    before = parsers.version_of(archive)
+    monkeypatch.setattr(csv, "version", "another")
+    assert parsers.version_of(archive) != before
+
+
 @pytest.mark.parametrize(
     ("filename", "worth_reading"),
     [("a.PDF", True), ("LICENSE", True), ("a/b.c/README", True), ("a.png", False), ("a.md.bak", False)],
@@ -115,7 +153,7 @@ def test_no_parser_library_is_loaded_until_it_is_needed() -> None:
     import subprocess
     import sys
 
-    code = "import sys, rag_assets.parsers, rag_assets.sources; print([m for m in sys.modules if m in {'pypdf', 'resiliparse', 'dagster'}])"
+    code = "import sys, rag_assets.parsers, rag_assets.sources; print([m for m in sys.modules if m in {'pypdf', 'pypdfium2', 'docutils', 'defusedxml', 'resiliparse', 'tarfile', 'dagster'}])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
     assert parsers.__doc__

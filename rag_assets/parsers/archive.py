@@ -1,0 +1,180 @@
+"""Archives: one document, whose sections are the documents in it, by path; and single files that are compressed.
+
+Here belongs what is taken out of an archive, and that nothing of it touches the disk. Members that a folder of
+documents would not be read for (pictures, hidden files) are left out, and so are links, devices, and names that lead
+out of the archive.
+"""
+
+import io
+import stat
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from rag_assets.errors import DocumentUnreadable
+from rag_assets.parsers.nested import Budget, opened, read_document, sections
+from rag_assets.records import ParsedDocument
+
+if TYPE_CHECKING:
+    import tarfile
+    import zipfile
+
+_COMPRESSIONS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz"}
+_SHORT_NAMES = {".tgz": ".tar", ".tbz2": ".tar", ".txz": ".tar", ".gz": "", ".bz2": "", ".xz": ""}
+_ZIP = b"PK\x03\x04"
+_TAR = slice(257, 262), b"ustar"
+_TAR_BLOCK_BYTES = 512
+_READ_BYTES = 1 << 20
+# End of the central directory of a ZIP archive, with its comment of at most 65,535 bytes.
+_ZIP_END = struct.Struct("<4s4H2LH")
+_ZIP_ENTRY = b"PK\x01\x02"
+_ZIP_ENTRY_BYTES = 46
+
+_Members = Iterator[tuple[str, bytes | DocumentUnreadable]]
+
+
+class ArchiveParser:
+    """ZIP and tar, compressed or not, and gzip, bzip2 and xz. A single compressed file keeps its title."""
+
+    name = "archive"
+    version = "1"
+    suffixes: tuple[str, ...] = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".gz", ".bz2", ".xz")
+    holds_documents = True
+
+    def recognises(self, data: bytes) -> bool:
+        """See `RecognisesContent`. Office documents and books are ZIP archives too, but not for us."""
+        if data.startswith(_ZIP):
+            return _is_plain_zip(data)
+        return _is_tar(data) or data.startswith(tuple(_COMPRESSIONS))
+
+    def parse(self, data: bytes, filename: str) -> ParsedDocument:
+        with opened(data) as budget:
+            name = filename.rpartition("/")[2]
+            for magic, kind in _COMPRESSIONS.items():
+                if data.startswith(magic):
+                    data, name = _decompressed(data, kind, budget), _inner_name(name)
+                    if not _is_tar(data):
+                        return read_document(budget, data, name)
+                    break
+            if _is_tar(data):
+                members = _tar_members(data, budget)
+            elif data.startswith((_ZIP, b"PK\x05\x06")):
+                members = _zip_members(data, budget)
+            else:
+                raise DocumentUnreadable("corrupt", "It is no archive, whatever its name says.")
+            return ParsedDocument(text="\n\n".join(sections(budget, members)))
+
+
+def _is_plain_zip(data: bytes) -> bool:
+    """Whether a ZIP archive is whole, and neither an office document nor a book."""
+    if data[30:38] == b"mimetype":
+        return False
+    start = data.rfind(b"PK\x05\x06", -_ZIP_END.size - 0xFFFF)
+    if start < 0 or len(data) - start < _ZIP_END.size:
+        return False
+    _, _, _, _, _, size, offset, _ = _ZIP_END.unpack_from(data, start)
+    directory = data[offset : offset + size]
+    found = directory.find(b"[Content_Types].xml")
+    while found >= 0:
+        entry = found - _ZIP_ENTRY_BYTES
+        if entry >= 0 and directory.startswith(_ZIP_ENTRY, entry):
+            return False
+        found = directory.find(b"[Content_Types].xml", found + 1)
+    return True
+
+
+def _is_tar(data: bytes) -> bool:
+    place, mark = _TAR
+    return data[place] == mark
+
+
+def _inner_name(name: str) -> str:
+    lower = name.lower()
+    for suffix, inner in _SHORT_NAMES.items():
+        if lower.endswith(suffix):
+            return name[: -len(suffix)] + inner
+    return name
+
+
+def _decompressed(data: bytes, kind: str, budget: Budget) -> bytes:
+    import bz2
+    import gzip
+    import lzma
+
+    openers = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
+    parts: list[bytes] = []
+    try:
+        with openers[kind](io.BytesIO(data)) as file:
+            while part := file.read(_READ_BYTES):
+                budget.take_bytes(len(part))
+                parts.append(part)
+    except (OSError, EOFError, zlib.error, lzma.LZMAError):
+        raise DocumentUnreadable("corrupt", f"It cannot be unpacked: it is no whole {kind} file.") from None
+    return b"".join(parts)
+
+
+def _zip_members(data: bytes, budget: Budget) -> _Members:
+    import zipfile
+
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(data))
+    except (zipfile.BadZipFile, NotImplementedError, ValueError):
+        raise DocumentUnreadable("corrupt", "It is no ZIP archive, or its end is missing.") from None
+    # Of several entries of one name the last counts, as for everybody who unpacks them.
+    entries = {entry.filename.replace("\\", "/"): entry for entry in archive.infolist()}
+    for name, entry in sorted(entries.items()):
+        kind = stat.S_IFMT(entry.external_attr >> 16)
+        if not entry.is_dir() and kind in (0, stat.S_IFREG) and _is_wanted(name):
+            yield name, _read_zip_member(archive, entry, budget)
+
+
+def _read_zip_member(
+    archive: "zipfile.ZipFile", entry: "zipfile.ZipInfo", budget: Budget
+) -> bytes | DocumentUnreadable:
+    if entry.flag_bits & 1:
+        return DocumentUnreadable("encrypted", "It needs a password.")
+    # No more than the directory says is unpacked.
+    budget.take_bytes(entry.file_size)
+    try:
+        return archive.read(entry)
+    except MemoryError:
+        raise
+    except Exception:  # there are many ways for it to be broken, and as many kinds of errors
+        return DocumentUnreadable("corrupt", "It cannot be unpacked.")
+
+
+def _tar_members(data: bytes, budget: Budget) -> _Members:
+    import tarfile
+
+    # tarfile takes what is there for the whole.
+    if data[-_TAR_BLOCK_BYTES:].strip(b"\0"):
+        raise DocumentUnreadable("corrupt", "Its end is missing.")
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+            members = {_tar_name(member): member for member in archive if member.isreg()}
+            for name, member in sorted(members.items()):
+                if _is_wanted(name):
+                    yield name, _read_tar_member(archive, member, budget)
+    except tarfile.TarError:
+        raise DocumentUnreadable("corrupt", "It is no whole tar archive.") from None
+
+
+def _tar_name(member: "tarfile.TarInfo") -> str:
+    return member.name.removeprefix("./")
+
+
+def _read_tar_member(archive: "tarfile.TarFile", member: "tarfile.TarInfo", budget: Budget) -> bytes:
+    budget.take_bytes(member.size)
+    file = archive.extractfile(member)
+    return file.read() if file else b""
+
+
+def _is_wanted(name: str) -> bool:
+    from rag_assets.parsers import may_be_document
+
+    parts = PurePosixPath(name).parts
+    if not parts or name.startswith("/") or ":" in parts[0] or "__MACOSX" in parts:
+        return False
+    return not any(part.startswith(".") for part in parts) and may_be_document(name)

@@ -1,0 +1,107 @@
+"""E-mail (.eml): the headers that a reader sees, the body, and the attachments as sections.
+
+Of a message in several forms the plain one is taken. What earlier mails are quoted in it stays.
+"""
+
+import email
+import email.policy
+import re
+from collections.abc import Iterator
+from email.message import EmailMessage, MIMEPart
+
+from rag_assets.errors import DocumentUnreadable
+from rag_assets.parsers.layout import one_line, with_deeper_headings
+from rag_assets.parsers.nested import opened, sections
+from rag_assets.parsers.text_decoding import decode_text
+from rag_assets.records import ParsedDocument
+
+_SHOWN_HEADERS = ("From", "To", "Cc", "Date", "Subject")
+_MAX_HEADER_CHARACTERS = 2_000
+_HEADER_LINE = re.compile(rb"[!-9;-~]+:|[ \t]")
+_TELLING_HEADERS = re.compile(
+    rb"^(?:(from)|(message-id|received)|(date|mime-version)):", re.IGNORECASE | re.MULTILINE
+)
+
+
+class EmailParser:
+    """Headers, body, attachments that are documents. Title: the subject."""
+
+    name = "email"
+    version = "1"
+    suffixes: tuple[str, ...] = (".eml",)
+    holds_documents = True
+
+    def recognises(self, data: bytes) -> bool:
+        """See `RecognisesContent`. Only what begins with headers, and with those that every mail on its way gets."""
+        head = data[:16_384].replace(b"\r\n", b"\n").partition(b"\n\n")[0]
+        if not all(_HEADER_LINE.match(line) for line in head.split(b"\n")[:20]):
+            return False
+        found = _TELLING_HEADERS.findall(head)
+        return bool(found) and all(map(any, zip(*found, strict=True)))
+
+    def parse(self, data: bytes, filename: str) -> ParsedDocument:
+        del filename
+        with opened(data) as budget:
+            message = email.message_from_bytes(data, policy=email.policy.default)
+            if not isinstance(message, EmailMessage) or not message.keys():
+                raise DocumentUnreadable("corrupt", "It has no headers of a mail.")
+            headers = [(name, _header(message, name)) for name in _SHOWN_HEADERS]
+            blocks = [
+                "\n".join(f"{name}: {value}" for name, value in headers if value),
+                with_deeper_headings(_body(message)),
+            ]
+            blocks += sections(budget, _attachments(message))
+            return ParsedDocument(text="\n\n".join(filter(None, blocks)), title=dict(headers)["Subject"])
+
+
+def _header(message: EmailMessage, name: str) -> str:
+    try:
+        value = str(message[name] or "")
+    except Exception:  # the parser of headers fails in many ways on what is none, and the body is still good
+        return ""
+    return one_line(value)[:_MAX_HEADER_CHARACTERS]
+
+
+def _body(message: EmailMessage) -> str:
+    part = message.get_body(("plain", "html"))
+    if part is None:
+        return ""
+    if part.get_content_type() != "text/html":
+        return _text(part)
+    from resiliparse.parse.html import HTMLTree
+
+    from rag_assets.parsers.html import marked_text
+
+    return marked_text(HTMLTree.parse(_text(part)), main_content=False)
+
+
+def _text(part: MIMEPart) -> str:
+    content = _bytes(part)
+    charset = part.get_content_charset()
+    if charset:
+        try:
+            return content.decode(charset)
+        except (LookupError, UnicodeError):  # it says what is not so
+            pass
+    return decode_text(content) if content else ""
+
+
+def _attachments(message: EmailMessage) -> Iterator[tuple[str, bytes]]:
+    from rag_assets.parsers import may_be_document
+
+    for number, part in enumerate(message.iter_attachments(), start=1):
+        name = one_line(part.get_filename() or "").replace("/", "_")
+        if part.get_content_type() == "message/rfc822":
+            yield name or f"message-{number}.eml", _inner_message(part)
+        elif name and may_be_document(name):
+            yield name, _bytes(part)
+
+
+def _inner_message(part: EmailMessage) -> bytes:
+    inner = part.get_payload(0)
+    return inner.as_bytes() if isinstance(inner, EmailMessage) else b""
+
+
+def _bytes(part: MIMEPart) -> bytes:
+    payload = part.get_payload(decode=True)
+    return payload if isinstance(payload, bytes) else b""
