@@ -64,7 +64,7 @@ class ArchiveParser:
                 members = _zip_members(data, budget)
             else:
                 raise DocumentUnreadable("corrupt", "It is no archive, whatever its name says.")
-            return ParsedDocument(text="\n\n".join(sections(budget, members)))
+            return ParsedDocument(text="\n\n".join(sections(budget, members, are_all=True)))
 
 
 def _is_plain_zip(data: bytes) -> bool:

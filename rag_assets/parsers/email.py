@@ -50,7 +50,7 @@ class EmailParser:
                 "\n".join(f"{name}: {value}" for name, value in headers if value),
                 with_deeper_headings(_body(message)),
             ]
-            blocks += sections(budget, _attachments(message))
+            blocks += sections(budget, _attachments(message), are_all=False)
             return ParsedDocument(text="\n\n".join(filter(None, blocks)), title=dict(headers)["Subject"])
 
 

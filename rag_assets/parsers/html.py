@@ -19,8 +19,9 @@ _LOOKS_LIKE_HEADING = re.compile(r"^#{1,6}[ \t]", re.MULTILINE)
 _PERMALINKS = frozenset(("#", "¶", "§", "🔗", "\uf0c1"))
 _NESTING_TAG = re.compile(r"<(/?)(?:div|article|section|blockquote|[uo]l|table|pre|h[1-6])\b", re.IGNORECASE)
 _MAX_NESTING = 2_000
+# Atomic, for there are more ways to read a row of comments than anybody can wait for.
 _START_OF_PAGE = re.compile(
-    rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?\s*(?:<\?xml[^>]*>\s*|<!--.*?-->\s*)*(?:<!doctype\s+html\b|<html[\s>])",
+    rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?\s*+(?:(?>(?><\?xml[^>]*>)|(?><!--.*?-->))\s*+)*+(?:<!doctype\s++html\b|<html[\s>])",
     re.IGNORECASE | re.DOTALL,
 )
 _MOST_BYTES_BEFORE_PAGE = 4_096

@@ -86,14 +86,17 @@ def read_document(budget: Budget, data: bytes, name: str) -> ParsedDocument:
     return ParsedDocument(text=parsed.text, title=parsed.title)
 
 
-def sections(budget: Budget, documents: Iterable[tuple[str, bytes | DocumentUnreadable]]) -> list[str]:
+def sections(
+    budget: Budget, documents: Iterable[tuple[str, bytes | DocumentUnreadable]], *, are_all: bool
+) -> list[str]:
     """Return a section for each document, headed by its name, and last one with the names of those without text.
 
     Args:
         documents: name, and bytes or why there are none.
+        are_all: there is no other text, so that one of them has to be readable.
 
     Raises:
-        DocumentUnreadable: there are documents, and all are unreadable; or a limit of the whole is exceeded.
+        DocumentUnreadable: all of them are unreadable, and that is all there is; or a limit of the whole is exceeded.
     """
     found: list[str] = []
     unread: list[tuple[str, DocumentUnreadable]] = []
@@ -110,7 +113,7 @@ def sections(budget: Budget, documents: Iterable[tuple[str, bytes | DocumentUnre
                 unread.append((shown, error))
             continue
         found.append(f"# {shown}\n\n{with_deeper_headings(text)}")
-    if unread and not found:
+    if are_all and unread and not found:
         reason = unread[0][1].reason
         raise DocumentUnreadable(reason, f"None of the documents in it can be read; the first is {reason}.")
     if unread:

@@ -23,7 +23,7 @@ def _names(text: str) -> frozenset[str]:
 
 
 _DIRECTIVE = re.compile(r"^[ \t]*\.\. (?:\|[^|\n]+\| )?([\w:.+-]+?)[ ]?::(?=\s|$)", re.MULTILINE)
-_ROLE = re.compile(r":([\w:.+-]+):(?=`)|(?<=`):([\w:.+-]+):")
+_ROLE = re.compile(r":([\w:.+-]{1,60}):(?=`)|(?<=`):([\w:.+-]{1,60}):")
 _ROLE_TEXT = re.compile(r"[~!]?(.*?)(?:\s*<[^<>]*>)?", re.DOTALL)
 # Those that docutils itself makes the best of. Of all others the text is kept as it stands.
 _OF_DOCUTILS = _names(

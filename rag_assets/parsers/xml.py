@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers.html import looks_like_html
 from rag_assets.parsers.layout import label, one_line, without_marks
+from rag_assets.parsers.text_decoding import decode_text
 from rag_assets.records import ParsedDocument
 
 if TYPE_CHECKING:
@@ -53,14 +54,14 @@ def _parsed(data: bytes) -> "Element":
     parser = DefusedXMLParser()  # refuses every declaration of an entity
     parser.entity.update({name.rstrip(";"): text for name, text in html5.items()})
     try:
-        parser.feed(data)
+        parser.feed(decode_text(data, html=True))  # expat knows few encodings
         return parser.close()
     except DefusedXmlException:
         raise DocumentUnreadable(
             "corrupt",
             "It declares entities, which is the way to grow without bound. Store it with them resolved.",
         ) from None
-    except (ParseError, ValueError, LookupError) as error:
+    except (ParseError, ValueError) as error:
         line = getattr(error, "position", (None,))[0]
         place = f" at line {line}" if line else ""
         raise DocumentUnreadable("corrupt", f"It is not well-formed XML{place}.") from None

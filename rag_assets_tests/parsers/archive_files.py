@@ -14,7 +14,7 @@ def make_zip(members: Mapping[str, bytes]) -> bytes:
     return out.getvalue()
 
 
-def make_tar(members: Mapping[str, bytes], mode: str = "w:", links: Mapping[str, str] = {}) -> bytes:  # noqa: B006
+def make_tar(members: Mapping[str, bytes], mode: str = "w:", links: Mapping[str, str] = {}) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode=mode) as archive:  # type: ignore[call-overload]
         for name, data in members.items():

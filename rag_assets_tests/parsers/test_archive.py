@@ -3,7 +3,6 @@ import gzip
 import lzma
 import os
 import struct
-import zipfile
 
 import pytest
 
@@ -52,10 +51,9 @@ def test_a_single_compressed_file_is_what_it_is_without(pack: object, suffix: st
 
 
 def test_what_a_folder_would_not_be_read_for_is_left_out() -> None:
-    others = {
-        name: b"secret"
-        for name in ("x.png", ".git/a.txt", "__MACOSX/a.txt", "../up.txt", "/abs.txt", "C:/x.txt")
-    }
+    others = dict.fromkeys(
+        ("x.png", ".git/a.txt", "__MACOSX/a.txt", "../up.txt", "/abs.txt", "C:/x.txt"), b"secret"
+    )
     assert parse_document(make_zip({**_MEMBERS, **others}), "a.zip").text == _TEXT
     tar = make_tar({**_MEMBERS, "../up.txt": b"secret"}, links={"link.txt": "/etc/passwd"})
     assert parse_document(tar, "a.tar").text == _TEXT
@@ -140,14 +138,14 @@ def _overlapping_zip() -> bytes:
 
 def _bombs() -> dict[str, bytes]:
     zeros = bytes(1_000_000)
-    million = gzip.compress(b"x" * 300_000_000, compresslevel=1)
+    gzipped = gzip.compress(b"x" * 300_000_000, compresslevel=1)
     return {
-        "bomb.txt.gz": million,
+        "bomb.txt.gz": gzipped,
         "bomb.zip": make_zip(
             {f"{number}.zip": make_zip({"a.txt": b"x" * 30_000_000}) for number in range(10)}
         ),
         "overlapping.zip": _overlapping_zip(),
-        "twice.gz.gz": gzip.compress(million),
+        "twice.gz.gz": gzip.compress(gzipped),
         "header.tgz": gzip.compress(
             make_tar({"a.txt": zeros}).replace(b"%011o" % 1_000_000, b"%011o" % 8_000_000_000, 1)
         ),
@@ -177,7 +175,3 @@ def test_bombs_stay_within_the_limits_of_the_process() -> None:
 )
 def test_damage_gives_text_or_one_kind_of_error(data: bytes, filename: str) -> None:
     assert "corrupt" in outcomes_of_damage(data, filename)
-
-
-def test_the_members_of_the_tests_are_packed() -> None:
-    assert zipfile.ZIP_DEFLATED in {make_zip(_MEMBERS)[8]}

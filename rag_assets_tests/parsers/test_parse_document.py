@@ -61,7 +61,7 @@ _MAIL = b"Received: from x\r\n\tby y\r\nDate: today\r\nFrom: a@b.c\r\n\r\nReceiv
     ("data", "filename", "name"),
     [
         (_PAGE, "a.txt", "resiliparse"),
-        (_PAGE.decode().encode("utf-16"), "page", "resiliparse"),
+        (_PAGE[3:].decode().encode("utf-16"), "page", "resiliparse"),
         (_XHTML, "a.xml", "resiliparse"),
         (_XHTML, "a.txt", "resiliparse"),
         (b'<?xml version="1.0"?><rss/>', "feed", "xml"),
@@ -73,6 +73,7 @@ _MAIL = b"Received: from x\r\n\tby y\r\nDate: today\r\nFrom: a@b.c\r\n\r\nReceiv
         (_MAIL, "a.csv", "csv"),
         (b"# Write <html> first", "a.py", "plain_text"),
         (b"<!-- only --> <p>a paragraph", "a.txt", "plain_text"),
+        (b"<!---->" * 500 + b"x", "a.txt", "plain_text"),
     ],
 )
 def test_whole_pages_feeds_and_mails_are_recognised_under_names_that_say_little(
