@@ -73,7 +73,7 @@ _SETTINGS = {
     "halt_level": 5,
     "warning_stream": False,
     "traceback": True,
-    "line_length_limit": 1_000_000,
+    "line_length_limit": 100_000_000,
 }
 
 
