@@ -70,6 +70,14 @@ def text_about(topic: object, paragraphs: int = 4) -> str:
     return f"# About {' '.join(words(topic, 2))}\n\n{body}\n"
 
 
+def page(*edited: int) -> str:
+    """Return 200 invented words, those at these positions replaced: pages with a few edits say nearly the same."""
+    text = words("page", 200)
+    for position in edited:
+        text[position] = f"edited{position}"
+    return " ".join(text)
+
+
 def question_about(topic: object) -> str:
     return " ".join(words((topic, 1), 24)[3:8])
 

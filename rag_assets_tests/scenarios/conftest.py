@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import sqlalchemy
 
-from rag_assets_tests.pipeline import THRESHOLD, Pipeline, Run, copy_folder, text_about
+from rag_assets_tests.pipeline import THRESHOLD, Pipeline, Run, copy_folder, page, text_about
 
 CHANGED = "topic03.md"
 
@@ -27,6 +27,14 @@ def _reach_promoted(pipeline: Pipeline) -> Run | None:
     """Two promoted refreshes, so that there is a generation to roll back to."""
     pipeline.refresh().checked()
     pipeline.write(CHANGED, text_about("second version"))
+    return pipeline.refresh().checked()
+
+
+def _reach_similar(pipeline: Pipeline) -> Run | None:
+    """Three documents more, which say nearly the same; b.md is the oldest."""
+    pipeline.write("b.md", page())
+    pipeline.write("a.md", page(50))
+    pipeline.write("c.md", page(120))
     return pipeline.refresh().checked()
 
 
@@ -63,6 +71,7 @@ def _reach_rolled_back(pipeline: Pipeline) -> Run | None:
 STATES: dict[str, tuple[str | None, Callable[[Pipeline], Run | None]]] = {
     "empty": (None, _reach_empty),
     "promoted": ("empty", _reach_promoted),
+    "similar": ("promoted", _reach_similar),
     "sample": (None, _reach_sample),
     "gate failed": ("promoted", _reach_gate_failed),
     "rolled back": ("promoted", _reach_rolled_back),
@@ -144,6 +153,12 @@ def empty(pipeline_in: Callable[[str], tuple[Pipeline, Run | None]]) -> Pipeline
 def promoted(pipeline_in: Callable[[str], tuple[Pipeline, Run | None]]) -> Pipeline:
     """Two refreshes were promoted."""
     return pipeline_in("promoted")[0]
+
+
+@pytest.fixture
+def similar(pipeline_in: Callable[[str], tuple[Pipeline, Run | None]]) -> Pipeline:
+    """Three documents in production say nearly the same."""
+    return pipeline_in("similar")[0]
 
 
 @pytest.fixture

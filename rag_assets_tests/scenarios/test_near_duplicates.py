@@ -14,17 +14,10 @@ from rag_assets_tests.pipeline import (
     Pipeline,
     Run,
     assert_same_points,
+    page,
     text_about,
     token_in,
-    words,
 )
-
-
-def page(*edited: int, seed: object = "page") -> str:
-    text = words(seed, 200)
-    for position in edited:
-        text[position] = f"edited{position}"
-    return " ".join(text)
 
 
 def trace(pipeline: Pipeline, name: str) -> dict[str, Any]:
@@ -33,16 +26,6 @@ def trace(pipeline: Pipeline, name: str) -> dict[str, Any]:
 
 def counts(run: Run) -> dict[str, Any]:
     return run.checked().metadata["deduped_documents"]
-
-
-@pytest.fixture
-def similar(promoted: Pipeline) -> Pipeline:
-    """Three documents that say nearly the same, in production."""
-    promoted.write("b.md", page())
-    promoted.write("a.md", page(50))
-    promoted.write("c.md", page(120))
-    promoted.refresh().checked()
-    return promoted
 
 
 IDS = {"filesystem:a.md", "filesystem:b.md", "filesystem:c.md"}
@@ -206,7 +189,8 @@ def test_many_may_be_omitted_at_once_and_the_guard_still_asks_about_deletions(si
     for number in range(8, NUM_DOCUMENTS):
         similar.remove(f"topic{number:02}.md")
     refused = similar.refresh()
-    assert "refused to delete 12 of 21 documents" in token_in(refused.message) + refused.message
+    assert token_in(refused.message)
+    assert "refused to delete 12 of 21 documents" in refused.message
     assert len(similar.served()) == NUM_DOCUMENTS + 1
 
 
