@@ -60,11 +60,6 @@ def looks_like_html(data: bytes) -> bool:
     return _START_OF_PAGE.match(data[:_MOST_BYTES_BEFORE_PAGE].replace(b"\0", b"")) is not None
 
 
-def looks_like_html(data: bytes) -> bool:
-    """Return whether these bytes begin as a page does, be it XHTML."""
-    return _START_OF_PAGE.match(data[:_MOST_BYTES_BEFORE_PAGE].replace(b"\0", b"")) is not None
-
-
 def marked_text(tree: "HTMLTree", *, main_content: bool) -> str:
     """Return the text of a page with its headings marked as in Markdown. Changes the page.
 

@@ -154,7 +154,7 @@ def test_no_parser_library_is_loaded_until_it_is_needed() -> None:
     import subprocess
     import sys
 
-    code = "import sys, rag_assets.parsers, rag_assets.sources; print([m for m in sys.modules if m in {'pypdf', 'pypdfium2', 'docutils', 'defusedxml', 'resiliparse', 'tarfile', 'dagster'}])"
+    code = "import sys, rag_assets.parsers, rag_assets.sources; print([m for m in sys.modules if m in {'pypdf', 'pypdfium2', 'docutils', 'defusedxml', 'resiliparse', 'tarfile', 'dagster', 'mammoth', 'pptx', 'openpyxl', 'lxml'}])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
     assert parsers.__doc__
