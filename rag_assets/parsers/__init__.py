@@ -127,13 +127,13 @@ def parse_document(data: bytes, filename: str) -> ParsedText:
         DocumentUnreadable: whatever is wrong with the document. Nothing else is raised because of its
             contents, and the error holds none of them.
     """
-    if not data:
-        raise DocumentUnreadable("empty", "The file has no bytes.")
     return parse_with(recognise(data, filename), data, filename)
 
 
 def parse_with(parser: Parser, data: bytes, filename: str) -> ParsedText:
     """As `parse_document`, with this parser."""
+    if not data:
+        raise DocumentUnreadable("empty", "The file has no bytes.")
     try:
         parsed = parser.parse(data, filename)
         text = normalize_text(parsed.text)
