@@ -108,6 +108,18 @@ def test_half_an_archive_is_corrupt(filename: str, share: float) -> None:
     assert _refused(whole[: int(len(whole) * share)], filename).reason == "corrupt"
 
 
+def test_a_tar_archive_cut_between_two_members_is_corrupt() -> None:
+    data = make_tar({"a.txt": b"text a", "b.txt": b"text b"})
+    assert _refused(data[: data.index(b"b.txt")], "a.tar").reason == "corrupt"
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_what_unpacks_to_many_times_its_size_is_too_large(pack: object) -> None:
+    assert callable(pack)
+    error = _refused(pack(b"x" * 11 * 1024 * 1024), "a.txt.gz")
+    assert (error.reason, "unpacks to more than" in error.detail) == ("too_large", True)
+
+
 def test_limits_hold_for_the_whole_however_it_is_nested(monkeypatch: pytest.MonkeyPatch) -> None:
     inner = make_zip({f"{number}.txt": b"x" for number in range(4)})
     monkeypatch.setattr(nested.Budget, "__init__", _small_budget)
