@@ -152,6 +152,12 @@ def test_too_many_pages_are_an_incomplete_listing(site: WebSite) -> None:
     assert "max_pages" in problem_of(source_of(urls=[f"{site.url}/{n}" for n in range(4)], max_pages=3))
 
 
+@pytest.mark.parametrize("network", ["10.1.0.1/16", "10.1", "localhost", ""])
+def test_what_is_no_network_cannot_be_allowed(network: str) -> None:
+    with pytest.raises(ValueError, match="allow_networks"):
+        UrlsOptions(allow_networks=[network])  # pyright: ignore[reportArgumentType]
+
+
 # robots.txt
 
 
