@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from rag_assets.errors import FetchFailed, FetchRefused, ResponseTooLarge
 from rag_assets.safe_http import SafeHttp
-from rag_assets.safe_http.addresses import DENIED_IPV4, DENIED_IPV6, parse_networks, why_refused
+from rag_assets.safe_http.addresses import DENIED_IPV4, DENIED_IPV6, why_refused
 from rag_assets.safe_http.urls import parse_url
 from rag_assets_tests.web_site import Reply, WebSite
 
@@ -217,7 +217,7 @@ def http_to(resolve: Resolver | None = None, **options: object) -> SafeHttp:
     return SafeHttp(
         **{
             "user_agent": "test",
-            "allow_networks": parse_networks([f"{SITE}/32"]),
+            "allow_networks": [ipaddress.IPv4Network(f"{SITE}/32")],
             "timeout_seconds": 5.0,
             "deadline_seconds": 5.0,
             "resolve": resolve,
@@ -229,7 +229,7 @@ def http_to(resolve: Resolver | None = None, **options: object) -> SafeHttp:
 
 def test_the_canary_can_be_reached_when_it_is_allowed(canary: WebSite) -> None:
     before = canary.num_connections
-    http = http_to(allow_networks=parse_networks([f"{CANARY}/32"]))
+    http = http_to(allow_networks=[ipaddress.IPv4Network(f"{CANARY}/32")])
     assert http.get(f"{canary.url}/", max_bytes=100).body == b"secret"
     assert canary.num_connections == before + 1
 
@@ -391,12 +391,6 @@ def test_public_addresses_are_not_refused(text: str) -> None:
     assert why_refused(ipaddress.ip_address(text)) == ""
 
 
-@pytest.mark.parametrize("text", ["10.1.0.1/16", "10.1", "localhost", ""])
-def test_what_is_no_network_is_not_allowed(text: str) -> None:
-    with pytest.raises(ValueError, match=r"."):
-        parse_networks([text])
-
-
 # URLs
 
 
@@ -499,17 +493,15 @@ def _bomb(coding: str) -> bytes:
     zeros = b"\0" * 50_000_000
     if coding == "gzip":
         return gzip.compress(zeros)
-    if coding == "deflate":
-        return zlib.compress(zeros)
-    brotli = pytest.importorskip("brotli")
-    return brotli.compress(zeros, quality=1)
+    return zlib.compress(zeros)
 
 
-@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "gzip, gzip"])
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "gzip, gzip"])
 def test_a_body_that_swells_is_given_up_while_it_arrives(coding: str, site: WebSite) -> None:
     body = gzip.compress(_bomb("gzip")) if "," in coding else _bomb(coding)
-    site.replies["/"] = Reply(body, headers={"Content-Encoding": coding})
-    with pytest.raises((ResponseTooLarge, FetchFailed)):
+    site.replies["/"] = Reply(body, headers={"Content-Encoding": coding}, without_length=True)
+    # One that was not asked for is not even begun to be decoded.
+    with pytest.raises(ResponseTooLarge if coding in ("gzip", "deflate") else FetchFailed):
         http_to().get(f"{site.url}/", max_bytes=1_000_000)
 
 
@@ -520,10 +512,16 @@ def test_a_compressed_body_is_decoded(coding: str, site: WebSite) -> None:
     assert http_to().get(f"{site.url}/", max_bytes=6_000).body == b"plain " * 1_000
 
 
+def test_a_small_body_in_a_coding_that_was_not_asked_for_is_not_taken_for_text(site: WebSite) -> None:
+    site.replies["/"] = Reply(b"odd", headers={"Content-Encoding": "compress"})
+    with pytest.raises(FetchFailed, match="not asked for"):
+        http_to().get(f"{site.url}/", max_bytes=10)
+
+
 def test_a_body_that_decodes_to_nothing_is_given_up_too(site: WebSite) -> None:
-    empty_blocks = b"\x00\x00\x00\xff\xff" * 100_000
-    site.replies["/"] = Reply(empty_blocks, headers={"Content-Encoding": "deflate"})
-    with pytest.raises((ResponseTooLarge, FetchFailed)):
+    empty_blocks = b"\x78\x9c" + b"\x00\x00\x00\xff\xff" * 100_000
+    site.replies["/"] = Reply(empty_blocks, headers={"Content-Encoding": "deflate"}, without_length=True)
+    with pytest.raises(ResponseTooLarge):
         http_to().get(f"{site.url}/", max_bytes=10_000)
 
 

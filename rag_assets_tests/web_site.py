@@ -15,6 +15,7 @@ class Reply:
     Attributes:
         etag: derived from the body; questions with the same are answered with 304.
         torn: the connection breaks off in the middle of the body.
+        without_length: the body ends with the connection.
         drip: instead of `body`, bytes are sent one by one for ever.
     """
 
@@ -25,6 +26,7 @@ class Reply:
     etag: bool = False
     torn: bool = False
     drip: bool = False
+    without_length: bool = False
 
 
 class WebSite:
@@ -153,7 +155,9 @@ class WebSite:
                 while not self._released.wait(0.05) and self.failing != "refused":
                     handler.wfile.write(b".")
                 return
-            if status != 304:
+            if reply.without_length:
+                handler.close_connection = True
+            elif status != 304:
                 handler.send_header("Content-Length", str(len(body) + (1000 if reply.torn else 0)))
             handler.end_headers()
             handler.wfile.write(body)

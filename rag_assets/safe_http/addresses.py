@@ -5,7 +5,7 @@ can be reached, but that no site lives in, are refused too.
 """
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
@@ -81,12 +81,3 @@ def why_refused(address: IPAddress, allowed: Sequence[IPNetwork] = ()) -> str:
     if (int(address) >> 32) & 0xFFFF_FFFF in _ISATAP_INTERFACES:
         return "ISATAP"
     return "" if address in _GLOBAL_UNICAST else "not global unicast"
-
-
-def parse_networks(texts: Sequence[str]) -> tuple[IPNetwork, ...]:
-    """Return networks as written in options, such as `10.1.0.0/16`.
-
-    Raises:
-        ValueError: one is none, or has bits set beyond its prefix.
-    """
-    return tuple(ip_network(text) for text in texts)

@@ -2,6 +2,8 @@ import contextlib
 import gzip
 import json
 import stat
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from email.utils import format_datetime
 from pathlib import Path
@@ -150,6 +152,12 @@ def test_too_many_pages_are_an_incomplete_listing(site: WebSite) -> None:
     assert "max_pages" in problem_of(source_of(urls=[f"{site.url}/{n}" for n in range(4)], max_pages=3))
 
 
+@pytest.mark.parametrize("network", ["10.1.0.1/16", "10.1", "localhost", ""])
+def test_what_is_no_network_cannot_be_allowed(network: str) -> None:
+    with pytest.raises(ValueError, match="allow_networks"):
+        UrlsOptions(allow_networks=[network])  # pyright: ignore[reportArgumentType]
+
+
 # robots.txt
 
 
@@ -284,7 +292,7 @@ def test_sitemaps_that_lead_in_a_circle_or_ever_deeper_come_to_an_end(site: WebS
         b'<!DOCTYPE u SYSTEM "http://127.0.0.2/x.dtd"><urlset></urlset>',
         b"<urlset>" + b"<a>" * 200_000,
         b"<html><body>Not found</body></html>",
-        gzip.compress(b"<urlset></urlset>")[:-12],
+        gzip.compress(b"<urlset></urlset>")[:-4],
         gzip.compress(b" " * 60_000_000),
         b"<urlset>" + b"<url><loc>http://example.com/</loc></url>" * 50_001 + b"</urlset>",
     ],
@@ -500,6 +508,14 @@ def test_pages_that_call_each_other_canonical_remain_one_document(site: WebSite)
     site.page("/b", html("b", head=canonical_link("/a")))
     assert len(read_all(source_of(urls=[f"{site.url}/a", f"{site.url}/b"]))[0]) == 1
     assert len(read_all(source_of(urls=[f"{site.url}/a", f"{site.url}/b"], use_canonical=False))[0]) == 2
+
+
+def test_pages_that_lead_from_one_to_the_next_are_one_document(site: WebSite) -> None:
+    site.page("/a", html("a", head=canonical_link("/b")))
+    site.page("/b", html("b", head=canonical_link("/c")))
+    site.page("/c", html("c"))
+    for order in ("bac", "abc", "cab"):
+        assert read_all(source_of(urls=[f"{site.url}/{page}" for page in order]))[0] == {"/c": "c"}
 
 
 # Answers
@@ -746,8 +762,6 @@ def test_a_token_of_another_kind_is_no_reason_to_fail(site: WebSite) -> None:
 def test_different_hosts_are_asked_at_the_same_time_and_one_host_is_not(
     site: WebSite, other: WebSite, tmp_path: Path
 ) -> None:
-    import threading
-
     both = threading.Barrier(2, timeout=20)
     inside = {site.url: 0, other.url: 0}
     met: list[int] = []
@@ -757,6 +771,7 @@ def test_different_hosts_are_asked_at_the_same_time_and_one_host_is_not(
             inside[where.url] += 1
             met.append(inside[where.url])
             both.wait()  # only goes on when the other host is asked as well
+            time.sleep(0.1)  # long enough to meet another request to this host, if there were one
             inside[where.url] -= 1
             return Reply(html(f"page {number}").encode())
 
