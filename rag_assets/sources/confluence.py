@@ -24,7 +24,7 @@ from pydantic import Field, SecretStr, field_validator
 from rag_assets.errors import ConfigurationError, DocumentGone, DocumentUnreadable, SourceUnavailable
 from rag_assets.records import SourceEntry
 from rag_assets.sources.base import DEFAULT_MAX_BYTES, Reading, RemoteSourceOptions, SourceOptions
-from rag_assets.sources.deadline import DeadlineExceeded, within
+from rag_assets.sources.time_limits import NothingCame, within
 
 if TYPE_CHECKING:
     from atlassian.rest_client import AtlassianRestAPI
@@ -294,7 +294,7 @@ class ConfluenceSource:
             if self.options.token.get_secret_value() and response.headers.get("X-AUSERNAME") == "anonymous":
                 raise self.unavailable("takes this user for anonymous: see username and token")
             answer = response.json()
-        except DeadlineExceeded:
+        except NothingCame:
             raise self.unavailable("did not answer in time") from None
         except (requests.RequestException, OSError, ValueError) as error:
             raise self.unavailable(f"did not answer as it should ({type(error).__name__})") from None

@@ -17,8 +17,8 @@ from rag_assets.errors import ConfigurationError, DocumentGone, DocumentUnreadab
 from rag_assets.parsers import may_be_document
 from rag_assets.records import SourceEntry
 from rag_assets.sources.base import DEFAULT_MAX_BYTES, Reading, RemoteSourceOptions, SourceOptions
-from rag_assets.sources.bounded_iteration import bounded
 from rag_assets.sources.option_types import JsonObject
+from rag_assets.sources.time_limits import bounded, within
 
 _LOGGER = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -235,8 +235,7 @@ class FsspecSource:
         return None if token == known_token else Reading(data, version_token=token)
 
     def _within_time(self, ask: Callable[[], T]) -> T:
-        (answer,) = bounded(lambda: iter((ask(),)), self.options.timeout_seconds, f"read-{self.name}")
-        return answer
+        return within(self.options.timeout_seconds, ask)
 
     def _full(self, path: str) -> str:
         return f"{self._root}/{path}" if path else self._root

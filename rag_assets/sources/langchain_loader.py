@@ -20,8 +20,8 @@ from pydantic import Field, field_validator
 from rag_assets.errors import ConfigurationError, DocumentGone, DocumentUnreadable, SourceUnavailable
 from rag_assets.records import SourceEntry
 from rag_assets.sources.base import DEFAULT_MAX_BYTES, Reading, RemoteSourceOptions, SourceOptions
-from rag_assets.sources.bounded_iteration import NothingCame, bounded
 from rag_assets.sources.option_types import SUFFIXES, JsonObject, TextFormat
+from rag_assets.sources.time_limits import NothingCame, bounded
 
 _DOTTED_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+")
 _PARTS_OF_A_SOURCE = ("page", "row", "seq_num", "id")

@@ -22,8 +22,8 @@ from pydantic import Field, SecretStr, field_validator
 from rag_assets.errors import ConfigurationError, DocumentGone, DocumentUnreadable, SourceUnavailable
 from rag_assets.records import SourceEntry
 from rag_assets.sources.base import Reading, RemoteSourceOptions, SourceOptions
-from rag_assets.sources.deadline import DeadlineExceeded, within
 from rag_assets.sources.notion_markdown import CHILDREN, markdown_of_page, title_of
+from rag_assets.sources.time_limits import NothingCame, within
 
 if TYPE_CHECKING:
     from notion_client import Client
@@ -243,7 +243,7 @@ class NotionSource:
             answer = within(patience, lambda: ask(client))
         except HTTPResponseError as error:
             raise _Refused(error.status) from None
-        except DeadlineExceeded:
+        except NothingCame:
             raise self._unavailable("did not answer in time") from None
         except (NotionClientErrorBase, httpx.HTTPError, OSError, ValueError) as error:
             raise self._unavailable(f"did not answer as it should ({type(error).__name__})") from None

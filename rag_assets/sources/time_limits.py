@@ -55,3 +55,15 @@ def bounded(iterate: Callable[[], Iterable[T]], seconds: float, thread_name: str
             yield item[0]
     finally:
         abandoned.set()
+
+
+def within(seconds: float, call: Callable[[], T]) -> T:
+    """Return what `call` returns, or raise what it raises.
+
+    The timeouts of HTTP clients are those of one read: a server that drips a byte a second holds a client for ever.
+
+    Raises:
+        NothingCame: it has not ended in time.
+    """
+    (result,) = bounded(lambda: iter((call(),)), seconds, "within")
+    return result

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rag_assets.sources.bounded_iteration import NothingCame, bounded
+from rag_assets.sources.time_limits import NothingCame, bounded, within
 
 
 def test_items_come_in_order_and_end() -> None:
@@ -65,3 +65,23 @@ def test_it_stops_when_nobody_wants_more() -> None:
     wanted.set()
     assert stopped.wait(30)
     assert made == [0, 1]
+
+
+def test_a_call_that_ends_gives_what_it_gives() -> None:
+    assert within(10, lambda: 7) == 7
+    assert within(10, lambda: None) is None
+
+
+def test_a_call_that_fails_fails() -> None:
+    def fail() -> None:
+        raise LookupError("why")
+
+    with pytest.raises(LookupError, match="why"):
+        within(10, fail)
+
+
+def test_a_call_that_hangs_is_given_up() -> None:
+    released = threading.Event()
+    with pytest.raises(NothingCame):
+        within(0.05, released.wait)
+    released.set()
