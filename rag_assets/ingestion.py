@@ -7,12 +7,10 @@ source that is down or hangs ends its own listing; the others go on.
 
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from rag_assets.batches import batched
 from rag_assets.change_set import DocumentState
@@ -28,7 +26,6 @@ from rag_assets.text_store import TextStore
 
 _logger = logging.getLogger(__name__)
 _BATCH = 256
-_RACY_SECONDS = 2.0
 _STALLED_SECONDS = 180.0
 _MOST_BYTES_AHEAD = 256 * 1024 * 1024
 _DOCUMENTS_AHEAD = 8
@@ -203,7 +200,7 @@ class Ingestion:
             document = ahead.popleft()
             if document.reading is not None and document.parse is not None:
                 entry, reading = document.entry, document.reading
-                token = "" if _is_racy(entry) else reading.version_token or entry.version_token
+                token = reading.version_token or entry.version_token
                 document.record = parsing.finish(document.parse, entry.uri, token, reading.title)
             return document
 
@@ -264,16 +261,6 @@ class _Listing:
             listed = len(self.entries)
             self._thread.join(_STALLED_SECONDS)
         return self._problem
-
-
-def _is_racy(entry: SourceEntry) -> bool:
-    """A document written just now may be written again within the same tick of its version token.
-
-    Such a token is not trusted the next time (as git does); the bytes are hashed again then.
-    """
-    if entry.modified_at is None:
-        return False
-    return time.time() - datetime.fromisoformat(entry.modified_at).timestamp() < _RACY_SECONDS
 
 
 def _state(entry: SourceEntry, record: ParseRecord | None) -> DocumentState:

@@ -155,6 +155,7 @@ def test_counts_name_every_kind() -> None:
         "num_unchanged": 0,
         "num_deleted": 1,
         "num_quarantined": 0,
+        "num_omitted": 0,
     }
 
 

@@ -13,7 +13,8 @@ from rag_assets.ledgers.sqlite import SqliteLedger
 from rag_assets.listings import hash_listings
 from rag_assets.parsers.markdown import MarkdownParser
 from rag_assets.records import SourceEntry
-from rag_assets.sources.base import Reading, SourceOptions
+from rag_assets.sources import base
+from rag_assets.sources.base import Reading, SourceOptions, token_by_clock
 from rag_assets.text_store import TextStore
 
 
@@ -65,7 +66,7 @@ class FakeSource:
         self.read_paths.append(entry.path)
         if entry.path in self.unreadable:
             raise DocumentUnreadable("unreadable", "Permission denied.")
-        return Reading(self.files[entry.path])
+        return Reading(self.files[entry.path], version_token=token_by_clock(entry))
 
 
 class Reader:
@@ -285,7 +286,7 @@ def test_a_document_written_just_now_is_looked_at_once_more(
     assert read.texts.get(str(documents["a.txt"].content_hash)) == "other"
     # Later its token is trusted, after one more look.
     later = datetime.now(UTC).timestamp() + 60
-    monkeypatch.setattr(ingestion_module.time, "time", lambda: later)
+    monkeypatch.setattr(base.time, "time", lambda: later)
     assert counts(read(source)[1]) == (1, 1, 0, 0)
     assert counts(read(source)[1]) == (1, 0, 0, 0)
 

@@ -4,8 +4,10 @@ A source is a class with its options beside it: `name`, `list_entries`, `read`, 
 what can be set. Times out by itself, keeps nothing between two refreshes, and never looks empty when it is down.
 """
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -15,6 +17,8 @@ from rag_assets.records import SourceEntry
 
 DEFAULT_MAX_BYTES = 200 * 1024 * 1024
 """Larger documents are not read."""
+
+_UNSETTLED_SECONDS = 2.0
 
 
 class SourceOptions(BaseModel):
@@ -51,6 +55,18 @@ class Reading:
     filename: str = ""
     title: str = ""
     version_token: str = ""
+
+
+def token_by_clock(entry: SourceEntry) -> str:
+    """Return the version token for what was just read, where a clock makes the tokens.
+
+    A file written a moment ago may be written again within the same tick. Its token is marked, so that the next refresh
+    reads it once more (as git does).
+    """
+    if entry.modified_at is None:
+        return entry.version_token
+    age_seconds = time.time() - datetime.fromisoformat(entry.modified_at).timestamp()
+    return f"{entry.version_token} unsettled" if age_seconds < _UNSETTLED_SECONDS else entry.version_token
 
 
 class Source(Protocol):

@@ -21,7 +21,7 @@ from pydantic import Field
 from rag_assets.errors import DocumentUnreadable, SourceUnavailable
 from rag_assets.parsers import may_be_document, supported_suffixes
 from rag_assets.records import SourceEntry
-from rag_assets.sources.base import DEFAULT_MAX_BYTES, Reading, SourceOptions
+from rag_assets.sources.base import DEFAULT_MAX_BYTES, Reading, SourceOptions, token_by_clock
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -136,7 +136,7 @@ class FilesystemSource:
                         "too_large", f"{status.st_size / 1e6:.0f} MB; the limit is {limit}."
                     )
                 # Not more than this, should it be growing: the next listing shows its new size.
-                return Reading(file.read(status.st_size))
+                return Reading(file.read(status.st_size), version_token=token_by_clock(entry))
         except OSError as error:
             if not self.root.is_dir():
                 raise self._unavailable("", error) from error

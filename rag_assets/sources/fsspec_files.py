@@ -6,6 +6,7 @@ Here belongs how such a file system is walked without believing in emptiness, an
 import hashlib
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from typing import Any, ClassVar, TypeVar
@@ -16,7 +17,13 @@ from pydantic import Field, field_validator
 from rag_assets.errors import ConfigurationError, DocumentGone, DocumentUnreadable, SourceUnavailable
 from rag_assets.parsers import may_be_document
 from rag_assets.records import SourceEntry
-from rag_assets.sources.base import DEFAULT_MAX_BYTES, Reading, RemoteSourceOptions, SourceOptions
+from rag_assets.sources.base import (
+    DEFAULT_MAX_BYTES,
+    Reading,
+    RemoteSourceOptions,
+    SourceOptions,
+    token_by_clock,
+)
 from rag_assets.sources.option_types import JsonObject
 from rag_assets.sources.time_limits import bounded, within
 
@@ -232,7 +239,9 @@ class FsspecSource:
         if len(data) > limit:
             raise DocumentUnreadable("too_large", f"More than the limit of {limit / 1e6:.0f} MB.")
         token = token or f"sha256-{hashlib.sha256(data).hexdigest()}"
-        return None if token == known_token else Reading(data, version_token=token)
+        if token == known_token:
+            return None
+        return Reading(data, version_token=token_by_clock(replace(entry, version_token=token)))
 
     def _within_time(self, ask: Callable[[], T]) -> T:
         return within(self.options.timeout_seconds, ask)

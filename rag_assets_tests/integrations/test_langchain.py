@@ -1,4 +1,3 @@
-import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +7,7 @@ from rag_assets.errors import ConfigurationError
 from rag_assets.records import Condition, SearchFilter
 from rag_assets_tests.documents import MODEL, FakeEmbedder
 from rag_assets_tests.fake_openai import API_KEY, FakeOpenAI
+from rag_assets_tests.integrations.event_loop import in_thread
 from rag_assets_tests.integrations.small_store import FIRST, OTHER_MODEL, QUESTION, SECOND, SmallStore
 from rag_assets_tests.optional_packages import require
 
@@ -95,7 +95,7 @@ def test_no_documents_is_not_the_default_number(adapter: KnowledgeBaseRetriever)
 
 
 def test_it_answers_asynchronous_callers(adapter: KnowledgeBaseRetriever) -> None:
-    [document] = asyncio.run(adapter.ainvoke(QUESTION))
+    [document] = in_thread(adapter.ainvoke(QUESTION))
     assert document.page_content == QUESTION
 
 

@@ -1,4 +1,3 @@
-import asyncio
 import threading
 from typing import Any
 
@@ -8,6 +7,7 @@ from rag_assets.records import Condition, SearchFilter, SearchHit
 from rag_assets.retrieval import Retriever
 from rag_assets_tests.documents import MODEL, FakeEmbedder
 from rag_assets_tests.fake_openai import API_KEY, FakeOpenAI
+from rag_assets_tests.integrations.event_loop import in_thread
 from rag_assets_tests.integrations.small_store import FIRST, OTHER_MODEL, QUESTION, SECOND, SmallStore
 from rag_assets_tests.optional_packages import require
 
@@ -99,7 +99,7 @@ def test_asynchronous_callers_are_not_held_up(store: SmallStore) -> None:
             return store.retriever().search(query, limit, search_filter)
 
     noting = Noting(None, FakeEmbedder)  # pyright: ignore[reportArgumentType]
-    [found] = asyncio.run(KnowledgeBaseRetriever(noting, 1).aretrieve(QUESTION))
+    [found] = in_thread(KnowledgeBaseRetriever(noting, 1).aretrieve(QUESTION))
     assert found.node.get_content() == QUESTION
     assert threads != [threading.get_ident()]
 

@@ -88,7 +88,7 @@ def test_documents_larger_than_a_pipe_go_both_ways(workers: ParseWorkers) -> Non
 def test_as_many_are_parsed_at_once_as_there_are_workers() -> None:
     workers = ParseWorkers(LIMITS, num_workers=2)
     try:
-        hanging = workers.submit(misbehaving.Asleep(), b"", "a.txt")
+        hanging = workers.submit(misbehaving.Asleep(), b"text", "a.txt")
         assert parse(workers, Obedient(), b"beside").text.startswith("beside")
         assert not hanging.done()
     finally:
@@ -114,8 +114,8 @@ class _Working(Obedient):
 def test_closing_ends_what_is_at_work() -> None:
     workers = ParseWorkers(LIMITS, num_workers=1)
     parsed = parse(workers, Obedient())
-    hanging = workers.submit(misbehaving.Asleep(), b"", "a.txt")
-    waiting = workers.submit(Obedient(), b"", "a.txt")
+    hanging = workers.submit(misbehaving.Asleep(), b"text", "a.txt")
+    waiting = workers.submit(Obedient(), b"text", "a.txt")
     workers.close()
     assert hanging.done()
     assert waiting.done()

@@ -53,7 +53,7 @@ def test_each_is_listed_with_its_reason_since_when_and_what_is_served(promoted: 
     said = promoted.succeed("quarantine")
     assert said.startswith("3 quarantined")
     assert re.search(r"^empty +2$", said, re.MULTILINE)
-    assert "topic09.md: It holds no text. (its last good version is served, since" in said
+    assert "topic09.md: The file has no bytes. (its last good version is served, since" in said
 
     promoted.write("topic09.md", text_about("mended"))
     promoted.remove("torn.pdf", "nothing.txt")

@@ -1,5 +1,7 @@
 """A folder of text files."""
 
+import itertools
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +25,9 @@ class FilesystemScene:
         self._folder = folder / "documents"
         self._folder.mkdir()
         self.num_bodies = 0
+        self._times = itertools.count(
+            1_767_225_600, 60
+        )  # 2026-01-01; what was written just now is read once more
         self._patch = pytest.MonkeyPatch()
         read = FilesystemSource.read
 
@@ -36,7 +41,10 @@ class FilesystemScene:
         return {"kind": self.kind, "folder": str(self._folder)}
 
     def put(self, name: str, text: str) -> None:
-        (self._folder / f"{name}.txt").write_text(text, encoding="utf-8")
+        path = self._folder / f"{name}.txt"
+        path.write_text(text, encoding="utf-8")
+        written_at = next(self._times)
+        os.utime(path, (written_at, written_at))
 
     def remove(self, name: str) -> None:
         (self._folder / f"{name}.txt").unlink()

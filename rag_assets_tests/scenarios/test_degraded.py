@@ -1,0 +1,93 @@
+"""A refresh without one of its sources: told once, and who may read what stays as it was."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from rag_assets.sensors import slack_on_degraded_source
+from rag_assets_tests.pipeline import Pipeline, Run, text_about, words
+from rag_assets_tests.slack_receiver import SlackReceiver
+
+
+@pytest.fixture
+def slack(promoted: Pipeline) -> Iterator[SlackReceiver]:
+    with SlackReceiver() as receiver:
+        promoted.configure(SLACK_WEBHOOK_URL=receiver.url)
+        yield receiver
+
+
+@pytest.fixture
+def archive(promoted: Pipeline) -> Path:
+    """A folder that is a source of its own, and that only some may read."""
+    folder = promoted.home / "archive"
+    declared = promoted.home / "sources.yaml"
+    declared.write_text(
+        f"sources:\n  archive:\n    kind: filesystem\n    folder: {folder}\n    access: [staff, board]\n"
+    )
+    promoted.write("old.md", text_about("old"), folder)
+    promoted.write("older.md", text_about("older"), folder)
+    promoted.configure(RAG_SOURCES="filesystem,archive", RAG_SOURCES_FILE=str(declared))
+    promoted.refresh().checked()
+    return folder
+
+
+def tell(pipeline: Pipeline, run: Run) -> None:
+    """Evaluate the sensor as the daemon does after a run."""
+    dagster_run = pipeline.instance.get_run_by_id(run.run_id)
+    record = pipeline.instance.get_records_for_run(
+        run.run_id, of_type=dg.DagsterEventType.RUN_SUCCESS
+    ).records[0]
+    assert dagster_run is not None
+    event = record.event_log_entry.dagster_event
+    assert event is not None
+    with pipeline.knowledge_base() as knowledge_base:
+        context = dg.build_run_status_sensor_context(
+            sensor_name=slack_on_degraded_source.name,
+            dagster_event=event,
+            dagster_instance=pipeline.instance,
+            dagster_run=dagster_run,
+            resources={"knowledge_base": knowledge_base},
+        )
+        slack_on_degraded_source(context)
+
+
+def test_a_source_that_is_down_is_told_once_and_again_after_it_was_up(
+    promoted: Pipeline, archive: Path, slack: SlackReceiver
+) -> None:
+    away = archive.rename(archive.with_name("away"))
+    tell(promoted, promoted.refresh().checked())
+    (text,) = slack.texts
+    assert "in part" in text
+    assert "Degraded: `archive`: " in text
+    assert str(promoted.production().production) in text
+    tell(promoted, promoted.refresh().checked())
+    assert len(slack.texts) == 1
+
+    away.rename(archive)
+    tell(promoted, promoted.refresh().checked())
+    assert len(slack.texts) == 1
+    archive.rename(away)
+    tell(promoted, promoted.refresh().checked())
+    assert len(slack.texts) == 2
+
+
+def test_access_lists_can_be_asked_for_and_a_document_without_one_is_not_for_all(
+    promoted: Pipeline, archive: Path
+) -> None:
+    question = " ".join(words(("old", 1), 24)[3:8])
+    for principal, found in (("staff", True), ("board", True), ("strangers", False)):
+        hits = promoted.succeed("search", question, "--filter", f"access={principal}")
+        assert ("old.md" in hits) is found
+        assert "topic" not in hits, "what has no access list is not for whoever asks by principal"
+
+
+def test_another_access_list_is_a_change_that_embeds_nothing(promoted: Pipeline, archive: Path) -> None:
+    declared = promoted.home / "sources.yaml"
+    declared.write_text(declared.read_text().replace("[staff, board]", "[board]"))
+    run = promoted.refresh().checked()
+    assert run.metadata["deduped_documents"]["num_updated"] == 2
+    assert run.metadata["embeddings"]["num_embedded"] == 0
+    question = " ".join(words(("old", 1), 24)[3:8])
+    assert "old.md" not in promoted.succeed("search", question, "--filter", "access=staff")
