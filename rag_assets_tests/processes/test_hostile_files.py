@@ -152,7 +152,7 @@ def test_bombs_stay_within_the_limits(hostile_scene: Scene, tmp_path: Path) -> N
         listening.bind("socket.txt")
         os.chdir(tmp_path)
         started = time.monotonic()
-        output, memory = refresh(hostile_scene, RAG_PARSE_SECONDS="10")
+        output, memory = refresh(hostile_scene, RAG_PARSE_SECONDS="5")
     reasons = assert_only_they_are_harmed(
         hostile_scene, {*files, "two-hundred-megabytes.txt", "too-large.txt"}
     )
