@@ -15,10 +15,10 @@ from rag_assets.change_set import (
     keep_one_of_each,
     target_documents,
 )
-from rag_assets.errors import RefusedError, StateFormatError
+from rag_assets.errors import MENDED_BY_REBUILD, RefusedError, StateFormatError, SupersededError
 from rag_assets.fingerprint import short_hash
 from rag_assets.knowledge_base import KnowledgeBase
-from rag_assets.near_duplicates import NearDuplicates, find_groups, method, signatures_of
+from rag_assets.near_duplicates import THRESHOLD, NearDuplicates, find_groups, method, signatures_of
 from rag_assets.records import GenerationManifest
 from rag_assets.work_order import text_of
 
@@ -100,7 +100,8 @@ def decide(
     comparison = _compare(knowledge_base, changes)
     near_duplicates = _documents_of(comparison.groups, changes)
     if knowledge_base.settings.near_duplicates == "keep_one":
-        groups = (group.contents for group in comparison.groups)
+        # Of a chain only neighbours are alike: nothing is left out for a text that it hardly resembles.
+        groups = (group.contents for group in comparison.groups if group.similarity >= THRESHOLD)
         changes = keep_one_of_each(changes, groups, complete_sources)
     base = knowledge_base.reusable_production()
     documents = target_documents(changes)
@@ -148,6 +149,22 @@ def _documents_of(
         )
         for group in groups
     ]
+
+
+def require_current_reading(knowledge_base: KnowledgeBase, refresh_id: str) -> None:
+    """Raises: SupersededError: production was made from a later reading of the sources, which this would undo.
+
+    A run that is executed again from its failure finds the reading of its first attempt.
+    """
+    try:
+        manifest = knowledge_base.production_manifest()
+    except MENDED_BY_REBUILD:
+        return
+    if manifest is not None and manifest.refresh_id > refresh_id:
+        raise SupersededError(
+            f"the sources were read for refresh {refresh_id}, but production is of the later refresh "
+            f"{manifest.refresh_id}: materialize all assets"
+        )
 
 
 def check_deletions(knowledge_base: KnowledgeBase, decision: Decision) -> None:

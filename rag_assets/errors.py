@@ -147,10 +147,12 @@ class DocumentUnreadable(RagAssetsError):
     Attributes:
         reason: one of `QuarantineReason`, stable, for counting.
         detail: one sentence for a person, without document text.
+        lasting: whether the same bytes will fail again; False if the machine may be at fault.
     """
 
-    def __init__(self, reason: QuarantineReason, detail: str) -> None:
+    def __init__(self, reason: QuarantineReason, detail: str, *, lasting: bool = True) -> None:
         super().__init__(f"{reason}: {detail}")
+        self.lasting = lasting
         self.reason: QuarantineReason = reason
         self.detail = detail
 

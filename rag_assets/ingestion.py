@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from rag_assets.batches import batched
 from rag_assets.change_set import DocumentState
-from rag_assets.errors import DocumentGone, DocumentUnreadable, SourceUnavailable
+from rag_assets.errors import DocumentGone, DocumentUnreadable, RagAssetsError, SourceUnavailable
 from rag_assets.ledgers.base import Ledger, ParseRecord
 from rag_assets.listings import ListingHash
 from rag_assets.parsers.isolation import ParseWorkers
@@ -168,6 +168,12 @@ class Ingestion:
             except DocumentUnreadable as error:
                 # No hash: this is looked at again every time, it may be a matter of permissions.
                 document.record = ParseRecord(entry.uri, "", "", "", "", None, "", error.reason, error.detail)
+            except RagAssetsError:
+                raise
+            except Exception as error:  # of a client, or of a source that somebody added; it may say anything
+                raise SourceUnavailable(
+                    f"source {source.name} failed with {type(error).__name__} while it was read"
+                ) from None
             if document.record is not known or document.reading is not None:
                 report.num_read += 1
             return document
@@ -177,11 +183,15 @@ class Ingestion:
             return
         with ThreadPoolExecutor(source.parallel_reads, f"read-{source.name}") as threads:
             at_work: deque[Future[_Document | None]] = deque()
+            sizes: deque[int] = deque()
             try:
                 for document in documents:
                     at_work.append(threads.submit(read, document))
-                    if len(at_work) >= 2 * source.parallel_reads and (done := at_work.popleft().result()):
-                        yield done
+                    sizes.append(document.entry.size_bytes)
+                    while len(at_work) >= 2 * source.parallel_reads or sum(sizes) > _MOST_BYTES_AHEAD:
+                        sizes.popleft()
+                        if done := at_work.popleft().result():
+                            yield done
                 while at_work:
                     if done := at_work.popleft().result():
                         yield done
@@ -246,7 +256,6 @@ class _Listing:
             self._problem = str(error)
         except BaseException as error:  # whatever ends the listing, SystemExit too, it is not complete
             # Not its message, which may hold a secret.
-            _logger.debug("listing %s failed", self._source.name, exc_info=True)
             self._problem = (
                 f"source {self._source.name} failed with {type(error).__name__} while it was listed"
             )

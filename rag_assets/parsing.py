@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from rag_assets.errors import DocumentUnreadable
 from rag_assets.ledgers.base import Ledger, ParseRecord
 from rag_assets.parsers import ParsedText, parser_named, recognise, version_of
-from rag_assets.parsers.base import Parser
+from rag_assets.parsers.base import HoldsDocuments, Parser
 from rag_assets.parsers.isolation import ParseWorkers
 from rag_assets.text_store import TextStore
 
@@ -43,14 +43,22 @@ class Parsing:
         self._ledger = ledger
         self._text_store = text_store
         self._workers = workers
+        # With other limits, what was over them is tried again.
+        self._limits = hashlib.sha256(repr(workers.limits).encode()).hexdigest()[:8]
         self._fresh: list[ParseRecord] = []
         # Of what the ledger does not know yet; copies come in the same minute as often as not.
         self._by_bytes: dict[tuple[str, str], ParseRecord | Future[ParsedText]] = {}
 
     def begin(self, data: bytes, filename: str) -> Parse:
         """Find what these bytes parse to, or have them parsed."""
-        raw_hash = hashlib.sha256(data).hexdigest()
         parser = recognise(data, filename)
+        raw_hash = hashlib.sha256(data)
+        if isinstance(parser, HoldsDocuments):
+            # The name of a compressed file tells what is in it.
+            raw_hash.update(b"\0" + filename.encode(errors="surrogatepass"))
+        return self._begin(raw_hash.hexdigest(), parser, data, filename)
+
+    def _begin(self, raw_hash: str, parser: Parser, data: bytes, filename: str) -> Parse:
         outcome = self._by_bytes.get((raw_hash, parser.name)) or self._recorded(raw_hash, parser)
         if outcome is not None:
             return Parse(raw_hash, parser, outcome)
@@ -66,6 +74,8 @@ class Parsing:
         outcome = self._by_bytes.get(parse.key, parse.outcome)
         if isinstance(outcome, Future):
             outcome = self._by_bytes[parse.key] = self._record(parse, outcome)
+        if not outcome.raw_hash:  # it may have been the machine: nothing to remember
+            return replace(outcome, source_uri=source_uri)
         record = replace(
             outcome, source_uri=source_uri, version_token=version_token, title=title or outcome.title
         )
@@ -83,12 +93,18 @@ class Parsing:
 
     def usable(self, record: ParseRecord) -> bool:
         """A parse counts while its parser is the same and its text is still there."""
-        return _is_current(record) and (
-            record.content_hash is None or self._text_store.has(record.content_hash)
-        )
+        parser = parser_named(record.parser)
+        quarantined = record.content_hash is None
+        if parser is None or record.parser_version != self._version_of(parser, quarantined=quarantined):
+            return False
+        return record.content_hash is None or self._text_store.has(record.content_hash)
+
+    def _version_of(self, parser: Parser, *, quarantined: bool) -> str:
+        version = version_of(parser, quarantined=quarantined)
+        return f"{version}/{self._limits}" if quarantined else version
 
     def _recorded(self, raw_hash: str, parser: Parser) -> ParseRecord | None:
-        versions = (version_of(parser), version_of(parser, quarantined=True))
+        versions = [self._version_of(parser, quarantined=quarantined) for quarantined in (False, True)]
         records = (self._ledger.parse_of_bytes(raw_hash, parser.name, version) for version in versions)
         return next((record for record in records if record is not None and self.usable(record)), None)
 
@@ -97,17 +113,10 @@ class Parsing:
         try:
             parsed = parsing.result()
         except DocumentUnreadable as error:
-            version = version_of(parser, quarantined=True)
-            return ParseRecord(
-                "", "", parse.raw_hash, parser.name, version, None, "", error.reason, error.detail
-            )
+            raw_hash = parse.raw_hash if error.lasting else ""
+            version = self._version_of(parser, quarantined=True)
+            return ParseRecord("", "", raw_hash, parser.name, version, None, "", error.reason, error.detail)
         content_hash = self._text_store.put(parsed.text)
         return ParseRecord(
             "", "", parse.raw_hash, parser.name, version_of(parser), content_hash, parsed.title
         )
-
-
-def _is_current(record: ParseRecord) -> bool:
-    parser = parser_named(record.parser)
-    quarantined = record.content_hash is None
-    return parser is not None and record.parser_version == version_of(parser, quarantined=quarantined)

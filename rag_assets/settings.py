@@ -203,7 +203,10 @@ def environment_with_dotenv() -> dict[str, str]:
 
 def worker_environment() -> dict[str, str]:
     """Return what a process that parses documents needs of the environment: this package, and no secret."""
-    kept = ("PATH", "LANG", "LC_ALL", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX", "TESSDATA_PREFIX")
+    kept = (
+        *("PATH", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "TESSDATA_PREFIX"),
+        *("PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"),
+    )
     package = str(Path(__file__).parents[1])
     paths = [package, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     return {

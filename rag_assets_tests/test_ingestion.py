@@ -1,3 +1,4 @@
+import gzip
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -7,7 +8,7 @@ import pytest
 
 from rag_assets import ingestion as ingestion_module
 from rag_assets.change_set import DocumentState
-from rag_assets.errors import DocumentUnreadable, SourceUnavailable
+from rag_assets.errors import DocumentGone, DocumentUnreadable, SourceUnavailable
 from rag_assets.ingestion import Ingestion, unreadable_sources
 from rag_assets.ledgers.sqlite import SqliteLedger
 from rag_assets.listings import hash_listings
@@ -257,6 +258,48 @@ def test_a_source_that_disappears_while_it_is_read_is_incomplete(read: Reader) -
     documents, ingestion = read(source)
     assert documents == {}
     assert unreadable_sources(ingestion.reports) == {"fake": "source fake is gone"}
+
+
+@pytest.mark.parametrize("parallel_reads", [1, 4])
+def test_a_source_that_fails_in_an_unforeseen_way_while_it_is_read_is_incomplete_and_quotes_nothing(
+    read: Reader, monkeypatch: pytest.MonkeyPatch, parallel_reads: int
+) -> None:
+    source, other = FakeSource("odd", a_md=b"1"), FakeSource("other", b_md=b"2")
+    source.parallel_reads = other.parallel_reads = parallel_reads
+
+    def fail(*_: object) -> Reading:
+        raise KeyError("a secret")
+
+    monkeypatch.setattr(source, "read", fail)
+    documents, ingestion = read(source, other)
+    assert set(documents) == {"b.md"}
+    assert unreadable_sources(ingestion.reports) == {
+        "odd": "source odd failed with KeyError while it was read"
+    }
+
+
+def test_a_document_that_is_gone_is_as_if_it_had_not_been_listed(
+    read: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = FakeSource(a_md=b"1")
+
+    def gone(*_: object) -> Reading:
+        raise DocumentGone("There is none.")
+
+    monkeypatch.setattr(source, "read", gone)
+    documents, ingestion = read(source)
+    assert documents == {}
+    assert unreadable_sources(ingestion.reports) == {}
+
+
+def test_a_compressed_file_is_parsed_by_what_its_name_says_is_in_it(read: Reader) -> None:
+    page = gzip.compress(b"<p>One <b>word</b></p>", mtime=0)
+    source = FakeSource()
+    source.put("page.txt.gz", page)
+    source.put("page.html.gz", page)
+    documents, _ = read(source)
+    texts = {path: read.texts.get(str(state.content_hash)) for path, state in documents.items()}
+    assert texts == {"page.txt.gz": "<p>One <b>word</b></p>", "page.html.gz": "One word"}
 
 
 def test_an_empty_source_is_complete(read: Reader) -> None:

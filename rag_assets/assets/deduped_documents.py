@@ -22,7 +22,7 @@ from rag_assets.artifacts import Header
 from rag_assets.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.assets.raw_documents import raw_documents
 from rag_assets.change_set import content_changes, documents_hash
-from rag_assets.decision import check_deletions, decide
+from rag_assets.decision import check_deletions, decide, require_current_reading
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.metadata import change_metadata, near_duplicate_metadata
 
@@ -41,6 +41,7 @@ def deduped_documents(
 ) -> dg.MaterializeResult[Any]:
     with asset_step(context, knowledge_base) as step:
         raw = step.read("raw_documents")
+        require_current_reading(knowledge_base, raw.header.refresh_id)
         decision = decide(
             knowledge_base,
             (document_from_row(row) for row in raw.rows()),

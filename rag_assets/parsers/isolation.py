@@ -16,9 +16,9 @@ import threading
 import time
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
-from rag_assets.errors import DocumentUnreadable, ParserUnavailable
+from rag_assets.errors import DocumentUnreadable, ParserUnavailable, QuarantineReason
 from rag_assets.parsers import ParsedText, worker
 from rag_assets.parsers.base import Parser
 from rag_assets.parsers.worker import READY
@@ -27,6 +27,8 @@ from rag_assets.settings import worker_environment
 _WALL_TIME_FACTOR = 5
 _START_SECONDS = 120
 _READ_BYTES = 1 << 20
+_MOST_BYTES_SAID = 2_000
+_SENT_BY_OTHERS = frozenset((signal.SIGKILL, signal.SIGTERM, signal.SIGHUP))
 _MOST_WORKERS = 8
 
 
@@ -49,8 +51,8 @@ class ParseWorkers:
     """Parses documents in other processes. Processes start when there is something for them to do."""
 
     def __init__(self, limits: ParseLimits | None = None, num_workers: int | None = None) -> None:
-        self._limits = limits or ParseLimits()
-        self.num_workers = num_workers or min(len(os.sched_getaffinity(0)), _MOST_WORKERS)
+        self.limits = limits or ParseLimits()
+        self.num_workers = num_workers or min(_num_processors(), _MOST_WORKERS)
         self._threads = ThreadPoolExecutor(self.num_workers, "parse")
         self._own = threading.local()
         self._all: list[_Worker] = []
@@ -67,15 +69,21 @@ class ParseWorkers:
 
     def _parse(self, parser: Parser, data: bytes, filename: str) -> ParsedText:
         own = getattr(self._own, "worker", None)
-        if own is None or not own.alive:
-            own = self._own.worker = self._new_worker()
+        if own is not None and own.alive:
+            try:
+                return own.parse(parser, data, filename)
+            except DocumentUnreadable as error:
+                # What it parsed before may be why: only a new process tells.
+                if error.reason not in ("too_large", "crashed"):
+                    raise
+        own = self._own.worker = self._new_worker()
         return own.parse(parser, data, filename)
 
     def _new_worker(self) -> "_Worker":
         with self._lock:
             if self._closed:
                 raise CancelledError
-            new = _Worker(self._limits)
+            new = _Worker(self.limits)
             self._all = [one for one in self._all if one.alive] + [new]
             return new
 
@@ -143,10 +151,12 @@ class _Worker:
         try:
             answer, text = self._exchange(json.dumps(header).encode() + b"\n", data)
             if "reason" not in answer:
-                return ParsedText(text.decode(), answer["title"], parser.name, parser.version)
-            error = DocumentUnreadable(answer["reason"], answer["detail"])
+                return ParsedText(text.decode(), _short(answer["title"]), parser.name, parser.version)
+            if answer["reason"] not in get_args(QuarantineReason):
+                raise ValueError("no reason")
+            error = DocumentUnreadable(answer["reason"], _short(answer["detail"]))
         # What a hostile document made of the process may answer anything.
-        except (OSError, EOFError, ValueError, LookupError, TypeError) as problem:
+        except (OSError, EOFError, ValueError, LookupError, TypeError, RecursionError) as problem:
             self.kill()
             raise self._lost(problem) from None
         if error.reason == "too_large":
@@ -184,19 +194,21 @@ class _Worker:
                         expected = end_of_header + 1 + min(answer["num_bytes"], self._limits.text_bytes)
                     if end_of_header < 0 and len(received) > _READ_BYTES:
                         raise ValueError("no header")
-        return json.loads(received[:end_of_header]), bytes(received[end_of_header + 1 : expected])
+        if len(received) > expected or any(waiting):
+            raise ValueError("more than one answer, or one that came too early")
+        return json.loads(received[:end_of_header]), bytes(received[end_of_header + 1 :])
 
     def _lost(self, error: Exception) -> DocumentUnreadable:
         """Say why the process is gone."""
         status = self._process.wait()
         self._close_pipes()
         if isinstance(error, TimeoutError) or status == -signal.SIGXCPU:
-            return DocumentUnreadable(
-                "too_slow", f"It takes more than {self._limits.seconds} s to parse. Split it, or simplify it."
-            )
-        return DocumentUnreadable(
-            "crashed", f"Parsing it ended the process ({_name_of(status)}). Open it, and save it anew."
-        )
+            detail = f"It takes more than {self._limits.seconds} s to parse. Split it, or simplify it."
+            return DocumentUnreadable("too_slow", detail, lasting=status == -signal.SIGXCPU)
+        # Somebody else ended it, such as a system that is short of memory; we do, too, on a forged answer.
+        killed = isinstance(error, EOFError) and -status in _SENT_BY_OTHERS
+        detail = f"Parsing it ended the process ({_name_of(status)}). Open it, and save it anew."
+        return DocumentUnreadable("crashed", detail, lasting=not killed)
 
     def end(self) -> None:
         """Kill the process, and leave nothing of it."""
@@ -207,6 +219,19 @@ class _Worker:
     def _close_pipes(self) -> None:
         for pipe in self._pipes:
             pipe.close()
+
+
+def _short(text: object) -> str:
+    if not isinstance(text, str) or len(text.encode()) > _MOST_BYTES_SAID:
+        raise ValueError("no short text")
+    return text
+
+
+def _num_processors() -> int:
+    """Return how many this process may use, where the system says."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _name_of(status: int) -> str:

@@ -32,11 +32,13 @@ def main() -> None:
     with Path(os.devnull).open("r+b") as nothing:
         for descriptor in (0, 1, 2):
             os.dup2(nothing.fileno(), descriptor)
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    if sys.platform == "linux":  # elsewhere it is refused, or means something else
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (_SPARE_FILES, _SPARE_FILES))
     resource.setrlimit(resource.RLIMIT_FSIZE, (_MOST_FILE_BYTES, _MOST_FILE_BYTES))
     parsers: dict[tuple[str, str], Parser] = {}
+    _limit_processor_time(seconds)
     answers.write(READY)
     answers.flush()
     while line := requests.readline():
@@ -55,7 +57,10 @@ def _limit_processor_time(seconds: int) -> None:
     """Give the next document its time: the kernel ends this process at the limit, wherever it hangs."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     limit = int(usage.ru_utime + usage.ru_stime) + seconds + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
+    most = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(
+        resource.RLIMIT_CPU, (limit if most == resource.RLIM_INFINITY else min(limit, most), most)
+    )
 
 
 def _answer(parser: Parser, data: bytes, filename: str, text_bytes: int) -> tuple[dict[str, Any], bytes]:

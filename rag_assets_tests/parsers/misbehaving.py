@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import signal
 import sys
 import time
 
@@ -24,7 +25,10 @@ class _Parser:
 class Obedient(_Parser):
     """Does what it should, and says in which process."""
 
+    num_parsed = 0
+
     def parse(self, data: bytes, filename: str) -> ParsedDocument:
+        Obedient.num_parsed += 1
         return ParsedDocument(f"{data.decode()} in {filename} by {os.getpid()}", title="A title")
 
 
@@ -92,3 +96,20 @@ class Forging(_Parser):
             with contextlib.suppress(OSError):
                 os.write(descriptor, data)
         os._exit(0)
+
+
+class Killed(_Parser):
+    """Is ended as a system ends processes that is short of memory."""
+
+    def parse(self, data: bytes, filename: str) -> ParsedDocument:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+
+class SecondFails(_Parser):
+    """Crashes in a process that has been at work before."""
+
+    def parse(self, data: bytes, filename: str) -> ParsedDocument:
+        if Obedient.num_parsed:
+            ctypes.string_at(0)
+        return ParsedDocument("fine in a new process")

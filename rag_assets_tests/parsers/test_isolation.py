@@ -143,9 +143,38 @@ def test_when_no_process_starts_no_document_is_at_fault(
 
 @pytest.mark.parametrize(
     "answer",
-    [b"[]\n", b"no JSON\n", b'{"num_bytes": "many"}\n', b'{"num_bytes": 1}\n\xff', b"{}\n", b"x" * 2_000_000],
+    [
+        b"[" * 200_000 + b"\n",
+        b'{"num_bytes": 0, "title": ["x"]}\n',
+        b'{"num_bytes": 0, "title": "\\ud800"}\n',
+        b'{"num_bytes": 0, "reason": "odd", "detail": ""}\n',
+        b"[]\n",
+        b"no JSON\n",
+        b'{"num_bytes": "many"}\n',
+        b'{"num_bytes": 1}\n\xff',
+        b"{}\n",
+        b"x" * 2_000_000,
+    ],
 )
 def test_whatever_is_answered_only_the_document_is_lost(workers: ParseWorkers, answer: bytes) -> None:
     with pytest.raises(DocumentUnreadable, match="crashed"):
         parse(workers, misbehaving.Forging(), answer)
     assert parse(workers, Obedient(), b"next").text.startswith("next in")
+
+
+def test_what_the_system_killed_is_not_held_against_the_document(workers: ParseWorkers) -> None:
+    with pytest.raises(DocumentUnreadable) as caught:
+        parse(workers, misbehaving.Killed())
+    assert caught.value.reason == "crashed"
+    assert not caught.value.lasting
+    with pytest.raises(DocumentUnreadable) as caught:
+        parse(workers, misbehaving.Crashing())
+    assert caught.value.lasting
+
+
+def test_a_process_that_was_spoiled_before_is_not_held_against_the_document(workers: ParseWorkers) -> None:
+    """The second document fails in a process that has parsed before, and would not in a new one."""
+    parse(workers, Obedient())
+    assert parse(workers, misbehaving.SecondFails()).text == "fine in a new process"
+    with pytest.raises(DocumentUnreadable):
+        parse(workers, misbehaving.Crashing())
