@@ -146,11 +146,12 @@ class Ingestion:
         for batch in batched(entries, _BATCH):
             records = self._ledger.parses([entry.uri for entry in batch])
             for entry in batch:
-                access = source.options.access if entry.access is None else entry.access
+                if entry.access is None and source.options.access is not None:
+                    entry = replace(entry, access=source.options.access)
                 record = records.get(entry.uri)
                 if record is not None and not parsing.usable(record):
                     record = None
-                yield _Document(replace(entry, access=access), record)
+                yield _Document(entry, record)
 
     def _read(
         self, source: Source, documents: Iterable[_Document], report: SourceReport

@@ -45,6 +45,8 @@ class Parsing:
         self._workers = workers
         # With other limits, what was over them is tried again.
         self._limits = hashlib.sha256(repr(workers.limits).encode()).hexdigest()[:8]
+        # Asked for once a document, the same all the time.
+        self._versions: dict[tuple[str, bool], str] = {}
         self._fresh: list[ParseRecord] = []
         # Of what the ledger does not know yet; copies come in the same minute as often as not.
         self._by_bytes: dict[tuple[str, str], ParseRecord | Future[ParsedText]] = {}
@@ -100,8 +102,11 @@ class Parsing:
         return record.content_hash is None or self._text_store.has(record.content_hash)
 
     def _version_of(self, parser: Parser, *, quarantined: bool) -> str:
-        version = version_of(parser, quarantined=quarantined)
-        return f"{version}/{self._limits}" if quarantined else version
+        key = (parser.name, quarantined)
+        if key not in self._versions:
+            version = version_of(parser, quarantined=quarantined)
+            self._versions[key] = f"{version}/{self._limits}" if quarantined else version
+        return self._versions[key]
 
     def _recorded(self, raw_hash: str, parser: Parser) -> ParseRecord | None:
         versions = [self._version_of(parser, quarantined=quarantined) for quarantined in (False, True)]
@@ -118,5 +123,11 @@ class Parsing:
             return ParseRecord("", "", raw_hash, parser.name, version, None, "", error.reason, error.detail)
         content_hash = self._text_store.put(parsed.text)
         return ParseRecord(
-            "", "", parse.raw_hash, parser.name, version_of(parser), content_hash, parsed.title
+            "",
+            "",
+            parse.raw_hash,
+            parser.name,
+            self._version_of(parser, quarantined=False),
+            content_hash,
+            parsed.title,
         )

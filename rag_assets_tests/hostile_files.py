@@ -9,6 +9,8 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from rag_assets_tests.parsers.pdf_files import make_pdf, write_pdf
+
 SAMPLES = Path(__file__).parents[1] / "data" / "documents"
 OFFICE_SAMPLES = Path(__file__).parent / "parsers" / "samples"
 _SEEDS = (
@@ -127,42 +129,9 @@ def bombs() -> dict[str, bytes]:
         "controls.txt": bytes(range(32)) * 1000,
         "nul.md": b"before\0after",
         "tags.html": "".join(f"<x{n}>" for n in range(200_000)).encode(),
-        "many-pages.pdf": many_pages(10_000),
+        "many-pages.pdf": make_pdf([f"This is page {number} of many." for number in range(10_000)]),
         "looping.pdf": _LOOPING_PDF,
     }
-
-
-def many_pages(count: int) -> bytes:
-    """Return a PDF of so many pages with a line of text each."""
-    objects: list[bytes] = [
-        b"<</Type/Catalog/Pages 2 0 R>>",
-        b"<</Type/Pages/Count %d/Kids[%s]>>"
-        % (count, b" ".join(b"%d 0 R" % (4 + 2 * n) for n in range(count))),
-        b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
-    ]
-    for number in range(count):
-        line = b"BT /F1 12 Tf 72 700 Td (This is page %d of many.) Tj ET" % number
-        objects.append(
-            b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Resources<</Font<</F1 3 0 R>>>>/Contents %d 0 R>>"
-            % (5 + 2 * number)
-        )
-        objects.append(b"<</Length %d>>stream\n%s\nendstream" % (len(line), line))
-    return _pdf(objects)
-
-
-def _pdf(objects: list[bytes]) -> bytes:
-    output = io.BytesIO(b"")
-    output.write(b"%PDF-1.4\n")
-    offsets: list[int] = []
-    for number, content in enumerate(objects, 1):
-        offsets.append(output.tell())
-        output.write(b"%d 0 obj\n%s\nendobj\n" % (number, content))
-    table = output.tell()
-    output.write(b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1))
-    for offset in offsets:
-        output.write(b"%010d 00000 n \n" % offset)
-    output.write(b"trailer<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF" % (len(objects) + 1, table))
-    return output.getvalue()
 
 
 def _zip(members: dict[str, bytes]) -> bytes:
@@ -174,7 +143,7 @@ def _zip(members: dict[str, bytes]) -> bytes:
 
 
 # The tree of pages is its own child.
-_LOOPING_PDF = _pdf(
+_LOOPING_PDF = write_pdf(
     [b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Count 9/Kids[2 0 R 2 0 R]/Parent 2 0 R>>"]
 )
 _CONTENT_TYPES = (

@@ -5,6 +5,7 @@ A new format is one file here and one line in `PARSERS`.
 
 import hashlib
 from dataclasses import dataclass
+from functools import cache
 
 from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers.archive import ArchiveParser
@@ -75,13 +76,18 @@ class ParsedText:
 
 def supported_suffixes() -> frozenset[str]:
     """Return all file name endings that a parser answers for, lower case, with the dot."""
-    return frozenset(suffix for parser in PARSERS for suffix in parser.suffixes)
+    return frozenset(_suffixes_of(PARSERS))
 
 
 def may_be_document(filename: str) -> bool:
     """Return whether a file of this name is worth reading: its ending is known, or it has none."""
     name = filename.rpartition("/")[2].lower()
-    return "." not in name.strip(".") or name.endswith(tuple(supported_suffixes()))
+    return "." not in name.strip(".") or name.endswith(_suffixes_of(PARSERS))
+
+
+@cache
+def _suffixes_of(parsers: tuple[Parser, ...]) -> tuple[str, ...]:
+    return tuple(suffix for parser in parsers for suffix in parser.suffixes)
 
 
 def recognise(data: bytes, filename: str) -> Parser:

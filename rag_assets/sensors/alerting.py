@@ -3,6 +3,7 @@
 import logging
 
 import dagster as dg
+from pydantic import SecretStr
 
 from rag_assets.asset_step import OUTCOME_KEY, SUPERSEDED
 from rag_assets.assets import ALL_ASSETS
@@ -48,9 +49,7 @@ def slack_on_failure(
         production=_production(knowledge_base),
         unreadable_sources=_unreadable_sources(context, UNREADABLE_KEY),
     )
-    problem = post_to_slack(webhook_url.get_secret_value(), alert.text())
-    if problem:
-        context.log.warning("the failure of run %s was not told: %s", context.dagster_run.run_id, problem)
+    _tell(context, webhook_url, alert.text())
 
 
 @dg.run_status_sensor(
@@ -70,11 +69,13 @@ def slack_on_degraded_source(
     if not problems:
         return
     alert = DegradedAlert(context.dagster_run.run_id, problems, _production(knowledge_base))
-    problem = post_to_slack(webhook_url.get_secret_value(), alert.text())
+    _tell(context, webhook_url, alert.text())
+
+
+def _tell(context: dg.RunStatusSensorContext, webhook_url: SecretStr, text: str) -> None:
+    problem = post_to_slack(webhook_url.get_secret_value(), text)
     if problem:
-        context.log.warning(
-            "run %s was degraded, which was not told: %s", context.dagster_run.run_id, problem
-        )
+        context.log.warning("what became of run %s was not told: %s", context.dagster_run.run_id, problem)
 
 
 def _unreadable_sources(context: dg.RunStatusSensorContext, key: str) -> dict[str, str]:

@@ -25,6 +25,11 @@ def make_pdf(pages: list[str], title: str | None = None) -> bytes:
     if title is not None:
         objects.append(b"<</Title(%s)>>" % title.encode("latin-1"))
         info = b"/Info %d 0 R" % len(objects)
+    return write_pdf(objects, info)
+
+
+def write_pdf(objects: list[bytes], info: bytes = b"") -> bytes:
+    """Return a PDF of these objects, numbered from 1; the first is its catalogue."""
     out = io.BytesIO()
     out.write(b"%PDF-1.4\n")
     offsets: list[int] = []

@@ -7,18 +7,17 @@ and .../cloud/confluence/rest/v1/api-group-content-restrictions for restrictions
 """
 
 import base64
-import json
-import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import urlencode
 
 from rag_assets_tests.optional_packages import require
 from rag_assets_tests.sources.scenes.base import Failure
+from rag_assets_tests.sources.scenes.json_server import JsonServer, send
 
 TOKEN = "an-api-token-0123456789"
 SPACE_IDS = {"ENG": "901", "HR": "902"}
@@ -39,16 +38,13 @@ class Page:
     groups: list[str] = field(default_factory=list)
 
 
-class Wiki:
+class Wiki(JsonServer):
     """The server. Its pages may be changed at any time.
 
     Attributes:
         folders: ids of folders, which only Cloud has -> ids of their parents.
-        failure: how every question fails; "" for none.
         unreadable: paths that are answered with a status of their own.
         restrictions_answer: what every question for restrictions is answered with instead of the truth.
-        headers: sent with every answer.
-        questions: paths and queries as they came.
     """
 
     def __init__(self, *, cloud: bool = False, username: str = "", page_size: int = 2) -> None:
@@ -56,94 +52,37 @@ class Wiki:
         self.page_size = page_size
         self.pages: dict[str, Page] = {}
         self.folders: dict[str, str | None] = {}
-        self.failure: Failure | str = ""
         self.unreadable: dict[str, int] = {}
         self.restrictions_answer: Any = None
-        self.headers: dict[str, str] = {}
-        self.questions: list[str] = []
-        self.num_bodies = 0
         self._credentials = f"Bearer {TOKEN}"
         if username:
             self._credentials = "Basic " + base64.b64encode(f"{username}:{TOKEN}".encode()).decode()
-        self._released = threading.Event()
-        wiki = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
-
-            def do_GET(self) -> None:
-                wiki._handle(self)
-
-            def log_message(self, *args: Any) -> None: ...
-
-        self._handler = Handler
-        self._server = self._serve(0)
-        self.port: int = self._server.server_address[1]
-
-    def _serve(self, port: int) -> ThreadingHTTPServer:
-        server = ThreadingHTTPServer(("127.0.0.1", port), self._handler)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        return server
+        super().__init__()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/wiki"
 
-    def close(self) -> None:
-        self._released.set()
-        self._server.shutdown()
-        self._server.server_close()
-
-    @contextmanager
-    def failing(self, how: Failure) -> Generator[None]:
-        if how == "refused":
-            self.close()
-        self.failure = how
-        try:
-            yield
-        finally:
-            self.failure = ""
-            self._released.set()
-            self._released = threading.Event()
-            if how == "refused":
-                self._server = self._serve(self.port)
-
     def add(self, page: Page) -> Page:
         self.pages[page.id] = page
         return page
 
-    def _handle(self, request: BaseHTTPRequestHandler) -> None:
-        self.questions.append(request.path)
-        parts = urlsplit(request.path)
-        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        if self.failure == "refused":
-            request.close_connection = True  # a connection kept alive from before
-        elif self.failure == "hang":
-            self._released.wait(30)
-            request.close_connection = True
-        elif self.failure == "drip":
-            request.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
-            for _ in range(100):
-                request.wfile.write(b" ")
-                self._released.wait(0.1)
-        elif self.failure == "error":
-            _send(request, 500, {"statusCode": 500, "message": "database password is hunter2"})
+    def handle(self, request: BaseHTTPRequestHandler, path: str, question: dict[str, Any]) -> None:
+        if self.failure == "error":
+            send(request, 500, {"statusCode": 500, "message": "database password is hunter2"})
         elif self.failure == "forbidden":
-            _send(request, 403, {"statusCode": 403, "message": "Not permitted"})
-        elif self.failure == "torn listing" and ("start" in query or "cursor" in query):
-            _send(request, 200, self._answer(parts.path, query), torn=True)
+            send(request, 403, {"statusCode": 403, "message": "Not permitted"})
+        elif self.failure == "torn listing" and ("start" in question or "cursor" in question):
+            send(request, 200, self._answer(path, question), torn=True)
         elif request.headers.get("Authorization") != self._credentials:
-            _send(request, 401, {"statusCode": 401, "message": "Unauthorized"})
-        elif parts.path in self.unreadable:
-            status = self.unreadable[parts.path]
-            _send(request, status, {"statusCode": status, "message": "no"}, self.headers)
+            send(request, 401, {"statusCode": 401, "message": "Unauthorized"})
+        elif path in self.unreadable:
+            status = self.unreadable[path]
+            send(request, status, {"statusCode": status, "message": "no"}, self.headers)
         else:
-            answer = self._answer(parts.path, query)
+            answer = self._answer(path, question)
             missing = {"statusCode": 404, "message": "No content found"}
-            _send(
-                request, 404 if answer is None else 200, missing if answer is None else answer, self.headers
-            )
+            send(request, 404 if answer is None else 200, missing if answer is None else answer, self.headers)
 
     def _answer(self, path: str, query: dict[str, str]) -> Any:
         match path.removeprefix("/wiki/").split("/"):
@@ -251,25 +190,6 @@ class Wiki:
             kind: {"results": subjects, "start": 0, "limit": 200, "size": len(subjects)}
             for kind, subjects in (("user", users), ("group", groups))
         }
-
-
-def _send(
-    request: BaseHTTPRequestHandler,
-    status: int,
-    answer: Any,
-    headers: dict[str, str] | None = None,
-    *,
-    torn: bool = False,
-) -> None:
-    data = json.dumps(answer).encode()
-    request.send_response(status)
-    request.send_header("Content-Type", "application/json")
-    request.send_header("Content-Length", str(len(data)))
-    for name, value in (headers or {}).items():
-        request.send_header(name, value)
-    request.end_headers()
-    request.wfile.write(data[: len(data) // 2] if torn else data)
-    request.close_connection = request.close_connection or torn
 
 
 class ConfluenceScene:

@@ -4,20 +4,18 @@ https://developers.notion.com/reference for version 2025-09-03: `post-search`, `
 `retrieve-a-page`, `get-block-children`; `intro#pagination` for lists and `status-codes` for errors.
 """
 
-import json
-import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 from uuid import UUID, uuid5
 
 from rag_assets_tests.optional_packages import require
 from rag_assets_tests.sources.scenes.base import Failure
+from rag_assets_tests.sources.scenes.json_server import JsonServer, send
 
 TOKEN = "ntn_0123456789abcdef"
 WORKSPACE = UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")
@@ -75,7 +73,7 @@ class Page:
         }
 
 
-class Workspace:
+class Workspace(JsonServer):
     """The server. Its pages may be changed at any time.
 
     Attributes:
@@ -88,59 +86,13 @@ class Workspace:
     def __init__(self, page_size: int = 2) -> None:
         self.page_size = page_size
         self.pages: dict[str, Page] = {}
-        self.failure: Failure | str = ""
         self.refused: dict[str, tuple[int, str]] = {}
-        self.headers: dict[str, str] = {}
-        self.questions: list[str] = []
-        self.num_bodies = 0
         self._blocks: dict[str, list[Block]] = {}
-        self._released = threading.Event()
-        workspace = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
-
-            def do_GET(self) -> None:
-                query = parse_qs(urlsplit(self.path).query)
-                workspace._handle(self, {name: values[0] for name, values in query.items()})
-
-            def do_POST(self) -> None:
-                workspace._handle(self, json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-
-            def log_message(self, *args: Any) -> None: ...
-
-        self._handler = Handler
-        self._server = self._serve(0)
-        self.port: int = self._server.server_address[1]
-
-    def _serve(self, port: int) -> ThreadingHTTPServer:
-        server = ThreadingHTTPServer(("127.0.0.1", port), self._handler)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        return server
+        super().__init__()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
-
-    def close(self) -> None:
-        self._released.set()
-        self._server.shutdown()
-        self._server.server_close()
-
-    @contextmanager
-    def failing(self, how: Failure) -> Generator[None]:
-        if how == "refused":
-            self.close()
-        self.failure = how
-        try:
-            yield
-        finally:
-            self.failure = ""
-            self._released.set()
-            self._released = threading.Event()
-            if how == "refused":
-                self._server = self._serve(self.port)
 
     def add(self, name: str, *blocks: Block, edited_at: datetime | None = None, **fields: Any) -> Page:
         page = Page(
@@ -149,36 +101,24 @@ class Workspace:
         self.pages[page.id] = page
         return page
 
-    def _handle(self, request: BaseHTTPRequestHandler, question: dict[str, Any]) -> None:
-        self.questions.append(request.path)
-        path = urlsplit(request.path).path
+    def handle(self, request: BaseHTTPRequestHandler, path: str, question: dict[str, Any]) -> None:
         refused = next((status for part, status in self.refused.items() if part in path), None)
-        if self.failure == "refused":
-            request.close_connection = True  # a connection kept alive from before
-        elif self.failure == "hang":
-            self._released.wait(30)
-            request.close_connection = True
-        elif self.failure == "drip":
-            request.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
-            for _ in range(100):
-                request.wfile.write(b" ")
-                self._released.wait(0.1)
-        elif self.failure == "error":
-            _send(request, 500, _error(500, "internal_server_error"))
+        if self.failure == "error":
+            send(request, 500, _error(500, "internal_server_error"))
         elif self.failure == "forbidden":
-            _send(request, 403, _error(403, "restricted_resource"))
+            send(request, 403, _error(403, "restricted_resource"))
         elif self.failure == "torn listing" and question.get("start_cursor"):
-            _send(request, 200, self._answer(path, question), torn=True)
+            send(request, 200, self._answer(path, question), torn=True)
         elif request.headers.get("Authorization") != f"Bearer {TOKEN}":
-            _send(request, 401, _error(401, "unauthorized"))
+            send(request, 401, _error(401, "unauthorized"))
         elif request.headers.get("Notion-Version") != "2025-09-03":
-            _send(request, 400, _error(400, "missing_version"))
+            send(request, 400, _error(400, "missing_version"))
         elif refused:
-            _send(request, refused[0], _error(*refused), self.headers)
+            send(request, refused[0], _error(*refused), self.headers)
         else:
             answer = self._answer(path, question)
             missing = _error(404, "object_not_found")
-            _send(request, 200 if answer else 404, answer or missing, self.headers)
+            send(request, 200 if answer else 404, answer or missing, self.headers)
 
     def _answer(self, path: str, question: dict[str, Any]) -> Any:
         match path.removeprefix("/v1/").split("/"):
@@ -230,25 +170,6 @@ class Workspace:
 
 def _error(status: int, code: str) -> Any:
     return {"object": "error", "status": status, "code": code, "message": f"hunter2 says {code}"}
-
-
-def _send(
-    request: BaseHTTPRequestHandler,
-    status: int,
-    answer: Any,
-    headers: dict[str, str] | None = None,
-    *,
-    torn: bool = False,
-) -> None:
-    data = json.dumps(answer).encode()
-    request.send_response(status)
-    request.send_header("Content-Type", "application/json")
-    request.send_header("Content-Length", str(len(data)))
-    for name, value in (headers or {}).items():
-        request.send_header(name, value)
-    request.end_headers()
-    request.wfile.write(data[: len(data) // 2] if torn else data)
-    request.close_connection = request.close_connection or torn
 
 
 class NotionScene:
