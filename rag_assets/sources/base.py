@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from rag_assets.errors import DocumentUnreadable
 from rag_assets.records import SourceEntry
 
 DEFAULT_MAX_BYTES = 200 * 1024 * 1024
@@ -67,6 +68,18 @@ def token_by_clock(entry: SourceEntry) -> str:
         return entry.version_token
     age_seconds = time.time() - datetime.fromisoformat(entry.modified_at).timestamp()
     return f"{entry.version_token} unsettled" if age_seconds < _UNSETTLED_SECONDS else entry.version_token
+
+
+def is_ignored(name: str) -> bool:
+    """Return whether a file or folder of this name is hidden, or was left behind by an editor."""
+    return name.startswith((".", "~$")) or name.endswith("~")
+
+
+def too_large(size_bytes: int, limit_bytes: int) -> DocumentUnreadable:
+    """Return the error for a document above the limit of its source."""
+    return DocumentUnreadable(
+        "too_large", f"{size_bytes / 1e6:.0f} MB; the limit is {limit_bytes / 1e6:.0f} MB."
+    )
 
 
 class Source(Protocol):

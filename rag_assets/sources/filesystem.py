@@ -21,7 +21,14 @@ from pydantic import Field
 from rag_assets.errors import DocumentUnreadable, SourceUnavailable
 from rag_assets.parsers import may_be_document, supported_suffixes
 from rag_assets.records import SourceEntry
-from rag_assets.sources.base import DEFAULT_MAX_BYTES, Reading, SourceOptions, token_by_clock
+from rag_assets.sources.base import (
+    DEFAULT_MAX_BYTES,
+    Reading,
+    SourceOptions,
+    is_ignored,
+    token_by_clock,
+    too_large,
+)
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -131,10 +138,7 @@ class FilesystemSource:
                 if not stat.S_ISREG(status.st_mode):
                     raise DocumentUnreadable("unreadable", "It is not a regular file.")
                 if status.st_size > self.max_bytes:
-                    limit = f"{self.max_bytes / 1e6:.0f} MB"
-                    raise DocumentUnreadable(
-                        "too_large", f"{status.st_size / 1e6:.0f} MB; the limit is {limit}."
-                    )
+                    raise too_large(status.st_size, self.max_bytes)
                 # Not more than this, should it be growing: the next listing shows its new size.
                 return Reading(file.read(status.st_size), version_token=token_by_clock(entry))
         except OSError as error:
@@ -150,7 +154,7 @@ class FilesystemSource:
         real_path = os.path.realpath(path)
         if not _is_inside(path, str(self.root)):
             return f"it is outside of the documents folder {self.root}"
-        if any(_is_ignored(part) for part in path[len(str(self.root)) :].split("/") if part):
+        if any(is_ignored(part) for part in path[len(str(self.root)) :].split("/") if part):
             return "hidden files and folders, and what editors leave behind, are not read"
         if not os.path.exists(real_path):  # noqa: PTH110
             return "it is a link that leads nowhere"
@@ -185,7 +189,7 @@ class FilesystemSource:
                 return []
             visited.add((status.st_dev, status.st_ino))
             with os.scandir(full_path) as entries:
-                return sorted((e for e in entries if not _is_ignored(e.name)), key=lambda e: e.name)
+                return sorted((e for e in entries if not is_ignored(e.name)), key=lambda e: e.name)
         except OSError as error:
             raise self._unavailable(folder, error) from error
 
@@ -230,10 +234,6 @@ class FilesystemSource:
 
 def _is_inside(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
-
-
-def _is_ignored(name: str) -> bool:
-    return name.startswith((".", "~$")) or name.endswith("~")
 
 
 def _iso_utc(seconds: int) -> str | None:

@@ -22,7 +22,9 @@ from rag_assets.sources.base import (
     Reading,
     RemoteSourceOptions,
     SourceOptions,
+    is_ignored,
     token_by_clock,
+    too_large,
 )
 from rag_assets.sources.option_types import JsonObject
 from rag_assets.sources.time_limits import bounded, within
@@ -207,7 +209,7 @@ class FsspecSource:
             # A web server links to its listing in another order: `?C=M`.
             if name == full_path or "/" in name or name in ("", ".", "..") or (self._is_http and "?" in name):
                 self.skipped_unsupported += 1
-            elif not _is_ignored(name):
+            elif not is_ignored(name):
                 children[f"{folder}/{name}" if folder else name] = info
         return sorted(children.items())
 
@@ -230,7 +232,7 @@ class FsspecSource:
             return None
         limit = self.options.max_bytes
         if size > limit:
-            raise DocumentUnreadable("too_large", f"{size / 1e6:.0f} MB; the limit is {limit / 1e6:.0f} MB.")
+            raise too_large(size, limit)
         if size > 0:
             data = file_system.cat_file(path)
         else:
@@ -302,7 +304,3 @@ def _iso_utc(moment: Any) -> str | None:
         return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except (OverflowError, ValueError, OSError):
         return None
-
-
-def _is_ignored(name: str) -> bool:
-    return name.startswith((".", "~$")) or name.endswith("~")

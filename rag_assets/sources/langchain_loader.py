@@ -17,9 +17,9 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from pydantic import Field, field_validator
 
-from rag_assets.errors import ConfigurationError, DocumentGone, DocumentUnreadable, SourceUnavailable
+from rag_assets.errors import ConfigurationError, DocumentGone, SourceUnavailable
 from rag_assets.records import SourceEntry
-from rag_assets.sources.base import DEFAULT_MAX_BYTES, Reading, RemoteSourceOptions, SourceOptions
+from rag_assets.sources.base import DEFAULT_MAX_BYTES, Reading, RemoteSourceOptions, SourceOptions, too_large
 from rag_assets.sources.option_types import SUFFIXES, JsonObject, TextFormat
 from rag_assets.sources.time_limits import NothingCame, bounded
 
@@ -125,10 +125,7 @@ class LangchainSource:
         if spooled.token == known_token:
             return None
         if spooled.size_bytes > self.options.max_bytes:
-            raise DocumentUnreadable(
-                "too_large",
-                f"{spooled.size_bytes / 1e6:.0f} MB; the limit is {self.options.max_bytes / 1e6:.0f} MB.",
-            )
+            raise too_large(spooled.size_bytes, self.options.max_bytes)
         data = self._spool.read(spooled.offset, spooled.size_bytes)
         return Reading(data, f"text{SUFFIXES[self.options.format]}", spooled.title, spooled.token)
 

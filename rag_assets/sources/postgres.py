@@ -18,7 +18,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from rag_assets.errors import ConfigurationError, DocumentGone, DocumentUnreadable, SourceUnavailable
 from rag_assets.records import SourceEntry
-from rag_assets.sources.base import DEFAULT_MAX_BYTES, Reading, RemoteSourceOptions, SourceOptions
+from rag_assets.sources.base import DEFAULT_MAX_BYTES, Reading, RemoteSourceOptions, SourceOptions, too_large
 from rag_assets.sources.option_types import SUFFIXES, TextFormat
 
 if TYPE_CHECKING:
@@ -149,10 +149,7 @@ class PostgresSource:
         if row is None or (row.data is None and self._token(entry, row) != known_token):
             row = self._fetch(entry, known_token)
         if row.size_bytes > self.options.max_bytes:
-            raise DocumentUnreadable(
-                "too_large",
-                f"{row.size_bytes / 1e6:.0f} MB; the limit is {self.options.max_bytes / 1e6:.0f} MB.",
-            )
+            raise too_large(row.size_bytes, self.options.max_bytes)
         token = self._token(entry, row)
         if token == known_token:
             return None

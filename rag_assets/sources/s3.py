@@ -18,7 +18,14 @@ from rag_assets.errors import ConfigurationError, DocumentGone, DocumentUnreadab
 from rag_assets.parsers import may_be_document
 from rag_assets.records import SourceEntry
 from rag_assets.sources.aws_client import aws_errors, build_client, code_of, concerns_all, in_words
-from rag_assets.sources.base import DEFAULT_MAX_BYTES, Reading, RemoteSourceOptions, SourceOptions
+from rag_assets.sources.base import (
+    DEFAULT_MAX_BYTES,
+    Reading,
+    RemoteSourceOptions,
+    SourceOptions,
+    is_ignored,
+    too_large,
+)
 
 _WEB_ADDRESS = r"^https?://[^@\s/]+(/[^@\s]*)?$"  # without a user and a password
 _PIECE_BYTES = 256 * 1024
@@ -123,7 +130,8 @@ class S3Source:
             key.startswith(self.options.prefix)
             and not key.endswith(("/", "_$folder$"))
             and may_be_document(key)
-            and not any(_is_ignored(part) for part in (*folders.split("/"), name))
+            # `.` and `..` lead nowhere here, they are names like any other.
+            and not any(part.strip(".") and is_ignored(part) for part in (*folders.split("/"), name))
         )
 
     def _list_page(self, continuation: dict[str, str]) -> dict[str, Any]:
@@ -172,7 +180,7 @@ class S3Source:
     def _require_size(self, size: int) -> None:
         limit = self.options.max_bytes
         if size > limit:
-            raise DocumentUnreadable("too_large", f"{size / 1e6:.0f} MB; the limit is {limit / 1e6:.0f} MB.")
+            raise too_large(size, limit)
 
     def _entry(self, item: dict[str, Any]) -> SourceEntry:
         path = _escape(item["Key"])
@@ -204,11 +212,6 @@ _WHY_UNREADABLE = {
 
 def _why_unreadable(code: str) -> str:
     return _WHY_UNREADABLE.get(code, f"The service refuses it ({code}).")
-
-
-def _is_ignored(part: str) -> bool:
-    # `.` and `..` lead nowhere here, they are names like any other.
-    return part.startswith("~$") or part.endswith("~") or (part.startswith(".") and part.strip(".") != "")
 
 
 def _escape(key: str) -> str:
