@@ -240,10 +240,12 @@ def keep_one_of_each(
                 access = change.location.access
                 by_access[None if access is None else frozenset(access)].append(change)
         for members in by_access.values():
-            kept = min(members, key=rank)
+            kept = min(members, key=rank).content_hash
+            # Of its places always the same one is named, whichever of them was new when it was chosen.
+            place = min(change.document_id for change in members if change.content_hash == kept)
             for change in members:
-                if change.content_hash != kept.content_hash and not unreadable(change):
-                    kept_for[change.document_id] = kept.document_id
+                if change.content_hash != kept and not unreadable(change):
+                    kept_for[change.document_id] = place
     return [
         replace(
             change,

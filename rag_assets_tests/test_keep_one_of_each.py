@@ -149,6 +149,12 @@ def test_the_deletion_guard_does_not_count_omitted_documents_and_counts_the_kept
         )
 
 
+def test_a_second_look_names_the_same_place_of_the_text_that_is_kept() -> None:
+    now = [document("2", "1"), document("3", "4"), document("7", "1")]
+    changes = decided([document("7", "0")], now, {"1", "4"})
+    assert omitted(changes) == omitted(decided(target_documents_of(changes), now, {"1", "4"})) == {"3": "2"}
+
+
 texts = st.integers(0, 11).map(str)
 states = st.dictionaries(st.integers(0, 9), texts | st.none(), max_size=9).map(
     lambda made: [document(f"{number}", text) for number, text in sorted(made.items())]
