@@ -80,7 +80,7 @@ def broken_files() -> dict[str, bytes]:
 
 def bombs() -> dict[str, bytes]:
     """Return name -> bytes: small files that grow, and such as make a parser work for ever."""
-    zeros = bytes(300_000_000)
+    zeros = bytes(220_000_000)
     laughs = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 12))
     nested_zip = _zip({"deep.txt": b"text" * 1000})
     for _ in range(20):

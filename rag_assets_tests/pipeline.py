@@ -210,6 +210,12 @@ class Pipeline:
                 str(folder),
                 overrides={
                     "telemetry": {"enabled": False},
+                    # One file for all runs; Dagster's default makes one for each, and its tables anew.
+                    "event_log_storage": {
+                        "module": "dagster._core.storage.event_log",
+                        "class": "ConsolidatedSqliteEventLogStorage",
+                        "config": {"base_dir": str(folder / "history")},
+                    },
                     "compute_logs": {
                         "module": "dagster._core.storage.noop_compute_log_manager",
                         "class": "NoOpComputeLogManager",

@@ -72,9 +72,6 @@ from rag_assets.vector_stores.state_files import (
 if TYPE_CHECKING:
     import qdrant_edge
 
-if TYPE_CHECKING:
-    import qdrant_edge
-
     from rag_assets.vector_stores.embedded import EmbeddedVectorStore
 
 UPSERT_BATCH = 128
@@ -84,6 +81,12 @@ REBUILD_TOMBSTONE_SHARE = 0.25
 FREE_BYTES_TO_BEGIN = 256 * 2**20
 FREE_BYTES_TO_GO_ON = 64 * 2**20
 COPY_HEADROOM = 1.2
+
+_FOUND_BY_SCAN = ("embedding_model", "total_chunks", "token_count")
+"""Filtered without an index: the same in a whole generation, or hardly ever asked for.
+
+An index costs a twentieth of writing, and 12 MB of pages that every opening of a generation looks through.
+"""
 
 _REWRITTEN_BY_LOAD = "edge_config.json"
 """The one file that `load()` writes anew, with another size; every other file stays as it was sealed."""
@@ -508,7 +511,8 @@ def _index_params() -> list[tuple[str, Any]]:
         (f"{LOCATIONS}[].{field}", edge.DatetimeIndexParams(nested=LOCATIONS))
         for field in LOCATION_DATETIME_FIELDS
     ]
-    return [*text, *numbers, *dates, *location_text, *location_dates]
+    of_point = [(field, params) for field, params in (*text, *numbers, *dates) if field not in _FOUND_BY_SCAN]
+    return [*of_point, *location_text, *location_dates]
 
 
 def _engine_filter(clauses: Clauses) -> "qdrant_edge.Filter | None":

@@ -22,8 +22,13 @@ _MOST_MEMORY_BYTES = 2_000_000_000
 _CHUNKS = {"RAG_CHUNK_SIZE": "512", "RAG_CHUNK_OVERLAP": "50"}
 
 
+def word_of(number: int) -> str:
+    """A word that only this sentinel holds."""
+    return f"quaggavint{chr(97 + number)}"
+
+
 def sentinel(number: int) -> str:
-    word = f"quaggavint{chr(97 + number)}"
+    word = word_of(number)
     return f"# The {word} procedure\n\nWhoever needs a {word} asks the desk on floor {number}, which keeps one {word} ready.\n"
 
 
@@ -107,16 +112,16 @@ def assert_only_they_are_harmed(scene: Scene, names: set[str]) -> dict[str, str]
     try:
         production = knowledge_base.vector_store.production_state().production
         served = {state.location.path for state in knowledge_base.documents_of(production)}
+        with knowledge_base.retriever() as retriever:
+            for number in range(NUM_SENTINELS):
+                hits = retriever.search(f"who keeps a {word_of(number)} ready?")
+                assert hits[0].locations[0].path == f"sentinel{number:02}.md"
     finally:
         knowledge_base.close()
     assert names <= served | set(quarantined)
     for name, entry in quarantined.items():
         assert entry["reason"] in get_args(QuarantineReason), name
         assert entry["detail"], name
-    for number in range(NUM_SENTINELS):
-        word = f"quaggavint{chr(97 + number)}"
-        hits = command(scene, "search", f"who keeps a {word} ready?", "--json")["hits"]
-        assert hits[0]["locations"][0]["path"] == f"sentinel{number:02}.md"
     return {name: entry["reason"] for name, entry in quarantined.items()}
 
 

@@ -278,7 +278,8 @@ def test_too_little_space_is_said_before_anything_is_written(
     assert store.generations() == ["g1"]
 
 
-def test_ten_generations_of_churn_stay_small_on_disk(store: EmbeddedVectorStore, root: Path) -> None:
+def test_ten_generations_of_churn_stay_small_on_disk(disk: Path) -> None:
+    store = EmbeddedVectorStore(disk, "kb")
     stage(store, "g0", [point(n) for n in range(500)])
     for i in range(1, 11):
         with store.write(f"g{i}", DIMENSIONS, f"g{i - 1}") as writer:
@@ -286,7 +287,7 @@ def test_ten_generations_of_churn_stay_small_on_disk(store: EmbeddedVectorStore,
             writer.upsert([point(n) for n in range(480 + i * 20, 500 + i * 20)])
             writer.upsert([point(n, version=i) for n in range(300, 320)])
             writer.seal(manifest(f"g{i}", 500))
-    folder = root / "kb" / "generations"
+    folder = disk / "kb" / "generations"
     sizes = [allocated_bytes(folder / f"g{i}") for i in range(11)]
     logical = sum(p.stat().st_size for p in (folder / "g10").rglob("*") if p.is_file())
     assert sizes[10] < 1.5 * sizes[0] < 20e6 < logical
