@@ -1,10 +1,12 @@
 """What tests of several folders share."""
 
 import logging
+from collections.abc import Iterator
 
 import pytest
 
 from rag_assets import progress
+from rag_assets_tests.fake_openai import FakeOpenAI
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -26,3 +28,10 @@ def progress_lines(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFix
     caplog.set_level(logging.INFO, logger=progress.__name__)
     monkeypatch.setattr(logging.getLogger(progress.__name__), "handlers", [collect])
     return lines
+
+
+@pytest.fixture
+def server() -> Iterator[FakeOpenAI]:
+    """A fake OpenAI server of its own."""
+    with FakeOpenAI() as running:
+        yield running
