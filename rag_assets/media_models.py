@@ -20,7 +20,7 @@ from rag_assets.records import ParsedDocument
 if TYPE_CHECKING:
     import openai
 
-USD_PER_AUDIO_MINUTE = {"whisper-1": 0.006}
+USD_PER_AUDIO_MINUTE = {"gpt-transcribe": 0.0045, "whisper-1": 0.006}
 
 _NUM_THREADS = 4
 _TIMEOUT_SECONDS = 300.0
@@ -201,7 +201,9 @@ class MediaModels:
         if not data:
             raise DocumentUnreadable("empty", "The file has no bytes.")
         if len(data) > parser.max_bytes:
-            detail = f"{len(data) / 1e6:.0f} MB; models take {parser.plural} of {parser.max_bytes / 2**20:.0f} MiB."
+            detail = (
+                f"{len(data) / 1e6:.0f} MB; the limit of {parser.plural} is {parser.max_bytes / 1e6:.0f} MB."
+            )
             raise DocumentUnreadable("too_large", f"{detail} Split it, or compress it more.")
         answer = self._ask(parser, data)
         if answer.problem is not None:
@@ -247,7 +249,8 @@ class MediaModels:
             if failure.status == 413:
                 return DocumentUnreadable("too_large", f"{failure.says}. Split it, or compress it more.")
             return DocumentUnreadable(
-                "corrupt", f"{failure.says}: it is damaged, or not what {parser.model_variable} takes."
+                "corrupt",
+                f"{failure.says}: it is damaged, too long, or not what {parser.model_variable} takes.",
             )
         with self._lock:
             self._failures[parser.model_variable] += 1

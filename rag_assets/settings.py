@@ -113,7 +113,7 @@ class Settings(BaseSettings):
     transcription_model: str = Field(
         "",
         alias="RAG_TRANSCRIPTION_MODEL",
-        description="Model of the OpenAI API that recordings are sent to, such as `gpt-4o-transcribe`. Empty: recordings "
+        description="Model of the OpenAI API that recordings are sent to, such as `gpt-transcribe`. Empty: recordings "
         "are not read.",
     )
     vision_model: str = Field(

@@ -30,7 +30,7 @@ class AudioParser:
     )
     model_variable = "RAG_TRANSCRIPTION_MODEL"
     plural = "recordings"
-    max_bytes = 25 * 1024 * 1024
+    max_bytes = 25_000_000
 
     def recognises(self, data: bytes) -> bool:
         """See `RecognisesContent`."""

@@ -35,7 +35,7 @@ class ImageParser:
     suffixes: tuple[str, ...] = (".png", ".jpg", ".jpeg", ".gif", ".webp")
     model_variable = "RAG_VISION_MODEL"
     plural = "pictures"
-    max_bytes = 20 * 1024 * 1024
+    max_bytes = 20_000_000
 
     def recognises(self, data: bytes) -> bool:
         """See `RecognisesContent`."""
