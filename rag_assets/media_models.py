@@ -6,7 +6,7 @@ and nothing else. How a format is asked is known to its parser. Whatever is paid
 
 import threading
 from collections.abc import Mapping
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -16,13 +16,14 @@ from rag_assets.openai_api import OPENAI_BASE_URL, ApiFailure, checked_key, fail
 from rag_assets.parsers import ParsedText, asks_by_name, checked_text, require_text_size
 from rag_assets.parsers.base import AsksModel, ModelAnswer
 from rag_assets.records import ParsedDocument
+from rag_assets.sources.time_limits import within
 
 if TYPE_CHECKING:
     import openai
 
 USD_PER_AUDIO_MINUTE = {"gpt-transcribe": 0.0045, "whisper-1": 0.006}
 
-_NUM_THREADS = 4
+_SENT_AT_ONCE = 4
 _TIMEOUT_SECONDS = 300.0
 _CONNECT_SECONDS = 10.0
 _MAX_RETRIES = 2
@@ -133,6 +134,7 @@ class MediaModels:
         self._counted: set[str] = set()
         self._failures = dict.fromkeys(self.usage, 0)
         self._lock = threading.Lock()
+        self._slots = threading.Semaphore(_SENT_AT_ONCE)
         self._closed = False
 
     def __repr__(self) -> str:
@@ -169,19 +171,26 @@ class MediaModels:
         Returns:
             A future that raises `DocumentUnreadable`: also `model_unavailable`, which does not last.
         """
-        return self._threads.submit(self._read, parser, data)
+        future: Future[ParsedText] = Future()
+        # No pool: at its end a process would wait for those of a pool, for as long as an endpoint does not answer.
+        threading.Thread(target=self._run, args=(future, parser, data), name="media", daemon=True).start()
+        return future
+
+    def _run(self, future: "Future[ParsedText]", parser: AsksModel, data: bytes) -> None:
+        with self._slots:
+            if self._closed:
+                future.cancel()
+                return
+            try:
+                future.set_result(self._read(parser, data))
+            except BaseException as error:  # whoever waits for it must hear of it
+                future.set_exception(error)
 
     def close(self) -> None:
-        """Ask nothing more, and give up what is under way."""
+        """Ask nothing more, and wait for nothing that is under way."""
         self._closed = True
-        if "_threads" in self.__dict__:
-            self._threads.shutdown(wait=False, cancel_futures=True)
         if "_client" in self.__dict__:
             self._client.close()
-
-    @cached_property
-    def _threads(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(_NUM_THREADS, "media")
 
     @cached_property
     def _client(self) -> "openai.OpenAI":
@@ -224,15 +233,15 @@ class MediaModels:
         try:
             with self._lock:
                 client = self._client
-            answer = parser.ask(client, usage.model, data)
+            # The client's own limit is that of one read, which a server that drips never exceeds.
+            limit_seconds = 2 * self._timeout_seconds * (1 + self._max_retries)
+            answer = within(limit_seconds, lambda: parser.ask(client, usage.model, data))
         except DocumentUnreadable:
             raise
         except (ValueError, LookupError, TypeError, AttributeError):
             says = f"{asked} answered with something that is none of this API"
             problem = self._problem(parser, ApiFailure("unavailable", None, says))
-        except Exception as error:  # of the client, or of a transport that was closed under it
-            if self._closed:
-                raise CancelledError from None
+        except Exception as error:  # of the client, of waiting for it, or of what else it is made of
             problem = self._problem(
                 parser,
                 failure_of(error, asked, self._timeout_seconds, self._max_retries, self._key_variable),

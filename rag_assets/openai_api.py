@@ -31,14 +31,14 @@ class ApiFailure:
 def failure_of(
     error: Exception, asked: str, timeout_seconds: float, max_retries: int, key_variable: str
 ) -> ApiFailure:
-    """Return what an error of the official client means, with nothing of its text.
+    """Return what an error of the official client, or of waiting for it, means, with nothing of its text.
 
     Args:
         asked: endpoint and model, for a person.
     """
     import openai
 
-    if isinstance(error, openai.APITimeoutError):
+    if isinstance(error, openai.APITimeoutError | TimeoutError):
         return ApiFailure("unavailable", None, f"{asked} did not answer within {timeout_seconds:g} s")
     if isinstance(error, openai.APIConnectionError):
         return ApiFailure("unavailable", None, f"no connection to {asked}")

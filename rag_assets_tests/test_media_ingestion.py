@@ -7,6 +7,7 @@ import pytest
 
 from rag_assets.change_set import DocumentState
 from rag_assets.ingestion import Ingestion, files_left_out
+from rag_assets.listings import hash_listings
 from rag_assets.media_models import MediaModels
 from rag_assets.parsers.image import ImageParser
 from rag_assets_tests.fake_openai import API_KEY, FakeOpenAI, status
@@ -242,8 +243,7 @@ def test_a_rehearsal_counts_and_takes_what_is_served_for_unchanged(
 def test_a_sensor_takes_for_a_change_what_a_refresh_could_read(
     read: MediaReader, source: FakeSource, models: dict[str, str]
 ) -> None:
-    from rag_assets.listings import hash_listings
-
+    read.take_in(source)
     read.models = models
     reads: Callable[[str], bool] = MediaModels(models, "http://localhost/v1").reads
     _, ingestion = read(source)

@@ -1,4 +1,7 @@
 import logging
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -215,6 +218,25 @@ def test_an_endpoint_that_does_not_answer_is_waited_for_only_so_long(server: Fak
     media = MediaModels(MODELS, server.base_url, API_KEY, max_retries=0, timeout_seconds=0.1)
     assert "did not answer within 0.1 s" in refused(media, wav()).detail
     media.close()
+
+
+def test_a_process_that_ends_waits_for_no_answer(server: FakeOpenAI) -> None:
+    server.delay_seconds = 60.0
+    program = (
+        "from rag_assets.media_models import MediaModels\n"
+        "from rag_assets.parsers.audio import AudioParser\n"
+        "from rag_assets_tests.media_files import wav\n"
+        f"media = MediaModels({{{AUDIO!r}: 'whisper-1'}}, {server.base_url!r}, {API_KEY!r})\n"
+        "media.submit(AudioParser(), wav())\n"
+        "input()\n"
+        "media.close()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as process:
+        while not server.requests and process.poll() is None:
+            time.sleep(0.01)
+        process.communicate(b"\n", timeout=30)
+    assert process.returncode == 0
+    assert len(server.requests) == 1
 
 
 def test_without_a_model_nothing_is_asked_and_the_variable_is_named(server: FakeOpenAI) -> None:
