@@ -59,7 +59,11 @@ def _ledger(knowledge_base: KnowledgeBase) -> str:
 
 
 def _sources(knowledge_base: KnowledgeBase) -> str:
-    listed = {source.name: sum(1 for _ in source.list_entries()) for source in knowledge_base.sources()}
+    reads = knowledge_base.media_models().reads
+    listed = {
+        source.name: sum(reads(entry.filename) for entry in source.list_entries())
+        for source in knowledge_base.sources()
+    }
     return ", ".join(f"{name} lists {count} documents" for name, count in listed.items())
 
 

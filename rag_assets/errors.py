@@ -39,6 +39,7 @@ QuarantineReason = Literal[
     "too_large",
     "too_slow",
     "crashed",
+    "model_unavailable",
 ]
 
 

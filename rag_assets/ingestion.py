@@ -1,22 +1,26 @@
 """Sources -> documents: list everything, read what may have changed, parse what did.
 
 A document whose version token stands still costs one look-up. One whose token moved is read and hashed; only
-bytes that this parser has not seen are parsed. One that cannot be used is quarantined and harms only itself. A
-source that is down or hangs ends its own listing; the others go on.
+bytes that this parser has not seen are parsed. One that cannot be used is quarantined and harms only itself. One that
+only a model could read, where none is set, is left out, unless it is known already: that a setting is gone deletes
+nothing. A source that is down or hangs ends its own listing; the others go on.
 """
 
 import logging
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from rag_assets.batches import batched
 from rag_assets.change_set import DocumentState
 from rag_assets.errors import DocumentGone, DocumentUnreadable, RagAssetsError, SourceUnavailable
 from rag_assets.ledgers.base import Ledger, ParseRecord
 from rag_assets.listings import ListingHash
+from rag_assets.media_models import MediaModels
+from rag_assets.parsers import asks_by_name
 from rag_assets.parsers.isolation import ParseWorkers
 from rag_assets.parsing import Parse, Parsing
 from rag_assets.progress import Progress
@@ -40,6 +44,7 @@ class SourceReport:
         problem: why its listing is not complete; "" if it is.
         num_read: documents whose bytes were read, because their version token moved.
         num_parsed: documents whose bytes no parse was known of.
+        left_out: variable that names a model -> files that only that could read; it is not set.
     """
 
     source: str
@@ -48,6 +53,7 @@ class SourceReport:
     num_read: int = 0
     num_parsed: int = 0
     num_quarantined: int = 0
+    left_out: Counter[str] = field(default_factory=Counter[str])
 
     @property
     def complete(self) -> bool:
@@ -73,9 +79,19 @@ class _Document:
     def size_bytes(self) -> int:
         return len(self.reading.data) if self.reading else 0
 
+    @property
+    def would_be_asked_about(self) -> bool:
+        """Whether this is a rehearsal, and only a model could tell what it holds."""
+        return self.parse is not None and self.parse.outcome is None
+
 
 class Ingestion:
-    """One reading of all sources. `reports` is filled in while `documents` is consumed."""
+    """One reading of all sources. `reports` and `media.usage` are filled in while `documents` is consumed.
+
+    Args:
+        media: is closed when all is read.
+        served: the documents in production by id; asked for only if a model is missing, or must not be asked.
+    """
 
     def __init__(
         self,
@@ -83,11 +99,15 @@ class Ingestion:
         ledger: Ledger,
         text_store: TextStore,
         parse_workers: Callable[[], ParseWorkers] = ParseWorkers,
+        media: MediaModels | None = None,
+        served: Callable[[], Mapping[str, DocumentState]] = dict,
     ) -> None:
         self._sources = sources
         self._ledger = ledger
         self._text_store = text_store
         self._parse_workers = parse_workers
+        self.media = media or MediaModels()
+        self._ask_what_is_served = served
         self.reports = [SourceReport(source.name) for source in sources]
         self._listings = {source.name: ListingHash() for source in sources}
 
@@ -111,27 +131,44 @@ class Ingestion:
             problem = listing.wait()
             if problem:
                 self._incomplete(report, problem)
-        progress = Progress("documents", sum(len(listing.entries) for listing in listings))
+        listed = (entry for listing in listings for entry in listing.entries)
+        progress = Progress("documents", sum(self.media.reads(entry.filename) for entry in listed))
         workers = self._parse_workers()
-        parsing = Parsing(self._ledger, self._text_store, workers)
+        parsing = Parsing(self._ledger, self._text_store, workers, self.media)
         try:
             for source, report, listing in zip(self._sources, self.reports, listings, strict=True):
-                looked_up = self._look_up(source, listing.entries, parsing)
+                looked_up = self._look_up(source, listing.entries, parsing, report)
                 read = self._read(source, looked_up, report)
                 parsed = self._parse(read, parsing, report, _DOCUMENTS_AHEAD * workers.num_workers)
                 try:
-                    yield from progress.over(self._reported(document, report) for document in parsed)
+                    for document in progress.over(parsed):
+                        yield from self._reported(document, report)
                 except SourceUnavailable as error:
                     self._incomplete(report, str(error))
         finally:
             workers.close()
+            self.media.close()
+        for variable, count in files_left_out(self.reports).items():
+            _logger.info("%d files are left out: only a model can read them, set %s", count, variable)
 
-    def _reported(self, document: _Document, report: SourceReport) -> DocumentState:
-        state = _state(document.entry, document.record)
+    @cached_property
+    def _served(self) -> Mapping[str, DocumentState]:
+        return self._ask_what_is_served()
+
+    def _reported(self, document: _Document, report: SourceReport) -> Iterator[DocumentState]:
+        """Count a document and yield its state."""
+        if document.would_be_asked_about:
+            # As if nothing had changed: what it will hold is not known.
+            state = self._served.get(document.entry.document_id)
+            if state is None:
+                return
+        else:
+            state = _state(document.entry, document.record)
         report.num_listed += 1
         report.num_quarantined += state.content_hash is None
-        self._listings[report.source].add(document.entry)
-        return state
+        if self.media.reads(document.entry.filename):  # as sensors count
+            self._listings[report.source].add(document.entry)
+        yield state
 
     def _incomplete(self, report: SourceReport, problem: str) -> None:
         report.problem = problem
@@ -140,9 +177,9 @@ class Ingestion:
     # Stages: each takes documents in the order of the listing, and hands them on in that order
 
     def _look_up(
-        self, source: Source, entries: Sequence[SourceEntry], parsing: Parsing
+        self, source: Source, entries: Sequence[SourceEntry], parsing: Parsing, report: SourceReport
     ) -> Iterator[_Document]:
-        """Find what is known of each document, as far as it can be used."""
+        """Find what is known of each document, as far as it can be used; leave out what nobody can read."""
         for batch in batched(entries, _BATCH):
             records = self._ledger.parses([entry.uri for entry in batch])
             for entry in batch:
@@ -151,6 +188,15 @@ class Ingestion:
                 record = records.get(entry.uri)
                 if record is not None and not parsing.usable(record):
                     record = None
+                asks = asks_by_name(entry.filename)
+                if (
+                    record is None
+                    and asks is not None
+                    and not self.media.is_set(asks)
+                    and entry.document_id not in self._served  # the ledger may have been lost
+                ):
+                    report.left_out[asks.model_variable] += 1
+                    continue
                 yield _Document(entry, record)
 
     def _read(
@@ -209,7 +255,8 @@ class Ingestion:
 
         def finished() -> _Document:
             document = ahead.popleft()
-            if document.reading is not None and document.parse is not None:
+            # In a rehearsal nobody was asked what only a model could tell.
+            if document.reading and document.parse and not document.would_be_asked_about:
                 entry, reading = document.entry, document.reading
                 token = reading.version_token or entry.version_token
                 document.record = parsing.finish(document.parse, entry.uri, token, reading.title)
@@ -292,6 +339,11 @@ def require_a_readable_source(reports: Iterable[SourceReport]) -> None:
         raise SourceUnavailable(
             f"no source could be read, nothing was changed: {'; '.join(problems.values())}"
         )
+
+
+def files_left_out(reports: Iterable[SourceReport]) -> dict[str, int]:
+    """Return variable that names no model -> files that only that could read."""
+    return dict(sum((report.left_out for report in reports), Counter[str]()))
 
 
 def unreadable_sources(reports: Iterable[SourceReport]) -> dict[str, str]:

@@ -24,6 +24,8 @@ from rag_assets.generations import production_documents
 from rag_assets.ingestion import Ingestion
 from rag_assets.ledgers.base import Ledger
 from rag_assets.ledgers.sqlite import SqliteLedger
+from rag_assets.media_models import MediaModels
+from rag_assets.openai_api import normalize_base_url
 from rag_assets.parsers.isolation import ParseLimits, ParseWorkers
 from rag_assets.private_folders import claim_folder
 from rag_assets.records import EmbeddingModel, GenerationManifest
@@ -138,7 +140,47 @@ class KnowledgeBase:
             memory_bytes=self.settings.parse_memory_mb * 1_000_000,
             text_bytes=self.settings.max_text_mb * 1_000_000,
         )
-        return Ingestion(self.sources(), self.ledger, self.text_store, lambda: ParseWorkers(limits))
+        return Ingestion(
+            self.sources(),
+            self.ledger,
+            self.text_store,
+            lambda: ParseWorkers(limits),
+            self.media_models(),
+            self._served,
+        )
+
+    def _served(self) -> dict[str, DocumentState]:
+        production = self.vector_store.production_state().production
+        return {state.document_id: state for state in self.documents_of(production)}
+
+    def media_models(self, *, asks: bool = True) -> MediaModels:
+        """Return the models that recordings and pictures are sent to, for one reading of the sources.
+
+        Args:
+            asks: whether anything is sent; if not, it is only counted.
+
+        Raises:
+            ConfigurationError: settings that cannot work.
+        """
+        settings = self.settings
+        models = {
+            "RAG_TRANSCRIPTION_MODEL": settings.transcription_model,
+            "RAG_VISION_MODEL": settings.vision_model,
+        }
+        own = settings.media_base_url
+        # A key is for the endpoint beside which it is set, and goes to no other.
+        shared = own is None or normalize_base_url(own, "RAG_MEDIA_BASE_URL") == normalize_base_url(
+            settings.openai_base_url
+        )
+        key = settings.media_api_key or (settings.openai_api_key if shared else None)
+        return MediaModels(
+            models,
+            own or settings.openai_base_url,
+            key.get_secret_value() if key else "",
+            key_variable="OPENAI_API_KEY" if shared and not settings.media_api_key else "RAG_MEDIA_API_KEY",
+            asks=asks,
+            text_bytes=settings.max_text_mb * 1_000_000,
+        )
 
     def retriever(self, *, owns_store: bool = False) -> Retriever:
         return Retriever(

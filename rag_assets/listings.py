@@ -6,7 +6,7 @@ For those who decide whether a refresh has anything to do; nothing is read here.
 import hashlib
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rag_assets.artifacts import ArtifactStore
 from rag_assets.errors import SourceUnavailable, StateFormatError
@@ -29,8 +29,13 @@ class ListingHash:
         return f"{self._sum % 2**256:064x}"
 
 
-def hash_listings(sources: Sequence[Source], within_seconds: float) -> tuple[dict[str, str], dict[str, str]]:
+def hash_listings(
+    sources: Sequence[Source], within_seconds: float, counts: Callable[[str], bool] = lambda _: True
+) -> tuple[dict[str, str], dict[str, str]]:
     """List sources without reading anything.
+
+    Args:
+        counts: whether a file of a name does; what cannot be read anyway is no reason to refresh.
 
     Returns:
         Source -> hash of those that were listed completely; source -> problem of the others.
@@ -43,7 +48,8 @@ def hash_listings(sources: Sequence[Source], within_seconds: float) -> tuple[dic
         listed = ListingHash()
         try:
             for entry in source.list_entries():
-                listed.add(entry)
+                if counts(entry.filename):
+                    listed.add(entry)
                 if time.monotonic() > deadline:
                     return  # nobody waits for it any more
             hashes[source.name] = listed.hexdigest()

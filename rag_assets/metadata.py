@@ -15,7 +15,8 @@ from rag_assets.change_set import Change, ContentChange, DocumentChange, Documen
 from rag_assets.decision import NearDuplicateDocuments
 from rag_assets.evaluation.evaluate import EvalReport, QueryResult, Scores, worst_queries
 from rag_assets.generations import StagedGeneration
-from rag_assets.ingestion import SourceReport, unreadable_sources
+from rag_assets.ingestion import SourceReport, files_left_out, unreadable_sources
+from rag_assets.media_models import ModelUsage
 from rag_assets.records import GenerationManifest, ProductionState
 
 _BAR_CELLS = 10
@@ -103,6 +104,45 @@ def ingestion_metadata(
         NEWLY_UNREADABLE_KEY: dg.MetadataValue.json(new_problems) if new_problems else None,
         "quarantined": quarantine_table(quarantined),
     }
+
+
+def media_metadata(usages: Iterable[ModelUsage], reports: Iterable[SourceReport]) -> dict[str, Any]:
+    """What models were asked about recordings and pictures, and what was left out for want of a model."""
+    usages, left_out = list(usages), files_left_out(reports)
+    costs = [usage.cost_usd for usage in usages]
+    asked = {
+        "num_asked": sum(usage.num_documents for usage in usages),
+        "audio_seconds": sum(usage.audio_seconds for usage in usages),
+        "num_tokens": sum(usage.tokens for usage in usages),
+        "cost_usd": "unknown" if None in costs else sum(cost or 0 for cost in costs),
+        "models": _media_table(usages),
+    }
+    return {
+        **(asked if usages else {}),
+        "num_left_out": sum(left_out.values()) or None,
+        "left_out": dg.MetadataValue.json(left_out) if left_out else None,
+    }
+
+
+def _media_table(usages: Iterable[ModelUsage]) -> dg.TableMetadataValue:
+    rows = (
+        {
+            "model": usage.model,
+            "num_asked": usage.num_documents,
+            "audio_seconds": usage.audio_seconds,
+            "num_tokens": usage.tokens,
+            "cost_usd": usage.cost_usd,
+        }
+        for usage in usages
+    )
+    return _table(
+        rows,
+        _column("model"),
+        _column("num_asked", "int", "recordings or pictures that it gave an answer for"),
+        _column("audio_seconds", "float", "billed, where seconds are"),
+        _column("num_tokens", "int", "billed, where tokens are"),
+        _column("cost_usd", "float", "empty if the price is not known"),
+    )
 
 
 def source_table(reports: Iterable[SourceReport]) -> dg.TableMetadataValue:

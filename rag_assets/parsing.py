@@ -1,4 +1,5 @@
-"""Bytes -> text, once for the same bytes: what was parsed before is looked up, the rest goes to the workers.
+"""Bytes -> text, once for the same bytes: what was parsed before is looked up, the rest goes to the workers, and what
+only a model can read to that.
 
 Here belongs what a ledger remembers of a parse and when that still counts. Which documents there are, and how they
 are read, is not known here.
@@ -10,8 +11,9 @@ from dataclasses import dataclass, replace
 
 from rag_assets.errors import DocumentUnreadable
 from rag_assets.ledgers.base import Ledger, ParseRecord
+from rag_assets.media_models import MediaModels
 from rag_assets.parsers import ParsedText, parser_named, recognise, version_of
-from rag_assets.parsers.base import HoldsDocuments, Parser
+from rag_assets.parsers.base import AsksModel, HoldsDocuments, Parser
 from rag_assets.parsers.isolation import ParseWorkers
 from rag_assets.text_store import TextStore
 
@@ -20,15 +22,16 @@ _REMEMBERED_AT_ONCE = 256
 
 @dataclass(frozen=True, slots=True)
 class Parse:
-    """A parse that is known, or that workers are at.
+    """A parse that is known, or that workers or models are at.
 
     Attributes:
+        outcome: None in a rehearsal, of what a model would be asked about.
         is_new: no parse of these bytes was known or under way.
     """
 
     raw_hash: str
     parser: Parser
-    outcome: "ParseRecord | Future[ParsedText]"
+    outcome: "ParseRecord | Future[ParsedText] | None"
     is_new: bool = False
 
     @property
@@ -39,10 +42,13 @@ class Parse:
 class Parsing:
     """What the bytes of documents parse to. Parses are remembered in the ledger by and by, the last by `remember`."""
 
-    def __init__(self, ledger: Ledger, text_store: TextStore, workers: ParseWorkers) -> None:
+    def __init__(
+        self, ledger: Ledger, text_store: TextStore, workers: ParseWorkers, media: MediaModels
+    ) -> None:
         self._ledger = ledger
         self._text_store = text_store
         self._workers = workers
+        self._media = media
         # With other limits, what was over them is tried again.
         self._limits = hashlib.sha256(repr(workers.limits).encode()).hexdigest()[:8]
         # Asked for once a document, the same all the time.
@@ -64,8 +70,16 @@ class Parsing:
         outcome = self._by_bytes.get((raw_hash, parser.name)) or self._recorded(raw_hash, parser)
         if outcome is not None:
             return Parse(raw_hash, parser, outcome)
-        parsing = self._by_bytes[raw_hash, parser.name] = self._workers.submit(parser, data, filename)
-        return Parse(raw_hash, parser, parsing, is_new=True)
+        is_new = True
+        if not isinstance(parser, AsksModel):
+            parsing = self._workers.submit(parser, data, filename)
+        elif self._media.is_set(parser) and not self._media.asks:
+            return Parse(raw_hash, parser, None, is_new=self._media.count(parser, raw_hash, len(data)))
+        else:
+            parsing = self._media.submit(parser, data)
+            is_new = self._media.is_set(parser)
+        self._by_bytes[raw_hash, parser.name] = parsing
+        return Parse(raw_hash, parser, parsing, is_new)
 
     def finish(self, parse: Parse, source_uri: str, version_token: str, title: str = "") -> ParseRecord:
         """Wait for a parse, and remember it as that of a document.
@@ -73,7 +87,9 @@ class Parsing:
         Args:
             title: of the document as its source knows it; "" for what the bytes say.
         """
-        outcome = self._by_bytes.get(parse.key, parse.outcome)
+        outcome = self._by_bytes.get(parse.key) or parse.outcome
+        if outcome is None:
+            raise RuntimeError("nobody was asked: there is nothing to wait for")
         if isinstance(outcome, Future):
             outcome = self._by_bytes[parse.key] = self._record(parse, outcome)
         if not outcome.raw_hash:  # it may have been the machine: nothing to remember
@@ -82,7 +98,9 @@ class Parsing:
             outcome, source_uri=source_uri, version_token=version_token, title=title or outcome.title
         )
         self._fresh.append(record)
-        if len(self._fresh) >= _REMEMBERED_AT_ONCE:
+        # What was paid for is remembered at once.
+        paid_for = parse.is_new and isinstance(parse.parser, AsksModel)
+        if len(self._fresh) >= _REMEMBERED_AT_ONCE or paid_for:
             self.remember()
         return record
 
@@ -94,17 +112,26 @@ class Parsing:
         self._by_bytes = {key: one for key, one in self._by_bytes.items() if isinstance(one, Future)}
 
     def usable(self, record: ParseRecord) -> bool:
-        """A parse counts while its parser is the same and its text is still there."""
+        """A parse counts while its parser is the same and its text is still there.
+
+        What a model said counts on when none is set any more: nobody could say it again.
+        """
         parser = parser_named(record.parser)
-        quarantined = record.content_hash is None
-        if parser is None or record.parser_version != self._version_of(parser, quarantined=quarantined):
+        if parser is None:
             return False
-        return record.content_hash is None or self._text_store.has(record.content_hash)
+        if record.content_hash is None:
+            return record.parser_version == self._version_of(parser, quarantined=True)
+        counts_on = isinstance(parser, AsksModel) and not self._media.is_set(parser)
+        if not counts_on and record.parser_version != self._version_of(parser, quarantined=False):
+            return False
+        return self._text_store.has(record.content_hash)
 
     def _version_of(self, parser: Parser, *, quarantined: bool) -> str:
         key = (parser.name, quarantined)
         if key not in self._versions:
             version = version_of(parser, quarantined=quarantined)
+            if isinstance(parser, AsksModel):
+                version = f"{version} {self._media.identity_of(parser)}"
             self._versions[key] = f"{version}/{self._limits}" if quarantined else version
         return self._versions[key]
 

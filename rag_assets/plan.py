@@ -19,7 +19,7 @@ from rag_assets.decision import Decision, check_deletions, decide
 from rag_assets.embedding import WINDOW, cached_vectors, distinct
 from rag_assets.errors import MENDED_BY_REBUILD, DeletionRefused
 from rag_assets.fingerprint import fingerprint_difference, short_hash
-from rag_assets.ingestion import require_a_readable_source, unreadable_sources
+from rag_assets.ingestion import files_left_out, require_a_readable_source, unreadable_sources
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.promotion import is_held
 from rag_assets.records import Chunk
@@ -57,6 +57,15 @@ def plan(settings: Settings) -> dict[str, Any]:
                 "num_parsed": sum(report.num_parsed for report in ingestion.reports),
                 "num_quarantined": sum(report.num_quarantined for report in ingestion.reports),
                 "unreadable_sources": unreadable_sources(ingestion.reports),
+                "to_ask": [
+                    {
+                        "model": usage.model,
+                        "num_documents": usage.num_documents,
+                        "num_bytes": usage.num_bytes,
+                    }
+                    for usage in ingestion.media.usage.values()
+                ],
+                "left_out": files_left_out(ingestion.reports),
             },
             "deduped_documents": _deduped_documents(knowledge_base, decision),
             "chunks": chunked,
@@ -172,6 +181,16 @@ def describe(report: dict[str, Any]) -> str:
     ]
     for source, problem in raw["unreadable_sources"].items():
         lines.append(f"DEGRADED       source {source}: {problem}")
+    lines.extend(
+        f"to ask         {asked['model']} about {asked['num_documents']:,} documents ({asked['num_bytes'] / 1e6:,.1f} MB), "
+        "at a price that only its answers tell; what they hold is in no figure below"
+        for asked in raw["to_ask"]
+        if asked["num_documents"]
+    )
+    lines.extend(
+        f"left out       {count:,} files that only a model can read: set {variable}"
+        for variable, count in raw["left_out"].items()
+    )
     counts = {kind.value: deduped[f"num_{kind.value}"] for kind in Change}
     lines.append(
         "changes        " + (", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count))

@@ -1,7 +1,7 @@
 """A knowledge base on which everything can be tried and nothing is changed.
 
 It reads what is there. What a step would write goes to a folder that ends with the rehearsal: the state folder is
-not touched, not even made, and no embedding endpoint is asked.
+not touched, not even made, and no endpoint is asked, neither to embed nor to read recordings and pictures.
 """
 
 import contextlib
@@ -19,6 +19,7 @@ from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.base import Ledger
 from rag_assets.ledgers.overlay import OverlayLedger
 from rag_assets.ledgers.sqlite import ReadOnlySqliteLedger, SqliteLedger
+from rag_assets.media_models import MediaModels
 from rag_assets.records import EmbeddingModel
 from rag_assets.retrieval import recorded_model
 from rag_assets.settings import Settings
@@ -84,6 +85,9 @@ class _RehearsedKnowledgeBase(KnowledgeBase):
         with contextlib.suppress(OSError, shutil.Error):  # what is missing is asked for again
             shutil.copytree(super().folder_of_source(name), copy, dirs_exist_ok=True)
         return copy
+
+    def media_models(self, *, asks: bool = False) -> MediaModels:
+        return super().media_models(asks=asks)
 
     @cached_property
     def embedder(self) -> Embedder:

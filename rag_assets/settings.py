@@ -109,6 +109,30 @@ class Settings(BaseSettings):
         description="Seconds that an unused cached vector or parse result is kept.",
     )
 
+    # Recordings and pictures
+    transcription_model: str = Field(
+        "",
+        alias="RAG_TRANSCRIPTION_MODEL",
+        description="Model of the OpenAI API that recordings are sent to, such as `gpt-transcribe`. Empty: recordings "
+        "are not read.",
+    )
+    vision_model: str = Field(
+        "",
+        alias="RAG_VISION_MODEL",
+        description="Model of the OpenAI API that pictures are sent to, such as `gpt-4o-mini`. Empty: pictures are not "
+        "read.",
+    )
+    media_base_url: str | None = Field(
+        None,
+        alias="RAG_MEDIA_BASE_URL",
+        description="Another endpoint for these two models; empty means that of `OPENAI_BASE_URL`.",
+    )
+    media_api_key: SecretStr | None = Field(
+        None,
+        alias="RAG_MEDIA_API_KEY",
+        description="Key of `RAG_MEDIA_BASE_URL`, to which `OPENAI_API_KEY` is not sent.",
+    )
+
     # Vector store
     qdrant_url: str | None = Field(
         None,

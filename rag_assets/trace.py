@@ -15,6 +15,7 @@ from rag_assets.fingerprint import short_hash
 from rag_assets.generations import points_of_content
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.base import ParseRecord
+from rag_assets.parsers import asks_by_name
 from rag_assets.records import Location, SourceEntry
 from rag_assets.retrieval import recorded_model
 
@@ -177,6 +178,12 @@ def _outcome(evidence: Evidence, document: _Document) -> tuple[str, str]:
         if last is not None and last.change is None:
             return "not_promoted", (
                 f"refresh {last.refresh_id} read it and ended before it decided what to do: its run says why"
+            )
+        asks = asks_by_name(document.entry.filename)
+        if asks is not None and not evidence.knowledge_base.media_models().is_set(asks):
+            return "skipped", (
+                f"its source lists it, but only a model can read it, and none is set for {asks.plural}: set "
+                f"{asks.model_variable}"
             )
         return "not_read_yet", (
             "its source lists it, and no refresh has taken it in yet: `rag-assets plan` says what the next one does"

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from rag_assets import progress
+from rag_assets_tests.fake_openai import FakeOpenAI
 
 _MEMORY = Path("/dev/shm")
 _ENOUGH_MEMORY_BYTES = 12 * 2**30
@@ -65,3 +66,10 @@ def disk() -> Iterator[Path]:
     """A folder where what was never written takes no room, though it was read: in memory it does."""
     with tempfile.TemporaryDirectory(dir="/var/tmp" if os.access("/var/tmp", os.W_OK) else None) as folder:
         yield Path(folder)
+
+
+@pytest.fixture
+def server() -> Iterator[FakeOpenAI]:
+    """A fake OpenAI server of its own."""
+    with FakeOpenAI() as running:
+        yield running

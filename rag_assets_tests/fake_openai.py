@@ -1,7 +1,7 @@
-"""A real HTTP server on the loopback interface that speaks `POST /v1/embeddings`, for tests.
+"""A real HTTP server on the loopback interface that speaks OpenAI's API for embeddings, transcriptions and pictures.
 
 Its vectors are sums of one fixed random direction a word, so that texts that share words are near one
-another. What it does wrong is told to it request by request: `server.fail_next(status(500), times=2)`.
+another. What a recording or a picture holds is told to it beforehand: `server.holds[data] = "words"`. What it does wrong is told to it request by request: `server.fail_next(status(500), times=2)`.
 """
 
 import base64
@@ -13,6 +13,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from email.message import EmailMessage
+from email.parser import BytesParser
+from email.policy import HTTP
 from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -27,6 +30,9 @@ DIMENSIONS = {
     "text-embedding-ada-002": 1536,
     "tiny-embedding": 32,
 }
+TRANSCRIPTION_MODELS = ("whisper-1", "gpt-4o-transcribe", "tiny-whisper")
+VISION_MODELS = ("gpt-4o-mini", "tiny-llava")
+SECONDS_OF_A_RECORDING = 90.0
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 
@@ -55,6 +61,8 @@ class Request:
     path: str
     headers: dict[str, str]
     body: dict[str, Any]
+    file: bytes = b""
+    filename: str = ""
 
     @property
     def texts(self) -> list[str]:
@@ -101,6 +109,18 @@ def not_json(request: Request, reply: Reply) -> None:
 
 def no_data(request: Request, reply: Reply) -> None:
     reply.body = {"object": "list", "echo": request.texts}
+
+
+def no_answer(request: Request, reply: Reply) -> None:
+    reply.body = {"object": "something", "echo": request.headers.get("authorization")}
+
+
+def refusal(request: Request, reply: Reply) -> None:
+    reply.body["choices"][0]["message"] |= {"content": None, "refusal": "I will not."}
+
+
+def cut_off(request: Request, reply: Reply) -> None:
+    reply.body["choices"][0]["finish_reason"] = "length"
 
 
 def reversed_order(request: Request, reply: Reply) -> None:
@@ -176,6 +196,7 @@ class FakeOpenAI:
         requests: every request that came in, also those that were refused.
         texts, tokens: embedded so far.
         delay_seconds: waited before each answer.
+        holds: recording or picture -> what is in it.
     """
 
     def __init__(self, api_key: str = API_KEY) -> None:
@@ -184,6 +205,7 @@ class FakeOpenAI:
         self.texts = 0
         self.tokens = 0
         self.delay_seconds = 0.0
+        self.holds: dict[bytes, str] = {}
         self._faults: deque[Fault] = deque()
         self._lock = threading.Lock()
         self._server = _Server(self)
@@ -192,6 +214,10 @@ class FakeOpenAI:
     @property
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+
+    def num_asked(self, path: str) -> int:
+        """Return how many requests came in for a path, such as `audio/transcriptions`."""
+        return sum(request.path == f"/v1/{path}" for request in self.requests)
 
     def fail_next(self, *faults: Fault, times: int = 1) -> None:
         """Apply these faults, in turn, to the next requests; those after them are answered rightly."""
@@ -225,9 +251,13 @@ class FakeOpenAI:
     def _right_reply(self, request: Request) -> Reply:
         if request.headers.get("authorization") != f"Bearer {self.api_key}":
             return _error(401, "Incorrect API key provided: " + request.headers.get("authorization", ""))
-        if request.path != "/v1/embeddings":
-            return _error(404, "no such path")
         model = str(request.body.get("model"))
+        if request.path == "/v1/audio/transcriptions" and model in TRANSCRIPTION_MODELS:
+            return self._transcription(request, model)
+        if request.path == "/v1/chat/completions" and model in VISION_MODELS:
+            return self._description(request)
+        if request.path != "/v1/embeddings":
+            return _error(404, "no such path, or no such model there")
         if model not in DIMENSIONS:
             return _error(404, f"The model {model} does not exist")
         texts = request.texts
@@ -249,6 +279,37 @@ class FakeOpenAI:
             "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
         }
         return Reply(200, vectors, body)
+
+    def _transcription(self, request: Request, model: str) -> Reply:
+        if request.file not in self.holds:
+            return _error(400, "Audio file might be corrupted or unsupported")
+        text = self.holds[request.file]
+        usage: dict[str, Any] = {"type": "duration", "seconds": SECONDS_OF_A_RECORDING}
+        if model != "whisper-1":
+            details = {"audio_tokens": 900, "text_tokens": 100}
+            usage = {
+                "type": "tokens",
+                "input_tokens": 1000,
+                "input_token_details": details,
+                "output_tokens": len(words(text)),
+                "total_tokens": 1000 + len(words(text)),
+            }
+        return Reply(200, [], {"text": text, "usage": usage})
+
+    def _description(self, request: Request) -> Reply:
+        parts = request.body["messages"][0]["content"]
+        url = next(part["image_url"]["url"] for part in parts if part["type"] == "image_url")
+        data = base64.b64decode(url.partition(";base64,")[2], validate=True)
+        if data not in self.holds:
+            return _error(400, "You uploaded an unsupported image")
+        text = self.holds[data]
+        choice = {
+            "index": 0,
+            "message": {"role": "assistant", "content": text, "refusal": None},
+            "finish_reason": "stop",
+        }
+        usage = {"prompt_tokens": 1000, "completion_tokens": 200, "total_tokens": 1200}
+        return Reply(200, [], {"object": "chat.completion", "choices": [choice], "usage": usage})
 
 
 def _error(code: int, message: str) -> Reply:
@@ -273,10 +334,14 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        data = self.rfile.read(int(self.headers["content-length"]))
         headers = {name.lower(): value for name, value in self.headers.items()}
         fake = self.server.fake
-        reply = fake.reply_to(Request(self.path, headers, body))
+        if headers["content-type"].startswith("multipart/form-data"):
+            request = _form(self.path, headers, data)
+        else:
+            request = Request(self.path, headers, json.loads(data))
+        reply = fake.reply_to(request)
         if fake.delay_seconds:
             time.sleep(fake.delay_seconds)
         if reply.drop:
@@ -293,6 +358,20 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         pass
+
+
+def _form(path: str, headers: dict[str, str], data: bytes) -> Request:
+    head = f"Content-Type: {headers['content-type']}\r\n\r\n".encode()
+    message = BytesParser(EmailMessage, policy=HTTP).parsebytes(head + data)
+    request = Request(path, headers, {})
+    for part in message.iter_parts():
+        content = part.get_payload(decode=True)
+        assert isinstance(content, bytes)
+        if part.get_filename() is None:
+            request.body[part.get_param("name", header="content-disposition")] = content.decode()
+        else:
+            request.file, request.filename = content, part.get_filename()
+    return request
 
 
 def cosine(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> float:

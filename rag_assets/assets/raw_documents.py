@@ -4,6 +4,7 @@ One row a document: identity, version token, content hash. Its text is kept by c
 
 - Only documents whose version token moved are read, only bytes not seen before are parsed.
 - A source that cannot be listed completely is marked *incomplete* and never looks empty.
+- Recordings and pictures are sent to the models that are set for them; tokens, seconds and money are counted.
 - A document without usable text is *quarantined*, with a reason; its last good version stays served.
 
 Begins a refresh: every six hours if `refresh_every_six_hours` is on, when documents change if one of the sensors
@@ -22,7 +23,7 @@ from rag_assets.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.ingestion import require_a_readable_source, unreadable_sources
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.listings import last_problems, served_listings
-from rag_assets.metadata import ingestion_metadata
+from rag_assets.metadata import ingestion_metadata, media_metadata
 
 
 @dg.asset(
@@ -69,6 +70,7 @@ def raw_documents(
             data_version=version.hexdigest(),
             metadata={
                 **ingestion_metadata(ingestion.reports, quarantined, known_problems),
+                **media_metadata(ingestion.media.usage.values(), ingestion.reports),
                 "documents_dir": dg.MetadataValue.path(knowledge_base.settings.documents_dir.absolute()),
                 "file": step.file("raw_documents"),
                 "refresh_id": header.refresh_id,

@@ -13,19 +13,17 @@ import threading
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 import numpy.typing as npt
 
 from rag_assets.embedders.base import EmbeddedBatch, checked_unit_vectors
 from rag_assets.errors import ConfigurationError, EmbedderUnavailable, InvalidVectorError, RagAssetsError
+from rag_assets.openai_api import OPENAI_BASE_URL, checked_key, failure_of, normalize_base_url
 from rag_assets.records import EmbeddingModel, Vector
 
 if TYPE_CHECKING:
     import openai
-
-OPENAI_BASE_URL = "https://api.openai.com/v1"
 
 KNOWN_DIMENSIONS = {
     "text-embedding-3-small": 1536,
@@ -74,11 +72,7 @@ class OpenAIEmbedder:
         Raises:
             ConfigurationError: a setting that cannot work.
         """
-        key = api_key.strip()
-        if not key or not key.isascii() or not key.isprintable() or " " in key:
-            raise ConfigurationError(
-                "OPENAI_API_KEY is empty, or holds spaces or other characters that no key has"
-            )
+        key = checked_key(api_key)
         if not model_name.strip():
             raise ConfigurationError("RAG_EMBEDDING_MODEL names no model")
         if dimensions is not None and dimensions < 1:
@@ -197,34 +191,22 @@ class OpenAIEmbedder:
 
     def _problem(self, error: Exception) -> RagAssetsError:
         """Return our error for the client's, with nothing of its text."""
-        import openai
-
-        asked = f"{self.endpoint} (model {self.model_name})"
-        if isinstance(error, openai.APITimeoutError):
-            return EmbedderUnavailable(f"{asked} did not answer within {self._timeout_seconds:g} s")
-        if isinstance(error, openai.APIConnectionError):
-            return EmbedderUnavailable(f"no connection to {asked}")
-        if not isinstance(error, openai.APIStatusError):
-            return EmbedderUnavailable(f"{asked}: {type(error).__name__}")
-        status = error.status_code
-        if status in (401, 403):
-            return ConfigurationError(f"{asked} refused the key ({status}): check OPENAI_API_KEY")
-        if status == 404:
-            return ConfigurationError(
-                f"{asked} is not found (404): check RAG_EMBEDDING_MODEL and OPENAI_BASE_URL"
-            )
-        if status == 429:
-            if error.code == "insufficient_quota":
-                return EmbedderUnavailable(f"{asked}: the quota of OPENAI_API_KEY is used up (429)")
-            return EmbedderUnavailable(
-                f"{asked} limits the rate (429), still after {self._max_retries} retries"
-            )
-        if status in (408, 409) or status >= 500:
-            return EmbedderUnavailable(f"{asked} failed with status {status}")
-        return ConfigurationError(
-            f"{asked} refused the request ({status}): check RAG_EMBEDDING_MODEL, its dimensions, and that "
-            "RAG_CHUNK_SIZE is within what the model takes (8191 tokens for OpenAI's)"
+        failure = failure_of(
+            error,
+            f"{self.endpoint} (model {self.model_name})",
+            self._timeout_seconds,
+            self._max_retries,
+            "OPENAI_API_KEY",
         )
+        if failure.kind == "unavailable":
+            return EmbedderUnavailable(failure.says)
+        to_check = {
+            "key": "OPENAI_API_KEY",
+            "not_found": "RAG_EMBEDDING_MODEL and OPENAI_BASE_URL",
+            "refused": "RAG_EMBEDDING_MODEL, its dimensions, and that RAG_CHUNK_SIZE is within what the model takes "
+            "(8191 tokens for OpenAI's)",
+        }
+        return ConfigurationError(f"{failure.says}: check {to_check[failure.kind]}")
 
     def _vectors(self, body: dict[str, Any], n_texts: int) -> npt.NDArray[np.float32]:
         """Return the vectors in the order of the texts, decoded but not yet checked."""
@@ -273,34 +255,3 @@ def _requests(texts: Sequence[str]) -> Iterator[Sequence[str]]:
         size += added
     if first < len(texts):
         yield texts[first:]
-
-
-def normalize_base_url(base_url: str | None) -> str:
-    """Return the base URL in one spelling: lower-case scheme and host, no default port, no slash at the end.
-
-    Raises:
-        ConfigurationError: it is no http(s) URL, or holds a password, a query or a fragment. The endpoint is
-            recorded with every generation, so nothing secret may be in it.
-    """
-    if base_url is None or not base_url.strip():
-        return OPENAI_BASE_URL
-    try:
-        parts = urlsplit(base_url.strip())
-        port = parts.port
-        host = parts.hostname or ""
-    except ValueError:
-        parts, port, host = urlsplit(""), None, ""
-    if parts.scheme not in ("http", "https") or not host:
-        raise ConfigurationError(
-            "OPENAI_BASE_URL is not an http or https URL, such as http://localhost:8080/v1"
-        )
-    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
-        raise ConfigurationError(
-            "OPENAI_BASE_URL must not hold a user name, a password, a query or a fragment; "
-            "a key belongs in OPENAI_API_KEY"
-        )
-    if ":" in host:
-        host = f"[{host}]"
-    if port is not None and port != {"http": 80, "https": 443}[parts.scheme]:
-        host = f"{host}:{port}"
-    return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))

@@ -9,12 +9,14 @@ from functools import cache
 
 from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers.archive import ArchiveParser
-from rag_assets.parsers.base import HoldsDocuments, Parser, RecognisesContent
+from rag_assets.parsers.audio import AudioParser
+from rag_assets.parsers.base import AsksModel, HoldsDocuments, Parser, RecognisesContent
 from rag_assets.parsers.csv import CsvParser
 from rag_assets.parsers.docx import DocxParser
 from rag_assets.parsers.email import EmailParser
 from rag_assets.parsers.epub import EpubParser
 from rag_assets.parsers.html import HtmlParser
+from rag_assets.parsers.image import ImageParser
 from rag_assets.parsers.json import JsonParser
 from rag_assets.parsers.json_lines import JsonLinesParser
 from rag_assets.parsers.markdown import MarkdownParser
@@ -28,6 +30,7 @@ from rag_assets.parsers.rtf import RtfParser
 from rag_assets.parsers.subtitles import SubtitleParser
 from rag_assets.parsers.xlsx import XlsxParser
 from rag_assets.parsers.xml import XmlParser
+from rag_assets.records import ParsedDocument
 from rag_assets.text_normalization import normalize_text
 
 PARSERS: tuple[Parser, ...] = (
@@ -50,6 +53,8 @@ PARSERS: tuple[Parser, ...] = (
     EmailParser(),
     SubtitleParser(),
     ArchiveParser(),
+    AudioParser(),
+    ImageParser(),
 )
 
 _PLAIN_TEXT = next(parser for parser in PARSERS if isinstance(parser, PlainTextParser))
@@ -85,6 +90,22 @@ def may_be_document(filename: str) -> bool:
     return "." not in name.strip(".") or name.endswith(_suffixes_of(PARSERS))
 
 
+def may_be_part(filename: str) -> bool:
+    """As `may_be_document`, of a file in an archive or a mail, where no model is asked."""
+    return may_be_document(filename) and asks_by_name(filename) is None
+
+
+def asks_by_name(filename: str) -> AsksModel | None:
+    """Return the parser of a file that only a model can read, as far as its name tells."""
+    name = filename.lower()
+    return next((parser for parser in _asking(PARSERS) if name.endswith(parser.suffixes)), None)
+
+
+@cache
+def _asking(parsers: tuple[Parser, ...]) -> tuple[AsksModel, ...]:
+    return tuple(parser for parser in parsers if isinstance(parser, AsksModel))
+
+
 @cache
 def _suffixes_of(parsers: tuple[Parser, ...]) -> tuple[str, ...]:
     return tuple(suffix for parser in parsers for suffix in parser.suffixes)
@@ -118,7 +139,8 @@ def version_of(parser: Parser, *, quarantined: bool = False) -> str:
     holds documents of other formats depends on all of them.
     """
     if isinstance(parser, HoldsDocuments):
-        formats = ",".join(sorted(f"{inner.name} {inner.version}" for inner in PARSERS))
+        read_inside = (inner for inner in PARSERS if not isinstance(inner, AsksModel))
+        formats = ",".join(sorted(f"{inner.name} {inner.version}" for inner in read_inside))
     elif quarantined:
         formats = ",".join(sorted(inner.name for inner in PARSERS))
     else:
@@ -141,9 +163,7 @@ def parse_with(parser: Parser, data: bytes, filename: str) -> ParsedText:
     if not data:
         raise DocumentUnreadable("empty", "The file has no bytes.")
     try:
-        parsed = parser.parse(data, filename)
-        text = normalize_text(parsed.text)
-        title = " ".join(normalize_text(parsed.title).split())[:_MAX_TITLE_CHARACTERS].strip()
+        return checked_text(parser, parser.parse(data, filename))
     except DocumentUnreadable:
         raise
     except MemoryError:
@@ -155,6 +175,23 @@ def parse_with(parser: Parser, data: bytes, filename: str) -> ParsedText:
         # Only the kind of error: its message may quote the document.
         detail = f"{parser.name} cannot read it ({type(error).__name__}). Open it, and save it anew."
         raise DocumentUnreadable("corrupt", detail) from None
+
+
+def checked_text(parser: Parser, parsed: ParsedDocument) -> ParsedText:
+    """Return text and title in their normal form.
+
+    Raises:
+        DocumentUnreadable: `empty`.
+    """
+    text = normalize_text(parsed.text)
+    title = " ".join(normalize_text(parsed.title).split())[:_MAX_TITLE_CHARACTERS].strip()
     if not any(character.isprintable() and not character.isspace() for character in text):
         raise DocumentUnreadable("empty", "It holds no text.")
     return ParsedText(text, title, parser.name, parser.version)
+
+
+def require_text_size(num_bytes: int, limit_bytes: int) -> None:
+    """Raises: DocumentUnreadable: a text is longer, as UTF-8, than that of a document may be."""
+    if num_bytes > limit_bytes:
+        detail = f"{num_bytes / 1e6:.0f} MB of text; the limit is {limit_bytes / 1e6:.0f} MB."
+        raise DocumentUnreadable("too_large", detail)

@@ -172,9 +172,9 @@ def _read_tar_member(archive: "tarfile.TarFile", member: "tarfile.TarInfo", budg
 
 
 def _is_wanted(name: str) -> bool:
-    from rag_assets.parsers import may_be_document
+    from rag_assets.parsers import may_be_part
 
     parts = PurePosixPath(name).parts
     if not parts or name.startswith("/") or ":" in parts[0] or "__MACOSX" in parts:
         return False
-    return not any(part.startswith(".") for part in parts) and may_be_document(name)
+    return not any(part.startswith(".") for part in parts) and may_be_part(name)

@@ -1,8 +1,13 @@
 """What every parser offers."""
 
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from rag_assets.errors import DocumentUnreadable
 from rag_assets.records import ParsedDocument
+
+if TYPE_CHECKING:
+    import openai
 
 
 class Parser(Protocol):
@@ -44,3 +49,55 @@ class HoldsDocuments(Protocol):
     """A parser of a format whose documents hold documents of other formats, for which it asks their parsers."""
 
     holds_documents: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAnswer:
+    """What a model says a document holds, and what it counts for saying so.
+
+    Attributes:
+        problem: why the text is of no use, although it was paid for; None if it is of use.
+        audio_seconds: billed; 0 where tokens are.
+        input_tokens: billed, those of audio included.
+    """
+
+    text: str
+    problem: DocumentUnreadable | None = None
+    audio_seconds: float = 0.0
+    input_tokens: int = 0
+    audio_tokens: int = 0
+    output_tokens: int = 0
+
+
+@runtime_checkable
+class AsksModel(Parser, Protocol):
+    """A parser of a format of which only a model can tell what it holds.
+
+    The model is asked over the network by whoever has its key, in a thread of that process. No byte is decoded there,
+    and nothing is asked where documents are parsed: `parse` refuses, and so such files are left out of archives and mails.
+
+    Attributes:
+        model_variable: names the model; empty means that nothing is asked.
+        plural: what such documents are called.
+        max_bytes: of one document, as the endpoint takes it.
+    """
+
+    model_variable: str
+    plural: str
+    max_bytes: int
+
+    def ask(self, client: "openai.OpenAI", model: str, data: bytes) -> ModelAnswer:
+        """Send a document to the model.
+
+        Raises:
+            DocumentUnreadable: it is not of this format; nothing was sent.
+            OpenAIError: of the client.
+            ValueError, LookupError, TypeError: the answer is none of this API.
+        """
+        ...
+
+
+def billed(usage: object, key: str) -> int:
+    """Return a number of tokens of a response's `usage`; 0 where a compatible server does not tell."""
+    value = usage.get(key) if isinstance(usage, dict) else None
+    return value if isinstance(value, int) and value > 0 else 0

@@ -87,13 +87,13 @@ def _text(part: MIMEPart) -> str:
 
 
 def _attachments(message: EmailMessage) -> Iterator[tuple[str, bytes]]:
-    from rag_assets.parsers import may_be_document
+    from rag_assets.parsers import may_be_part
 
     for number, part in enumerate(message.iter_attachments(), start=1):
         name = one_line(part.get_filename() or "").replace("/", "_")
         if part.get_content_type() == "message/rfc822":
             yield name or f"message-{number}.eml", _inner_message(part)
-        elif name and may_be_document(name):
+        elif name and may_be_part(name):
             yield name, _bytes(part)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from rag_assets.errors import DocumentUnreadable
-from rag_assets.parsers import parse_with
+from rag_assets.parsers import parse_with, require_text_size
 from rag_assets.parsers.base import Parser
 
 READY = b"!"
@@ -67,13 +67,11 @@ def _answer(parser: Parser, data: bytes, filename: str, text_bytes: int) -> tupl
     try:
         parsed = parse_with(parser, data, filename)
         text = parsed.text.encode()
+        require_text_size(len(text), text_bytes)
     except DocumentUnreadable as error:
         return {"reason": error.reason, "detail": error.detail}, b""
     except MemoryError:
         return {"reason": "too_large", "detail": "There is not enough memory to parse it."}, b""
-    if len(text) > text_bytes:
-        detail = f"{len(text) / 1e6:.0f} MB of text; the limit is {text_bytes / 1e6:.0f} MB."
-        return {"reason": "too_large", "detail": detail}, b""
     return {"title": parsed.title}, text
 
 

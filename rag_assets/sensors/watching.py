@@ -178,7 +178,7 @@ def _reason_to_wait(knowledge_base: KnowledgeBase) -> str | None:
 
 def _compare(knowledge_base: KnowledgeBase, sources: Sequence[Source]) -> Changes:
     """Compare what sources list with what production serves of them."""
-    hashes, problems = hash_listings(sources, _LISTING_SECONDS)
+    hashes, problems = hash_listings(sources, _LISTING_SECONDS, knowledge_base.media_models().reads)
     production = knowledge_base.vector_store.production_state().production
     served = served_listings(knowledge_base.artifacts, production)
     changed = {name: listed for name, listed in hashes.items() if served.get(name) != listed}

@@ -5,13 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from rag_assets.embedders.openai import (
-    MAX_REQUEST_BYTES,
-    OPENAI_BASE_URL,
-    OpenAIEmbedder,
-    normalize_base_url,
-)
+from rag_assets.embedders.openai import MAX_REQUEST_BYTES, OpenAIEmbedder
 from rag_assets.errors import ConfigurationError, EmbedderUnavailable, InvalidVectorError, RagAssetsError
+from rag_assets.openai_api import OPENAI_BASE_URL, normalize_base_url
 from rag_assets.records import EmbeddingModel
 from rag_assets_tests import fake_openai
 from rag_assets_tests.fake_openai import API_KEY, FakeOpenAI, cosine, status, vector_of

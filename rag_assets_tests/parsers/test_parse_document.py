@@ -2,7 +2,14 @@ import pytest
 
 from rag_assets import parsers
 from rag_assets.errors import DocumentUnreadable
-from rag_assets.parsers import PARSERS, may_be_document, parse_document, recognise, supported_suffixes
+from rag_assets.parsers import (
+    PARSERS,
+    may_be_document,
+    may_be_part,
+    parse_document,
+    recognise,
+    supported_suffixes,
+)
 from rag_assets.parsers.plain_text import PlainTextParser
 from rag_assets.records import ParsedDocument
 
@@ -93,10 +100,17 @@ def test_the_version_of_what_holds_documents_changes_with_any_parser(monkeypatch
 
 @pytest.mark.parametrize(
     ("filename", "worth_reading"),
-    [("a.PDF", True), ("LICENSE", True), ("a/b.c/README", True), ("a.png", False), ("a.md.bak", False)],
+    [("a.PDF", True), ("LICENSE", True), ("a/b.c/README", True), ("a.psd", False), ("a.md.bak", False)],
 )
 def test_a_file_is_worth_reading_by_its_name(filename: str, worth_reading: bool) -> None:
     assert may_be_document(filename) is worth_reading
+    assert may_be_part(filename) is worth_reading
+
+
+@pytest.mark.parametrize("filename", ["a.png", "a.JPG", "talk.mp3", "talk.m4a"])
+def test_what_only_a_model_can_read_is_read_by_itself_and_not_inside_other_documents(filename: str) -> None:
+    assert may_be_document(filename)
+    assert not may_be_part(filename)
 
 
 def test_binary_data_of_no_known_format_is_not_text() -> None:

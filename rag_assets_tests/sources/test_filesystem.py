@@ -92,7 +92,7 @@ def test_hidden_files_hidden_folders_and_editor_leftovers_do_not_count(root: Pat
 
 
 def test_files_without_a_parser_are_counted_anew_in_each_listing(root: Path) -> None:
-    for name in ("a.txt", "b.exe", "c.o", "d/e.png"):
+    for name in ("a.txt", "b.exe", "c.o", "d/e.psd"):
         _write(root / name)
     source = _source(root)
     for _ in range(2):

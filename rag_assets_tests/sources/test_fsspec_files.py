@@ -71,7 +71,7 @@ def problem_of(source: FsspecSource) -> str:
 
 def test_hidden_files_links_and_what_has_no_parser_are_left_out(scene: FsspecScene, tmp_path: Path) -> None:
     scene.put("a", "text")
-    for name in (".hidden.txt", "~$lock.docx", "old.txt~", ".git/x.txt", "photo.jpg", "LICENSE"):
+    for name in (".hidden.txt", "~$lock.docx", "old.txt~", ".git/x.txt", "photo.psd", "LICENSE"):
         path = scene.folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text("x")

@@ -72,7 +72,7 @@ def test_an_event_through_a_topic_is_understood(scene: Scene) -> None:
 
 
 def test_what_announces_no_document_is_moot(scene: Scene) -> None:
-    for key in ("elsewhere/a.md", "wiki/picture.png", "wiki/folder/", "wiki/.git/HEAD"):
+    for key in ("elsewhere/a.md", "wiki/picture.psd", "wiki/folder/", "wiki/.git/HEAD"):
         scene.put(key)
     scene.send({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": scene.bucket})
     received = scene.queue.receive()

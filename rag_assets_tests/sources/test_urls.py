@@ -706,6 +706,10 @@ def test_the_charset_that_a_server_declares_counts(site: WebSite) -> None:
             "letter.docx",
         ),
         ("/odd", "x/y", "odd"),
+        # Before it is asked it may be a page about a picture.
+        ("/wiki/File:Plan.png", None, "File:Plan.png.html"),
+        ("/wiki/File:Plan.png", "text/html; charset=utf-8", "File:Plan.png.html"),
+        ("/plan.png", "image/png", "plan.png"),
     ],
 )
 def test_the_filename_tells_the_parser(path: str, content_type: str | None, filename: str) -> None:

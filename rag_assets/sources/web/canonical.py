@@ -3,7 +3,7 @@
 import mimetypes
 import re
 
-from rag_assets.parsers import supported_suffixes
+from rag_assets.parsers import asks_by_name, supported_suffixes
 from rag_assets.safe_http.urls import parse_url
 
 _TRACKING = re.compile(r"(utm_[a-z_]+|gclid|dclid|fbclid|msclkid|mc_cid|mc_eid)(=|$)", re.IGNORECASE)
@@ -77,6 +77,8 @@ def filename_of(url: str, content_type: str | None = None) -> str:
     """
     name = document_path(url).partition("?")[0].partition("/")[2].rpartition("/")[2] or "index"
     known = name.lower().endswith(tuple(supported_suffixes()))
+    if content_type is None and asks_by_name(name) is not None:
+        known = False  # `File:Plan.png` of a wiki is a page about a picture as often as not
     media_type = "text/html" if content_type is None else content_type.partition(";")[0].strip().lower()
     if known and (content_type is None or media_type in _VAGUE_TYPES):
         return name

@@ -1,0 +1,94 @@
+"""Recordings: what is said in them, as a transcription model of the OpenAI API hears it.
+
+The format is told by the first bytes, to send it under the name that the endpoint goes by. Nothing is decoded here.
+"""
+
+import json
+from typing import TYPE_CHECKING
+
+from rag_assets.errors import DocumentUnreadable
+from rag_assets.parsers.base import ModelAnswer, billed
+from rag_assets.records import ParsedDocument
+
+if TYPE_CHECKING:
+    import openai
+
+_EBML = b"\x1a\x45\xdf\xa3"
+_OGG_CODECS = (b"OpusHead", b"\x01vorbis", b"\x7fFLAC", b"Speex   ")
+# Of the many kinds of files of this build, those that no endpoint takes: QuickTime, and pictures.
+_NO_MP4 = (b"qt  ", b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis", b"crx ")
+
+
+class AudioParser:
+    """One run of text, without speakers or times. Of a video in MP4 or WebM, its sound. It has no title."""
+
+    name = "audio"
+    version = "1"
+    suffixes: tuple[str, ...] = (
+        *(".wav", ".mp3", ".mpga", ".flac", ".ogg", ".oga", ".opus", ".m4a"),
+        *(".mp4", ".webm"),
+    )
+    model_variable = "RAG_TRANSCRIPTION_MODEL"
+    plural = "recordings"
+    max_bytes = 25_000_000
+
+    def recognises(self, data: bytes) -> bool:
+        """See `RecognisesContent`."""
+        return _kind_of(data) is not None
+
+    def parse(self, data: bytes, filename: str) -> ParsedDocument:
+        del data, filename
+        raise DocumentUnreadable("not_text", "It is a recording: only a model can tell what it holds.")
+
+    def ask(self, client: "openai.OpenAI", model: str, data: bytes) -> ModelAnswer:
+        """See `AsksModel`. Its own name is not sent."""
+        kind = _kind_of(data)
+        if kind is None:
+            raise DocumentUnreadable(
+                "corrupt", "It is no WAV, MP3, FLAC, Ogg, MP4 or WebM recording, whatever its name says."
+            )
+        response = client.audio.transcriptions.with_raw_response.create(
+            model=model, file=(f"recording.{kind}", data), response_format="json"
+        )
+        body = json.loads(response.content)
+        text, usage = body["text"], body.get("usage") or {}
+        if not isinstance(text, str):
+            raise TypeError
+        seconds = usage.get("seconds")
+        return ModelAnswer(
+            text,
+            audio_seconds=float(seconds) if isinstance(seconds, int | float) and seconds > 0 else 0.0,
+            input_tokens=billed(usage, "input_tokens"),
+            audio_tokens=billed(usage.get("input_token_details"), "audio_tokens"),
+            output_tokens=billed(usage, "output_tokens"),
+        )
+
+
+def _kind_of(data: bytes) -> str | None:
+    """Return the ending of the name under which an endpoint takes such bytes."""
+    if data[:4] in (b"RIFF", b"RF64") and data[8:12] == b"WAVE":
+        return "wav"
+    if data.startswith(b"fLaC"):
+        return "flac"
+    if data.startswith(b"OggS"):
+        return "ogg" if data[28:36].startswith(_OGG_CODECS) else None
+    if data[4:8] == b"ftyp":
+        return None if data[8:12] in _NO_MP4 else "m4a" if data[8:11] == b"M4A" else "mp4"
+    if data.startswith(_EBML):
+        return "webm" if b"webm" in data[:64] else None
+    return "mp3" if _is_mp3(data) else None
+
+
+def _is_mp3(data: bytes) -> bool:
+    if data.startswith(b"ID3"):
+        # Version and size, for a text may begin with these letters too.
+        return len(data) >= 10 and data[3] in (2, 3, 4) and max(data[6:10]) < 0x80
+    if len(data) < 4 or data[0] != 0xFF:
+        return False
+    # A frame of layer III with a bit rate and a sample rate that there are; a byte order mark is none.
+    return (
+        data[1] & 0xE6 == 0xE2
+        and data[1] & 0x18 != 0x08
+        and 0x10 <= data[2] < 0xF0
+        and data[2] & 0x0C != 0x0C
+    )

@@ -1,0 +1,82 @@
+"""What is taken for a recording or a picture, and that neither is ever opened where documents are parsed."""
+
+import pytest
+
+from rag_assets.errors import DocumentUnreadable
+from rag_assets.parsers import parse_document, parser_named, recognise, version_of
+from rag_assets.parsers.image import ImageParser
+from rag_assets_tests.media_files import jpeg, png, wav
+from rag_assets_tests.parsers.archive_files import make_zip
+
+RECORDINGS = {
+    "wav": wav(),
+    "wav of more than 4 GB": b"RF64\xff\xff\xff\xffWAVEds64",
+    "flac": b"fLaC\0\0\0\x22",
+    "opus": b"OggS\0\x02" + bytes(20) + b"\x01\x13OpusHead\x01",
+    "m4a": b"\0\0\0\x20ftypM4A \0\0\0\0",
+    "mp4": b"\0\0\0\x20ftypisom\0\0\x02\0",
+    "webm": b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\x82\x84webm",
+    "mp3 with a tag": b"ID3\x04\0\0\0\0\x0f\x76" + bytes(20),
+    "mp3": b"\xff\xfb\x90\x64" + bytes(400),
+    "mp3 of a low rate": b"\xff\xf3\x40\xc4" + bytes(200),
+}
+PICTURES = {
+    "png": png(),
+    "jpeg": jpeg(),
+    "gif": b"GIF89a\x01\0\x01\0",
+    "webp": b"RIFF\x24\0\0\0WEBPVP8 ",
+}
+OTHERS = {
+    "words": b"words",
+    "a text in UTF-16": "words".encode("utf-16"),
+    "a text about tags": b"ID3 tags are kept at the beginning of a file.",
+    "a video in Ogg": b"OggS\0\x02" + bytes(20) + b"\x01\x2a" + b"\x80theora\x03",
+    "a picture of a telephone": b"\0\0\0\x20ftypheic\0\0\0\0",
+    "a QuickTime video": b"\0\0\0\x14ftypqt  \0\0\0\0",
+    "a Matroska video": b"\x1a\x45\xdf\xa3\xa3\x42\x82\x88matroska",
+    "another RIFF file": b"RIFF\x24\0\0\0AVI LIST",
+    "AAC": b"\xff\xf1\x50\x80\x01\x3f\xfc",
+    "a reserved MPEG version": b"\xff\xeb\x90\x64",
+    "a bit rate that there is not": b"\xff\xfb\xf0\x64",
+    "a sample rate that there is not": b"\xff\xfb\x9c\x64",
+}
+
+
+@pytest.mark.parametrize("kind", RECORDINGS)
+@pytest.mark.parametrize("filename", ["talk", "talk.txt", "talk.md", "talk.jpg"])
+def test_a_recording_is_told_by_its_bytes(kind: str, filename: str) -> None:
+    assert recognise(RECORDINGS[kind], filename).name == "audio"
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+@pytest.mark.parametrize("filename", ["chart", "chart.txt", "chart.pdf", "chart.mp3"])
+def test_a_picture_is_told_by_its_bytes(kind: str, filename: str) -> None:
+    assert recognise(PICTURES[kind], filename).name == "image"
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_what_no_model_takes_is_sent_to_none(kind: str) -> None:
+    assert recognise(OTHERS[kind], "file").name not in ("audio", "image")
+
+
+@pytest.mark.parametrize("data", [wav(), png()], ids=["recording", "picture"])
+def test_where_documents_are_parsed_nothing_of_them_is_opened(data: bytes) -> None:
+    with pytest.raises(DocumentUnreadable) as caught:
+        parse_document(data, "file")
+    assert caught.value.reason == "not_text"
+
+
+def test_in_an_archive_they_are_left_out_as_they_always_were() -> None:
+    archive = make_zip({"notes.md": b"# Notes", "a.png": png(), "b.wav": wav(), "scan": png()})
+    text = parse_document(archive, "all.zip").text
+    assert text == "# notes.md\n\n## Notes\n\n# Could not be read\n\nscan (not_text)"
+
+
+def test_no_archive_is_parsed_again_for_another_prompt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    archive = parser_named("archive")
+    assert archive is not None
+    before = version_of(archive)
+    monkeypatch.setattr(ImageParser, "version", "another")
+    assert version_of(archive) == before
