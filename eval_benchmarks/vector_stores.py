@@ -7,7 +7,7 @@ same questions, and must give the same answers. Prints points written and questi
 times faster the embedded store is: by the clock, and by processor time, which other work on the machine disturbs
 less. Writing ends when everything is durable: the embedded store seals its generation, local mode in a folder
 commits each point. Then both are opened again, as by the process that asks. In memory local mode keeps nothing, and
-in neither place has it payload indexes; the embedded store keeps sixteen.
+in neither place has it payload indexes; the embedded store keeps thirteen.
 """
 
 import argparse

@@ -40,7 +40,8 @@ def raw_documents(
     with asset_step(context, knowledge_base, begins_refresh=True) as step:
         knowledge_base.artifacts.prune()
         header = Header(
-            refresh_id=f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{step.run_id[:8]}",
+            # A later refresh sorts after an earlier one, also within a second: see `require_current_reading`.
+            refresh_id=f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{step.run_id[:8]}",
             base=knowledge_base.vector_store.production_state().production,
             fingerprint=knowledge_base.fingerprint(),
         )

@@ -30,15 +30,15 @@ DENSE = "dense"
 SPARSE = "bm25"
 
 KEYWORD_FIELDS = ("content_hash", "embedding_model", "flags", "heading_path", "refresh_id")
-"""Payload fields of a point indexed as keywords."""
+"""Payload fields of a point that are filtered as keywords."""
 INTEGER_FIELDS = ("chunk_index", "total_chunks", "token_count")
-"""Payload fields of a point indexed as integers."""
+"""Payload fields of a point that are filtered as integers."""
 DATETIME_FIELDS = ("indexed_at",)
-"""Payload fields of a point indexed as dates."""
+"""Payload fields of a point that are filtered as dates."""
 LOCATION_KEYWORD_FIELDS = ("document_id", "source", "source_uri", "path", "filename", "title", "access")
-"""Fields of `locations[]` indexed as keywords, with prefix matching."""
+"""Fields of `locations[]` that are filtered as keywords, by prefix too."""
 LOCATION_DATETIME_FIELDS = ("modified_at",)
-"""Fields of `locations[]` indexed as dates."""
+"""Fields of `locations[]` that are filtered as dates."""
 
 
 class GenerationWriter(Protocol):
