@@ -43,6 +43,7 @@ from rag_assets.records import (
 from rag_assets.vector_stores.base import (
     DATETIME_FIELDS,
     DENSE,
+    INTEGER_FIELDS,
     KEYWORD_FIELDS,
     LOCATION_DATETIME_FIELDS,
     LOCATION_KEYWORD_FIELDS,
@@ -81,10 +82,11 @@ FREE_BYTES_TO_BEGIN = 256 * 2**20
 FREE_BYTES_TO_GO_ON = 64 * 2**20
 COPY_HEADROOM = 1.2
 
-_THE_SAME_EVERYWHERE = "embedding_model"
-"""Filtered without an index, as are numbers, which are hardly ever asked for without a document.
+_FOUND_BY_SCAN = ("embedding_model", "token_count", "total_chunks")
+"""Filtered without an index: the same in a whole generation, or hardly ever asked for.
 
-An index costs a fortieth of writing, and 12 MB of pages that every opening of a generation looks through.
+An index costs a fortieth of writing, and 12 MB of pages that every opening of a generation looks through; a scan takes
+90 ms at 20,000 points.
 """
 
 _REWRITTEN_BY_LOAD = "edge_config.json"
@@ -499,7 +501,8 @@ def _index_params() -> list[tuple[str, Any]]:
     """
     import qdrant_edge as edge
 
-    text = [(field, edge.KeywordIndexParams()) for field in KEYWORD_FIELDS if field != _THE_SAME_EVERYWHERE]
+    text = [(field, edge.KeywordIndexParams()) for field in KEYWORD_FIELDS]
+    numbers = [(field, edge.IntegerIndexParams(lookup=True, range=True)) for field in INTEGER_FIELDS]
     dates = [(field, edge.DatetimeIndexParams()) for field in DATETIME_FIELDS]
     location_text = [
         (f"{LOCATIONS}[].{field}", edge.KeywordIndexParams(prefix=True, nested=LOCATIONS))
@@ -509,7 +512,8 @@ def _index_params() -> list[tuple[str, Any]]:
         (f"{LOCATIONS}[].{field}", edge.DatetimeIndexParams(nested=LOCATIONS))
         for field in LOCATION_DATETIME_FIELDS
     ]
-    return [*text, *dates, *location_text, *location_dates]
+    of_point = [(field, params) for field, params in (*text, *numbers, *dates) if field not in _FOUND_BY_SCAN]
+    return [*of_point, *location_text, *location_dates]
 
 
 def _engine_filter(clauses: Clauses) -> "qdrant_edge.Filter | None":
