@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from rag_assets_tests.browser.ui import DagsterUi
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     return new_scene(tmp_path_factory.mktemp("browser"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def ui(scene: Scene) -> "Iterator[DagsterUi]":
     missing = [name for name in ("playwright",) if find_spec(name) is None]
     missing += [name for name in ("chromium",) if shutil.which(name) is None]
@@ -33,7 +33,7 @@ def ui(scene: Scene) -> "Iterator[DagsterUi]":
         yield opened
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def first_refresh(ui: "DagsterUi") -> str:
     """How the first refresh ended, which was started by pressing a button."""
     ui.open_lineage()
