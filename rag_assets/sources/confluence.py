@@ -104,7 +104,7 @@ class ConfluenceSource:
     def __init__(self, name: str, options: ConfluenceOptions) -> None:
         if find_spec("atlassian") is None:
             raise ConfigurationError(
-                f"source {name} needs atlassian-python-api: pip install 'rag-assets[confluence]'"
+                f"source {name} needs atlassian-python-api: run pip install -e '.[confluence]' in the folder of rag-assets"
             )
         self.name = name
         self.options = options

@@ -79,7 +79,9 @@ class NotionSource:
 
     def __init__(self, name: str, options: NotionOptions) -> None:
         if find_spec("notion_client") is None:
-            raise ConfigurationError(f"source {name} needs notion-client: pip install 'rag-assets[notion]'")
+            raise ConfigurationError(
+                f"source {name} needs notion-client: run pip install -e '.[notion]' in the folder of rag-assets"
+            )
         self.name = name
         self.options = options
 

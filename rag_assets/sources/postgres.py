@@ -107,7 +107,9 @@ class PostgresSource:
 
     def __init__(self, name: str, options: PostgresOptions) -> None:
         if find_spec("psycopg") is None:
-            raise ConfigurationError(f"source {name} needs psycopg: pip install 'rag-assets[postgres]'")
+            raise ConfigurationError(
+                f"source {name} needs psycopg: run pip install -e '.[postgres]' in the folder of rag-assets"
+            )
         self.name = name
         self.options = options
         what = [options.table, options.query, options.text_column, options.title_column, options.format]

@@ -71,7 +71,9 @@ class S3Source:
 
     def __init__(self, name: str, options: S3Options) -> None:
         if find_spec("boto3") is None:
-            raise ConfigurationError(f"source {name}: boto3 is not installed: pip install 'rag-assets[s3]'")
+            raise ConfigurationError(
+                f"source {name} needs boto3: run pip install -e '.[s3]' in the folder of rag-assets"
+            )
         self.name = name
         self.options = options
         self._made_client: Any = None
