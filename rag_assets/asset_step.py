@@ -84,8 +84,10 @@ def asset_step(
         begins_refresh: take the lease first, waiting while another refresh is at work.
     """
     run_id = context.run.run_id
+    step = context.op_execution_context.op.name
     try:
         if begins_refresh:
+            knowledge_base.failures.forget()
             aside = knowledge_base.vector_store.set_aside_unreadable()
             if aside:
                 context.log.warning(
@@ -95,16 +97,23 @@ def asset_step(
         in_process = knowledge_base.settings.executor == "in_process"
         with lease_renewed(knowledge_base.ledger, run_id, process_outlives_step=in_process):
             yield AssetStep(context, _run_ids(context), knowledge_base)
+        knowledge_base.failures.forget(step)
     except RagAssetsError as error:
         superseded = isinstance(error, SupersededError)
         if isinstance(error, TransientError) and not superseded and context.retry_number < _MAX_RETRIES:
             context.log.warning("%s; trying again", error)
             raise dg.RetryRequested(_MAX_RETRIES, _RETRY_SECONDS) from error
+        if not superseded:
+            knowledge_base.failures.put(step, run_id, str(error))
         raise dg.Failure(
             str(error),
             metadata={OUTCOME_KEY: SUPERSEDED if superseded else type(error).__name__},
             allow_retries=False,
         ) from error
+    except Exception as error:
+        # Its message may quote anything; the log of the run has it.
+        knowledge_base.failures.put(step, run_id, f"{type(error).__name__}, see the log of the run")
+        raise
 
 
 def _run_ids(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from rag_assets.embedders.base import Embedder
 from rag_assets.embedders.bm25 import Bm25Encoder
 from rag_assets.errors import MENDED_BY_REBUILD, ConfigurationError, GenerationDamaged
 from rag_assets.evaluation.benchmark import benchmark_hash
+from rag_assets.failures import FailureRecord
 from rag_assets.fingerprint import index_fingerprint, short_hash
 from rag_assets.generations import production_documents
 from rag_assets.ingestion import Ingestion
@@ -86,6 +87,10 @@ class KnowledgeBase:
     @cached_property
     def artifacts(self) -> ArtifactStore:
         return ArtifactStore(self.state_dir / "artifacts" / self.settings.collection)
+
+    @cached_property
+    def failures(self) -> FailureRecord:
+        return FailureRecord(self.state_dir / "artifacts" / self.settings.collection)
 
     @cached_property
     def text_store(self) -> TextStore:

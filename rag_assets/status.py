@@ -1,8 +1,10 @@
 """What serves, what the last refresh did, and what needs a person. The form of `status --json` is stable."""
 
+from dataclasses import asdict
 from typing import Any
 
 from rag_assets.artifact_rows import change_from_row, report_from
+from rag_assets.artifacts import ArtifactStore
 from rag_assets.change_set import count_changes
 from rag_assets.errors import MENDED_BY_REBUILD, StateFormatError
 from rag_assets.evaluation.evaluate import worst_queries
@@ -12,17 +14,21 @@ from rag_assets.lease import live_holder
 from rag_assets.retrieval import recorded_model
 
 _WORST_QUERIES = 5
+_STEPS = ("raw_documents", "deduped_documents", "chunks", "embeddings", "staging_collection", "eval_report")
+"""Those that leave an artefact."""
 
 
 def status(knowledge_base: KnowledgeBase) -> dict[str, Any]:
     """Return the state of a knowledge base as JSON can hold it; the keys are documented in docs/cli.md."""
     state = knowledge_base.vector_store.production_state()
     holder = live_holder(knowledge_base.ledger)
+    failure = knowledge_base.failures.get()
     return {
         "production": _production(knowledge_base, state.production),
         "previous_generation": state.previous,
         "held_generation": state.held,
         "live_refresh": None if holder is None else holder.owner,
+        "last_failure": None if failure is None else asdict(failure),
         "last_refresh": _last_refresh(knowledge_base),
     }
 
@@ -62,6 +68,7 @@ def _described_refresh(knowledge_base: KnowledgeBase) -> dict[str, Any] | None:
     result: dict[str, Any] = {
         "refresh_id": raw.header.refresh_id,
         "at": raw.header.created_at,
+        "last_step": _last_step(knowledge_base.artifacts, raw.header.refresh_id),
         "unreadable_sources": raw.details["unreadable_sources"],
         "changes": None,
         "num_near_duplicates": None,
@@ -112,6 +119,22 @@ def _described_refresh(knowledge_base: KnowledgeBase) -> dict[str, Any] | None:
     return result
 
 
+def _last_step(artifacts: ArtifactStore, refresh_id: str) -> str:
+    found = {step: artifacts.latest(step) for step in _STEPS}
+    return [step for step, one in found.items() if one and one.header.refresh_id == refresh_id][-1]
+
+
+def _is_unfinished(report: dict[str, Any]) -> bool:
+    """Whether the last refresh neither went live nor says why: it was killed, or only some assets were asked for."""
+    last, production = report["last_refresh"], report["production"]
+    if report["live_refresh"] or report["last_failure"] or report["held_generation"]:
+        return False
+    evaluation = last["evaluation"]
+    if evaluation is None:
+        return True
+    return evaluation["gate_passed"] and evaluation["generation"] != (production and production["generation"])
+
+
 def describe(report: dict[str, Any]) -> str:
     """Return the status for a person."""
     lines: list[str] = []
@@ -135,7 +158,9 @@ def describe(report: dict[str, Any]) -> str:
         )
     if report["live_refresh"]:
         lines.append(f"refreshing     run {report['live_refresh']}")
-    last = report["last_refresh"]
+    last, failure = report["last_refresh"], report["last_failure"]
+    if failure is not None:
+        lines.append(f"FAILED         {failure['step']}, {failure['at']}: {failure['message']}")
     if last is not None:
         lines.append(f"last refresh   {last['refresh_id']}, {last['at']}")
         if last["changes"]:
@@ -144,6 +169,8 @@ def describe(report: dict[str, Any]) -> str:
         if last["num_near_duplicates"]:
             lines.append(f"               {last['num_near_duplicates']} say nearly the same as another")
         evaluation = last["evaluation"]
+        if _is_unfinished(report):
+            lines.append(f"UNFINISHED     nothing of it went live, it came as far as {last['last_step']}")
         if evaluation and not evaluation["gate_passed"]:
             lines.append(f"GATE FAILED    {evaluation['verdict']}")
             for query in evaluation["worst_queries"]:

@@ -1,0 +1,72 @@
+"""`rag-assets status` says what became of a refresh that did not go live, whatever it was that ended it."""
+
+import shutil
+
+import pytest
+
+from rag_assets import failures
+from rag_assets.embedders.wordllama import WordLlamaEmbedder
+from rag_assets_tests.pipeline import Pipeline, text_about
+
+
+def test_a_refused_deletion_is_told_with_its_token_until_a_refresh_gets_through(promoted: Pipeline) -> None:
+    assert promoted.status()["last_failure"] is None
+    assert "UNFINISHED" not in promoted.succeed("status")
+    for number in range(4, 20):
+        promoted.remove(f"topic{number:02}.md")
+    run = promoted.refresh()
+    assert not run.success
+    failure = promoted.status()["last_failure"]
+    assert failure["step"] == "deduped_documents"
+    assert failure["message"] == run.failures["deduped_documents"]
+    said = promoted.succeed("status")
+    assert "FAILED         deduped_documents, " in said
+    assert "rag-assets approve " in said
+    assert "UNFINISHED" not in said
+
+    for number in range(4, 20):
+        promoted.write(f"topic{number:02}.md", text_about(number))
+    promoted.refresh().checked()
+    assert promoted.status()["last_failure"] is None
+    assert "UNFINISHED" not in promoted.succeed("status")
+
+
+def test_a_missing_folder_is_told(promoted: Pipeline) -> None:
+    shutil.rmtree(promoted.documents)
+    assert not promoted.refresh().success
+    assert "FAILED         raw_documents, " in promoted.succeed("status")
+
+
+def test_an_unforeseen_error_is_told_without_its_message(
+    promoted: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("a secret")
+
+    promoted.write("topic03.md", text_about("another"))
+    monkeypatch.setattr(WordLlamaEmbedder, "embed_documents", fail)
+    assert not promoted.refresh().success
+    said = promoted.succeed("status")
+    assert "FAILED         embeddings, " in said
+    assert "KeyError" in said
+    assert "secret" not in said
+
+
+def test_a_refresh_that_ended_half_way_is_unfinished_until_it_is_promoted(promoted: Pipeline) -> None:
+    promoted.write("topic03.md", text_about("another"))
+    promoted.materialize("raw_documents", "deduped_documents", "chunks").checked()
+    assert "UNFINISHED     nothing of it went live, it came as far as chunks" in promoted.succeed("status")
+    promoted.materialize("embeddings", "staging_collection", "eval_report").checked()
+    assert "it came as far as eval_report" in promoted.succeed("status")
+    promoted.materialize("production_collection").checked()
+    assert "UNFINISHED" not in promoted.succeed("status")
+
+
+def test_a_held_promotion_is_told_as_held_and_a_spoiled_record_as_nothing(rolled_back: Pipeline) -> None:
+    said = rolled_back.succeed("status")
+    assert "HELD" in said
+    assert "UNFINISHED" not in said
+    record = next(rolled_back.state_dir.glob("artifacts/*")) / "last_failure.json"
+    record.write_text('{"step": ')
+    assert failures.FailureRecord(record.parent).get() is None
+    assert rolled_back.status()["last_failure"] is None
