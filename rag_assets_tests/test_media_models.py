@@ -96,6 +96,8 @@ def test_a_key_is_sent_where_there_is_one_and_a_local_server_needs_none(server: 
         (status(429, "insufficient_quota"), "the quota of OPENAI_API_KEY is used up"),
         (status(500), "failed with status 500"),
         (status(503), "failed with status 503"),
+        (status(402), "refused the request (402). Check RAG_MEDIA_BASE_URL"),
+        (status(405), "refused the request (405). Check RAG_MEDIA_BASE_URL"),
         (fake_openai.drop_connection, "no connection to"),
         (fake_openai.not_json, "none of this API"),
         (fake_openai.no_answer, "none of this API"),
