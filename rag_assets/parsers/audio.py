@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from rag_assets.errors import DocumentUnreadable
-from rag_assets.parsers.base import ModelAnswer, billed
+from rag_assets.parsers.base import ModelAnswer, billed, billed_tokens
 from rag_assets.records import ParsedDocument
 
 if TYPE_CHECKING:
@@ -51,16 +51,16 @@ class AudioParser:
             model=model, file=(f"recording.{kind}", data), response_format="json"
         )
         body = json.loads(response.content)
-        text, usage = body["text"], body.get("usage") or {}
+        text, usage = body["text"], body.get("usage")
         if not isinstance(text, str):
             raise TypeError
-        seconds = usage.get("seconds")
+        details = usage.get("input_token_details") if isinstance(usage, dict) else None
         return ModelAnswer(
             text,
-            audio_seconds=float(seconds) if isinstance(seconds, int | float) and seconds > 0 else 0.0,
-            input_tokens=billed(usage, "input_tokens"),
-            audio_tokens=billed(usage.get("input_token_details"), "audio_tokens"),
-            output_tokens=billed(usage, "output_tokens"),
+            audio_seconds=float(billed(usage, "seconds")),
+            input_tokens=billed_tokens(usage, "input_tokens"),
+            audio_tokens=billed_tokens(details, "audio_tokens"),
+            output_tokens=billed_tokens(usage, "output_tokens"),
         )
 
 
