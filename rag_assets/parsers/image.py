@@ -92,6 +92,7 @@ def _media_type_of(data: bytes) -> str | None:
         return "image/png"
     if data.startswith(b"\xff\xd8\xff"):
         return "image/jpeg"
-    if data.startswith((b"GIF87a", b"GIF89a")):
+    # No text about the format, for that has no byte of zero; a picture has one in its width, height or aspect.
+    if data.startswith((b"GIF87a", b"GIF89a")) and b"\0" in data[6:13]:
         return "image/gif"
     return "image/webp" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else None
