@@ -157,6 +157,10 @@ class MediaModels:
             f"{self.usage[parser.model_variable].model} {self._endpoint}" if self.is_set(parser) else "none"
         )
 
+    def sends(self, parser: AsksModel, data: bytes) -> bool:
+        """Return whether a document goes to its model; what is empty, too large, or only named so never does."""
+        return self.is_set(parser) and 0 < len(data) <= parser.max_bytes and parser.recognises(data)
+
     def count(self, parser: AsksModel, raw_hash: str, num_bytes: int) -> bool:
         """Count a document that would be sent; return False if its bytes were counted before."""
         if raw_hash in self._counted:

@@ -73,7 +73,7 @@ class Parsing:
         is_new = True
         if not isinstance(parser, AsksModel):
             parsing = self._workers.submit(parser, data, filename)
-        elif self._media.is_set(parser) and not self._media.asks:
+        elif not self._media.asks and self._media.sends(parser, data):
             return Parse(raw_hash, parser, None, is_new=self._media.count(parser, raw_hash, len(data)))
         else:
             parsing = self._media.submit(parser, data)

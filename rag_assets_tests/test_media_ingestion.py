@@ -239,6 +239,20 @@ def test_a_rehearsal_counts_and_takes_what_is_served_for_unchanged(
     assert len(server.requests) == 2
 
 
+def test_a_rehearsal_counts_nothing_that_a_refresh_would_not_send(
+    read: MediaReader, server: FakeOpenAI
+) -> None:
+    source = FakeSource(
+        empty_png=b"", words_mp3=b"words", large_png=CHART.ljust(ImageParser.max_bytes + 1, b"\0")
+    )
+    read.asks = False
+    planned, ingestion = read(source)
+    assert [usage.num_documents for usage in ingestion.media.usage.values()] == [0, 0]
+    read.asks = True
+    assert read(source)[0] == planned
+    assert server.requests == []
+
+
 @pytest.mark.parametrize("models", [{}, BOTH], ids=["without a model", "with models"])
 def test_a_sensor_takes_for_a_change_what_a_refresh_could_read(
     read: MediaReader, source: FakeSource, models: dict[str, str]

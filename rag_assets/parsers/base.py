@@ -73,7 +73,7 @@ class ModelAnswer:
 
 
 @runtime_checkable
-class AsksModel(Parser, Protocol):
+class AsksModel(Parser, RecognisesContent, Protocol):
     """A parser of a format of which only a model can tell what it holds.
 
     The model is asked over the network by whoever has its key, in a thread of that process. No byte is decoded there,
