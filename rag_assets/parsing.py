@@ -6,7 +6,8 @@ are read, is not known here.
 """
 
 import hashlib
-from concurrent.futures import Future
+from collections.abc import Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
 
 from rag_assets.errors import DocumentUnreadable
@@ -37,6 +38,20 @@ class Parse:
     @property
     def key(self) -> tuple[str, str]:
         return self.raw_hash, self.parser.name
+
+    @property
+    def is_done(self) -> bool:
+        return not isinstance(self.outcome, Future) or self.outcome.done()
+
+    @property
+    def is_paid_for(self) -> bool:
+        return self.is_new and isinstance(self.parser, AsksModel)
+
+
+def wait_for_first(parses: Iterable[Parse]) -> None:
+    """Wait until one of these is done."""
+    futures = [parse.outcome for parse in parses if isinstance(parse.outcome, Future)]
+    wait(futures, return_when=FIRST_COMPLETED)
 
 
 class Parsing:
@@ -99,8 +114,7 @@ class Parsing:
         )
         self._fresh.append(record)
         # What was paid for is remembered at once.
-        paid_for = parse.is_new and isinstance(parse.parser, AsksModel)
-        if len(self._fresh) >= _REMEMBERED_AT_ONCE or paid_for:
+        if len(self._fresh) >= _REMEMBERED_AT_ONCE or parse.is_paid_for:
             self.remember()
         return record
 

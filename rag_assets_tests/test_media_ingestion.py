@@ -1,7 +1,9 @@
 """Recordings and pictures among other documents: what is sent when, what is never sent twice, what is left out."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
@@ -10,7 +12,7 @@ from rag_assets.ingestion import Ingestion, files_left_out
 from rag_assets.listings import hash_listings
 from rag_assets.media_models import MediaModels
 from rag_assets.parsers.image import ImageParser
-from rag_assets_tests.fake_openai import API_KEY, FakeOpenAI, status
+from rag_assets_tests.fake_openai import API_KEY, FakeOpenAI, Reply, Request, status
 from rag_assets_tests.media_files import png, wav
 from rag_assets_tests.test_ingestion import FakeSource, Reader
 
@@ -109,6 +111,32 @@ def test_what_was_paid_for_before_a_refresh_was_killed_is_known_to_the_next(
     documents, _ = read(source)
     assert [read.text(state) for state in documents.values()] == ["Number 0.", "Number 1.", "Number 2."]
     assert len(server.requests) <= 1
+
+
+def test_what_was_paid_for_is_written_down_also_behind_a_document_that_takes_long(
+    read: MediaReader, server: FakeOpenAI
+) -> None:
+    source, answers = FakeSource(), Event()
+
+    def hold_back_the_first(request: Request, reply: Reply) -> None:
+        if request.file == wav(0):
+            answers.wait(30)
+
+    for number in range(6):
+        source.put(f"{number}.wav", wav(number))
+        server.holds[wav(number)] = f"Number {number}."
+    server.fail_next(hold_back_the_first, times=6)
+    uris = [entry.uri for entry in source.list_entries()]
+    reading = Thread(target=read, args=(source,), daemon=True)
+    reading.start()
+    deadline = time.monotonic() + 10
+    while len(read.ledger.parses(uris)) < 5 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    known = read.ledger.parses(uris)
+    answers.set()
+    reading.join(30)
+    assert known.keys() == set(uris[1:])
+    assert read.ledger.parses(uris).keys() == set(uris)
 
 
 @pytest.mark.parametrize("change", ["model", "endpoint", "prompt"])
