@@ -66,6 +66,8 @@ class Parsing:
         self._media = media
         # With other limits, what was over them is tried again.
         self._limits = hashlib.sha256(repr(workers.limits).encode()).hexdigest()[:8]
+        # Of the limits of workers a model knows only that of the text; what it said costs money to hear again.
+        self._media_limits = f"{workers.limits.text_bytes} bytes"
         # Asked for once a document, the same all the time.
         self._versions: dict[tuple[str, bool], str] = {}
         self._fresh: list[ParseRecord] = []
@@ -143,10 +145,10 @@ class Parsing:
     def _version_of(self, parser: Parser, *, quarantined: bool) -> str:
         key = (parser.name, quarantined)
         if key not in self._versions:
-            version = version_of(parser, quarantined=quarantined)
+            version, limits = version_of(parser, quarantined=quarantined), self._limits
             if isinstance(parser, AsksModel):
-                version = f"{version} {self._media.identity_of(parser)}"
-            self._versions[key] = f"{version}/{self._limits}" if quarantined else version
+                version, limits = f"{version} {self._media.identity_of(parser)}", self._media_limits
+            self._versions[key] = f"{version}/{limits}" if quarantined else version
         return self._versions[key]
 
     def _recorded(self, raw_hash: str, parser: Parser) -> ParseRecord | None:

@@ -12,6 +12,7 @@ from rag_assets.ingestion import Ingestion, files_left_out
 from rag_assets.listings import hash_listings
 from rag_assets.media_models import MediaModels
 from rag_assets.parsers.image import ImageParser
+from rag_assets.parsers.isolation import ParseLimits, ParseWorkers
 from rag_assets_tests.fake_openai import API_KEY, FakeOpenAI, Reply, Request, status
 from rag_assets_tests.media_files import png, wav
 from rag_assets_tests.test_ingestion import FakeSource, Reader
@@ -33,13 +34,21 @@ class MediaReader(Reader):
         self.server = server
         self.models = dict(BOTH)
         self.asks = True
+        self.limits = ParseLimits()
         self.served: dict[str, DocumentState] = {}
 
     def __call__(self, *sources: FakeSource) -> tuple[dict[str, DocumentState], Ingestion]:
         for source in sources:
             source.read_paths.clear()
         media = MediaModels(self.models, self.server.base_url, API_KEY, asks=self.asks, max_retries=0)
-        ingestion = Ingestion(sources, self.ledger, self.texts, media=media, served=lambda: self.served)
+        ingestion = Ingestion(
+            sources,
+            self.ledger,
+            self.texts,
+            lambda: ParseWorkers(self.limits),
+            media,
+            served=lambda: self.served,
+        )
         states = list(ingestion.documents())
         return {state.location.path: state for state in states}, ingestion
 
@@ -246,6 +255,20 @@ def test_what_the_model_cannot_read_is_not_sent_again(read: MediaReader, server:
         assert read(source)[0]["talk.wav"].quarantine_reason == "corrupt"
     assert len(server.requests) == 1
     read.models[AUDIO] = "gpt-4o-transcribe"
+    read(source)
+    assert len(server.requests) == 2
+
+
+def test_limits_of_parsing_are_no_reason_to_pay_again_for_a_recording_of_silence(
+    read: MediaReader, server: FakeOpenAI
+) -> None:
+    source = FakeSource(silence_wav=wav(4))
+    server.holds[wav(4)] = ""
+    for limits in (ParseLimits(), ParseLimits(seconds=7, memory_bytes=900_000_000)):
+        read.limits = limits
+        assert read(source)[0]["silence.wav"].quarantine_reason == "empty"
+    assert len(server.requests) == 1
+    read.limits = ParseLimits(text_bytes=1_000_000)  # this one is for transcripts too
     read(source)
     assert len(server.requests) == 2
 
