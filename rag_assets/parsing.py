@@ -115,6 +115,11 @@ class Parsing:
             outcome, source_uri=source_uri, version_token=version_token, title=title or outcome.title
         )
         self._fresh.append(record)
+        if parse.is_paid_for:
+            # Under its bytes too: the next version of the file, or what another model says of it, takes the place of
+            # this record, and may be taken back.
+            known_by = f"{outcome.raw_hash} {outcome.parser_version}"
+            self._fresh.append(replace(outcome, source_uri=known_by))
         # What was paid for is remembered at once.
         if len(self._fresh) >= _REMEMBERED_AT_ONCE or parse.is_paid_for:
             self.remember()

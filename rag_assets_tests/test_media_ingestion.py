@@ -259,6 +259,24 @@ def test_what_the_model_cannot_read_is_not_sent_again(read: MediaReader, server:
     assert len(server.requests) == 2
 
 
+@pytest.mark.parametrize("change", ["model", "file"])
+def test_what_is_taken_back_is_not_paid_for_again(
+    read: MediaReader, source: FakeSource, server: FakeOpenAI, change: str
+) -> None:
+    first, _ = read(source)
+    server.holds |= {CHART: "What another model sees.", png(2): "Another chart."}
+    if change == "model":
+        read.models[VISION] = "tiny-llava"
+    else:
+        source.put("chart.png", png(2))
+    assert read(source)[0]["chart.png"] != first["chart.png"]
+    num_asked = len(server.requests)
+    read.models = dict(BOTH)
+    source.put("chart.png", CHART)
+    assert read(source)[0]["chart.png"].content_hash == first["chart.png"].content_hash
+    assert len(server.requests) == num_asked
+
+
 def test_limits_of_parsing_are_no_reason_to_pay_again_for_a_recording_of_silence(
     read: MediaReader, server: FakeOpenAI
 ) -> None:
