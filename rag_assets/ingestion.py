@@ -22,7 +22,7 @@ from rag_assets.listings import ListingHash
 from rag_assets.media_models import MediaModels
 from rag_assets.parsers import asks_by_name
 from rag_assets.parsers.isolation import ParseWorkers
-from rag_assets.parsing import Parse, Parsing
+from rag_assets.parsing import Parse, Parsing, wait_for_first
 from rag_assets.progress import Progress
 from rag_assets.records import SourceEntry
 from rag_assets.sources.base import Reading, Source
@@ -67,7 +67,7 @@ class _Document:
     Attributes:
         record: what it parses to; None until that is known.
         reading: what was read of it.
-        parse: of that.
+        parse: of that; None again when the record tells what came of it.
     """
 
     entry: SourceEntry
@@ -251,15 +251,29 @@ class Ingestion:
     ) -> Iterator[_Document]:
         """Parse what was read."""
         ahead: deque[_Document] = deque()
+        asked: dict[Parse, _Document] = {}
         gone: SourceUnavailable | None = None
 
-        def finished() -> _Document:
-            document = ahead.popleft()
+        def settle(document: _Document) -> None:
             # In a rehearsal nobody was asked what only a model could tell.
             if document.reading and document.parse and not document.would_be_asked_about:
                 entry, reading = document.entry, document.reading
                 token = reading.version_token or entry.version_token
                 document.record = parsing.finish(document.parse, entry.uri, token, reading.title)
+                asked.pop(document.parse, None)
+                document.parse = None
+
+        def settle_what_was_paid_for() -> None:
+            # As it comes, also behind a document that takes long: who kills a refresh need not pay again.
+            for parse in [parse for parse in asked if parse.is_done]:
+                settle(asked[parse])
+
+        def finished() -> _Document:
+            document = ahead.popleft()
+            while document.parse is not None and not document.parse.is_done:
+                wait_for_first([document.parse, *asked])
+                settle_what_was_paid_for()
+            settle(document)
             return document
 
         try:
@@ -268,6 +282,9 @@ class Ingestion:
                     filename = document.reading.filename or document.entry.filename
                     document.parse = parsing.begin(document.reading.data, filename)
                     report.num_parsed += document.parse.is_new
+                    if document.parse.is_paid_for and document.parse.outcome is not None:
+                        asked[document.parse] = document
+                    settle_what_was_paid_for()
                 ahead.append(document)
                 while len(ahead) > most_ahead or sum(it.size_bytes for it in ahead) > _MOST_BYTES_AHEAD:
                     yield finished()

@@ -30,6 +30,8 @@ _MAX_RETRIES = 2
 _MOST_FAILURES = 3
 """In a row; then an endpoint is left alone until the next refresh."""
 _MOST_TEXT_BYTES = 25_000_000
+_REFUSES_A_DOCUMENT = (400, 413, 415, 422)
+"""Any other refusal, such as of an account without money, or of a wrong path, would meet every document alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,10 @@ class MediaModels:
             f"{self.usage[parser.model_variable].model} {self._endpoint}" if self.is_set(parser) else "none"
         )
 
+    def sends(self, parser: AsksModel, data: bytes) -> bool:
+        """Return whether a document goes to its model; what is empty, too large, or only named so never does."""
+        return self.is_set(parser) and 0 < len(data) <= parser.max_bytes and parser.recognises(data)
+
     def count(self, parser: AsksModel, raw_hash: str, num_bytes: int) -> bool:
         """Count a document that would be sent; return False if its bytes were counted before."""
         if raw_hash in self._counted:
@@ -254,7 +260,7 @@ class MediaModels:
 
     def _problem(self, parser: AsksModel, failure: ApiFailure) -> DocumentUnreadable:
         """Return what a failure means for the document that was sent, and count it if it is none of its fault."""
-        if failure.kind == "refused":
+        if failure.status in _REFUSES_A_DOCUMENT:
             if failure.status == 413:
                 return DocumentUnreadable("too_large", f"{failure.says}. Split it, or compress it more.")
             return DocumentUnreadable(
@@ -267,6 +273,7 @@ class MediaModels:
             "key": self._key_variable,
             "not_found": f"{parser.model_variable} and RAG_MEDIA_BASE_URL",
             "unavailable": "that it runs and what it allows",
+            "refused": "RAG_MEDIA_BASE_URL, and what the account allows",
         }
         detail = f"{failure.says}. Check {to_check[failure.kind]}; every refresh tries again."
         return DocumentUnreadable("model_unavailable", detail, lasting=False)

@@ -6,7 +6,8 @@ are read, is not known here.
 """
 
 import hashlib
-from concurrent.futures import Future
+from collections.abc import Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
 
 from rag_assets.errors import DocumentUnreadable
@@ -38,6 +39,20 @@ class Parse:
     def key(self) -> tuple[str, str]:
         return self.raw_hash, self.parser.name
 
+    @property
+    def is_done(self) -> bool:
+        return not isinstance(self.outcome, Future) or self.outcome.done()
+
+    @property
+    def is_paid_for(self) -> bool:
+        return self.is_new and isinstance(self.parser, AsksModel)
+
+
+def wait_for_first(parses: Iterable[Parse]) -> None:
+    """Wait until one of these is done."""
+    futures = [parse.outcome for parse in parses if isinstance(parse.outcome, Future)]
+    wait(futures, return_when=FIRST_COMPLETED)
+
 
 class Parsing:
     """What the bytes of documents parse to. Parses are remembered in the ledger by and by, the last by `remember`."""
@@ -51,6 +66,8 @@ class Parsing:
         self._media = media
         # With other limits, what was over them is tried again.
         self._limits = hashlib.sha256(repr(workers.limits).encode()).hexdigest()[:8]
+        # Of the limits of workers a model knows only that of the text; what it said costs money to hear again.
+        self._media_limits = f"{workers.limits.text_bytes} bytes"
         # Asked for once a document, the same all the time.
         self._versions: dict[tuple[str, bool], str] = {}
         self._fresh: list[ParseRecord] = []
@@ -73,7 +90,7 @@ class Parsing:
         is_new = True
         if not isinstance(parser, AsksModel):
             parsing = self._workers.submit(parser, data, filename)
-        elif self._media.is_set(parser) and not self._media.asks:
+        elif not self._media.asks and self._media.sends(parser, data):
             return Parse(raw_hash, parser, None, is_new=self._media.count(parser, raw_hash, len(data)))
         else:
             parsing = self._media.submit(parser, data)
@@ -98,9 +115,13 @@ class Parsing:
             outcome, source_uri=source_uri, version_token=version_token, title=title or outcome.title
         )
         self._fresh.append(record)
+        if parse.is_paid_for:
+            # Under its bytes too: the next version of the file, or what another model says of it, takes the place of
+            # this record, and may be taken back.
+            known_by = f"{outcome.raw_hash} {outcome.parser_version}"
+            self._fresh.append(replace(outcome, source_uri=known_by))
         # What was paid for is remembered at once.
-        paid_for = parse.is_new and isinstance(parse.parser, AsksModel)
-        if len(self._fresh) >= _REMEMBERED_AT_ONCE or paid_for:
+        if len(self._fresh) >= _REMEMBERED_AT_ONCE or parse.is_paid_for:
             self.remember()
         return record
 
@@ -129,10 +150,10 @@ class Parsing:
     def _version_of(self, parser: Parser, *, quarantined: bool) -> str:
         key = (parser.name, quarantined)
         if key not in self._versions:
-            version = version_of(parser, quarantined=quarantined)
+            version, limits = version_of(parser, quarantined=quarantined), self._limits
             if isinstance(parser, AsksModel):
-                version = f"{version} {self._media.identity_of(parser)}"
-            self._versions[key] = f"{version}/{self._limits}" if quarantined else version
+                version, limits = f"{version} {self._media.identity_of(parser)}", self._media_limits
+            self._versions[key] = f"{version}/{limits}" if quarantined else version
         return self._versions[key]
 
     def _recorded(self, raw_hash: str, parser: Parser) -> ParseRecord | None:

@@ -119,6 +119,10 @@ def refusal(request: Request, reply: Reply) -> None:
     reply.body["choices"][0]["message"] |= {"content": None, "refusal": "I will not."}
 
 
+def no_words(request: Request, reply: Reply) -> None:
+    reply.body["choices"][0]["message"]["content"] = None
+
+
 def cut_off(request: Request, reply: Reply) -> None:
     reply.body["choices"][0]["finish_reason"] = "length"
 
@@ -181,6 +185,15 @@ def floats_in_spite_of_base64(request: Request, reply: Reply) -> None:
 
 def no_usage(request: Request, reply: Reply) -> None:
     del reply.body["usage"]
+
+
+def usage(told: object) -> Fault:
+    """Answer rightly, and tell of what was used whatever this is."""
+
+    def fault(request: Request, reply: Reply) -> None:
+        reply.body["usage"] = told
+
+    return fault
 
 
 def _encoded(vector: np.ndarray, encoding_format: str | None) -> str | list[float]:

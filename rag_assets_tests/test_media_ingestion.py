@@ -1,7 +1,9 @@
 """Recordings and pictures among other documents: what is sent when, what is never sent twice, what is left out."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
@@ -10,7 +12,8 @@ from rag_assets.ingestion import Ingestion, files_left_out
 from rag_assets.listings import hash_listings
 from rag_assets.media_models import MediaModels
 from rag_assets.parsers.image import ImageParser
-from rag_assets_tests.fake_openai import API_KEY, FakeOpenAI, status
+from rag_assets.parsers.isolation import ParseLimits, ParseWorkers
+from rag_assets_tests.fake_openai import API_KEY, FakeOpenAI, Reply, Request, status
 from rag_assets_tests.media_files import png, wav
 from rag_assets_tests.test_ingestion import FakeSource, Reader
 
@@ -31,13 +34,21 @@ class MediaReader(Reader):
         self.server = server
         self.models = dict(BOTH)
         self.asks = True
+        self.limits = ParseLimits()
         self.served: dict[str, DocumentState] = {}
 
     def __call__(self, *sources: FakeSource) -> tuple[dict[str, DocumentState], Ingestion]:
         for source in sources:
             source.read_paths.clear()
         media = MediaModels(self.models, self.server.base_url, API_KEY, asks=self.asks, max_retries=0)
-        ingestion = Ingestion(sources, self.ledger, self.texts, media=media, served=lambda: self.served)
+        ingestion = Ingestion(
+            sources,
+            self.ledger,
+            self.texts,
+            lambda: ParseWorkers(self.limits),
+            media,
+            served=lambda: self.served,
+        )
         states = list(ingestion.documents())
         return {state.location.path: state for state in states}, ingestion
 
@@ -109,6 +120,32 @@ def test_what_was_paid_for_before_a_refresh_was_killed_is_known_to_the_next(
     documents, _ = read(source)
     assert [read.text(state) for state in documents.values()] == ["Number 0.", "Number 1.", "Number 2."]
     assert len(server.requests) <= 1
+
+
+def test_what_was_paid_for_is_written_down_also_behind_a_document_that_takes_long(
+    read: MediaReader, server: FakeOpenAI
+) -> None:
+    source, answers = FakeSource(), Event()
+
+    def hold_back_the_first(request: Request, reply: Reply) -> None:
+        if request.file == wav(0):
+            answers.wait(30)
+
+    for number in range(6):
+        source.put(f"{number}.wav", wav(number))
+        server.holds[wav(number)] = f"Number {number}."
+    server.fail_next(hold_back_the_first, times=6)
+    uris = [entry.uri for entry in source.list_entries()]
+    reading = Thread(target=read, args=(source,), daemon=True)
+    reading.start()
+    deadline = time.monotonic() + 10
+    while len(read.ledger.parses(uris)) < 5 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    known = read.ledger.parses(uris)
+    answers.set()
+    reading.join(30)
+    assert known.keys() == set(uris[1:])
+    assert read.ledger.parses(uris).keys() == set(uris)
 
 
 @pytest.mark.parametrize("change", ["model", "endpoint", "prompt"])
@@ -222,6 +259,38 @@ def test_what_the_model_cannot_read_is_not_sent_again(read: MediaReader, server:
     assert len(server.requests) == 2
 
 
+@pytest.mark.parametrize("change", ["model", "file"])
+def test_what_is_taken_back_is_not_paid_for_again(
+    read: MediaReader, source: FakeSource, server: FakeOpenAI, change: str
+) -> None:
+    first, _ = read(source)
+    server.holds |= {CHART: "What another model sees.", png(2): "Another chart."}
+    if change == "model":
+        read.models[VISION] = "tiny-llava"
+    else:
+        source.put("chart.png", png(2))
+    assert read(source)[0]["chart.png"] != first["chart.png"]
+    num_asked = len(server.requests)
+    read.models = dict(BOTH)
+    source.put("chart.png", CHART)
+    assert read(source)[0]["chart.png"].content_hash == first["chart.png"].content_hash
+    assert len(server.requests) == num_asked
+
+
+def test_limits_of_parsing_are_no_reason_to_pay_again_for_a_recording_of_silence(
+    read: MediaReader, server: FakeOpenAI
+) -> None:
+    source = FakeSource(silence_wav=wav(4))
+    server.holds[wav(4)] = ""
+    for limits in (ParseLimits(), ParseLimits(seconds=7, memory_bytes=900_000_000)):
+        read.limits = limits
+        assert read(source)[0]["silence.wav"].quarantine_reason == "empty"
+    assert len(server.requests) == 1
+    read.limits = ParseLimits(text_bytes=1_000_000)  # this one is for transcripts too
+    read(source)
+    assert len(server.requests) == 2
+
+
 def test_a_rehearsal_counts_and_takes_what_is_served_for_unchanged(
     read: MediaReader, source: FakeSource, server: FakeOpenAI
 ) -> None:
@@ -237,6 +306,20 @@ def test_a_rehearsal_counts_and_takes_what_is_served_for_unchanged(
     assert usage[AUDIO].num_bytes == len(wav(2)) + len(wav(3))
     assert ingestion.reports[0].num_quarantined == 0
     assert len(server.requests) == 2
+
+
+def test_a_rehearsal_counts_nothing_that_a_refresh_would_not_send(
+    read: MediaReader, server: FakeOpenAI
+) -> None:
+    source = FakeSource(
+        empty_png=b"", words_mp3=b"words", large_png=CHART.ljust(ImageParser.max_bytes + 1, b"\0")
+    )
+    read.asks = False
+    planned, ingestion = read(source)
+    assert [usage.num_documents for usage in ingestion.media.usage.values()] == [0, 0]
+    read.asks = True
+    assert read(source)[0] == planned
+    assert server.requests == []
 
 
 @pytest.mark.parametrize("models", [{}, BOTH], ids=["without a model", "with models"])

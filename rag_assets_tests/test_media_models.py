@@ -96,6 +96,8 @@ def test_a_key_is_sent_where_there_is_one_and_a_local_server_needs_none(server: 
         (status(429, "insufficient_quota"), "the quota of OPENAI_API_KEY is used up"),
         (status(500), "failed with status 500"),
         (status(503), "failed with status 503"),
+        (status(402), "refused the request (402). Check RAG_MEDIA_BASE_URL"),
+        (status(405), "refused the request (405). Check RAG_MEDIA_BASE_URL"),
         (fake_openai.drop_connection, "no connection to"),
         (fake_openai.not_json, "none of this API"),
         (fake_openai.no_answer, "none of this API"),
@@ -138,7 +140,12 @@ def test_what_the_endpoint_refuses_is_refused_for_good_and_others_are_asked_abou
 
 
 @pytest.mark.parametrize(
-    ("fault", "reason"), [(fake_openai.refusal, "not_text"), (fake_openai.cut_off, "too_large")]
+    ("fault", "reason"),
+    [
+        (fake_openai.refusal, "not_text"),
+        (fake_openai.cut_off, "too_large"),
+        (fake_openai.no_words, "empty"),
+    ],
 )
 def test_an_answer_of_no_use_is_paid_for_all_the_same(
     server: FakeOpenAI, media: MediaModels, fault: fake_openai.Fault, reason: str
@@ -306,6 +313,26 @@ def test_at_openais_own_endpoint_money_is_counted_until_a_price_is_not_known(
     server.fail_next(fake_openai.no_usage)
     read(media, wav())
     assert media.usage[AUDIO].cost_usd is None
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "none",
+        [1],
+        {"seconds": float("inf"), "input_tokens": -1, "output_tokens": "7"},
+        {"seconds": 10**400, "input_tokens": 10**400, "output_tokens": 1.5},
+        {"seconds": True, "input_tokens": True},
+    ],
+    ids=["words", "a list", "infinite", "absurd", "yes"],
+)
+def test_what_a_server_tells_of_its_usage_costs_no_text_and_counts_only_if_it_can_be(
+    server: FakeOpenAI, media: MediaModels, told: object
+) -> None:
+    server.fail_next(fake_openai.usage(told))
+    assert read(media, wav()).text == SECRET
+    usage = media.usage[AUDIO]
+    assert (usage.num_documents, usage.audio_seconds, usage.tokens) == (1, 0, 0)
 
 
 def test_what_would_be_sent_is_counted_once_for_the_same_bytes() -> None:

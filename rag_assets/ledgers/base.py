@@ -17,7 +17,7 @@ class ParseRecord:
     """What one version of a document parsed to.
 
     Attributes:
-        source_uri: the document.
+        source_uri: the document; of what was paid for, also bytes and model.
         raw_hash: SHA-256 of its bytes, hex; "" if they could not be read.
         content_hash: of its text; None if it is quarantined.
     """

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from rag_assets.errors import DocumentUnreadable
-from rag_assets.parsers.base import ModelAnswer, billed
+from rag_assets.parsers.base import ModelAnswer, billed, billed_tokens
 from rag_assets.records import ParsedDocument
 
 if TYPE_CHECKING:
@@ -51,28 +51,31 @@ class AudioParser:
             model=model, file=(f"recording.{kind}", data), response_format="json"
         )
         body = json.loads(response.content)
-        text, usage = body["text"], body.get("usage") or {}
+        text, usage = body["text"], body.get("usage")
         if not isinstance(text, str):
             raise TypeError
-        seconds = usage.get("seconds")
+        details = usage.get("input_token_details") if isinstance(usage, dict) else None
         return ModelAnswer(
             text,
-            audio_seconds=float(seconds) if isinstance(seconds, int | float) and seconds > 0 else 0.0,
-            input_tokens=billed(usage, "input_tokens"),
-            audio_tokens=billed(usage.get("input_token_details"), "audio_tokens"),
-            output_tokens=billed(usage, "output_tokens"),
+            audio_seconds=float(billed(usage, "seconds")),
+            input_tokens=billed_tokens(usage, "input_tokens"),
+            audio_tokens=billed_tokens(details, "audio_tokens"),
+            output_tokens=billed_tokens(usage, "output_tokens"),
         )
 
 
 def _kind_of(data: bytes) -> str | None:
-    """Return the ending of the name under which an endpoint takes such bytes."""
+    """Return the ending of the name under which an endpoint takes such bytes.
+
+    A text may begin with the letters of a format: what tells it from that are the numbers beside them.
+    """
     if data[:4] in (b"RIFF", b"RF64") and data[8:12] == b"WAVE":
         return "wav"
-    if data.startswith(b"fLaC"):
+    if data.startswith((b"fLaC\0", b"fLaC\x80")):
         return "flac"
     if data.startswith(b"OggS"):
         return "ogg" if data[28:36].startswith(_OGG_CODECS) else None
-    if data[4:8] == b"ftyp":
+    if data[:2] == b"\0\0" and data[4:8] == b"ftyp":
         return None if data[8:12] in _NO_MP4 else "m4a" if data[8:11] == b"M4A" else "mp4"
     if data.startswith(_EBML):
         return "webm" if b"webm" in data[:64] else None
@@ -81,7 +84,6 @@ def _kind_of(data: bytes) -> str | None:
 
 def _is_mp3(data: bytes) -> bool:
     if data.startswith(b"ID3"):
-        # Version and size, for a text may begin with these letters too.
         return len(data) >= 10 and data[3] in (2, 3, 4) and max(data[6:10]) < 0x80
     if len(data) < 4 or data[0] != 0xFF:
         return False

@@ -9,6 +9,9 @@ from rag_assets.records import ParsedDocument
 if TYPE_CHECKING:
     import openai
 
+_MOST_BILLED = 1_000_000_000
+"""For one document; more is no number that anybody could be billed for."""
+
 
 class Parser(Protocol):
     """Turns the bytes of one format into text.
@@ -70,7 +73,7 @@ class ModelAnswer:
 
 
 @runtime_checkable
-class AsksModel(Parser, Protocol):
+class AsksModel(Parser, RecognisesContent, Protocol):
     """A parser of a format of which only a model can tell what it holds.
 
     The model is asked over the network by whoever has its key, in a thread of that process. No byte is decoded there,
@@ -97,7 +100,15 @@ class AsksModel(Parser, Protocol):
         ...
 
 
-def billed(usage: object, key: str) -> int:
-    """Return a number of tokens of a response's `usage`; 0 where a compatible server does not tell."""
+def billed(usage: object, key: str) -> float:
+    """Return a number of a response's `usage`; 0 where a compatible server does not tell, or nothing sensible."""
     value = usage.get(key) if isinstance(usage, dict) else None
-    return value if isinstance(value, int) and value > 0 else 0
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return 0
+    return value if 0 < value <= _MOST_BILLED else 0
+
+
+def billed_tokens(usage: object, key: str) -> int:
+    """As `billed`, of tokens."""
+    value = billed(usage, key)
+    return value if isinstance(value, int) else 0

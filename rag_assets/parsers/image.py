@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING
 
 from rag_assets.errors import DocumentUnreadable
-from rag_assets.parsers.base import ModelAnswer, billed
+from rag_assets.parsers.base import ModelAnswer, billed_tokens
 from rag_assets.records import ParsedDocument
 
 if TYPE_CHECKING:
@@ -75,14 +75,15 @@ class ImageParser:
         elif choice.get("finish_reason") == "length":
             detail = f"What it holds takes more than {_MAX_OUTPUT_TOKENS:,} tokens to describe. Split it."
             problem = DocumentUnreadable("too_large", detail)
-        text = message.get("content")
-        if problem is None and not isinstance(text, str):
+        # Null is what some servers answer when their model has nothing to say; it was asked all the same.
+        text = message["content"] if problem is None else ""
+        if not isinstance(text, str | None):
             raise TypeError
         return ModelAnswer(
             text or "",
             problem,
-            input_tokens=billed(usage, "prompt_tokens"),
-            output_tokens=billed(usage, "completion_tokens"),
+            input_tokens=billed_tokens(usage, "prompt_tokens"),
+            output_tokens=billed_tokens(usage, "completion_tokens"),
         )
 
 
@@ -91,6 +92,7 @@ def _media_type_of(data: bytes) -> str | None:
         return "image/png"
     if data.startswith(b"\xff\xd8\xff"):
         return "image/jpeg"
-    if data.startswith((b"GIF87a", b"GIF89a")):
+    # No text about the format, for that has no byte of zero; a picture has one in its width, height or aspect.
+    if data.startswith((b"GIF87a", b"GIF89a")) and b"\0" in data[6:13]:
         return "image/gif"
     return "image/webp" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else None

@@ -131,6 +131,22 @@ def test_an_endpoint_that_is_down_leaves_what_is_served_and_is_asked_again(
     assert media.search("it does not move at all")[0]["document_id"] == "filesystem:talks/move.wav"
 
 
+def test_a_rollback_from_another_model_to_the_former_pays_nothing(
+    media: Pipeline, server: FakeOpenAI
+) -> None:
+    server.holds[CHART] = "Bars."
+    media.configure(RAG_VISION_MODEL="tiny-llava")
+    media.refresh().checked()
+    assert media.search("how many pallets from Bergen?")[0]["text"] != SEEN
+    num_asked = len(server.requests)
+    media.succeed("rollback")
+    media.configure(RAG_VISION_MODEL="gpt-4o-mini")
+    media.succeed("resume")
+    media.refresh().checked()
+    assert media.search("how many pallets from Bergen?")[0]["text"] == SEEN
+    assert len(server.requests) == num_asked
+
+
 def test_a_picture_that_gives_orders_is_flagged_as_any_document_is(
     media: Pipeline, server: FakeOpenAI
 ) -> None:
