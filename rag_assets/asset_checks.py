@@ -30,7 +30,10 @@ def recall_gate(
         if stale:
             raise StaleInputError(stale)
         verdict = decide(report, knowledge_base.settings.eval_threshold)
+        production = knowledge_base.vector_store.production_state().production
         candidate = f"candidate {report.generation} may go live"
+        if report.generation == production:
+            candidate = f"{production} is in production already"
         if not verdict.passed:
             candidate = reject_candidate(
                 knowledge_base.vector_store,
@@ -49,6 +52,6 @@ def recall_gate(
             | {
                 "verdict": str(verdict),
                 "candidate": candidate,
-                "production": knowledge_base.vector_store.production_state().production or "nothing yet",
+                "production": production or "nothing yet",
             },
         )

@@ -172,7 +172,8 @@ class Ingestion:
 
     def _incomplete(self, report: SourceReport, problem: str) -> None:
         report.problem = problem
-        _logger.warning("source %s is incomplete, nothing of it is deleted: %s", report.source, problem)
+        said = problem.removeprefix(f"source {report.source}: ")
+        _logger.warning("source %s is incomplete, nothing of it is deleted: %s", report.source, said)
 
     # Stages: each takes documents in the order of the listing, and hands them on in that order
 

@@ -180,7 +180,8 @@ def describe(report: dict[str, Any]) -> str:
         ),
     ]
     for source, problem in raw["unreadable_sources"].items():
-        lines.append(f"DEGRADED       source {source}: {problem}")
+        said = problem.removeprefix(f"source {source}: ")
+        lines.append(f"DEGRADED       source {source}: {said}")
     lines.extend(
         f"to ask         {asked['model']} about {asked['num_documents']:,} documents ({asked['num_bytes'] / 1e6:,.1f} MB), "
         "at a price that only its answers tell; what they hold is in no figure below"

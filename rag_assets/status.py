@@ -183,7 +183,8 @@ def describe(report: dict[str, Any]) -> str:
                 f"nDCG@10 {evaluation['ndcg_at_10']:.3f} over {evaluation['num_queries']} questions"
             )
         for source, problem in last["unreadable_sources"].items():
-            lines.append(f"DEGRADED       source {source}: {problem}")
+            said = problem.removeprefix(f"source {source}: ")
+            lines.append(f"DEGRADED       source {source}: {said}")
         for entry in last["quarantined"]:
             served = "; its last good version is served" if entry["last_good_version_served"] else ""
             lines.append(

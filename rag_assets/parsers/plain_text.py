@@ -8,7 +8,7 @@ class PlainTextParser:
     """Text as it is. It has no title."""
 
     name = "plain_text"
-    version = "1"
+    version = "2"
     suffixes: tuple[str, ...] = (".txt", ".text")
 
     def parse(self, data: bytes, filename: str) -> ParsedDocument:

@@ -20,6 +20,7 @@ _BYTE_ORDER_MARKS = (
 )
 _MAGIC_NUMBERS: tuple[tuple[bytes, str], ...] = (
     (b"%PDF-", "a PDF"),
+    (b"%!PS", "a PostScript program"),
     (b"\x89PNG", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
     (b"GIF87a", "a GIF image"),

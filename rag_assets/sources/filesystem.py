@@ -226,9 +226,10 @@ class FilesystemSource:
 
     def _unavailable(self, path: str, error: OSError) -> SourceUnavailable:
         what = f"the documents folder {self.root}" + (f" holds {_escape(path)}, which" if path else "")
+        variable = "RAG_DOCUMENTS_DIR" if self.name == "filesystem" else f"`folder` of source {self.name}"
         return SourceUnavailable(
             f"source {self.name}: {_escape(what)} cannot be read: {error.strerror}. "
-            "Mend it, or point RAG_DOCUMENTS_DIR to another folder."
+            f"Mend it, or point {variable} to another folder."
         )
 
 

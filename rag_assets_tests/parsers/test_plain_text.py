@@ -94,6 +94,7 @@ def test_a_few_broken_bytes_do_not_turn_a_utf8_text_into_gibberish() -> None:
         b"\xff\xd8\xff\xe0JFIF",
         b"GIF89a" + b"x" * 100,
         b"\x7fELF" + b"x" * 100,
+        b"%!PS-Adobe-3.0\n/show { moveto } def\n",
         b"a long text with " * 50 + b"one \x00 byte",
         bytes(range(1, 256)) * 10,
         random.Random(7).randbytes(5_000),

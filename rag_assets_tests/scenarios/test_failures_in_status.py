@@ -34,7 +34,9 @@ def test_a_refused_deletion_is_told_with_its_token_until_a_refresh_gets_through(
 def test_a_missing_folder_is_told(promoted: Pipeline) -> None:
     shutil.rmtree(promoted.documents)
     assert not promoted.refresh().success
-    assert "FAILED         raw_documents, " in promoted.succeed("status")
+    said = promoted.succeed("status")
+    assert "FAILED         raw_documents, " in said
+    assert "point RAG_DOCUMENTS_DIR to another folder" in said
 
 
 def test_an_unforeseen_error_is_told_without_its_message(
