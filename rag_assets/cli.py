@@ -28,6 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         knowledge_base = KnowledgeBase(load_settings())
         run: Callable[[KnowledgeBase, argparse.Namespace], int] = options.run
+        if run is not _doctor:  # which has a line for them
+            for sentence in knowledge_base.unread_variables():
+                print(f"rag-assets: {sentence}", file=sys.stderr)
         return run(knowledge_base, options)
     except RagAssetsError as error:
         print(f"rag-assets: {error}", file=sys.stderr)
