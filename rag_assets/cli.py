@@ -6,6 +6,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from rag_assets import benchmark_files, doctor, plan, progress, quarantine, status, trace
@@ -49,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="rag-assets", description="Ask and look after the knowledge base.")
+    parser.add_argument("--version", action="version", version=f"rag-assets {_version()}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(
@@ -101,6 +103,13 @@ def _parser() -> argparse.ArgumentParser:
     accept = benchmark.add_parser("accept", help="Put the draft in force.")
     accept.set_defaults(run=_benchmark_accept)
     return parser
+
+
+def _version() -> str:
+    try:
+        return version("rag-assets")
+    except PackageNotFoundError:  # run from a folder that was cloned and never installed
+        return "(not installed)"
 
 
 def _positive(text: str) -> int:

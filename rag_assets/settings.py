@@ -180,7 +180,8 @@ class Settings(BaseSettings):
         ge=0,
         le=1,
         allow_inf_nan=False,
-        description="Share of the documents in production that one refresh may delete without an approval.",
+        description="A refresh asks before it deletes more than this share of the documents in production and more than 10 of them, "
+        "or all that a source had.",
     )
     keep_failed_candidate: bool = Field(
         False, alias="RAG_KEEP_FAILED_CANDIDATE", description="Keep a rejected candidate, to look into it."
