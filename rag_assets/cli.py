@@ -6,6 +6,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from rag_assets import benchmark_files, doctor, plan, progress, quarantine, status, trace
@@ -28,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         knowledge_base = KnowledgeBase(load_settings())
         run: Callable[[KnowledgeBase, argparse.Namespace], int] = options.run
+        if run is not _doctor:  # which has a line for them
+            for sentence in knowledge_base.unread_variables():
+                print(f"rag-assets: {sentence}", file=sys.stderr)
         return run(knowledge_base, options)
     except RagAssetsError as error:
         print(f"rag-assets: {error}", file=sys.stderr)
@@ -46,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="rag-assets", description="Ask and look after the knowledge base.")
+    parser.add_argument("--version", action="version", version=f"rag-assets {_version()}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(
@@ -98,6 +103,13 @@ def _parser() -> argparse.ArgumentParser:
     accept = benchmark.add_parser("accept", help="Put the draft in force.")
     accept.set_defaults(run=_benchmark_accept)
     return parser
+
+
+def _version() -> str:
+    try:
+        return version("rag-assets")
+    except PackageNotFoundError:  # run from a folder that was cloned and never installed
+        return "(not installed)"
 
 
 def _positive(text: str) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from rag_assets.errors import RagAssetsError
+from rag_assets.errors import ConfigurationError, RagAssetsError
 from rag_assets.evaluation.benchmark import load_benchmark
 from rag_assets.fingerprint import fingerprint_difference, short_hash
 from rag_assets.generations import check_every_point
@@ -24,6 +24,7 @@ class Finding:
 def examine(knowledge_base: KnowledgeBase, *, deep: bool = False) -> Iterator[Finding]:
     """Look at one part after the other; a failure of one does not keep the others from being looked at."""
     parts: dict[str, Callable[[KnowledgeBase], str]] = {
+        "variables": _variables,
         "vector store": _vector_store,
         "ledger": _ledger,
         "sources": _sources,
@@ -38,6 +39,13 @@ def examine(knowledge_base: KnowledgeBase, *, deep: bool = False) -> Iterator[Fi
             yield Finding(part, False, str(error))
     if deep:
         yield from _every_point(knowledge_base)
+
+
+def _variables(knowledge_base: KnowledgeBase) -> str:
+    unread = knowledge_base.unread_variables()
+    if unread:
+        raise ConfigurationError("; ".join(unread))
+    return "every RAG_ variable that is set is read"
 
 
 def _vector_store(knowledge_base: KnowledgeBase) -> str:

@@ -35,6 +35,7 @@ from rag_assets.settings import Settings, environment_with_dotenv, load_settings
 from rag_assets.sources.base import Source, UsesFolder
 from rag_assets.sources.declarations import build_sources
 from rag_assets.text_store import TextStore
+from rag_assets.unread_variables import unread_variables
 from rag_assets.vector_stores import build_vector_store
 from rag_assets.vector_stores.base import VectorStore
 
@@ -125,6 +126,10 @@ class KnowledgeBase:
         if manifest is not None:
             return _name_of(recorded_model(manifest))
         return OPENAI_MODEL if self.settings.openai_api_key else LOCAL_MODEL
+
+    def unread_variables(self) -> list[str]:
+        """Return a sentence for each variable of the environment or `.env` that is taken for a setting and is none."""
+        return unread_variables(environment_with_dotenv(), self.settings.sources_file)
 
     def sources(self) -> list[Source]:
         # The documents folder is a setting of its own, which may come from elsewhere than the environment.

@@ -9,10 +9,19 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from rag_assets.errors import ConfigurationError
+
+
+def _expand_home(path: Path) -> Path:
+    # Not Path.expanduser, which raises where there is no such home: then the folder is what is reported missing.
+    return Path(os.path.expanduser(path))  # noqa: PTH111
+
+
+UserPath = Annotated[Path, AfterValidator(_expand_home)]
+"""A path as people write it. No shell has replaced `~` in a `.env` file or in YAML."""
 
 
 class Settings(BaseSettings):
@@ -27,7 +36,7 @@ class Settings(BaseSettings):
     )
 
     # Documents
-    documents_dir: Path = Field(
+    documents_dir: UserPath = Field(
         Path("data/documents"), alias="RAG_DOCUMENTS_DIR", description="Folder with the documents."
     )
     sources: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -36,7 +45,7 @@ class Settings(BaseSettings):
         description="Sources to read, separated by commas: names of the sources file, or kinds such as `s3`. Empty: "
         "every source of the file, or `filesystem` if there is no file.",
     )
-    sources_file: Path | None = Field(
+    sources_file: UserPath | None = Field(
         None,
         alias="RAG_SOURCES_FILE",
         description="YAML file that declares sources by name, any number of each kind; see docs/sources.md.",
@@ -53,7 +62,7 @@ class Settings(BaseSettings):
     max_text_mb: int = Field(
         25, alias="RAG_MAX_TEXT_MB", ge=1, description="Text of one document, as UTF-8, at most."
     )
-    state_dir: Path = Field(
+    state_dir: UserPath = Field(
         Path(".rag"),
         alias="RAG_STATE_DIR",
         description="Folder for everything the pipeline keeps: generations, ledger, texts, data between assets.",
@@ -144,7 +153,7 @@ class Settings(BaseSettings):
     )
 
     # Evaluation, gate, promotion
-    benchmark_file: Path = Field(
+    benchmark_file: UserPath = Field(
         Path("eval_benchmarks/benchmark.jsonl"),
         alias="RAG_BENCHMARK_FILE",
         description="Questions with the documents that answer them, one JSON object a line.",
@@ -171,7 +180,8 @@ class Settings(BaseSettings):
         ge=0,
         le=1,
         allow_inf_nan=False,
-        description="Share of the documents in production that one refresh may delete without an approval.",
+        description="A refresh asks before it deletes more than this share of the documents in production and more than 10 of them, "
+        "or all that a source had.",
     )
     keep_failed_candidate: bool = Field(
         False, alias="RAG_KEEP_FAILED_CANDIDATE", description="Keep a rejected candidate, to look into it."

@@ -56,6 +56,27 @@ def test_sources_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> Non
     assert load_settings(sources=["a", "b"]).sources == ("a", "b")
 
 
+def test_the_home_folder_is_meant_by_a_tilde(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No shell replaces it in `.env`."""
+    monkeypatch.setenv("HOME", "/home/somebody")
+    paths = {
+        "RAG_DOCUMENTS_DIR": "documents_dir",
+        "RAG_SOURCES_FILE": "sources_file",
+        "RAG_STATE_DIR": "state_dir",
+        "RAG_BENCHMARK_FILE": "benchmark_file",
+    }
+    (tmp_path / ".env").write_text("".join(f"{alias}=~/{alias}\n" for alias in paths), encoding="utf-8")
+    settings = load_settings()
+    for alias, name in paths.items():
+        assert getattr(settings, name) == Path("/home/somebody") / alias
+
+
+def test_a_tilde_that_means_no_home_folder_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("~nobody-of-this-name/docs", "a/~", "docs~"):
+        monkeypatch.setenv("RAG_DOCUMENTS_DIR", folder)
+        assert load_settings().documents_dir == Path(folder)
+
+
 def test_only_the_documented_names_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """`EXECUTOR` or `COLLECTION` may well be set for something else."""
     expected = load_settings()

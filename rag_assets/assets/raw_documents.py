@@ -38,6 +38,8 @@ def raw_documents(
     context: dg.AssetExecutionContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
 ) -> dg.MaterializeResult[Any]:
     with asset_step(context, knowledge_base, begins_refresh=True) as step:
+        for sentence in knowledge_base.unread_variables():
+            context.log.warning(sentence)
         knowledge_base.artifacts.prune()
         header = Header(
             # A later refresh sorts after an earlier one, also within a second: see `require_current_reading`.

@@ -54,7 +54,8 @@ class KnowledgeBaseResource(dg.ConfigurableResource[KnowledgeBase]):
     )
     max_deleted_share: float | None = Field(
         default=None,
-        description="Share of documents that may go without an approval (RAG_MAX_DELETED_SHARE).",
+        description="Share of documents that may go without an approval; 10 may always, unless they are all that a "
+        "source had (RAG_MAX_DELETED_SHARE).",
     )
     approve_deletions: str | None = Field(
         default=None, description="Token from a refused deletion; lets exactly that set through in this run."

@@ -17,13 +17,23 @@ from rag_assets.sources.base import Source
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_OLDER_VARIABLES = {"RAG_FILESYSTEM_FOLDER": "RAG_DOCUMENTS_DIR"}
+OLDER_VARIABLES = {"RAG_FILESYSTEM_FOLDER": "RAG_DOCUMENTS_DIR"}
+"""What the variable of an option would be called -> what it is called: it is older than the rule."""
 
 
 def variable_of(kind: str, option: str) -> str:
     """Return the environment variable for an option of the source that is named like its kind."""
     name = f"RAG_{kind}_{option}".upper()
-    return _OLDER_VARIABLES.get(name, name)
+    return OLDER_VARIABLES.get(name, name)
+
+
+def referenced_variables(sources_file: Path | None) -> set[str]:
+    """Return the variables that the sources file refers to; none if it cannot be read, which `build_sources` tells."""
+    try:
+        text = sources_file.read_text(encoding="utf-8") if sources_file else ""
+    except (OSError, UnicodeDecodeError):
+        return set()
+    return set(_REFERENCE.findall(text))
 
 
 def build_sources(

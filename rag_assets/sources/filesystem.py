@@ -21,6 +21,7 @@ from pydantic import Field
 from rag_assets.errors import DocumentUnreadable, SourceUnavailable
 from rag_assets.parsers import may_be_document, supported_suffixes
 from rag_assets.records import SourceEntry
+from rag_assets.settings import UserPath
 from rag_assets.sources.base import (
     DEFAULT_MAX_BYTES,
     Reading,
@@ -43,7 +44,7 @@ _ESCAPE = re.compile("%([89A-F][0-9A-F]|25)")
 class FilesystemOptions(SourceOptions):
     """Which folder, and how much of a file is too much."""
 
-    folder: Path = Field(Path("data/documents"), description="Folder with the documents.")
+    folder: UserPath = Field(Path("data/documents"), description="Folder with the documents.")
     max_bytes: int = Field(DEFAULT_MAX_BYTES, gt=0, description="Larger files are quarantined.")
 
 

@@ -29,6 +29,7 @@ from rag_assets.errors import (
 )
 from rag_assets.records import SourceEntry
 from rag_assets.safe_http import Answer, SafeHttp
+from rag_assets.settings import UserPath
 from rag_assets.sources.base import DEFAULT_MAX_BYTES, Reading, RemoteSourceOptions, SourceOptions
 from rag_assets.sources.web.canonical import (
     canonical_url,
@@ -57,7 +58,7 @@ _GONE = frozenset((404, 410))
 class UrlsOptions(RemoteSourceOptions):
     """Which pages, how politely, and how much of each."""
 
-    file: Path = Field(_DEFAULT_FILE, description="File with one URL a line; `#` begins a comment.")
+    file: UserPath = Field(_DEFAULT_FILE, description="File with one URL a line; `#` begins a comment.")
     urls: tuple[str, ...] = Field((), description="URLs of pages.")
     sitemaps: tuple[str, ...] = Field(
         (),

@@ -7,6 +7,7 @@ import pytest
 from rag_assets.errors import ConfigurationError
 from rag_assets.sources.declarations import build_sources, variable_of
 from rag_assets.sources.filesystem import FilesystemSource
+from rag_assets.sources.urls import UrlsSource
 
 
 def declared(tmp_path: Path, text: str) -> Path:
@@ -46,6 +47,19 @@ def test_a_file_declares_several_of_a_kind(tmp_path: Path) -> None:
     )
     assert (archive.name, archive.root, archive.max_bytes) == ("archive", Path("/srv/archive"), 1000)
     assert archive.options.access is None
+
+
+def test_the_home_folder_is_meant_by_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    path = declared(
+        tmp_path,
+        "sources: {docs: {kind: filesystem, folder: ~/docs}, pages: {kind: urls, file: ~/pages.txt}}",
+    )
+    docs, pages = build_sources((), path, {})
+    assert isinstance(docs, FilesystemSource)
+    assert isinstance(pages, UrlsSource)
+    assert docs.root == Path("/home/somebody/docs")
+    assert pages.options.file == Path("/home/somebody/pages.txt")
 
 
 def test_names_select_from_the_file_and_from_kinds_each_once(tmp_path: Path) -> None:
