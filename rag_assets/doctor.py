@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from rag_assets.errors import RagAssetsError
-from rag_assets.evaluation.benchmark import load_benchmark
+from rag_assets.errors import BenchmarkError, RagAssetsError
+from rag_assets.evaluation.benchmark import fitting_problem, load_benchmark
 from rag_assets.fingerprint import fingerprint_difference, short_hash
 from rag_assets.generations import check_every_point
 from rag_assets.knowledge_base import KnowledgeBase
@@ -82,7 +82,12 @@ def _embedder(knowledge_base: KnowledgeBase) -> str:
 
 def _benchmark(knowledge_base: KnowledgeBase) -> str:
     path = knowledge_base.settings.benchmark_file
-    return f"{path}, {len(load_benchmark(path).queries)} questions"
+    benchmark = load_benchmark(path)
+    documents = knowledge_base.documents_of(knowledge_base.vector_store.production_state().production)
+    # Without production, or if nobody knows what it holds, there is nothing that it could be compared with.
+    if documents and (problem := fitting_problem(path, documents)):
+        raise BenchmarkError(f"compared with what is in production, {problem}")
+    return f"{path}, {len(benchmark.queries)} questions"
 
 
 def _slack(knowledge_base: KnowledgeBase) -> str:

@@ -18,6 +18,7 @@ from rag_assets.chunking import chunk_contents
 from rag_assets.decision import Decision, check_deletions, decide
 from rag_assets.embedding import WINDOW, cached_vectors, distinct
 from rag_assets.errors import MENDED_BY_REBUILD, DeletionRefused
+from rag_assets.evaluation.benchmark import fitting_problem, reading_problem
 from rag_assets.fingerprint import fingerprint_difference, short_hash
 from rag_assets.ingestion import files_left_out, require_a_readable_source, unreadable_sources
 from rag_assets.knowledge_base import KnowledgeBase
@@ -73,6 +74,11 @@ def plan(settings: Settings) -> dict[str, Any]:
             "staging_collection": {
                 "written": decision.rebuild or bool(order.changes),
                 "num_documents": len(decision.documents),
+            },
+            "eval_report": {
+                "no_benchmark": reading_problem(settings.benchmark_file) or None,
+                "benchmark_does_not_fit": fitting_problem(settings.benchmark_file, decision.documents)
+                or None,
             },
             "production_collection": {"held_generation": _held_generation(knowledge_base)},
         }
@@ -214,6 +220,13 @@ def describe(report: dict[str, Any]) -> str:
         lines.append(f"candidate      {report['staging_collection']['num_documents']:,} documents")
     if deduped["deletion_refused"]:
         lines.append(f"REFUSED        {deduped['deletion_refused']['message']}")
+    evaluated = report["eval_report"]
+    if evaluated["no_benchmark"]:
+        lines.append(f"NO BENCHMARK   the gate would hold this refresh back: {evaluated['no_benchmark']}")
+    if evaluated["benchmark_does_not_fit"]:
+        lines.append(
+            f"BENCHMARK      the gate would hold this refresh back: {evaluated['benchmark_does_not_fit']}"
+        )
     held = report["production_collection"]["held_generation"]
     if held:
         lines.append(
