@@ -8,6 +8,7 @@ from rag_assets.evaluation.benchmark import fitting_problem, load_benchmark
 from rag_assets.fingerprint import fingerprint_difference, short_hash
 from rag_assets.generations import check_every_point
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.unconfigured_sources import unconfigured_lines, unconfigured_sources
 
 _MOST_PROBLEMS = 10
 
@@ -55,7 +56,9 @@ def _vector_store(knowledge_base: KnowledgeBase) -> str:
 def _ledger(knowledge_base: KnowledgeBase) -> str:
     production = knowledge_base.vector_store.production_state().production
     documents = knowledge_base.documents_of(production)
-    return f"{knowledge_base.state_dir / 'ledger.sqlite'}; knows {len(documents)} documents of production"
+    unconfigured = unconfigured_sources(knowledge_base.settings, documents)
+    known = f"{knowledge_base.state_dir / 'ledger.sqlite'}; knows {len(documents)} documents of production"
+    return "; ".join([known, *unconfigured_lines(unconfigured)])
 
 
 def _sources(knowledge_base: KnowledgeBase) -> str:

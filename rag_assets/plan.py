@@ -26,6 +26,7 @@ from rag_assets.promotion import is_held
 from rag_assets.records import Chunk
 from rag_assets.rehearsal import UNKNOWN_DIMENSIONS, rehearsal
 from rag_assets.settings import Settings
+from rag_assets.unconfigured_sources import unconfigured_lines, unconfigured_sources
 from rag_assets.work_order import order_for
 
 _MOST_DOCUMENTS = 1000
@@ -58,6 +59,7 @@ def plan(settings: Settings) -> dict[str, Any]:
                 "num_parsed": sum(report.num_parsed for report in ingestion.reports),
                 "num_quarantined": sum(report.num_quarantined for report in ingestion.reports),
                 "unreadable_sources": unreadable_sources(ingestion.reports),
+                "unconfigured_sources": unconfigured_sources(settings, decision.production),
                 "to_ask": [
                     {
                         "model": usage.model,
@@ -187,6 +189,7 @@ def describe(report: dict[str, Any]) -> str:
     ]
     for source, problem in raw["unreadable_sources"].items():
         lines.append(f"DEGRADED       source {source}: {problem}")
+    lines.extend(unconfigured_lines(raw["unconfigured_sources"]))
     lines.extend(
         f"to ask         {asked['model']} about {asked['num_documents']:,} documents ({asked['num_bytes'] / 1e6:,.1f} MB), "
         "at a price that only its answers tell; what they hold is in no figure below"
