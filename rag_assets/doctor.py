@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from rag_assets.errors import ConfigurationError, RagAssetsError
-from rag_assets.evaluation.benchmark import load_benchmark
+from rag_assets.errors import BenchmarkError, ConfigurationError, RagAssetsError
+from rag_assets.evaluation.benchmark import fitting_problem, load_benchmark
 from rag_assets.fingerprint import fingerprint_difference, short_hash
 from rag_assets.generations import check_every_point
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.unconfigured_sources import unconfigured_lines, unconfigured_sources
 
 _MOST_PROBLEMS = 10
 
@@ -63,7 +64,9 @@ def _vector_store(knowledge_base: KnowledgeBase) -> str:
 def _ledger(knowledge_base: KnowledgeBase) -> str:
     production = knowledge_base.vector_store.production_state().production
     documents = knowledge_base.documents_of(production)
-    return f"{knowledge_base.state_dir / 'ledger.sqlite'}; knows {len(documents)} documents of production"
+    unconfigured = unconfigured_sources(knowledge_base.settings, documents)
+    known = f"{knowledge_base.state_dir / 'ledger.sqlite'}; knows {len(documents)} documents of production"
+    return "; ".join([known, *unconfigured_lines(unconfigured)])
 
 
 def _sources(knowledge_base: KnowledgeBase) -> str:
@@ -90,7 +93,12 @@ def _embedder(knowledge_base: KnowledgeBase) -> str:
 
 def _benchmark(knowledge_base: KnowledgeBase) -> str:
     path = knowledge_base.settings.benchmark_file
-    return f"{path}, {len(load_benchmark(path).queries)} questions"
+    benchmark = load_benchmark(path)
+    documents = knowledge_base.documents_of(knowledge_base.vector_store.production_state().production)
+    # Without production, or if nobody knows what it holds, there is nothing that it could be compared with.
+    if documents and (problem := fitting_problem(path, documents)):
+        raise BenchmarkError(f"compared with what is in production, {problem}")
+    return f"{path}, {len(benchmark.queries)} questions"
 
 
 def _slack(knowledge_base: KnowledgeBase) -> str:

@@ -18,6 +18,7 @@ from rag_assets.chunking import chunk_contents
 from rag_assets.decision import Decision, check_deletions, decide
 from rag_assets.embedding import WINDOW, cached_vectors, distinct
 from rag_assets.errors import MENDED_BY_REBUILD, DeletionRefused
+from rag_assets.evaluation.benchmark import fitting_problem, reading_problem
 from rag_assets.fingerprint import fingerprint_difference, short_hash
 from rag_assets.ingestion import files_left_out, require_a_readable_source, unreadable_sources
 from rag_assets.knowledge_base import KnowledgeBase
@@ -25,6 +26,7 @@ from rag_assets.promotion import is_held
 from rag_assets.records import Chunk
 from rag_assets.rehearsal import UNKNOWN_DIMENSIONS, rehearsal
 from rag_assets.settings import Settings
+from rag_assets.unconfigured_sources import unconfigured_lines, unconfigured_sources
 from rag_assets.work_order import order_for
 
 _MOST_DOCUMENTS = 1000
@@ -57,6 +59,7 @@ def plan(settings: Settings) -> dict[str, Any]:
                 "num_parsed": sum(report.num_parsed for report in ingestion.reports),
                 "num_quarantined": sum(report.num_quarantined for report in ingestion.reports),
                 "unreadable_sources": unreadable_sources(ingestion.reports),
+                "unconfigured_sources": unconfigured_sources(settings, decision.production),
                 "to_ask": [
                     {
                         "model": usage.model,
@@ -73,6 +76,11 @@ def plan(settings: Settings) -> dict[str, Any]:
             "staging_collection": {
                 "written": decision.rebuild or bool(order.changes),
                 "num_documents": len(decision.documents),
+            },
+            "eval_report": {
+                "no_benchmark": reading_problem(settings.benchmark_file) or None,
+                "benchmark_does_not_fit": fitting_problem(settings.benchmark_file, decision.documents)
+                or None,
             },
             "production_collection": {"held_generation": _held_generation(knowledge_base)},
         }
@@ -182,6 +190,7 @@ def describe(report: dict[str, Any]) -> str:
     for source, problem in raw["unreadable_sources"].items():
         said = problem.removeprefix(f"source {source}: ")
         lines.append(f"DEGRADED       source {source}: {said}")
+    lines.extend(unconfigured_lines(raw["unconfigured_sources"]))
     lines.extend(
         f"to ask         {asked['model']} about {asked['num_documents']:,} documents ({asked['num_bytes'] / 1e6:,.1f} MB), "
         "at a price that only its answers tell; what they hold is in no figure below"
@@ -215,6 +224,13 @@ def describe(report: dict[str, Any]) -> str:
         lines.append(f"candidate      {report['staging_collection']['num_documents']:,} documents")
     if deduped["deletion_refused"]:
         lines.append(f"REFUSED        {deduped['deletion_refused']['message']}")
+    evaluated = report["eval_report"]
+    if evaluated["no_benchmark"]:
+        lines.append(f"NO BENCHMARK   the gate would hold this refresh back: {evaluated['no_benchmark']}")
+    if evaluated["benchmark_does_not_fit"]:
+        lines.append(
+            f"BENCHMARK      the gate would hold this refresh back: {evaluated['benchmark_does_not_fit']}"
+        )
     held = report["production_collection"]["held_generation"]
     if held:
         lines.append(

@@ -12,6 +12,7 @@ from rag_assets.gate import decide
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.lease import live_holder
 from rag_assets.retrieval import recorded_model
+from rag_assets.unconfigured_sources import unconfigured_lines, unconfigured_sources
 
 _WORST_QUERIES = 5
 _STEPS = ("raw_documents", "deduped_documents", "chunks", "embeddings", "staging_collection", "eval_report")
@@ -29,6 +30,11 @@ def status(knowledge_base: KnowledgeBase) -> dict[str, Any]:
         "held_generation": state.held,
         "live_refresh": None if holder is None else holder.owner,
         "last_failure": None if failure is None else asdict(failure),
+        "unconfigured_sources": unconfigured_sources(
+            # Of the ledger only: where it forgot, the points would have to be read.
+            knowledge_base.settings,
+            knowledge_base.ledger.documents(state.production or "") or (),
+        ),
         "last_refresh": _last_refresh(knowledge_base),
     }
 
@@ -158,6 +164,7 @@ def describe(report: dict[str, Any]) -> str:
         )
     if report["live_refresh"]:
         lines.append(f"refreshing     run {report['live_refresh']}")
+    lines.extend(unconfigured_lines(report["unconfigured_sources"]))
     last, failure = report["last_refresh"], report["last_failure"]
     if failure is not None:
         lines.append(f"FAILED         {failure['step']}, {failure['at']}: {failure['message']}")

@@ -23,6 +23,7 @@ from rag_assets.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.assets.raw_documents import raw_documents
 from rag_assets.change_set import content_changes, documents_hash
 from rag_assets.decision import check_deletions, decide, require_current_reading
+from rag_assets.evaluation.benchmark import fitting_problem
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.metadata import change_metadata, near_duplicate_metadata
 
@@ -49,6 +50,9 @@ def deduped_documents(
         )
         check_deletions(knowledge_base, decision)
         changes, documents = decision.changes, decision.documents
+        # Before anything is embedded; a benchmark that cannot be read was told of when the refresh began.
+        if problem := fitting_problem(knowledge_base.settings.benchmark_file, documents):
+            context.log.warning("the gate will hold this refresh back: %s", problem)
         header = Header(raw.header.refresh_id, decision.base_name, knowledge_base.fingerprint())
         target_hash = documents_hash(documents)
         with step.write("deduped_documents", changes_schema(), header) as (writer, details):

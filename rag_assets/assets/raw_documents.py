@@ -20,6 +20,7 @@ import dagster as dg
 from rag_assets.artifact_rows import document_row, documents_schema
 from rag_assets.artifacts import Header
 from rag_assets.asset_step import ASSET_GROUP, OWNERS, asset_step
+from rag_assets.evaluation.benchmark import reading_problem
 from rag_assets.ingestion import require_a_readable_source, unreadable_sources
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.listings import last_problems, served_listings
@@ -40,6 +41,9 @@ def raw_documents(
     with asset_step(context, knowledge_base, begins_refresh=True) as step:
         for sentence in knowledge_base.unread_variables():
             context.log.warning(sentence)
+        # Before anything is paid for. No failure: somebody may make the benchmark while the refresh runs.
+        if problem := reading_problem(knowledge_base.settings.benchmark_file):
+            context.log.warning("the gate will hold this refresh back: %s", problem)
         knowledge_base.artifacts.prune()
         header = Header(
             # A later refresh sorts after an earlier one, also within a second: see `require_current_reading`.

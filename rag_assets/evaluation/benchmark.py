@@ -150,3 +150,45 @@ class DocumentNames:
                 )
             return next(iter(contents))
         return None
+
+
+def expected_contents(benchmark: Benchmark, names: DocumentNames) -> dict[str, str | None]:
+    """Return name of each expected document, sorted -> its content hash; None if there is no such document.
+
+    Raises:
+        BenchmarkError: a name is ambiguous, or the benchmark does not fit: most expected documents are absent.
+    """
+    expected = {name for query in benchmark.queries for name in query.expected_docs}
+    contents = {name: names.content_of(name) for name in sorted(expected)}
+    absent = [name for name, content in contents.items() if content is None]
+    if 2 * len(absent) > len(contents):
+        raise BenchmarkError(
+            f"the benchmark does not fit the documents: {len(absent)} of {len(contents)} expected documents are "
+            f"absent, for example {', '.join(absent[:3])}. Set RAG_BENCHMARK_FILE to another one, or {HOW_TO_DRAFT}"
+        )
+    return contents
+
+
+def reading_problem(path: Path) -> str:
+    """Return why a benchmark file cannot be used whatever the documents, in the gate's words; "" if it can."""
+    try:
+        load_benchmark(path)
+    except BenchmarkError as error:
+        return str(error)
+    return ""
+
+
+def fitting_problem(path: Path, documents: Iterable[DocumentState]) -> str:
+    """Return why a benchmark file cannot be used for these documents, in the gate's words; "" if it can.
+
+    "" also if it cannot be read: that is for `reading_problem` to say.
+    """
+    try:
+        benchmark = load_benchmark(path)
+    except BenchmarkError:
+        return ""
+    try:
+        expected_contents(benchmark, DocumentNames(documents))
+    except BenchmarkError as error:
+        return str(error)
+    return ""

@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rag_assets.errors import BenchmarkError
-from rag_assets.evaluation.benchmark import HOW_TO_DRAFT, Benchmark, BenchmarkQuery, DocumentNames
+from rag_assets.evaluation.benchmark import Benchmark, BenchmarkQuery, DocumentNames, expected_contents
 from rag_assets.evaluation.retrieval_metrics import METRICS
 from rag_assets.evaluation.statistics import percentile, standard_error
 from rag_assets.fingerprint import short_hash
@@ -116,14 +115,7 @@ def evaluate_generation(
     Raises:
         BenchmarkError: a name is ambiguous, or the benchmark does not fit: most expected documents are absent.
     """
-    expected = {name for query in benchmark.queries for name in query.expected_docs}
-    contents = {name: names.content_of(name) for name in sorted(expected)}
-    absent = [name for name, content in contents.items() if content is None]
-    if 2 * len(absent) > len(contents):
-        raise BenchmarkError(
-            f"the benchmark does not fit the documents: {len(absent)} of {len(contents)} expected documents are "
-            f"absent, for example {', '.join(absent[:3])}. Set RAG_BENCHMARK_FILE to another one, or {HOW_TO_DRAFT}"
-        )
+    contents = expected_contents(benchmark, names)
     progress = Progress("questions", len(benchmark.queries))
     results = [
         _ask(search, query, contents, vector_of(query.query)) for query in progress.over(benchmark.queries)

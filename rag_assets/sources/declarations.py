@@ -50,7 +50,7 @@ def build_sources(
     """
     declared = _read_declarations(sources_file) if sources_file else {}
     sources: list[Source] = []
-    for name in dict.fromkeys(names or declared or ("filesystem",)):
+    for name in _chosen(names, declared):
         if name in declared:
             sources.append(_from_file(name, declared[name], sources_file, environment))
         elif name in SOURCES:
@@ -59,6 +59,19 @@ def build_sources(
             known = ", ".join(sorted({*declared, *SOURCES}))
             raise ConfigurationError(f"RAG_SOURCES names an unknown source: {name}. Known: {known}.")
     return sources
+
+
+def source_names(names: Sequence[str], sources_file: Path | None) -> list[str]:
+    """Return the names of the sources that `build_sources` would build, whether or not their options can be used.
+
+    Raises:
+        ConfigurationError: the sources file cannot be used.
+    """
+    return _chosen(names, _read_declarations(sources_file) if sources_file else {})
+
+
+def _chosen(names: Sequence[str], declared: Mapping[str, Any]) -> list[str]:
+    return list(dict.fromkeys(names or declared or ("filesystem",)))
 
 
 def _read_declarations(path: Path) -> dict[str, dict[str, Any]]:

@@ -59,3 +59,16 @@ def test_a_benchmark_line_that_cannot_be_used_is_named(promoted: Pipeline, line:
     run = promoted.refresh()
     assert run.gate_passed is False
     assert "line 1" in run.gate_description
+
+
+def test_doctor_does_not_call_a_benchmark_for_other_documents_ok(promoted: Pipeline) -> None:
+    assert "ok    benchmark" in promoted.succeed("doctor")
+    promoted.benchmark.write_text('{"query": "Which?", "expected_docs": ["elsewhere.md"]}\n')
+    code, output, _ = promoted.command("doctor")
+    assert code == 1
+    assert "FAIL  benchmark: compared with what is in production, the benchmark does not fit" in output
+
+
+def test_doctor_compares_a_benchmark_with_nothing_while_nothing_is_in_production(empty: Pipeline) -> None:
+    empty.benchmark.write_text('{"query": "Which?", "expected_docs": ["elsewhere.md"]}\n')
+    assert "ok    benchmark" in empty.command("doctor")[1]

@@ -209,3 +209,27 @@ def test_the_cost_is_that_of_the_texts_that_were_never_embedded(empty: Pipeline)
     embedded = plan(empty)["embeddings"]
     assert embedded["num_tokens"] > 0
     assert embedded["estimated_cost_usd"] == pytest.approx(embedded["num_tokens"] * 0.13 / 1_000_000)
+
+
+def test_a_plan_says_that_the_gate_would_find_no_benchmark(empty: Pipeline) -> None:
+    assert set(plan(empty)["eval_report"].values()) == {None}
+    assert "BENCHMARK" not in empty.succeed("plan")
+    empty.benchmark.unlink()
+    said = plan(empty)["eval_report"]
+    assert f"there is no benchmark at {empty.benchmark}" in said["no_benchmark"]
+    assert said["benchmark_does_not_fit"] is None
+    assert f"NO BENCHMARK   the gate would hold this refresh back: {said['no_benchmark']}" in empty.succeed(
+        "plan"
+    )
+
+
+def test_a_plan_says_that_the_benchmark_would_not_fit_what_the_candidate_holds(promoted: Pipeline) -> None:
+    promoted.write_benchmark_for([0, 30])
+    assert plan(promoted)["eval_report"]["benchmark_does_not_fit"] is None
+    promoted.remove("topic00.md")
+    said = plan(promoted)["eval_report"]
+    assert "2 of 2 expected documents are absent" in said["benchmark_does_not_fit"]
+    assert said["no_benchmark"] is None
+    assert f"BENCHMARK      the gate would hold this refresh back: {said['benchmark_does_not_fit']}" in (
+        promoted.succeed("plan")
+    )

@@ -1,5 +1,6 @@
 """Gone is not unreadable, left out, or no longer configured."""
 
+import json
 from typing import Any
 
 import dagster as dg
@@ -36,6 +37,41 @@ def test_a_source_that_is_not_read_loses_nothing(with_archive: Pipeline, way: st
         run = with_archive.refresh(launchpad={"sources": ["filesystem"]})
     assert run.checked().metadata["deduped_documents"]["num_deleted"] == 0
     assert with_archive.served() > ARCHIVED
+
+
+def test_what_is_left_of_a_source_that_is_not_configured_is_told(with_archive: Pipeline) -> None:
+    commands = ("status", "plan", "doctor")
+    assert not any("NOT CONFIGURED" in with_archive.succeed(command) for command in commands)
+    with_archive.configure(RAG_SOURCES="filesystem")
+    told = "NOT CONFIGURED source archive: 2 documents of it are still served; docs/sources.md says how to remove them"
+    assert all(told in with_archive.succeed(command) for command in commands)
+    assert with_archive.status()["unconfigured_sources"] == {"archive": 2}
+    planned = json.loads(with_archive.succeed("plan", "--json"))
+    assert planned["raw_documents"]["unconfigured_sources"] == {"archive": 2}
+
+
+def test_a_source_whose_options_cannot_be_used_is_configured_all_the_same(with_archive: Pipeline) -> None:
+    declared = with_archive.home / "sources.yaml"
+    declared.write_text("sources:\n  archive:\n    kind: filesystem\n    folder: ${NOT_SET}\n")
+    assert with_archive.status()["unconfigured_sources"] == {}
+    declared.unlink()
+    assert with_archive.status()["unconfigured_sources"] == {}
+
+
+def test_what_is_left_of_a_source_goes_as_the_page_on_sources_says(with_archive: Pipeline) -> None:
+    declared = with_archive.home / "sources.yaml"
+    with_archive.configure(RAG_SOURCES="filesystem")
+    with_archive.refresh().checked()
+    (with_archive.home / "nothing").mkdir()
+    declared.write_text(
+        f"sources:\n  archive:\n    kind: filesystem\n    folder: {with_archive.home / 'nothing'}\n"
+    )
+    with_archive.configure(RAG_SOURCES="filesystem,archive")
+    with_archive.succeed("approve", token_in(with_archive.refresh().message))
+    with_archive.refresh().checked()
+    with_archive.configure(RAG_SOURCES="filesystem")
+    assert not with_archive.served() & ARCHIVED
+    assert "NOT CONFIGURED" not in with_archive.succeed("status")
 
 
 def test_a_source_that_is_not_read_is_kept_through_a_rebuild(with_archive: Pipeline) -> None:

@@ -1,5 +1,6 @@
 """What a refresh leaves for the eyes of a person, in the UI and in the log."""
 
+import logging
 from pathlib import Path
 
 import dagster as dg
@@ -68,6 +69,31 @@ def test_the_log_of_a_run_says_the_verdict_in_words(promoted: Pipeline, threshol
     ]
     assert [found for found, _ in said] == [level]
     assert "candidate" in said[0][1]
+
+
+@pytest.mark.parametrize(
+    ("asset", "benchmark", "problem"),
+    [
+        ("raw_documents", None, "there is no benchmark"),
+        ("raw_documents", "no JSON\n", "line 1: not JSON"),
+        ("deduped_documents", '{"query": "Which?", "expected_docs": ["elsewhere.md"]}\n', "does not fit"),
+    ],
+)
+def test_a_benchmark_that_the_gate_will_not_take_is_told_before_anything_is_embedded(
+    empty: Pipeline, asset: str, benchmark: str | None, problem: str
+) -> None:
+    if benchmark is None:
+        empty.benchmark.unlink()
+    else:
+        empty.benchmark.write_text(benchmark)
+    run = empty.refresh()
+    told = [
+        (entry.step_key, entry.user_message)
+        for entry in empty.instance.all_logs(run.run_id)
+        if entry.level == logging.WARNING and "the gate will hold" in entry.user_message
+    ]
+    assert problem in run.gate_description
+    assert told == [(asset, f"the gate will hold this refresh back: {run.gate_description}")]
 
 
 def test_after_the_job_rollback_the_page_of_production_names_what_serves(promoted: Pipeline) -> None:
