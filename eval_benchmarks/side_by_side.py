@@ -80,6 +80,7 @@ def run_bodies() -> dict[str, float]:
     try:
         for definition in (*ALL_ASSETS[:-1], recall_gate, ALL_ASSETS[-1]):
             body: Callable[..., object] = definition.op.compute_fn.decorated_fn  # type: ignore[union-attr]
+            context.op_execution_context = SimpleNamespace(op=SimpleNamespace(name=body.__name__))
             started_at = time.perf_counter()
             body(context, knowledge_base)
             seconds[body.__name__] = time.perf_counter() - started_at

@@ -115,6 +115,9 @@ def test_what_was_paid_for_before_a_refresh_was_killed_is_known_to_the_next(
     killed = Ingestion([source], read.ledger, read.texts, media=media).documents()
     next(killed)
     next(killed)
+    deadline = time.monotonic() + 10
+    while len(server.requests) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
     del killed  # nothing more of it is written down
     server.requests.clear()
     documents, _ = read(source)

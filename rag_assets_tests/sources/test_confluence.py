@@ -486,5 +486,5 @@ def test_importing_the_source_imports_no_client(tmp_path: Path) -> None:
 
 def test_without_its_client_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(confluence, "find_spec", lambda name: None)
-    with pytest.raises(ConfigurationError, match=r"atlassian-python-api.*rag-assets\[confluence\]"):
+    with pytest.raises(ConfigurationError, match=r"atlassian-python-api.*-e '.\[confluence\]'"):
         ConfluenceSource("wiki", ConfluenceOptions(url="https://wiki.example.com"))

@@ -320,5 +320,5 @@ def test_a_token_that_cannot_be_sent_is_said_without_showing_it(workspace: Works
 
 def test_without_its_client_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notion, "find_spec", lambda name: None)
-    with pytest.raises(ConfigurationError, match=r"notion-client.*rag-assets\[notion\]"):
+    with pytest.raises(ConfigurationError, match=r"notion-client.*-e '.\[notion\]'"):
         NotionSource("wiki", NotionOptions(token=TOKEN))

@@ -396,5 +396,5 @@ def test_options_that_cannot_be_used_are_refused_without_their_values(options: d
 
 def test_without_boto3_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
-    with pytest.raises(ConfigurationError, match=r"pip install 'rag-assets\[s3\]'"):
+    with pytest.raises(ConfigurationError, match=r"pip install -e '.\[s3\]'"):
         S3Source("s3", S3Options(bucket="documents"))
