@@ -131,7 +131,7 @@ def _last_step(artifacts: ArtifactStore, refresh_id: str) -> str:
 
 
 def _is_unfinished(report: dict[str, Any]) -> bool:
-    """Whether the last refresh neither went live nor says why: it was killed, or only some assets were asked for."""
+    """Whether the last refresh is not live and nothing says why: killed, rolled back, or only some assets were asked for."""
     last, production = report["last_refresh"], report["production"]
     if report["live_refresh"] or report["last_failure"] or report["held_generation"]:
         return False
@@ -177,7 +177,10 @@ def describe(report: dict[str, Any]) -> str:
             lines.append(f"               {last['num_near_duplicates']} say nearly the same as another")
         evaluation = last["evaluation"]
         if _is_unfinished(report):
-            lines.append(f"UNFINISHED     nothing of it went live, it came as far as {last['last_step']}")
+            if evaluation is None:
+                lines.append(f"UNFINISHED     nothing of it went live, it came as far as {last['last_step']}")
+            else:  # or it was, and was rolled back
+                lines.append(f"NOT LIVE       {evaluation['generation']} passed, and is not in production")
         if evaluation and not evaluation["gate_passed"]:
             lines.append(f"GATE FAILED    {evaluation['verdict']}")
             for query in evaluation["worst_queries"]:
