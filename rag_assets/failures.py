@@ -5,13 +5,13 @@ succeeds. A refresh that was superseded did not fail, and one that the gate held
 """
 
 import json
-import uuid
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from rag_assets.private_folders import make_private_folder
+from rag_assets.vector_stores.state_files import write_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,7 @@ class FailureRecord:
         failure = StepFailure(step, run_id, datetime.now(UTC).isoformat(timespec="seconds"), message)
         with suppress(OSError):
             make_private_folder(self._folder)
-            new = self._folder / f".last_failure-{uuid.uuid4().hex}"
-            new.write_text(json.dumps(asdict(failure)), encoding="utf-8")
-            new.replace(self._path)
+            write_json(self._path, asdict(failure))
 
     def get(self) -> StepFailure | None:
         """Return the last failure; None if there is none, or it cannot be read."""

@@ -172,7 +172,7 @@ class Ingestion:
 
     def _incomplete(self, report: SourceReport, problem: str) -> None:
         report.problem = problem
-        said = problem.removeprefix(f"source {report.source}: ")
+        said = _without_name(report.source, problem)
         _logger.warning("source %s is incomplete, nothing of it is deleted: %s", report.source, said)
 
     # Stages: each takes documents in the order of the listing, and hands them on in that order
@@ -367,3 +367,15 @@ def files_left_out(reports: Iterable[SourceReport]) -> dict[str, int]:
 def unreadable_sources(reports: Iterable[SourceReport]) -> dict[str, str]:
     """Return source -> problem of those whose listing is not complete."""
     return {report.source: report.problem for report in reports if not report.complete}
+
+
+def degraded_lines(problems: Mapping[str, str]) -> list[str]:
+    """Return a line for each source that `unreadable_sources` names, for a person."""
+    return [
+        f"DEGRADED       source {source}: {_without_name(source, problem)}"
+        for source, problem in problems.items()
+    ]
+
+
+def _without_name(source: str, problem: str) -> str:
+    return problem.removeprefix(f"source {source}: ")

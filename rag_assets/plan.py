@@ -20,7 +20,7 @@ from rag_assets.embedding import WINDOW, cached_vectors, distinct
 from rag_assets.errors import MENDED_BY_REBUILD, DeletionRefused
 from rag_assets.evaluation.benchmark import fitting_problem, reading_problem
 from rag_assets.fingerprint import fingerprint_difference, short_hash
-from rag_assets.ingestion import files_left_out, require_a_readable_source, unreadable_sources
+from rag_assets.ingestion import degraded_lines, files_left_out, require_a_readable_source, unreadable_sources
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.promotion import is_held
 from rag_assets.records import Chunk
@@ -187,9 +187,7 @@ def describe(report: dict[str, Any]) -> str:
             f"{raw['num_parsed']:,} to parse"
         ),
     ]
-    for source, problem in raw["unreadable_sources"].items():
-        said = problem.removeprefix(f"source {source}: ")
-        lines.append(f"DEGRADED       source {source}: {said}")
+    lines.extend(degraded_lines(raw["unreadable_sources"]))
     lines.extend(unconfigured_lines(raw["unconfigured_sources"]))
     lines.extend(
         f"to ask         {asked['model']} about {asked['num_documents']:,} documents ({asked['num_bytes'] / 1e6:,.1f} MB), "

@@ -9,6 +9,7 @@ from rag_assets.change_set import count_changes
 from rag_assets.errors import MENDED_BY_REBUILD, StateFormatError
 from rag_assets.evaluation.evaluate import worst_queries
 from rag_assets.gate import decide
+from rag_assets.ingestion import degraded_lines
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.lease import live_holder
 from rag_assets.retrieval import recorded_model
@@ -192,9 +193,7 @@ def describe(report: dict[str, Any]) -> str:
                 f"               Recall@5 {evaluation['recall_at_5']:.3f}, MRR {evaluation['mrr']:.3f}, "
                 f"nDCG@10 {evaluation['ndcg_at_10']:.3f} over {evaluation['num_queries']} questions"
             )
-        for source, problem in last["unreadable_sources"].items():
-            said = problem.removeprefix(f"source {source}: ")
-            lines.append(f"DEGRADED       source {source}: {said}")
+        lines.extend(degraded_lines(last["unreadable_sources"]))
         for entry in last["quarantined"]:
             served = "; its last good version is served" if entry["last_good_version_served"] else ""
             lines.append(

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rag_assets.errors import DocumentUnreadable
+from rag_assets.errors import ConfigurationError, DocumentUnreadable
 from rag_assets.records import SourceEntry
 
 DEFAULT_MAX_BYTES = 200 * 1024 * 1024
@@ -73,6 +73,13 @@ def token_by_clock(entry: SourceEntry) -> str:
 def is_ignored(name: str) -> bool:
     """Return whether a file or folder of this name is hidden, or was left behind by an editor."""
     return name.startswith((".", "~$")) or name.endswith("~")
+
+
+def missing_package(source: str, package: str, extra: str) -> ConfigurationError:
+    """Return the error for a source whose client is not installed."""
+    return ConfigurationError(
+        f"source {source} needs {package}: run pip install -e '.[{extra}]' in the folder of rag-assets"
+    )
 
 
 def too_large(size_bytes: int, limit_bytes: int) -> DocumentUnreadable:

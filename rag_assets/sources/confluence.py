@@ -21,9 +21,15 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
-from rag_assets.errors import ConfigurationError, DocumentGone, DocumentUnreadable, SourceUnavailable
+from rag_assets.errors import DocumentGone, DocumentUnreadable, SourceUnavailable
 from rag_assets.records import SourceEntry
-from rag_assets.sources.base import DEFAULT_MAX_BYTES, Reading, RemoteSourceOptions, SourceOptions
+from rag_assets.sources.base import (
+    DEFAULT_MAX_BYTES,
+    Reading,
+    RemoteSourceOptions,
+    SourceOptions,
+    missing_package,
+)
 from rag_assets.sources.time_limits import NothingCame, within
 
 if TYPE_CHECKING:
@@ -103,9 +109,7 @@ class ConfluenceSource:
 
     def __init__(self, name: str, options: ConfluenceOptions) -> None:
         if find_spec("atlassian") is None:
-            raise ConfigurationError(
-                f"source {name} needs atlassian-python-api: run pip install -e '.[confluence]' in the folder of rag-assets"
-            )
+            raise missing_package(name, "atlassian-python-api", "confluence")
         self.name = name
         self.options = options
         self.url = options.url

@@ -19,9 +19,9 @@ from uuid import UUID
 
 from pydantic import Field, SecretStr, field_validator
 
-from rag_assets.errors import ConfigurationError, DocumentGone, DocumentUnreadable, SourceUnavailable
+from rag_assets.errors import DocumentGone, DocumentUnreadable, SourceUnavailable
 from rag_assets.records import SourceEntry
-from rag_assets.sources.base import Reading, RemoteSourceOptions, SourceOptions
+from rag_assets.sources.base import Reading, RemoteSourceOptions, SourceOptions, missing_package
 from rag_assets.sources.notion_markdown import CHILDREN, markdown_of_page, title_of
 from rag_assets.sources.time_limits import NothingCame, within
 
@@ -79,9 +79,7 @@ class NotionSource:
 
     def __init__(self, name: str, options: NotionOptions) -> None:
         if find_spec("notion_client") is None:
-            raise ConfigurationError(
-                f"source {name} needs notion-client: run pip install -e '.[notion]' in the folder of rag-assets"
-            )
+            raise missing_package(name, "notion-client", "notion")
         self.name = name
         self.options = options
 

@@ -16,9 +16,16 @@ from urllib.parse import quote
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from rag_assets.errors import ConfigurationError, DocumentGone, DocumentUnreadable, SourceUnavailable
+from rag_assets.errors import DocumentGone, DocumentUnreadable, SourceUnavailable
 from rag_assets.records import SourceEntry
-from rag_assets.sources.base import DEFAULT_MAX_BYTES, Reading, RemoteSourceOptions, SourceOptions, too_large
+from rag_assets.sources.base import (
+    DEFAULT_MAX_BYTES,
+    Reading,
+    RemoteSourceOptions,
+    SourceOptions,
+    missing_package,
+    too_large,
+)
 from rag_assets.sources.option_types import SUFFIXES, TextFormat
 
 if TYPE_CHECKING:
@@ -107,9 +114,7 @@ class PostgresSource:
 
     def __init__(self, name: str, options: PostgresOptions) -> None:
         if find_spec("psycopg") is None:
-            raise ConfigurationError(
-                f"source {name} needs psycopg: run pip install -e '.[postgres]' in the folder of rag-assets"
-            )
+            raise missing_package(name, "psycopg", "postgres")
         self.name = name
         self.options = options
         what = [options.table, options.query, options.text_column, options.title_column, options.format]

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from rag_assets.errors import ConfigurationError, DocumentGone, DocumentUnreadable, SourceUnavailable
+from rag_assets.errors import DocumentGone, DocumentUnreadable, SourceUnavailable
 from rag_assets.parsers import may_be_document
 from rag_assets.records import SourceEntry
 from rag_assets.sources.aws_client import aws_errors, build_client, code_of, concerns_all, in_words
@@ -24,6 +24,7 @@ from rag_assets.sources.base import (
     RemoteSourceOptions,
     SourceOptions,
     is_ignored,
+    missing_package,
     too_large,
 )
 
@@ -71,9 +72,7 @@ class S3Source:
 
     def __init__(self, name: str, options: S3Options) -> None:
         if find_spec("boto3") is None:
-            raise ConfigurationError(
-                f"source {name} needs boto3: run pip install -e '.[s3]' in the folder of rag-assets"
-            )
+            raise missing_package(name, "boto3", "s3")
         self.name = name
         self.options = options
         self._made_client: Any = None
