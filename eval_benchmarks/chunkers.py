@@ -26,14 +26,14 @@ import dagster as dg
 
 from rag_assets.chunkers import CHUNKERS
 from rag_assets.chunkers.base import Chunker
-from rag_assets.chunkers.headings import heading_path_at, headings
 from rag_assets.definitions import build_definitions
+from rag_assets.defs.jobs import REFRESH_JOB
 from rag_assets.evaluation.benchmark import DocumentNames, load_benchmark
 from rag_assets.evaluation.evaluate import QueryResult, Scores, evaluate_generation
-from rag_assets.jobs import REFRESH_JOB
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.parsers import parse_document
 from rag_assets.settings import load_settings
+from rag_assets.text.headings import heading_path_at, headings
 
 DEFAULT_SIZES = ("512/50", "128/16")
 FORMATS_WITH_HEADINGS = (".md", ".html")

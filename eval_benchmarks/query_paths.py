@@ -29,7 +29,7 @@ from rag_assets.evaluation.statistics import standard_error
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.retrieval import Retriever
 from rag_assets.settings import load_settings
-from rag_assets.vector_stores.server import ServerVectorStore
+from rag_assets.vector_stores.server.store import ServerVectorStore
 
 CHUNKS = 5
 ALIAS = "knowledge_base"

@@ -68,8 +68,8 @@ def run_job(state: Path) -> dict[str, float]:
 
 def run_bodies() -> dict[str, float]:
     """Call what the assets and the gate are made of; return the seconds of each."""
-    from rag_assets.asset_checks import recall_gate
-    from rag_assets.assets import ALL_ASSETS
+    from rag_assets.defs.asset_checks import recall_gate
+    from rag_assets.defs.assets import ALL_ASSETS
     from rag_assets.knowledge_base import KnowledgeBase
     from rag_assets.settings import load_settings
 

@@ -29,7 +29,7 @@ from rag_assets.embedders.bm25 import Bm25Encoder
 from rag_assets.records import GenerationManifest, Point, ScoredPoint, SparseVector, Vector, Vectors
 from rag_assets.retrieval import fuse
 from rag_assets.vector_stores.base import DENSE, SPARSE
-from rag_assets.vector_stores.embedded import EmbeddedVectorStore
+from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
 
 LIMIT = 10
 BATCH = 256

@@ -5,9 +5,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 
 from rag_assets.chunkers.base import Chunker
 from rag_assets.errors import RefusedError
-from rag_assets.instruction_patterns import flags_of
 from rag_assets.progress import Progress
 from rag_assets.records import Chunk
+from rag_assets.text.instruction_patterns import flags_of
 
 _BATCH_CHARACTERS = 1_000_000
 

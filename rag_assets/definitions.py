@@ -2,12 +2,12 @@
 
 import dagster as dg
 
-from rag_assets.asset_checks import recall_gate
-from rag_assets.assets import ALL_ASSETS
-from rag_assets.jobs import refresh, rollback
-from rag_assets.resources.knowledge_base import KnowledgeBaseResource
-from rag_assets.schedules import refresh_every_six_hours
-from rag_assets.sensors import ALL_SENSORS
+from rag_assets.defs.asset_checks import recall_gate
+from rag_assets.defs.assets import ALL_ASSETS
+from rag_assets.defs.jobs import refresh, rollback
+from rag_assets.defs.resources import KnowledgeBaseResource
+from rag_assets.defs.schedules import refresh_every_six_hours
+from rag_assets.defs.sensors import ALL_SENSORS
 from rag_assets.settings import Settings, load_settings
 
 

@@ -10,9 +10,9 @@ import uuid
 from dataclasses import asdict
 from typing import Any
 
-from rag_assets.instruction_patterns import PATTERNS_VERSION
 from rag_assets.records import PAYLOAD_SCHEMA_VERSION, EmbeddingModel
-from rag_assets.text_normalization import TEXT_NORMALIZATION_VERSION
+from rag_assets.text.instruction_patterns import PATTERNS_VERSION
+from rag_assets.text.normalization import TEXT_NORMALIZATION_VERSION
 
 _POINT_NAMESPACE = uuid.UUID("5a2f6bd5-4d63-5d0c-9c52-0f4f0a7b8f11")
 

@@ -9,33 +9,33 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rag_assets.artifacts import ArtifactStore
-from rag_assets.change_set import DeletionGuard, DocumentState
+from rag_assets.artifacts.last_failure import FailureRecord
+from rag_assets.artifacts.store import ArtifactStore
+from rag_assets.changes.change_set import DeletionGuard, DocumentState
 from rag_assets.chunkers import build_chunker
 from rag_assets.chunkers.base import Chunker
-from rag_assets.chunkers.tokenizers import build_tokenizer
+from rag_assets.disk.private_folders import claim_folder
 from rag_assets.embedders import build_embedder
 from rag_assets.embedders.base import Embedder
 from rag_assets.embedders.bm25 import Bm25Encoder
 from rag_assets.errors import MENDED_BY_REBUILD, ConfigurationError, GenerationDamaged
 from rag_assets.evaluation.benchmark import benchmark_hash
-from rag_assets.failures import FailureRecord
 from rag_assets.fingerprint import index_fingerprint, short_hash
-from rag_assets.generations import production_documents
-from rag_assets.ingestion import Ingestion
+from rag_assets.generations.staging import production_documents
+from rag_assets.ingestion.ingestion import Ingestion
+from rag_assets.ingestion.media_models import MediaModels
 from rag_assets.ledgers.base import Ledger
 from rag_assets.ledgers.sqlite import SqliteLedger
-from rag_assets.media_models import MediaModels
 from rag_assets.openai_api import normalize_base_url
 from rag_assets.parsers.isolation import ParseLimits, ParseWorkers
-from rag_assets.private_folders import claim_folder
 from rag_assets.records import EmbeddingModel, GenerationManifest
 from rag_assets.retrieval import Retriever, recorded_model
 from rag_assets.settings import Settings, environment_with_dotenv, load_settings
 from rag_assets.sources.base import Source, UsesFolder
 from rag_assets.sources.declarations import build_sources
-from rag_assets.text_store import TextStore
-from rag_assets.unread_variables import unread_variables
+from rag_assets.sources.unread_variables import unread_variables
+from rag_assets.text.store import TextStore
+from rag_assets.text.tokenizers import build_tokenizer
 from rag_assets.vector_stores import build_vector_store
 from rag_assets.vector_stores.base import VectorStore
 

@@ -131,7 +131,7 @@ class Chunk:
     """A chunk of one content, with its text.
 
     Attributes:
-        flags: what there is to know about its text, see `rag_assets.instruction_patterns`.
+        flags: what there is to know about its text, see `rag_assets.text.instruction_patterns`.
     """
 
     content_hash: str
@@ -249,7 +249,7 @@ class GenerationManifest:
         generation: its name, never used twice.
         base: the generation that was in production when it was staged; None for the first.
         fingerprint: the index fingerprint, as a flat mapping; see `rag_assets.fingerprint`.
-        digest: hex, additive over the points; see `rag_assets.generations`.
+        digest: hex, additive over the points; see `rag_assets.generations.staging`.
         documents_hash: of the documents that it holds, to tell whether a ledger remembers them rightly.
         rejected: why it failed its gate, "" if it did not.
         run_id: Dagster run that staged it; "" if that is not known.

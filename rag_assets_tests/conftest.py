@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from rag_assets import progress
+from rag_assets.errors import EmbedderUnavailable
+from rag_assets.text.tokenizers import TiktokenTokenizer, Tokenizer, wordllama_tokenizer
 from rag_assets_tests.fake_openai import FakeOpenAI
 
 _MEMORY = Path("/dev/shm")
@@ -73,3 +75,22 @@ def server() -> Iterator[FakeOpenAI]:
     """A fake OpenAI server of its own."""
     with FakeOpenAI() as running:
         yield running
+
+
+@pytest.fixture(scope="session", params=["tiktoken", "wordllama"])
+def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
+    if request.param == "wordllama":
+        return wordllama_tokenizer()
+    return request.getfixturevalue("tiktoken_tokenizer")
+
+
+@pytest.fixture(scope="session")
+def tiktoken_tokenizer() -> TiktokenTokenizer:
+    cl100k = TiktokenTokenizer("cl100k_base")
+    try:
+        cl100k.count(["x"])
+    except EmbedderUnavailable as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+    return cl100k

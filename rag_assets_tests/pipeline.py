@@ -22,11 +22,11 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from rag_assets import cli
+from rag_assets.cli import main as cli
 from rag_assets.definitions import build_definitions
 from rag_assets.errors import RagAssetsError
 from rag_assets.fingerprint import short_hash
-from rag_assets.generations import check_every_point
+from rag_assets.generations.staging import check_every_point
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import Point, ProductionState
 from rag_assets.settings import Settings, load_settings
@@ -136,7 +136,7 @@ class Pipeline:
         self._mtimes = itertools.count(_FIRST_MTIME, 60)
         for field in Settings.model_fields.values():
             monkeypatch.delenv(str(field.alias), raising=False)
-        monkeypatch.setattr("rag_assets.asset_step._RETRY_SECONDS", 0)
+        monkeypatch.setattr("rag_assets.defs.asset_step._RETRY_SECONDS", 0)
         home.mkdir(parents=True, exist_ok=True)
         monkeypatch.chdir(home)
         self.configure(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rag_assets.assets import ALL_ASSETS
+from rag_assets.defs.assets import ALL_ASSETS
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.settings import load_settings
 

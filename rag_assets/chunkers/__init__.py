@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
-from rag_assets.chunkers.base import Chunker, Tokenizer
+from rag_assets.chunkers.base import Chunker
 from rag_assets.chunkers.section import SectionChunker
 from rag_assets.chunkers.token_window import TokenWindowChunker
 from rag_assets.errors import ConfigurationError
+from rag_assets.text.tokenizers import Tokenizer
 
 CHUNKERS: dict[str, Callable[[Tokenizer, int, int], Chunker]] = {
     TokenWindowChunker.name: TokenWindowChunker,

@@ -1,33 +1,9 @@
-"""What every chunker and every tokenizer offers."""
+"""What every chunker offers."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from rag_assets.records import ChunkSpan
-
-
-class Tokenizer(Protocol):
-    """Counts as an embedding model counts.
-
-    Attributes:
-        name: part of the index fingerprint.
-    """
-
-    name: str
-
-    def count(self, texts: Sequence[str]) -> list[int]:
-        """Return the number of tokens of each text, special tokens not counted."""
-        ...
-
-    def token_starts(self, texts: Sequence[str]) -> list[npt.NDArray[np.int64]]:
-        """Return, for each text, the character offset at which each of its tokens starts, ascending.
-
-        Tokens that are parts of one character share its offset.
-        """
-        ...
 
 
 class Chunker(Protocol):

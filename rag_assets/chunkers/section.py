@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 
-from rag_assets.chunkers.base import Tokenizer
-from rag_assets.chunkers.headings import headings
 from rag_assets.chunkers.token_window import Passage, token_windows
 from rag_assets.records import ChunkSpan
+from rag_assets.text.headings import headings
+from rag_assets.text.tokenizers import Tokenizer
 
 TINY_SHARE = 4
 """A quarter: what `token_window` gives up of a window for a good end. Measured in `docs/chunkers.md`."""

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from rag_assets.chunkers.base import Tokenizer
-from rag_assets.chunkers.headings import Heading, heading_path_at, headings
 from rag_assets.records import ChunkSpan
+from rag_assets.text.headings import Heading, heading_path_at, headings
+from rag_assets.text.tokenizers import Tokenizer
 
 # Scripts written without spaces: any place between two of their characters is the start of a word.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"

@@ -12,10 +12,10 @@ from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
-from rag_assets.chunkers.tokenizers import wordllama_folder, wordllama_tokenizer
 from rag_assets.embedders.base import EmbeddedBatch, checked_unit_vectors
 from rag_assets.errors import ConfigurationError
 from rag_assets.records import EmbeddingModel, Vector, Vectors
+from rag_assets.text.tokenizers import wordllama_folder, wordllama_tokenizer
 
 MODEL_NAME = "l2_supercat_256"
 DIMENSIONS = 256

@@ -1,0 +1,1 @@
+"""Retrieval quality: benchmark, metrics, report and gate."""

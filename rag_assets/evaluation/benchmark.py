@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rag_assets.change_set import DocumentState
+from rag_assets.changes.change_set import DocumentState
 from rag_assets.errors import BenchmarkError
 from rag_assets.records import Location
 

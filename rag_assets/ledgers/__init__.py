@@ -1,0 +1,1 @@
+"""The ledger: a cache of what was seen, parsed and embedded, and the lease of a refresh."""

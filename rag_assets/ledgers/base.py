@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from rag_assets.change_set import DocumentState
+from rag_assets.changes.change_set import DocumentState
 from rag_assets.records import Vector
 
 
@@ -77,7 +77,7 @@ class Ledger(Protocol):
     def put_vectors(self, vectors: Mapping[bytes, Vector]) -> None: ...
 
     def signatures(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-        """Return the cached signatures of those keys that are known; see `rag_assets.near_duplicates`."""
+        """Return the cached signatures of those keys that are known; see `rag_assets.changes.near_duplicates`."""
         ...
 
     def put_signatures(self, signatures: Mapping[bytes, bytes]) -> None: ...

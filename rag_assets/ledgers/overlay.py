@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from rag_assets.change_set import DocumentState
+from rag_assets.changes.change_set import DocumentState
 from rag_assets.ledgers.base import LeaseHolder, Ledger, ParseRecord
 from rag_assets.records import Vector
 

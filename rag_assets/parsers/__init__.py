@@ -31,7 +31,7 @@ from rag_assets.parsers.subtitles import SubtitleParser
 from rag_assets.parsers.xlsx import XlsxParser
 from rag_assets.parsers.xml import XmlParser
 from rag_assets.records import ParsedDocument
-from rag_assets.text_normalization import normalize_text
+from rag_assets.text.normalization import normalize_text
 
 PARSERS: tuple[Parser, ...] = (
     PdfParser(),

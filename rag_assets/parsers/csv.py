@@ -12,8 +12,8 @@ from itertools import chain
 
 from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers.layout import label, looks_like_header, one_line, row_line, without_marks
-from rag_assets.parsers.text_decoding import decode_text
 from rag_assets.records import ParsedDocument
+from rag_assets.text.decoding import decode_text
 
 _DELIMITERS = (",", ";", "\t", "|")
 _NO_DELIMITER = "\x1f"

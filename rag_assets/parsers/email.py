@@ -12,8 +12,8 @@ from email.message import EmailMessage, MIMEPart
 from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers.layout import one_line, with_deeper_headings
 from rag_assets.parsers.nested import opened, sections
-from rag_assets.parsers.text_decoding import decode_text
 from rag_assets.records import ParsedDocument
+from rag_assets.text.decoding import decode_text
 
 _SHOWN_HEADERS = ("From", "To", "Cc", "Date", "Subject")
 _MAX_HEADER_CHARACTERS = 2_000

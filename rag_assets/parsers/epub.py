@@ -13,9 +13,9 @@ from xml.etree import ElementTree
 from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers.html import is_too_deep, marked_text, plain_text
 from rag_assets.parsers.html_tables import label_tables
-from rag_assets.parsers.text_decoding import decode_text
 from rag_assets.parsers.zip_container import ZipContainer, declared_type, holds_member, title_in
 from rag_assets.records import ParsedDocument
+from rag_assets.text.decoding import decode_text
 
 MAX_CHAPTER_BYTES = 64 * 1024 * 1024
 """Unpacked size of the chapters, together. Pictures and fonts do not count."""

@@ -7,8 +7,8 @@ import re
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from rag_assets.parsers.text_decoding import decode_text
 from rag_assets.records import ParsedDocument
+from rag_assets.text.decoding import decode_text
 
 if TYPE_CHECKING:
     from resiliparse.parse.html import DocumentNode, ElementNode, HTMLTree

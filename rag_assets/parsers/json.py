@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 
 from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers.layout import MAX_LABEL_CHARACTERS, label, one_line, row_line, without_marks
-from rag_assets.parsers.text_decoding import decode_text
 from rag_assets.records import ParsedDocument
+from rag_assets.text.decoding import decode_text
 
 JsonValue: TypeAlias = Any
 """`None`, `bool`, `str` (numbers too), a list (an array), or a tuple of pairs (an object)."""

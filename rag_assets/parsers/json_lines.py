@@ -4,8 +4,8 @@ A line that cannot be read fails the whole document: half of it must not replace
 """
 
 from rag_assets.parsers.json import load_json, record_blocks
-from rag_assets.parsers.text_decoding import decode_text
 from rag_assets.records import ParsedDocument
+from rag_assets.text.decoding import decode_text
 
 
 class JsonLinesParser:

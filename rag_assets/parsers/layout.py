@@ -7,7 +7,7 @@ pass for a heading or a code fence, which would change the heading path of every
 import re
 from collections.abc import Sequence
 
-from rag_assets.chunkers.headings import headings
+from rag_assets.text.headings import headings
 
 MAX_LABEL_CHARACTERS = 100
 """A longer label is cut, for it is repeated: a header of a megabyte over a million rows would not be linear."""

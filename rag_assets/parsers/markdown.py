@@ -6,8 +6,8 @@ because headings are recognised by that mark alone.
 
 import re
 
-from rag_assets.parsers.text_decoding import decode_text
 from rag_assets.records import ParsedDocument
+from rag_assets.text.decoding import decode_text
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
 # A rule at the top of a page looks like front matter; so every line must look like YAML.

@@ -1,7 +1,7 @@
 """Plain text: decoding is all there is to do."""
 
-from rag_assets.parsers.text_decoding import decode_text
 from rag_assets.records import ParsedDocument
+from rag_assets.text.decoding import decode_text
 
 
 class PlainTextParser:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from rag_assets.parsers.html import marked_text
 from rag_assets.parsers.layout import one_line, without_marks
-from rag_assets.parsers.text_decoding import decode_text
 from rag_assets.records import ParsedDocument
+from rag_assets.text.decoding import decode_text
 
 if TYPE_CHECKING:
     from resiliparse.parse.html import HTMLTree

@@ -8,8 +8,8 @@ import re
 from html import unescape
 
 from rag_assets.errors import DocumentUnreadable
-from rag_assets.parsers.text_decoding import decode_text
 from rag_assets.records import ParsedDocument
+from rag_assets.text.decoding import decode_text
 
 _PAUSE_SECONDS = 4.0
 _LONG_PARAGRAPH_CHARACTERS = 600

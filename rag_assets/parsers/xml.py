@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers.html import looks_like_html
 from rag_assets.parsers.layout import label, one_line, without_marks
-from rag_assets.parsers.text_decoding import decode_text
 from rag_assets.records import ParsedDocument
+from rag_assets.text.decoding import decode_text
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

@@ -75,14 +75,14 @@ def is_ignored(name: str) -> bool:
     return name.startswith((".", "~$")) or name.endswith("~")
 
 
-def missing_package(source: str, package: str, extra: str) -> ConfigurationError:
+def missing_package_error(source: str, package: str, extra: str) -> ConfigurationError:
     """Return the error for a source whose client is not installed."""
     return ConfigurationError(
         f"source {source} needs {package}: run pip install -e '.[{extra}]' in the folder of rag-assets"
     )
 
 
-def too_large(size_bytes: int, limit_bytes: int) -> DocumentUnreadable:
+def too_large_error(size_bytes: int, limit_bytes: int) -> DocumentUnreadable:
     """Return the error for a document above the limit of its source."""
     return DocumentUnreadable(
         "too_large", f"{size_bytes / 1e6:.0f} MB; the limit is {limit_bytes / 1e6:.0f} MB."

@@ -28,9 +28,9 @@ from rag_assets.sources.base import (
     Reading,
     RemoteSourceOptions,
     SourceOptions,
-    missing_package,
+    missing_package_error,
 )
-from rag_assets.sources.time_limits import NothingCame, within
+from rag_assets.time_limits import NothingCame, within
 
 if TYPE_CHECKING:
     from atlassian.rest_client import AtlassianRestAPI
@@ -109,7 +109,7 @@ class ConfluenceSource:
 
     def __init__(self, name: str, options: ConfluenceOptions) -> None:
         if find_spec("atlassian") is None:
-            raise missing_package(name, "atlassian-python-api", "confluence")
+            raise missing_package_error(name, "atlassian-python-api", "confluence")
         self.name = name
         self.options = options
         self.url = options.url

@@ -28,7 +28,7 @@ from rag_assets.sources.base import (
     SourceOptions,
     is_ignored,
     token_by_clock,
-    too_large,
+    too_large_error,
 )
 
 _LOGGER = logging.getLogger(__name__)
@@ -139,7 +139,7 @@ class FilesystemSource:
                 if not stat.S_ISREG(status.st_mode):
                     raise DocumentUnreadable("unreadable", "It is not a regular file.")
                 if status.st_size > self.max_bytes:
-                    raise too_large(status.st_size, self.max_bytes)
+                    raise too_large_error(status.st_size, self.max_bytes)
                 # Not more than this, should it be growing: the next listing shows its new size.
                 return Reading(file.read(status.st_size), version_token=token_by_clock(entry))
         except OSError as error:

@@ -24,10 +24,10 @@ from rag_assets.sources.base import (
     SourceOptions,
     is_ignored,
     token_by_clock,
-    too_large,
+    too_large_error,
 )
 from rag_assets.sources.option_types import JsonObject
-from rag_assets.sources.time_limits import bounded, within
+from rag_assets.time_limits import bounded, within
 
 _LOGGER = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -232,7 +232,7 @@ class FsspecSource:
             return None
         limit = self.options.max_bytes
         if size > limit:
-            raise too_large(size, limit)
+            raise too_large_error(size, limit)
         if size > 0:
             data = file_system.cat_file(path)
         else:

@@ -19,9 +19,15 @@ from pydantic import Field, field_validator
 
 from rag_assets.errors import ConfigurationError, DocumentGone, SourceUnavailable
 from rag_assets.records import SourceEntry
-from rag_assets.sources.base import DEFAULT_MAX_BYTES, Reading, RemoteSourceOptions, SourceOptions, too_large
+from rag_assets.sources.base import (
+    DEFAULT_MAX_BYTES,
+    Reading,
+    RemoteSourceOptions,
+    SourceOptions,
+    too_large_error,
+)
 from rag_assets.sources.option_types import SUFFIXES, JsonObject, TextFormat
-from rag_assets.sources.time_limits import NothingCame, bounded
+from rag_assets.time_limits import NothingCame, bounded
 
 _DOTTED_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+")
 _PARTS_OF_A_SOURCE = ("page", "row", "seq_num", "id")
@@ -125,7 +131,7 @@ class LangchainSource:
         if spooled.token == known_token:
             return None
         if spooled.size_bytes > self.options.max_bytes:
-            raise too_large(spooled.size_bytes, self.options.max_bytes)
+            raise too_large_error(spooled.size_bytes, self.options.max_bytes)
         data = self._spool.read(spooled.offset, spooled.size_bytes)
         return Reading(data, f"text{SUFFIXES[self.options.format]}", spooled.title, spooled.token)
 

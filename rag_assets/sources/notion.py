@@ -21,9 +21,9 @@ from pydantic import Field, SecretStr, field_validator
 
 from rag_assets.errors import DocumentGone, DocumentUnreadable, SourceUnavailable
 from rag_assets.records import SourceEntry
-from rag_assets.sources.base import Reading, RemoteSourceOptions, SourceOptions, missing_package
+from rag_assets.sources.base import Reading, RemoteSourceOptions, SourceOptions, missing_package_error
 from rag_assets.sources.notion_markdown import CHILDREN, markdown_of_page, title_of
-from rag_assets.sources.time_limits import NothingCame, within
+from rag_assets.time_limits import NothingCame, within
 
 if TYPE_CHECKING:
     from notion_client import Client
@@ -79,7 +79,7 @@ class NotionSource:
 
     def __init__(self, name: str, options: NotionOptions) -> None:
         if find_spec("notion_client") is None:
-            raise missing_package(name, "notion-client", "notion")
+            raise missing_package_error(name, "notion-client", "notion")
         self.name = name
         self.options = options
 

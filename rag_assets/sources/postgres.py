@@ -23,8 +23,8 @@ from rag_assets.sources.base import (
     Reading,
     RemoteSourceOptions,
     SourceOptions,
-    missing_package,
-    too_large,
+    missing_package_error,
+    too_large_error,
 )
 from rag_assets.sources.option_types import SUFFIXES, TextFormat
 
@@ -114,7 +114,7 @@ class PostgresSource:
 
     def __init__(self, name: str, options: PostgresOptions) -> None:
         if find_spec("psycopg") is None:
-            raise missing_package(name, "psycopg", "postgres")
+            raise missing_package_error(name, "psycopg", "postgres")
         self.name = name
         self.options = options
         what = [options.table, options.query, options.text_column, options.title_column, options.format]
@@ -156,7 +156,7 @@ class PostgresSource:
         if row is None or (row.data is None and self._token(entry, row) != known_token):
             row = self._fetch(entry, known_token)
         if row.size_bytes > self.options.max_bytes:
-            raise too_large(row.size_bytes, self.options.max_bytes)
+            raise too_large_error(row.size_bytes, self.options.max_bytes)
         token = self._token(entry, row)
         if token == known_token:
             return None

@@ -24,8 +24,8 @@ from rag_assets.sources.base import (
     RemoteSourceOptions,
     SourceOptions,
     is_ignored,
-    missing_package,
-    too_large,
+    missing_package_error,
+    too_large_error,
 )
 
 _WEB_ADDRESS = r"^https?://[^@\s/]+(/[^@\s]*)?$"  # without a user and a password
@@ -72,7 +72,7 @@ class S3Source:
 
     def __init__(self, name: str, options: S3Options) -> None:
         if find_spec("boto3") is None:
-            raise missing_package(name, "boto3", "s3")
+            raise missing_package_error(name, "boto3", "s3")
         self.name = name
         self.options = options
         self._made_client: Any = None
@@ -181,7 +181,7 @@ class S3Source:
     def _require_size(self, size: int) -> None:
         limit = self.options.max_bytes
         if size > limit:
-            raise too_large(size, limit)
+            raise too_large_error(size, limit)
 
     def _entry(self, item: dict[str, Any]) -> SourceEntry:
         path = _escape(item["Key"])

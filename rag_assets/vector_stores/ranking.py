@@ -13,7 +13,7 @@ OVERFETCH = 32
 _MOST = 10_000
 
 
-def best(fetch: Callable[[int], Sequence[list[ScoredPoint]]], limit: int) -> list[list[ScoredPoint]]:
+def rank_exactly(fetch: Callable[[int], Sequence[list[ScoredPoint]]], limit: int) -> list[list[ScoredPoint]]:
     """Return each list that `fetch(how_many)` returns, in the exact order, cut to `limit`."""
     how_many = limit + OVERFETCH
     while True:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rag_assets.assets import ALL_ASSETS
+from rag_assets.defs.assets import ALL_ASSETS
 from rag_assets_tests.processes.scene import Scene, text_about
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
 
-from rag_assets.chunkers.base import Tokenizer
-from rag_assets.chunkers.headings import heading_path_at, headings
 from rag_assets.records import ChunkSpan
+from rag_assets.text.headings import heading_path_at, headings
+from rag_assets.text.tokenizers import Tokenizer
 
 PIECES = [
     "word ", "internationalization ", "end. ", "Stop!\n", "\n\n", "# Heading\n", "\n## Second\n\n", "\n### Third\nword ",

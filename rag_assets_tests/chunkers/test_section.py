@@ -3,11 +3,11 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 
-from rag_assets.chunkers.base import Tokenizer
-from rag_assets.chunkers.headings import headings
 from rag_assets.chunkers.section import SectionChunker
 from rag_assets.chunkers.token_window import TokenWindowChunker
 from rag_assets.records import ChunkSpan
+from rag_assets.text.headings import headings
+from rag_assets.text.tokenizers import Tokenizer
 from rag_assets_tests.chunkers.contract import LIKELY_TEXT, SIZES, TEXTS, WordTokenizer, assert_contract
 from rag_assets_tests.chunkers.prose import paragraphs
 

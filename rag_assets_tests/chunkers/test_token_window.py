@@ -2,9 +2,9 @@ from itertools import pairwise
 
 import pytest
 
-from rag_assets.chunkers.base import Tokenizer
 from rag_assets.chunkers.token_window import _SENTENCE_END, TokenWindowChunker
-from rag_assets.text_normalization import normalize_text
+from rag_assets.text.normalization import normalize_text
+from rag_assets.text.tokenizers import Tokenizer
 from rag_assets_tests.chunkers.contract import CharacterTokenizer, assert_contract
 from rag_assets_tests.chunkers.prose import paragraphs
 

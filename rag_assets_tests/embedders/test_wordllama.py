@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag_assets.chunkers import tokenizers as tokenizers_module
-from rag_assets.chunkers.tokenizers import wordllama_tokenizer
 from rag_assets.embedders import wordllama as wordllama_module
 from rag_assets.embedders.wordllama import WordLlamaEmbedder
 from rag_assets.errors import ConfigurationError
 from rag_assets.records import EmbeddingModel
+from rag_assets.text import tokenizers as tokenizers_module
+from rag_assets.text.tokenizers import wordllama_tokenizer
 from rag_assets_tests.chunkers.prose import paragraphs
 
 TEXTS = [

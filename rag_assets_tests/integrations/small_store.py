@@ -5,7 +5,7 @@ from typing import Any
 
 from rag_assets.records import EmbeddingModel
 from rag_assets.retrieval import Retriever
-from rag_assets.vector_stores.server import ServerVectorStore
+from rag_assets.vector_stores.server.store import ServerVectorStore
 from rag_assets_tests.documents import FINGERPRINT, MODEL, FakeEmbedder, document, stage
 
 QUESTION = "reset a password\n"

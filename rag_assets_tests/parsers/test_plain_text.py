@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers import parse_document
-from rag_assets.parsers.text_decoding import decode_text
+from rag_assets.text.decoding import decode_text
 
 
 def test_plain_text_has_no_title_and_is_normalised() -> None:

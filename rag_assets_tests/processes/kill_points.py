@@ -79,13 +79,14 @@ def _at_event(event_type: str, step: str) -> Callable[[], None]:
 
 
 def _points() -> dict[str, Callable[[], None]]:
-    from rag_assets import generations, promotion
-    from rag_assets.artifacts import ArtifactWriter
+    from rag_assets.artifacts.store import ArtifactWriter
+    from rag_assets.generations import staging as generations
     from rag_assets.ledgers.sqlite import SqliteLedger
-    from rag_assets.text_store import TextStore
-    from rag_assets.vector_stores import embedded
-    from rag_assets.vector_stores.embedded import EmbeddedVectorStore
-    from rag_assets.vector_stores.embedded_generation import EmbeddedGenerationWriter
+    from rag_assets.refresh import promotion
+    from rag_assets.text.store import TextStore
+    from rag_assets.vector_stores.embedded import store as embedded
+    from rag_assets.vector_stores.embedded.generation import EmbeddedGenerationWriter
+    from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
 
     def small_batches(install: Callable[[], None]) -> Callable[[], None]:
         def both() -> None:
@@ -132,7 +133,7 @@ def stop_at(point: str) -> None:
 
 def presume_others_dead() -> None:
     """Take a lease that has not been renewed for half a second, instead of 20, for that of a dead process."""
-    from rag_assets import lease
+    from rag_assets.ledgers import lease
 
     lease.EXPIRED_AFTER_SECONDS = 0.5
 

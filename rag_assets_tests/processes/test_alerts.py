@@ -84,7 +84,7 @@ def daemon(scene: Scene, slack: SlackReceiver) -> Iterator[Daemon]:
 
 def export(scene: Scene) -> bytes:
     done = subprocess.run(
-        [sys.executable, "-m", "rag_assets.cli", "export", "--vectors"],
+        [sys.executable, "-m", "rag_assets.cli.main", "export", "--vectors"],
         cwd=scene.home,
         env=scene.environment(),
         capture_output=True,

@@ -75,7 +75,7 @@ def _resident_bytes(pid: int) -> int:
 
 def command(scene: Scene, *arguments: str) -> Any:
     done = subprocess.run(
-        [sys.executable, "-m", "rag_assets.cli", *arguments],
+        [sys.executable, "-m", "rag_assets.cli.main", *arguments],
         cwd=scene.home,
         env=scene.environment(),
         capture_output=True,

@@ -3,8 +3,8 @@
 import dagster as dg
 import pytest
 
-from rag_assets.asset_step import OUTCOME_KEY, SUPERSEDED
 from rag_assets.definitions import build_definitions
+from rag_assets.defs.asset_step import OUTCOME_KEY, SUPERSEDED
 from rag_assets.settings import load_settings
 from rag_assets_tests.processes.conftest import Story
 from rag_assets_tests.processes.kill_points import presume_others_dead

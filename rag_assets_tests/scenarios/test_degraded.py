@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from rag_assets.sensors import slack_on_degraded_source
+from rag_assets.defs.sensors import slack_on_degraded_source
 from rag_assets_tests.pipeline import Pipeline, Run, text_about, words
 from rag_assets_tests.slack_receiver import SlackReceiver
 

@@ -34,7 +34,7 @@ class LogParser:
 CHUNKER = '''
 from collections.abc import Sequence
 
-from rag_assets.chunkers.base import Tokenizer
+from rag_assets.text.tokenizers import Tokenizer
 from rag_assets.chunkers.token_window import TokenWindowChunker
 from rag_assets.records import ChunkSpan
 

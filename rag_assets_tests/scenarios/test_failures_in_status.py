@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from rag_assets import failures
+from rag_assets.artifacts import last_failure as failures
 from rag_assets.embedders.wordllama import WordLlamaEmbedder
 from rag_assets_tests.pipeline import Pipeline, text_about
 

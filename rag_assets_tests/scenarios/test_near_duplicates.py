@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rag_assets import near_duplicates
+from rag_assets.changes import near_duplicates
 from rag_assets_tests.pipeline import (
     NUM_DOCUMENTS,
     Pipeline,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rag_assets.generations import Staging
+from rag_assets.generations.staging import Staging
 from rag_assets_tests.fake_openai import API_KEY, FakeOpenAI
 from rag_assets_tests.pipeline import (
     NUM_DOCUMENTS,

@@ -252,11 +252,11 @@ def test_what_was_asked_for_and_failed_is_asked_for_again_hours_later(
     asked = bucket.on_event()
     after = bucket.on_event(asked.cursor)
     period = json.loads(after.cursor)["asked"]["s3"]
-    monkeypatch.setattr("rag_assets.sensors.watching._period", lambda: period + 1)
+    monkeypatch.setattr("rag_assets.defs.sensors.watching._period", lambda: period + 1)
     again = bucket.on_event(after.cursor)
     assert run_key(again) != run_key(asked)
     bucket.pipeline.refresh().checked()
-    monkeypatch.setattr("rag_assets.sensors.watching._period", lambda: period + 2)
+    monkeypatch.setattr("rag_assets.defs.sensors.watching._period", lambda: period + 2)
     settled = bucket.on_event(again.cursor)
     assert_skipped(settled, "serves what is listed")
     assert json.loads(settled.cursor) == {"receipts": {}, "asked": {}}

@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 
 import pytest
 
-from rag_assets.artifacts import ArtifactStore
-from rag_assets.assets import ALL_ASSETS
+from rag_assets.artifacts.store import ArtifactStore
+from rag_assets.defs.assets import ALL_ASSETS
 from rag_assets_tests.pipeline import NUM_DOCUMENTS, Pipeline, Run, assert_same_points, text_about
 
 PipelineIn = Callable[[str], tuple[Pipeline, Run | None]]
@@ -120,7 +120,7 @@ def _broken(step: str) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         if step == "production_collection":
             # The package's attribute of that name is the asset, which hides its module.
-            module = importlib.import_module("rag_assets.assets.production_collection")
+            module = importlib.import_module("rag_assets.defs.assets.production_collection")
             patch.setattr(module, "promote", fail)
         patch.setattr(ArtifactStore, "write", write_unless_broken)
         yield

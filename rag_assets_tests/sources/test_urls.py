@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag_assets.errors import DocumentGone, DocumentUnreadable, FetchRefused, SourceUnavailable
-from rag_assets.ingestion import Ingestion
+from rag_assets.ingestion.ingestion import Ingestion
+from rag_assets.inspection.dry_run import dry_run
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.sqlite import SqliteLedger
 from rag_assets.parsers import parse_document
-from rag_assets.rehearsal import rehearsal
 from rag_assets.settings import load_settings
 from rag_assets.sources.urls import UrlsOptions, UrlsSource
 from rag_assets.sources.web import polite
@@ -25,8 +25,8 @@ from rag_assets.sources.web.canonical import canonical_url, filename_of, may_be_
 from rag_assets.sources.web.page_links import page_links
 from rag_assets.sources.web.page_notes import PageNote, PageNotes
 from rag_assets.sources.web.sitemaps import parse_sitemap
-from rag_assets.text_store import TextStore
-from rag_assets_tests.test_safe_http import CANARY, HOSTS, SITE
+from rag_assets.text.store import TextStore
+from rag_assets_tests.safe_http.test_safe_http import CANARY, HOSTS, SITE
 from rag_assets_tests.web_site import Reply, WebSite
 
 
@@ -871,7 +871,7 @@ def test_pages_that_are_listed_no_more_are_forgotten(tmp_path: Path) -> None:
         )
 
 
-def test_a_rehearsal_reads_the_notes_and_leaves_them_alone(
+def test_a_dry_run_reads_the_notes_and_leaves_them_alone(
     site: WebSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.page("/", html("home", ["/a"]))
@@ -911,7 +911,7 @@ def test_a_rehearsal_reads_the_notes_and_leaves_them_alone(
     assert len(before) == 1
     transferred = site.num_bodies
     declare(2)
-    with rehearsal(load_settings()) as knowledge_base:
+    with dry_run(load_settings()) as knowledge_base:
         assert list_with(knowledge_base) == 3
     assert site.num_bodies == transferred + 1
     assert {file.name: (file.stat().st_mtime_ns, file.read_bytes()) for file in folder.iterdir()} == before

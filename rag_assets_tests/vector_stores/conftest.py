@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from rag_assets.vector_stores.base import VectorStore
-from rag_assets.vector_stores.embedded import EmbeddedVectorStore
-from rag_assets.vector_stores.server import ServerVectorStore, connect
+from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
+from rag_assets.vector_stores.server.store import ServerVectorStore, connect
 
 TEST_URL = os.environ.get("QDRANT_TEST_URL")
 

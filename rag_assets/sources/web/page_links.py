@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 
 from rag_assets.errors import DocumentUnreadable, FetchRefused
-from rag_assets.parsers.text_decoding import decode_text
 from rag_assets.sources.web.canonical import canonical_url
+from rag_assets.text.decoding import decode_text
 
 _MOST_BYTES = 4 * 1024 * 1024
 _MOST_LINKS = 2_000

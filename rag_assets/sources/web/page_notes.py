@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rag_assets.private_folders import make_private_folder
+from rag_assets.disk.private_folders import make_private_folder
 
 _TEMPORARY_PREFIX = ".tmp-"
 

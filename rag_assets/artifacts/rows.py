@@ -1,0 +1,193 @@
+"""The typed rows of each artefact: their Parquet schemas, and records to rows and back."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rag_assets.artifacts.store import Artifact, ArtifactWriter
+from rag_assets.batches import batched
+from rag_assets.changes.change_set import Change, DocumentChange, DocumentState
+from rag_assets.evaluation.evaluate import EvalReport, QueryResult, Scores
+from rag_assets.evaluation.retrieval_metrics import METRICS
+from rag_assets.records import Chunk, Location, Vector
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_VECTOR_BATCH = 1024
+
+
+def _location_fields() -> "list[pa.Field]":
+    import pyarrow as pa
+
+    text = ("document_id", "source", "source_uri", "path", "filename", "title", "modified_at")
+    return [*(pa.field(name, pa.string()) for name in text), pa.field("access", pa.list_(pa.string()))]
+
+
+def documents_schema() -> "pa.Schema":
+    import pyarrow as pa
+
+    own = ("content_hash", "quarantine_reason", "quarantine_detail")
+    return pa.schema([*_location_fields(), *(pa.field(name, pa.string()) for name in own)])
+
+
+def changes_schema() -> "pa.Schema":
+    import pyarrow as pa
+
+    own = (
+        "change",
+        "content_hash",
+        "previous_content_hash",
+        "moved_from",
+        "quarantine_reason",
+        "quarantine_detail",
+        "near_duplicate_of",
+    )
+    return pa.schema([*_location_fields(), *(pa.field(name, pa.string()) for name in own)])
+
+
+def chunks_schema() -> "pa.Schema":
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            ("content_hash", pa.string()),
+            ("chunk_index", pa.int32()),
+            ("total_chunks", pa.int32()),
+            ("start", pa.int64()),
+            ("end", pa.int64()),
+            ("token_count", pa.int32()),
+            ("heading_path", pa.list_(pa.string())),
+            ("text", pa.large_string()),
+            ("text_hash", pa.string()),
+            ("flags", pa.list_(pa.string())),
+        ]
+    )
+
+
+def embeddings_schema(dimensions: int) -> "pa.Schema":
+    import pyarrow as pa
+
+    return pa.schema([("text_hash", pa.string()), ("vector", pa.list_(pa.float32(), dimensions))])
+
+
+def queries_schema() -> "pa.Schema":
+    import pyarrow as pa
+
+    strings = pa.list_(pa.string())
+    return pa.schema(
+        [
+            ("query", pa.string()),
+            ("expected_docs", strings),
+            ("retrieved", strings),
+            *((metric, pa.float64()) for metric in METRICS),
+            ("latency_seconds", pa.float64()),
+            ("missing_docs", strings),
+            ("production_recall_at_5", pa.float64()),
+        ]
+    )
+
+
+def document_row(state: DocumentState) -> dict[str, Any]:
+    return state.location.to_payload() | {
+        "content_hash": state.content_hash,
+        "quarantine_reason": state.quarantine_reason,
+        "quarantine_detail": state.quarantine_detail,
+    }
+
+
+def document_from_row(row: Mapping[str, Any]) -> DocumentState:
+    return DocumentState(
+        Location.from_payload(row), row["content_hash"], row["quarantine_reason"], row["quarantine_detail"]
+    )
+
+
+def change_row(change: DocumentChange) -> dict[str, Any]:
+    return change.location.to_payload() | {
+        "change": change.change.value,
+        "content_hash": change.content_hash,
+        "previous_content_hash": change.previous_content_hash,
+        "moved_from": change.moved_from,
+        "quarantine_reason": change.quarantine_reason,
+        "quarantine_detail": change.quarantine_detail,
+        "near_duplicate_of": change.near_duplicate_of,
+    }
+
+
+def change_from_row(row: Mapping[str, Any]) -> DocumentChange:
+    return DocumentChange(
+        change=Change(row["change"]),
+        location=Location.from_payload(row),
+        content_hash=row["content_hash"],
+        previous_content_hash=row["previous_content_hash"],
+        moved_from=row["moved_from"],
+        quarantine_reason=row["quarantine_reason"],
+        quarantine_detail=row["quarantine_detail"],
+        near_duplicate_of=row.get("near_duplicate_of"),  # no such column in what an earlier version wrote
+    )
+
+
+def chunk_row(chunk: Chunk) -> dict[str, Any]:
+    return asdict(chunk)
+
+
+def chunk_from_row(row: Mapping[str, Any]) -> Chunk:
+    values: dict[str, Any] = {**row, "heading_path": tuple(row["heading_path"]), "flags": tuple(row["flags"])}
+    return Chunk(**values)
+
+
+def write_vectors(writer: ArtifactWriter, vectors: Iterable[tuple[str, Vector]], dimensions: int) -> None:
+    """Write (text hash, vector) pairs as columns, a bounded number at a time."""
+    import pyarrow as pa
+
+    for batch in batched(vectors, _VECTOR_BATCH):
+        flat = np.concatenate([vector for _, vector in batch])
+        columns = [
+            pa.array([text_hash for text_hash, _ in batch], pa.string()),
+            pa.FixedSizeListArray.from_arrays(pa.array(flat, pa.float32()), dimensions),
+        ]
+        writer.write_table(pa.Table.from_arrays(columns, schema=embeddings_schema(dimensions)))
+
+
+def read_vectors(artifact: Artifact) -> Iterator[tuple[str, Vector]]:
+    """Yield (text hash, vector), float32 (dim,), in the order in which they were written."""
+    for batch in artifact.batches():
+        hashes = batch.column("text_hash").to_pylist()
+        flat = batch.column("vector").flatten().to_numpy()
+        yield from zip(hashes, flat.reshape(len(hashes), -1), strict=True)
+
+
+def repeated_text_hashes(chunks: Artifact) -> set[str]:
+    """Return the hashes of texts that more than one chunk has."""
+    # Not by Arrow's `value_counts`: importing its compute functions takes longer than a small refresh embeds.
+    counts = Counter(row["text_hash"] for row in chunks.rows(["text_hash"]))
+    return {text_hash for text_hash, count in counts.items() if count > 1}
+
+
+def query_row(query: QueryResult) -> dict[str, Any]:
+    row = asdict(query)
+    return row | row.pop("metrics")
+
+
+def report_details(report: EvalReport) -> dict[str, Any]:
+    """Return everything of a report but its single questions, as JSON can hold it."""
+    return {key: value for key, value in asdict(report).items() if key != "queries"}
+
+
+def report_from(artifact: Artifact) -> EvalReport:
+    """Read a report back: the summary from the header, the questions from the rows."""
+    details = dict(artifact.details["report"])
+    for key in ("scores", "production_scores"):
+        details[key] = Scores(**details[key]) if details[key] is not None else None
+    for key in ("problems", "notes"):
+        details[key] = tuple(details[key])
+    return EvalReport(**details, queries=tuple(_query_result(row) for row in artifact.rows()))
+
+
+def _query_result(row: dict[str, Any]) -> QueryResult:
+    lists: dict[str, Any] = {key: tuple(row[key]) for key in ("expected_docs", "retrieved", "missing_docs")}
+    metrics = {name: row.pop(name) for name in METRICS}
+    return QueryResult(**(row | lists), metrics=metrics)

@@ -1,0 +1,1 @@
+"""Everything that imports Dagster. `definitions.py` wires these by hand; nothing here is autoloaded."""

@@ -1,0 +1,57 @@
+"""The gate: the one check that stands between a candidate and production."""
+
+import logging
+
+import dagster as dg
+
+from rag_assets.artifacts.rows import report_from
+from rag_assets.defs.asset_step import asset_step
+from rag_assets.defs.assets.eval_report import eval_report
+from rag_assets.defs.metadata import gate_metadata
+from rag_assets.errors import StaleInputError
+from rag_assets.evaluation.gate import judge, stale_reason
+from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.refresh.promotion import reject_candidate
+
+
+@dg.asset_check(
+    asset=eval_report,
+    blocking=True,
+    description="Recall@5 of the candidate reaches `RAG_EVAL_THRESHOLD`.\n\nIf not, production stays as it is, the "
+    "candidate is discarded, and `slack_on_failure` tells why. `production_collection` judges again by itself: skipping "
+    "this check lets nothing through.",
+)
+def recall_gate(
+    context: dg.AssetCheckExecutionContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
+) -> dg.AssetCheckResult:
+    with asset_step(context, knowledge_base) as step:
+        report = report_from(step.read("eval_report"))
+        stale = stale_reason(report, knowledge_base.verdict_configuration())
+        if stale:
+            raise StaleInputError(stale)
+        verdict = judge(report, knowledge_base.settings.eval_threshold)
+        production = knowledge_base.vector_store.production_state().production
+        candidate = f"candidate {report.generation} may go live"
+        if report.generation == production:
+            candidate = f"{production} is in production already"
+        if not verdict.passed:
+            candidate = reject_candidate(
+                knowledge_base.vector_store,
+                report.generation,
+                str(verdict),
+                keep=knowledge_base.settings.keep_failed_candidate,
+            )
+            step.end_refresh()
+        # Dagster's own line about a failed check names the check and no reason.
+        context.log.log(logging.INFO if verdict.passed else logging.ERROR, "%s; %s", verdict, candidate)
+        return dg.AssetCheckResult(
+            passed=verdict.passed,
+            severity=dg.AssetCheckSeverity.ERROR,
+            description=str(verdict),
+            metadata=gate_metadata(report, knowledge_base.settings.eval_threshold)
+            | {
+                "verdict": str(verdict),
+                "candidate": candidate,
+                "production": production or "nothing yet",
+            },
+        )

@@ -1,0 +1,125 @@
+"""What surrounds the body of every asset: its run, its inputs and outputs, the lease, and how errors surface."""
+
+from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from rag_assets.artifacts.store import Artifact, ArtifactWriter, Header
+from rag_assets.defs.metadata import shown
+from rag_assets.errors import RagAssetsError, SupersededError, TransientError
+from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.ledgers.lease import lease_renewed, wait_for_lease
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+OUTCOME_KEY = "rag_outcome"
+SUPERSEDED = "superseded"
+ASSET_GROUP = "knowledge_base"
+OWNERS = ["team:knowledge-base"]
+
+# Only for parts that may answer later: a source, an embedder, a vector store. Refusals, verdicts and
+# errors of the program itself are never retried.
+_MAX_RETRIES = 2
+_RETRY_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class AssetStep:
+    """The run that a body works for, and its access to the artefacts of that run.
+
+    Attributes:
+        run_ids: this run, then the runs that it retries, nearest first.
+    """
+
+    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext
+    run_ids: tuple[str, ...]
+    knowledge_base: KnowledgeBase
+
+    @property
+    def run_id(self) -> str:
+        return self.run_ids[0]
+
+    def read(self, asset: str) -> Artifact:
+        return self.knowledge_base.artifacts.find(asset, self.run_ids)
+
+    def write(
+        self, asset: str, schema: "pa.Schema", header: Header
+    ) -> "AbstractContextManager[tuple[ArtifactWriter, dict[str, Any]]]":
+        return self.knowledge_base.artifacts.write(asset, self.run_id, schema, header)
+
+    def end_refresh(self) -> None:
+        """Give up the lease, for nothing of this run follows. One process a step cannot tell otherwise."""
+        self.knowledge_base.ledger.release_lease(self.run_id)
+
+    def file(self, asset: str) -> dg.PathMetadataValue:
+        """Return where the artefact is that `write` has just made, for a person who wants to look into it."""
+        return dg.MetadataValue.path(self.read(asset).folder / "data.parquet")
+
+    def materialized(self, data_version: str, metadata: Mapping[str, Any]) -> dg.MaterializeResult[Any]:
+        """Return the result of an asset, and say it in one line of the log."""
+        metadata = shown(metadata)
+        facts = {key: value for key, value in metadata.items() if isinstance(value, str | int | float)}
+        line = ", ".join(
+            f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}"
+            for key, value in facts.items()
+        )
+        self.context.log.info(line)
+        return dg.MaterializeResult(data_version=dg.DataVersion(data_version), metadata=metadata)
+
+
+@contextmanager
+def asset_step(
+    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext,
+    knowledge_base: KnowledgeBase,
+    *,
+    begins_refresh: bool = False,
+) -> Generator[AssetStep]:
+    """Run the body of an asset with its lease renewed; turn the errors that we raise into Dagster's.
+
+    Args:
+        begins_refresh: take the lease first, waiting while another refresh is at work.
+    """
+    run_id = context.run.run_id
+    step = context.op_execution_context.op.name
+    try:
+        if begins_refresh:
+            knowledge_base.failures.forget()
+            aside = knowledge_base.vector_store.set_aside_unreadable()
+            if aside:
+                context.log.warning(
+                    "the vector store could not be read and is begun anew; what was is in %s", aside
+                )
+            wait_for_lease(knowledge_base.ledger, run_id)
+        in_process = knowledge_base.settings.executor == "in_process"
+        with lease_renewed(knowledge_base.ledger, run_id, process_outlives_step=in_process):
+            yield AssetStep(context, _run_ids(context), knowledge_base)
+        knowledge_base.failures.forget(step)
+    except RagAssetsError as error:
+        superseded = isinstance(error, SupersededError)
+        if isinstance(error, TransientError) and not superseded and context.retry_number < _MAX_RETRIES:
+            context.log.warning("%s; trying again", error)
+            raise dg.RetryRequested(_MAX_RETRIES, _RETRY_SECONDS) from error
+        if not superseded:
+            knowledge_base.failures.put(step, run_id, str(error))
+        raise dg.Failure(
+            str(error),
+            metadata={OUTCOME_KEY: SUPERSEDED if superseded else type(error).__name__},
+            allow_retries=False,
+        ) from error
+    except Exception as error:
+        # Its message may quote anything; the log of the run has it.
+        knowledge_base.failures.put(step, run_id, f"{type(error).__name__}, see the log of the run")
+        raise
+
+
+def _run_ids(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> tuple[str, ...]:
+    run_ids = [context.run.run_id]
+    run = context.run
+    while run is not None and run.parent_run_id is not None and run.parent_run_id not in run_ids:
+        run_ids.append(run.parent_run_id)
+        run = context.instance.get_run_by_id(run.parent_run_id)
+    return tuple(run_ids)

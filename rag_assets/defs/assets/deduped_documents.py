@@ -1,0 +1,76 @@
+"""What a refresh has to do: the sources compared with what production serves now.
+
+One row a document with its decision:
+
+- *added*, *updated*, *deleted*: as they say. What is only unreadable is never *deleted*.
+- *moved*: the same content at another place. Nothing is embedded.
+- *duplicate*: a content that is known under another name. Nothing is embedded, both places are kept.
+- *unchanged*, or *quarantined* because it has no usable text now.
+- *omitted*: nearly the same as another that is kept, if `RAG_NEAR_DUPLICATES` is `keep_one`. By default such documents
+  are only shown.
+
+Too many deletions at once stop here and ask for an approval. Parquet in the state folder.
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+import dagster as dg
+
+from rag_assets.artifacts.rows import change_row, changes_schema, document_from_row
+from rag_assets.artifacts.store import Header
+from rag_assets.changes.change_set import content_changes, documents_hash
+from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
+from rag_assets.defs.assets.raw_documents import raw_documents
+from rag_assets.defs.metadata import change_metadata, near_duplicate_metadata
+from rag_assets.evaluation.benchmark import fitting_problem
+from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.refresh.decision import check_deletions, decide, require_current_reading
+
+
+@dg.asset(
+    description=__doc__,
+    deps=[raw_documents],
+    group_name=ASSET_GROUP,
+    owners=OWNERS,
+    kinds={"python", "parquet"},
+    tags={"stage": "ingestion"},
+    code_version="1",
+)
+def deduped_documents(
+    context: dg.AssetExecutionContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
+) -> dg.MaterializeResult[Any]:
+    with asset_step(context, knowledge_base) as step:
+        raw = step.read("raw_documents")
+        require_current_reading(knowledge_base, raw.header.refresh_id)
+        decision = decide(
+            knowledge_base,
+            (document_from_row(row) for row in raw.rows()),
+            frozenset(raw.details["complete_sources"]),
+        )
+        check_deletions(knowledge_base, decision)
+        changes, documents = decision.changes, decision.documents
+        # Before anything is embedded; a benchmark that cannot be read was told of when the refresh began.
+        if problem := fitting_problem(knowledge_base.settings.benchmark_file, documents):
+            context.log.warning("the gate will hold this refresh back: %s", problem)
+        header = Header(raw.header.refresh_id, decision.base_name, knowledge_base.fingerprint())
+        target_hash = documents_hash(documents)
+        with step.write("deduped_documents", changes_schema(), header) as (writer, details):
+            for change in changes:
+                writer.write(change_row(change))
+            details["target_hash"] = target_hash
+            details["comparison"] = asdict(decision.comparison)
+            details["near_duplicates"] = [asdict(group) for group in decision.near_duplicates]
+        return step.materialized(
+            data_version=target_hash,
+            metadata={
+                **change_metadata(changes),
+                **near_duplicate_metadata(decision.near_duplicates, changes),
+                "num_contents": len(content_changes((), documents)),
+                "num_contents_changed": decision.num_contents_changed,
+                "full_rebuild": decision.rebuild,
+                "file": step.file("deduped_documents"),
+                "base_generation": decision.base_name or "none",
+                "refresh_id": header.refresh_id,
+            },
+        )

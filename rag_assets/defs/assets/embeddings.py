@@ -1,0 +1,60 @@
+"""One vector for each distinct chunk text, with the tokens and the money that it took.
+
+A text that was ever embedded with this model comes from the cache: a moved file costs nothing, an edited paragraph
+costs that paragraph. Every vector is checked (finite, not zero, right dimension and order). Parquet in the
+state folder.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from rag_assets.artifacts.rows import embeddings_schema, write_vectors
+from rag_assets.artifacts.store import require_fingerprint
+from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
+from rag_assets.defs.assets.chunks import chunks
+from rag_assets.defs.metadata import breakdown
+from rag_assets.embedding import EmbeddingUsage, embed_texts
+from rag_assets.fingerprint import short_hash
+from rag_assets.knowledge_base import KnowledgeBase
+
+
+@dg.asset(
+    description=__doc__,
+    deps=[chunks],
+    group_name=ASSET_GROUP,
+    owners=OWNERS,
+    kinds={"python", "parquet"},
+    tags={"stage": "embedding"},
+    code_version="1",
+)
+def embeddings(
+    context: dg.AssetExecutionContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
+) -> dg.MaterializeResult[Any]:
+    with asset_step(context, knowledge_base) as step:
+        chunked = step.read("chunks")
+        require_fingerprint(chunked, knowledge_base.fingerprint())
+        model = knowledge_base.embedder.model
+        usage = EmbeddingUsage()
+        texts = ((row["text_hash"], row["text"]) for row in chunked.rows(["text_hash", "text"]))
+        with step.write("embeddings", embeddings_schema(model.dimensions), chunked.header) as (writer, _):
+            vectors = embed_texts(
+                texts, knowledge_base.embedder, knowledge_base.ledger, usage, chunked.details["num_chunks"]
+            )
+            write_vectors(writer, vectors, model.dimensions)
+        return step.materialized(
+            data_version=short_hash(
+                [model.model, chunked.details["target_hash"], chunked.header.fingerprint_hash]
+            ),
+            metadata={
+                "texts": breakdown("texts", {"cached": usage.num_cached, "embedded": usage.num_embedded}),
+                "num_texts": usage.num_texts,
+                "num_cached": usage.num_cached,
+                "num_embedded": usage.num_embedded,
+                "num_tokens": usage.tokens,
+                "cost_usd": "unknown" if usage.cost_usd is None else usage.cost_usd,
+                "embedding_model": model.model,
+                "file": step.file("embeddings"),
+                "refresh_id": chunked.header.refresh_id,
+            },
+        )

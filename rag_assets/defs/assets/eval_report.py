@@ -1,0 +1,58 @@
+"""How well the candidate answers the benchmark, and how well production does, on the same questions.
+
+The blocking check `recall_gate` judges it. Means over all questions, from 0 to 1, over distinct documents:
+
+- `recall_at_5`: how many of the expected documents are among the first five found; the gate asks for this one.
+- `mrr`: 1 / rank of the first expected document: 1 if it comes first, 0.5 if second.
+- `ndcg_at_10`: how near to the top all expected documents are.
+
+The report speaks of one candidate, by its digest, and of one configuration. Parquet in the state folder.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from rag_assets.artifacts.rows import document_from_row, queries_schema, query_row, report_details
+from rag_assets.artifacts.store import require_fingerprint
+from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
+from rag_assets.defs.assets.staging_collection import staging_collection
+from rag_assets.defs.metadata import report_metadata
+from rag_assets.evaluation.evaluate import verdict_data_version
+from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.refresh.measurement import measure_candidate
+
+
+@dg.asset(
+    description=__doc__,
+    deps=[staging_collection],
+    group_name=ASSET_GROUP,
+    owners=OWNERS,
+    kinds={"python", "parquet"},
+    tags={"stage": "serving"},
+    code_version="1",
+)
+def eval_report(
+    context: dg.AssetExecutionContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
+) -> dg.MaterializeResult[Any]:
+    with asset_step(context, knowledge_base) as step:
+        staged = step.read("staging_collection")
+        require_fingerprint(staged, knowledge_base.fingerprint())
+        documents = [document_from_row(row) for row in staged.rows()]
+        report = measure_candidate(
+            knowledge_base, staged.details["generation"], staged.details["digest"], documents
+        )
+        with step.write("eval_report", queries_schema(), staged.header) as (writer, details):
+            for query in report.queries:
+                writer.write(query_row(query))
+            details["report"] = report_details(report)
+        return step.materialized(
+            data_version=verdict_data_version(report),
+            metadata={
+                **report_metadata(report),
+                "benchmark_file": dg.MetadataValue.path(knowledge_base.settings.benchmark_file.absolute()),
+                "file": step.file("eval_report"),
+                "generation": report.generation,
+                "refresh_id": staged.header.refresh_id,
+            },
+        )

@@ -1,0 +1,91 @@
+"""What readers get: the production alias, switched to the candidate in one atomic step.
+
+Nothing that an earlier step said is trusted: the verdict is computed again, candidate and production are looked at once
+more, and a production that moved on meanwhile wins. If anything is amiss readers keep what they have: a *failed*
+production_collection is a refresh that did not go live, not an outage. The generation before stays for
+`rag-assets rollback`, or the job `rollback`.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from rag_assets.artifacts.rows import document_from_row, report_from
+from rag_assets.artifacts.store import require_fingerprint
+from rag_assets.changes.change_set import content_changes
+from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
+from rag_assets.defs.assets.eval_report import eval_report
+from rag_assets.defs.metadata import index_table, recall_at_5
+from rag_assets.errors import StaleInputError
+from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.refresh.promotion import promote, retire
+
+
+@dg.asset(
+    description=__doc__,
+    deps=[eval_report],
+    group_name=ASSET_GROUP,
+    owners=OWNERS,
+    kinds={"python", "qdrant"},
+    tags={"stage": "serving"},
+    code_version="1",
+)
+def production_collection(
+    context: dg.AssetExecutionContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
+) -> dg.MaterializeResult[Any]:
+    with asset_step(context, knowledge_base) as step:
+        evaluated, staged = step.read("eval_report"), step.read("staging_collection")
+        require_fingerprint(staged, knowledge_base.fingerprint())
+        report = report_from(evaluated)
+        if staged.details["generation"] != report.generation:
+            raise StaleInputError(
+                f"eval_report speaks of {report.generation}, staging_collection made {staged.details['generation']}: "
+                "materialize eval_report and production_collection"
+            )
+        documents = [document_from_row(row) for row in staged.rows()]
+        before = knowledge_base.vector_store.production_state().production
+        state = promote(
+            knowledge_base.vector_store,
+            knowledge_base.ledger,
+            report,
+            base=staged.header.base,
+            verdict_configuration=knowledge_base.verdict_configuration(),
+            threshold=knowledge_base.settings.eval_threshold,
+            documents=documents,
+            contents=content_changes((), documents),
+            keep_failed_candidate=knowledge_base.settings.keep_failed_candidate,
+        )
+        promoted = state.production != before
+        retired = (
+            retire(
+                knowledge_base.vector_store,
+                knowledge_base.ledger,
+                knowledge_base.text_store.prune,
+                _contents_of_sources(knowledge_base),
+            )
+            if promoted
+            else []
+        )
+        step.end_refresh()
+        return step.materialized(
+            data_version=report.digest,
+            metadata={
+                "promoted": promoted,
+                "recall_at_5": recall_at_5(report.scores),
+                "num_documents": len(documents),
+                "num_points": report.points_count,
+                "num_generations_retired": len(retired),
+                "generation": report.generation,
+                "previous_generation": state.previous or "none",
+                "index": index_table(staged.header.fingerprint),
+                "digest": report.digest,
+                "refresh_id": staged.header.refresh_id,
+            },
+        )
+
+
+def _contents_of_sources(knowledge_base: KnowledgeBase) -> set[str]:
+    """Return the contents that the sources hold: the text of an omitted document is kept, or it would be parsed again."""
+    raw = knowledge_base.artifacts.latest("raw_documents")
+    rows = raw.rows(["content_hash"]) if raw else ()
+    return {row["content_hash"] for row in rows if row["content_hash"] is not None}

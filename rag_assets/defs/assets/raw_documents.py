@@ -1,0 +1,85 @@
+"""Every document now present in every configured source.
+
+One row a document: identity, version token, content hash. Its text is kept by content hash in the text store.
+
+- Only documents whose version token moved are read, only bytes not seen before are parsed.
+- A source that cannot be listed completely is marked *incomplete* and never looks empty.
+- Recordings and pictures are sent to the models that are set for them; tokens, seconds and money are counted.
+- A document without usable text is *quarantined*, with a reason; its last good version stays served.
+
+Begins a refresh: every six hours if `refresh_every_six_hours` is on, when documents change if one of the sensors
+`refresh_on_…` is on, or when somebody presses *Materialize all*. Parquet in the state folder.
+"""
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+
+from rag_assets.artifacts.rows import document_row, documents_schema
+from rag_assets.artifacts.store import Header
+from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
+from rag_assets.defs.metadata import ingestion_metadata, media_metadata
+from rag_assets.evaluation.benchmark import reading_problem
+from rag_assets.ingestion.ingestion import require_a_readable_source, unreadable_sources
+from rag_assets.ingestion.listings import last_problems, served_listings
+from rag_assets.knowledge_base import KnowledgeBase
+
+
+@dg.asset(
+    description=__doc__,
+    group_name=ASSET_GROUP,
+    owners=OWNERS,
+    kinds={"python", "parquet"},
+    tags={"stage": "ingestion"},
+    code_version="1",
+)
+def raw_documents(
+    context: dg.AssetExecutionContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
+) -> dg.MaterializeResult[Any]:
+    with asset_step(context, knowledge_base, begins_refresh=True) as step:
+        for sentence in knowledge_base.unread_variables():
+            context.log.warning(sentence)
+        # Before anything is paid for. No failure: somebody may make the benchmark while the refresh runs.
+        if problem := reading_problem(knowledge_base.settings.benchmark_file):
+            context.log.warning("the gate will hold this refresh back: %s", problem)
+        knowledge_base.artifacts.prune()
+        header = Header(
+            # A later refresh sorts after an earlier one, also within a second: see `require_current_reading`.
+            refresh_id=f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{step.run_id[:8]}",
+            base=knowledge_base.vector_store.production_state().production,
+            fingerprint=knowledge_base.fingerprint(),
+        )
+        known_problems = last_problems(knowledge_base.artifacts)
+        ingestion = knowledge_base.ingestion()
+        version = hashlib.sha256()
+        quarantined = []
+        with step.write("raw_documents", documents_schema(), header) as (writer, details):
+            for state in ingestion.documents():
+                writer.write(document_row(state))
+                version.update(
+                    f"{state.document_id}\n{state.content_hash}\n{state.quarantine_reason}\n".encode()
+                )
+                if state.content_hash is None:
+                    quarantined.append(state)
+            require_a_readable_source(ingestion.reports)
+            problems = unreadable_sources(ingestion.reports)
+            details["complete_sources"] = [report.source for report in ingestion.reports if report.complete]
+            details["unreadable_sources"] = problems
+            # What was not asked this time is served as it was before.
+            asked = {report.source for report in ingestion.reports}
+            served = served_listings(knowledge_base.artifacts, header.base)
+            details["listing_hashes"] = ingestion.listing_hashes | {
+                source: listed for source, listed in served.items() if source not in asked
+            }
+        return step.materialized(
+            data_version=version.hexdigest(),
+            metadata={
+                **ingestion_metadata(ingestion.reports, quarantined, known_problems),
+                **media_metadata(ingestion.media.usage.values(), ingestion.reports),
+                "documents_dir": dg.MetadataValue.path(knowledge_base.settings.documents_dir.absolute()),
+                "file": step.file("raw_documents"),
+                "refresh_id": header.refresh_id,
+            },
+        )

@@ -1,0 +1,88 @@
+"""A complete candidate for production, beside production: what serves now with the changes applied.
+
+Points of unchanged contents are copied, not embedded; a move only rewrites where a content lives; what is gone is gone.
+The candidate is sealed with its count and digest, then compared with the store. When nothing changed nothing is
+written: the candidate *is* production. Candidates that dead refreshes left behind are discarded first. A
+generation in the vector store.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+
+from rag_assets.artifacts.rows import (
+    chunk_from_row,
+    document_row,
+    documents_schema,
+    read_vectors,
+    repeated_text_hashes,
+)
+from rag_assets.artifacts.store import require_fingerprint, require_same_refresh
+from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
+from rag_assets.defs.assets.embeddings import embeddings
+from rag_assets.defs.metadata import staging_metadata
+from rag_assets.generations.staging import StagedGeneration, Staging, join_vectors, sweep
+from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.refresh.staging_plan import plan_staging
+
+
+@dg.asset(
+    description=__doc__,
+    deps=[embeddings],
+    group_name=ASSET_GROUP,
+    owners=OWNERS,
+    kinds={"python", "qdrant"},
+    tags={"stage": "serving"},
+    code_version="1",
+)
+def staging_collection(
+    context: dg.AssetExecutionContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
+) -> dg.MaterializeResult[Any]:
+    with asset_step(context, knowledge_base) as step:
+        deduped, chunked, embedded = (
+            step.read(name) for name in ("deduped_documents", "chunks", "embeddings")
+        )
+        header = require_same_refresh([deduped, chunked, embedded])
+        require_fingerprint(deduped, knowledge_base.fingerprint())
+        plan = plan_staging(knowledge_base, deduped, step.run_id)
+        swept = sweep(knowledge_base.vector_store, ())
+        if plan.base is not None and not plan.changes:
+            staged = StagedGeneration(plan.base, written=False)
+        else:
+            staging = Staging(
+                knowledge_base.vector_store,
+                generation=f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{step.run_id[:8]}",
+                refresh_id=header.refresh_id,
+                fingerprint=header.fingerprint,
+                fingerprint_hash=header.fingerprint_hash,
+                base=plan.base,
+                expected_production=header.base,
+                encode_sparse=knowledge_base.bm25.encode_document,
+                run_id=step.run_id,
+            )
+            chunk_rows = (chunk_from_row(row) for row in chunked.rows())
+            staged = staging.run(
+                plan.changes,
+                join_vectors(chunk_rows, read_vectors(embedded), repeated_text_hashes(chunked)),
+                documents=plan.documents,
+                total_chunks=chunked.details["num_chunks"],
+            )
+        manifest = staged.manifest
+        with step.write("staging_collection", documents_schema(), header) as (writer, details):
+            for state in plan.documents:
+                writer.write(document_row(state))
+            details["generation"] = manifest.generation
+            details["digest"] = manifest.digest
+        return step.materialized(
+            data_version=manifest.digest,
+            metadata={
+                **staging_metadata(staged),
+                "num_generations_swept": len(swept),
+                "generation": manifest.generation,
+                "base_generation": header.base or "none",
+                "file": step.file("staging_collection"),
+                "digest": manifest.digest,
+                "refresh_id": header.refresh_id,
+            },
+        )

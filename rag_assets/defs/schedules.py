@@ -1,0 +1,28 @@
+"""When a refresh runs by itself: every six hours, unless one is at work. Starts stopped."""
+
+import dagster as dg
+
+from rag_assets.defs.jobs import refresh
+from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.ledgers.lease import live_holder
+
+
+def reason_to_skip(knowledge_base: KnowledgeBase) -> str | None:
+    """Return why no refresh should be started now, or None."""
+    holder = live_holder(knowledge_base.ledger)
+    if holder is None:
+        return None
+    return f"a refresh is live: run {holder.owner}, last heard of {holder.age_seconds:.0f} s ago"
+
+
+@dg.schedule(
+    job=refresh,
+    cron_schedule="0 */6 * * *",
+    default_status=dg.DefaultScheduleStatus.STOPPED,
+    description="A refresh every six hours; skipped while another refresh is live.",
+)
+def refresh_every_six_hours(
+    knowledge_base: dg.ResourceParam[KnowledgeBase],
+) -> dg.RunRequest | dg.SkipReason:
+    reason = reason_to_skip(knowledge_base)
+    return dg.SkipReason(reason) if reason else dg.RunRequest()

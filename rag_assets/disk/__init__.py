@@ -1,0 +1,1 @@
+"""Files and folders: private folders, atomic state files, sparse copies."""

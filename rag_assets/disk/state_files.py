@@ -1,0 +1,79 @@
+"""Small state files: replaced atomically, made durable, refused if another version wrote them."""
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+from rag_assets.disk.sparse_copy import fsync_path
+from rag_assets.errors import StateFormatError, VectorStoreUnavailable
+
+FORMAT_VERSION = 1
+
+
+def require_free_space(folder: Path, needed: int) -> None:
+    """Out of disk, the engine's mapped files end the process with SIGBUS: look before."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise VectorStoreUnavailable(
+            f"the disk of {folder} has {free // 2**20} MB free and {needed // 2**20 + 1} MB are needed"
+        )
+
+
+@contextlib.contextmanager
+def disk_errors(folder: Path) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise VectorStoreUnavailable(f"{folder}: {error.strerror or error} ({error.filename})") from error
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return a state file, None if it is not there.
+
+    Raises:
+        StateFormatError: another version wrote it, or it is damaged.
+        VectorStoreUnavailable: it cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except UnicodeDecodeError:
+        raise StateFormatError(f"{path} is damaged: materialize all assets to build anew") from None
+    except OSError as error:
+        raise VectorStoreUnavailable(f"{path}: {error.strerror or error}") from error
+    try:
+        stored = json.loads(text)
+    except ValueError:
+        raise StateFormatError(
+            f"{path} is damaged, it is not JSON: materialize all assets to build anew"
+        ) from None
+    version = stored.get("format_version") if isinstance(stored, dict) else None
+    if not isinstance(stored, dict) or version != FORMAT_VERSION:
+        raise StateFormatError(
+            f"{path} has format version {version!r}, this program reads {FORMAT_VERSION}: "
+            "use the version of rag-assets that wrote it, or materialize all assets to build anew"
+        )
+    return {str(key): value for key, value in stored.items()}
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Replace a file: whoever reads it, and whenever the machine stops, sees the old one or the new one."""
+    temporary = path.with_name(f".{path.name}-{secrets.token_hex(6)}")
+    try:
+        with temporary.open("x", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), 0o600)
+            json.dump(content, file, ensure_ascii=False, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        fsync_path(path.parent)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise

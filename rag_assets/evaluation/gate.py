@@ -1,0 +1,68 @@
+"""EvalReport + threshold -> verdict. The gate fails closed: whatever cannot be shown to be good is not."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from rag_assets.evaluation.evaluate import EvalReport
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a candidate may go live, and why (not), in words."""
+
+    passed: bool
+    reasons: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "; ".join(self.reasons)
+
+
+def stale_reason(report: EvalReport, verdict_configuration: dict[str, Any]) -> str:
+    """Return why a report says nothing about a verdict made now, "" if it does.
+
+    A threshold that is lowered after the measurement must not let a rejected candidate through.
+    """
+    measured = report.verdict_configuration
+    differing = sorted(
+        key
+        for key in measured.keys() | verdict_configuration.keys()
+        if measured.get(key) != verdict_configuration.get(key)
+    )
+    if not differing:
+        return ""
+    return (
+        f"the report on {report.generation} was made under another {', '.join(differing)} than now: materialize all "
+        "assets (nothing is embedded twice), or eval_report and production_collection if the candidate still exists"
+    )
+
+
+def judge(report: EvalReport, threshold: float) -> Verdict:
+    """Judge a report.
+
+    Args:
+        threshold: Recall@5 to reach, 0 to 1.
+    """
+    if report.problems:
+        return Verdict(False, report.problems)
+    if report.points_count < 1:
+        return Verdict(False, ("the candidate is empty: add documents, then refresh",))
+    if report.scores is None or not report.queries:
+        return Verdict(False, ("nothing was measured: materialize eval_report",))
+    recall, error = report.scores.recall_at_5, report.scores.recall_at_5_standard_error
+    if not math.isfinite(recall) or not math.isfinite(threshold):
+        return Verdict(
+            False, (f"Recall@5 is {recall}, the threshold {threshold}: neither may be other than a number",)
+        )
+    measured = f"Recall@5 {recall:.3f} ± {error:.3f} over {len(report.queries)} questions"
+    if report.production_scores is not None:
+        measured += f" (production now: {report.production_scores.recall_at_5:.3f})"
+    if recall < threshold:
+        return Verdict(
+            False,
+            (
+                f"{measured} is below the threshold {threshold:g}",
+                "production stays as it was; `rag-assets status` and the metadata of eval_report list the worst questions",
+            ),
+        )
+    return Verdict(True, (f"{measured} reaches the threshold {threshold:g}",))

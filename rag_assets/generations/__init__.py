@@ -1,0 +1,1 @@
+"""Immutable generations: staged, sealed with a digest, verified, retired."""

@@ -1,0 +1,1 @@
+"""From the sources to normalized texts: listing, reading, parsing."""

@@ -1,0 +1,381 @@
+"""Sources -> documents: list everything, read what may have changed, parse what did.
+
+A document whose version token stands still costs one look-up. One whose token moved is read and hashed; only
+bytes that this parser has not seen are parsed. One that cannot be used is quarantined and harms only itself. One that
+only a model could read, where none is set, is left out, unless it is known already: that a setting is gone deletes
+nothing. A source that is down or hangs ends its own listing; the others go on.
+"""
+
+import logging
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from rag_assets.batches import batched
+from rag_assets.changes.change_set import DocumentState
+from rag_assets.errors import DocumentGone, DocumentUnreadable, RagAssetsError, SourceUnavailable
+from rag_assets.ingestion.listings import ListingHash
+from rag_assets.ingestion.media_models import MediaModels
+from rag_assets.ingestion.parsing import Parse, Parsing, wait_for_first
+from rag_assets.ledgers.base import Ledger, ParseRecord
+from rag_assets.parsers import asks_by_name
+from rag_assets.parsers.isolation import ParseWorkers
+from rag_assets.progress import Progress
+from rag_assets.records import SourceEntry
+from rag_assets.sources.base import Reading, Source
+from rag_assets.text.store import TextStore
+
+_logger = logging.getLogger(__name__)
+_BATCH = 256
+_STALLED_SECONDS = 180.0
+_MOST_BYTES_AHEAD = 256 * 1024 * 1024
+_DOCUMENTS_AHEAD = 8
+"""A worker; enough that none waits while another is at a long document."""
+
+
+@dataclass(slots=True)
+class SourceReport:
+    """What one source gave in one refresh.
+
+    Attributes:
+        problem: why its listing is not complete; "" if it is.
+        num_read: documents whose bytes were read, because their version token moved.
+        num_parsed: documents whose bytes no parse was known of.
+        left_out: variable that names a model -> files that only that could read; it is not set.
+    """
+
+    source: str
+    problem: str = ""
+    num_listed: int = 0
+    num_read: int = 0
+    num_parsed: int = 0
+    num_quarantined: int = 0
+    left_out: Counter[str] = field(default_factory=Counter[str])
+
+    @property
+    def complete(self) -> bool:
+        return not self.problem
+
+
+@dataclass(slots=True)
+class _Document:
+    """A listed document on its way through the stages.
+
+    Attributes:
+        record: what it parses to; None until that is known.
+        reading: what was read of it.
+        parse: of that; None again when the record tells what came of it.
+    """
+
+    entry: SourceEntry
+    record: ParseRecord | None
+    reading: Reading | None = None
+    parse: Parse | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.reading.data) if self.reading else 0
+
+    @property
+    def would_be_asked_about(self) -> bool:
+        """Whether this is a dry run, and only a model could tell what it holds."""
+        return self.parse is not None and self.parse.outcome is None
+
+
+class Ingestion:
+    """One reading of all sources. `reports` and `media.usage` are filled in while `documents` is consumed.
+
+    Args:
+        media: is closed when all is read.
+        served: the documents in production by id; asked for only if a model is missing, or must not be asked.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        ledger: Ledger,
+        text_store: TextStore,
+        parse_workers: Callable[[], ParseWorkers] = ParseWorkers,
+        media: MediaModels | None = None,
+        served: Callable[[], Mapping[str, DocumentState]] = dict,
+    ) -> None:
+        self._sources = sources
+        self._ledger = ledger
+        self._text_store = text_store
+        self._parse_workers = parse_workers
+        self.media = media or MediaModels()
+        self._ask_what_is_served = served
+        self.reports = [SourceReport(source.name) for source in sources]
+        self._listings = {source.name: ListingHash() for source in sources}
+
+    @property
+    def listing_hashes(self) -> dict[str, str]:
+        """Source -> hash of what it listed, of those that were read completely."""
+        return {
+            report.source: self._listings[report.source].hexdigest()
+            for report in self.reports
+            if report.complete
+        }
+
+    def documents(self) -> Iterator[DocumentState]:
+        """Yield every document that a source lists, quarantined ones included, source by source as listed.
+
+        A source that fails ends its own listing and is reported as incomplete; the others go on.
+        """
+        # Everything is listed before anything is read: only then is it known how much there is to do.
+        listings = [_Listing(source) for source in self._sources]
+        for listing, report in zip(listings, self.reports, strict=True):
+            problem = listing.wait()
+            if problem:
+                self._incomplete(report, problem)
+        listed = (entry for listing in listings for entry in listing.entries)
+        progress = Progress("documents", sum(self.media.reads(entry.filename) for entry in listed))
+        workers = self._parse_workers()
+        parsing = Parsing(self._ledger, self._text_store, workers, self.media)
+        try:
+            for source, report, listing in zip(self._sources, self.reports, listings, strict=True):
+                looked_up = self._look_up(source, listing.entries, parsing, report)
+                read = self._read(source, looked_up, report)
+                parsed = self._parse(read, parsing, report, _DOCUMENTS_AHEAD * workers.num_workers)
+                try:
+                    for document in progress.over(parsed):
+                        yield from self._reported(document, report)
+                except SourceUnavailable as error:
+                    self._incomplete(report, str(error))
+        finally:
+            workers.close()
+            self.media.close()
+        for variable, count in files_left_out(self.reports).items():
+            _logger.info("%d files are left out: only a model can read them, set %s", count, variable)
+
+    @cached_property
+    def _served(self) -> Mapping[str, DocumentState]:
+        return self._ask_what_is_served()
+
+    def _reported(self, document: _Document, report: SourceReport) -> Iterator[DocumentState]:
+        """Count a document and yield its state."""
+        if document.would_be_asked_about:
+            # As if nothing had changed: what it will hold is not known.
+            state = self._served.get(document.entry.document_id)
+            if state is None:
+                return
+        else:
+            state = _state(document.entry, document.record)
+        report.num_listed += 1
+        report.num_quarantined += state.content_hash is None
+        if self.media.reads(document.entry.filename):  # as sensors count
+            self._listings[report.source].add(document.entry)
+        yield state
+
+    def _incomplete(self, report: SourceReport, problem: str) -> None:
+        report.problem = problem
+        said = _without_name(report.source, problem)
+        _logger.warning("source %s is incomplete, nothing of it is deleted: %s", report.source, said)
+
+    # Stages: each takes documents in the order of the listing, and hands them on in that order
+
+    def _look_up(
+        self, source: Source, entries: Sequence[SourceEntry], parsing: Parsing, report: SourceReport
+    ) -> Iterator[_Document]:
+        """Find what is known of each document, as far as it can be used; leave out what nobody can read."""
+        for batch in batched(entries, _BATCH):
+            records = self._ledger.parses([entry.uri for entry in batch])
+            for entry in batch:
+                if entry.access is None and source.options.access is not None:
+                    entry = replace(entry, access=source.options.access)
+                record = records.get(entry.uri)
+                if record is not None and not parsing.usable(record):
+                    record = None
+                asks = asks_by_name(entry.filename)
+                if (
+                    record is None
+                    and asks is not None
+                    and not self.media.is_set(asks)
+                    and entry.document_id not in self._served  # the ledger may have been lost
+                ):
+                    report.left_out[asks.model_variable] += 1
+                    continue
+                yield _Document(entry, record)
+
+    def _read(
+        self, source: Source, documents: Iterable[_Document], report: SourceReport
+    ) -> Iterator[_Document]:
+        """Read those of which only reading can tell what they hold."""
+
+        def read(document: _Document) -> _Document | None:
+            entry, known = document.entry, document.record
+            if known is not None and entry.version_token and known.version_token == entry.version_token:
+                return document
+            try:
+                document.reading = source.read(entry, known.version_token if known else "")
+            except DocumentGone:
+                return None
+            except DocumentUnreadable as error:
+                # No hash: this is looked at again every time, it may be a matter of permissions.
+                document.record = ParseRecord(entry.uri, "", "", "", "", None, "", error.reason, error.detail)
+            except RagAssetsError:
+                raise
+            except Exception as error:  # of a client, or of a source that somebody added; it may say anything
+                raise SourceUnavailable(
+                    f"source {source.name} failed with {type(error).__name__} while it was read"
+                ) from None
+            if document.record is not known or document.reading is not None:
+                report.num_read += 1
+            return document
+
+        if source.parallel_reads <= 1:
+            yield from filter(None, map(read, documents))
+            return
+        with ThreadPoolExecutor(source.parallel_reads, f"read-{source.name}") as threads:
+            at_work: deque[Future[_Document | None]] = deque()
+            sizes: deque[int] = deque()
+            try:
+                for document in documents:
+                    at_work.append(threads.submit(read, document))
+                    sizes.append(document.entry.size_bytes)
+                    while len(at_work) >= 2 * source.parallel_reads or sum(sizes) > _MOST_BYTES_AHEAD:
+                        sizes.popleft()
+                        if done := at_work.popleft().result():
+                            yield done
+                while at_work:
+                    if done := at_work.popleft().result():
+                        yield done
+            finally:
+                for reading in at_work:
+                    reading.cancel()
+
+    def _parse(
+        self, documents: Iterable[_Document], parsing: Parsing, report: SourceReport, most_ahead: int
+    ) -> Iterator[_Document]:
+        """Parse what was read."""
+        ahead: deque[_Document] = deque()
+        asked: dict[Parse, _Document] = {}
+        gone: SourceUnavailable | None = None
+
+        def settle(document: _Document) -> None:
+            # In a dry run nobody was asked what only a model could tell.
+            if document.reading and document.parse and not document.would_be_asked_about:
+                entry, reading = document.entry, document.reading
+                token = reading.version_token or entry.version_token
+                document.record = parsing.finish(document.parse, entry.uri, token, reading.title)
+                asked.pop(document.parse, None)
+                document.parse = None
+
+        def settle_what_was_paid_for() -> None:
+            # As it comes, also behind a document that takes long: who kills a refresh need not pay again.
+            for parse in [parse for parse in asked if parse.is_done]:
+                settle(asked[parse])
+
+        def finished() -> _Document:
+            document = ahead.popleft()
+            while document.parse is not None and not document.parse.is_done:
+                wait_for_first([document.parse, *asked])
+                settle_what_was_paid_for()
+            settle(document)
+            return document
+
+        try:
+            for document in documents:
+                if document.reading is not None:
+                    filename = document.reading.filename or document.entry.filename
+                    document.parse = parsing.begin(document.reading.data, filename)
+                    report.num_parsed += document.parse.is_new
+                    if document.parse.is_paid_for and document.parse.outcome is not None:
+                        asked[document.parse] = document
+                    settle_what_was_paid_for()
+                ahead.append(document)
+                while len(ahead) > most_ahead or sum(it.size_bytes for it in ahead) > _MOST_BYTES_AHEAD:
+                    yield finished()
+        except SourceUnavailable as error:
+            gone = error  # what was read before counts
+        while ahead:
+            yield finished()
+        parsing.remember()
+        if gone is not None:
+            raise gone
+
+
+class _Listing:
+    """Lists a source in a thread, so that one that hangs holds nobody up.
+
+    Attributes:
+        entries: what was listed so far.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.entries: list[SourceEntry] = []
+        self._source = source
+        self._problem = ""
+        # Nothing can end a thread that hangs; as a daemon it ends with the process at the latest.
+        self._thread = threading.Thread(target=self._list, name=f"list-{source.name}", daemon=True)
+        self._thread.start()
+
+    def _list(self) -> None:
+        entries = self.entries
+        try:
+            for entry in self._source.list_entries():
+                entries.append(entry)
+        except SourceUnavailable as error:
+            self._problem = str(error)
+        except BaseException as error:  # whatever ends the listing, SystemExit too, it is not complete
+            # Not its message, which may hold a secret.
+            self._problem = (
+                f"source {self._source.name} failed with {type(error).__name__} while it was listed"
+            )
+
+    def wait(self) -> str:
+        """Wait until all is listed, or nothing more comes; return why it is not complete."""
+        listed = -1
+        while self._thread.is_alive():
+            if len(self.entries) == listed:
+                self.entries = list(self.entries)
+                return f"source {self._source.name} listed nothing for {_STALLED_SECONDS:.0f} s: see whether it answers"
+            listed = len(self.entries)
+            self._thread.join(_STALLED_SECONDS)
+        return self._problem
+
+
+def _state(entry: SourceEntry, record: ParseRecord | None) -> DocumentState:
+    if record is None:
+        raise RuntimeError(f"{entry.document_id} left the stages without a record")
+    return DocumentState(
+        location=entry.location(record.title),
+        content_hash=record.content_hash,
+        quarantine_reason=record.quarantine_reason,
+        quarantine_detail=record.quarantine_detail,
+    )
+
+
+def require_a_readable_source(reports: Iterable[SourceReport]) -> None:
+    """Raises: SourceUnavailable: nothing at all could be listed, because of problems."""
+    reports = list(reports)
+    problems = unreadable_sources(reports)
+    if problems and not any(report.num_listed for report in reports):
+        raise SourceUnavailable(
+            f"no source could be read, nothing was changed: {'; '.join(problems.values())}"
+        )
+
+
+def files_left_out(reports: Iterable[SourceReport]) -> dict[str, int]:
+    """Return variable that names no model -> files that only that could read."""
+    return dict(sum((report.left_out for report in reports), Counter[str]()))
+
+
+def unreadable_sources(reports: Iterable[SourceReport]) -> dict[str, str]:
+    """Return source -> problem of those whose listing is not complete."""
+    return {report.source: report.problem for report in reports if not report.complete}
+
+
+def degraded_lines(problems: Mapping[str, str]) -> list[str]:
+    """Return a line for each source that `unreadable_sources` names, for a person."""
+    return [
+        f"DEGRADED       source {source}: {_without_name(source, problem)}"
+        for source, problem in problems.items()
+    ]
+
+
+def _without_name(source: str, problem: str) -> str:
+    return problem.removeprefix(f"source {source}: ")

@@ -1,0 +1,181 @@
+"""Bytes -> text, once for the same bytes: what was parsed before is looked up, the rest goes to the workers, and what
+only a model can read to that.
+
+Here belongs what a ledger remembers of a parse and when that still counts. Which documents there are, and how they
+are read, is not known here.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, replace
+
+from rag_assets.errors import DocumentUnreadable
+from rag_assets.ingestion.media_models import MediaModels
+from rag_assets.ledgers.base import Ledger, ParseRecord
+from rag_assets.parsers import ParsedText, parser_named, recognise, version_of
+from rag_assets.parsers.base import AsksModel, HoldsDocuments, Parser
+from rag_assets.parsers.isolation import ParseWorkers
+from rag_assets.text.store import TextStore
+
+_REMEMBERED_AT_ONCE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Parse:
+    """A parse that is known, or that workers or models are at.
+
+    Attributes:
+        outcome: None in a dry run, of what a model would be asked about.
+        is_new: no parse of these bytes was known or under way.
+    """
+
+    raw_hash: str
+    parser: Parser
+    outcome: "ParseRecord | Future[ParsedText] | None"
+    is_new: bool = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.raw_hash, self.parser.name
+
+    @property
+    def is_done(self) -> bool:
+        return not isinstance(self.outcome, Future) or self.outcome.done()
+
+    @property
+    def is_paid_for(self) -> bool:
+        return self.is_new and isinstance(self.parser, AsksModel)
+
+
+def wait_for_first(parses: Iterable[Parse]) -> None:
+    """Wait until one of these is done."""
+    futures = [parse.outcome for parse in parses if isinstance(parse.outcome, Future)]
+    wait(futures, return_when=FIRST_COMPLETED)
+
+
+class Parsing:
+    """What the bytes of documents parse to. Parses are remembered in the ledger by and by, the last by `remember`."""
+
+    def __init__(
+        self, ledger: Ledger, text_store: TextStore, workers: ParseWorkers, media: MediaModels
+    ) -> None:
+        self._ledger = ledger
+        self._text_store = text_store
+        self._workers = workers
+        self._media = media
+        # With other limits, what was over them is tried again.
+        self._limits = hashlib.sha256(repr(workers.limits).encode()).hexdigest()[:8]
+        # Of the limits of workers a model knows only that of the text; what it said costs money to hear again.
+        self._media_limits = f"{workers.limits.text_bytes} bytes"
+        # Asked for once a document, the same all the time.
+        self._versions: dict[tuple[str, bool], str] = {}
+        self._fresh: list[ParseRecord] = []
+        # Of what the ledger does not know yet; copies come in the same minute as often as not.
+        self._by_bytes: dict[tuple[str, str], ParseRecord | Future[ParsedText]] = {}
+
+    def begin(self, data: bytes, filename: str) -> Parse:
+        """Find what these bytes parse to, or have them parsed."""
+        parser = recognise(data, filename)
+        raw_hash = hashlib.sha256(data)
+        if isinstance(parser, HoldsDocuments):
+            # The name of a compressed file tells what is in it.
+            raw_hash.update(b"\0" + filename.encode(errors="surrogatepass"))
+        return self._begin(raw_hash.hexdigest(), parser, data, filename)
+
+    def _begin(self, raw_hash: str, parser: Parser, data: bytes, filename: str) -> Parse:
+        outcome = self._by_bytes.get((raw_hash, parser.name)) or self._recorded(raw_hash, parser)
+        if outcome is not None:
+            return Parse(raw_hash, parser, outcome)
+        is_new = True
+        if not isinstance(parser, AsksModel):
+            parsing = self._workers.submit(parser, data, filename)
+        elif not self._media.asks and self._media.sends(parser, data):
+            return Parse(raw_hash, parser, None, is_new=self._media.count(parser, raw_hash, len(data)))
+        else:
+            parsing = self._media.submit(parser, data)
+            is_new = self._media.is_set(parser)
+        self._by_bytes[raw_hash, parser.name] = parsing
+        return Parse(raw_hash, parser, parsing, is_new)
+
+    def finish(self, parse: Parse, source_uri: str, version_token: str, title: str = "") -> ParseRecord:
+        """Wait for a parse, and remember it as that of a document.
+
+        Args:
+            title: of the document as its source knows it; "" for what the bytes say.
+        """
+        outcome = self._by_bytes.get(parse.key) or parse.outcome
+        if outcome is None:
+            raise RuntimeError("nobody was asked: there is nothing to wait for")
+        if isinstance(outcome, Future):
+            outcome = self._by_bytes[parse.key] = self._record(parse, outcome)
+        if not outcome.raw_hash:  # it may have been the machine: nothing to remember
+            return replace(outcome, source_uri=source_uri)
+        record = replace(
+            outcome, source_uri=source_uri, version_token=version_token, title=title or outcome.title
+        )
+        self._fresh.append(record)
+        if parse.is_paid_for:
+            # Under its bytes too: the next version of the file, or what another model says of it, takes the place of
+            # this record, and may be taken back.
+            known_by = f"{outcome.raw_hash} {outcome.parser_version}"
+            self._fresh.append(replace(outcome, source_uri=known_by))
+        # What was paid for is remembered at once.
+        if len(self._fresh) >= _REMEMBERED_AT_ONCE or parse.is_paid_for:
+            self.remember()
+        return record
+
+    def remember(self) -> None:
+        """Put into the ledger what is not there yet."""
+        if self._fresh:
+            self._ledger.put_parses(self._fresh)
+        self._fresh.clear()
+        self._by_bytes = {key: one for key, one in self._by_bytes.items() if isinstance(one, Future)}
+
+    def usable(self, record: ParseRecord) -> bool:
+        """A parse counts while its parser is the same and its text is still there.
+
+        What a model said counts on when none is set any more: nobody could say it again.
+        """
+        parser = parser_named(record.parser)
+        if parser is None:
+            return False
+        if record.content_hash is None:
+            return record.parser_version == self._version_of(parser, quarantined=True)
+        counts_on = isinstance(parser, AsksModel) and not self._media.is_set(parser)
+        if not counts_on and record.parser_version != self._version_of(parser, quarantined=False):
+            return False
+        return self._text_store.has(record.content_hash)
+
+    def _version_of(self, parser: Parser, *, quarantined: bool) -> str:
+        key = (parser.name, quarantined)
+        if key not in self._versions:
+            version, limits = version_of(parser, quarantined=quarantined), self._limits
+            if isinstance(parser, AsksModel):
+                version, limits = f"{version} {self._media.identity_of(parser)}", self._media_limits
+            self._versions[key] = f"{version}/{limits}" if quarantined else version
+        return self._versions[key]
+
+    def _recorded(self, raw_hash: str, parser: Parser) -> ParseRecord | None:
+        versions = [self._version_of(parser, quarantined=quarantined) for quarantined in (False, True)]
+        records = (self._ledger.parse_of_bytes(raw_hash, parser.name, version) for version in versions)
+        return next((record for record in records if record is not None and self.usable(record)), None)
+
+    def _record(self, parse: Parse, parsing: "Future[ParsedText]") -> ParseRecord:
+        parser = parse.parser
+        try:
+            parsed = parsing.result()
+        except DocumentUnreadable as error:
+            raw_hash = parse.raw_hash if error.lasting else ""
+            version = self._version_of(parser, quarantined=True)
+            return ParseRecord("", "", raw_hash, parser.name, version, None, "", error.reason, error.detail)
+        content_hash = self._text_store.put(parsed.text)
+        return ParseRecord(
+            "",
+            "",
+            parse.raw_hash,
+            parser.name,
+            self._version_of(parser, quarantined=False),
+            content_hash,
+            parsed.title,
+        )

@@ -1,0 +1,1 @@
+"""Answers to questions about a knowledge base. Read-only."""

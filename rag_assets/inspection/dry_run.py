@@ -1,0 +1,138 @@
+"""A knowledge base on which everything can be tried and nothing is changed.
+
+It reads what is there. What a step would write goes to a folder that ends with the dry run: the state folder is
+not touched, not even made, and no endpoint is asked, neither to embed nor to read recordings and pictures.
+"""
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+
+from rag_assets.artifacts.store import ArtifactStore
+from rag_assets.disk.sparse_copy import allocated_bytes, copy_sparse
+from rag_assets.disk.state_files import disk_errors, require_free_space
+from rag_assets.embedders.base import Embedder
+from rag_assets.embedders.openai import OpenAIEmbedder
+from rag_assets.ingestion.media_models import MediaModels
+from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.ledgers.base import Ledger
+from rag_assets.ledgers.overlay import OverlayLedger
+from rag_assets.ledgers.sqlite import ReadOnlySqliteLedger, SqliteLedger
+from rag_assets.records import EmbeddingModel
+from rag_assets.retrieval import recorded_model
+from rag_assets.settings import Settings
+from rag_assets.text.store import TextStore
+from rag_assets.vector_stores.base import VectorStore
+from rag_assets.vector_stores.embedded.generation import EmbeddedGenerationReader
+from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
+
+UNKNOWN_DIMENSIONS = 0
+"""Of a model whose dimension only its endpoint knows."""
+
+
+@contextmanager
+def dry_run(settings: Settings) -> Generator[KnowledgeBase]:
+    """Give a knowledge base to try things on; what it writes is gone when the block ends."""
+    with tempfile.TemporaryDirectory(prefix="rag-assets-") as scratch:
+        knowledge_base = _DryRunKnowledgeBase(settings, Path(scratch))
+        try:
+            yield knowledge_base
+        finally:
+            knowledge_base.close()
+
+
+class _DryRunKnowledgeBase(KnowledgeBase):
+    def __init__(self, settings: Settings, scratch: Path) -> None:
+        super().__init__(settings)
+        self._scratch = scratch
+
+    @cached_property
+    def state_dir(self) -> Path:
+        return self.settings.state_dir.absolute()
+
+    @cached_property
+    def vector_store(self) -> VectorStore:
+        store = super().vector_store
+        if isinstance(store, EmbeddedVectorStore):
+            return _CopyingVectorStore(
+                self.state_dir / "vector_store", self.settings.collection, self._scratch
+            )
+        return store
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        # Rows of a knowledge base that never drew an id: there are none.
+        identity = self.vector_store.find_knowledge_base_id() or ""
+        return OverlayLedger(
+            above=SqliteLedger(self._scratch / "ledger.sqlite", identity),
+            below=ReadOnlySqliteLedger(self.state_dir / "ledger.sqlite", identity),
+        )
+
+    @cached_property
+    def artifacts(self) -> ArtifactStore:
+        return ArtifactStore(self._scratch / "artifacts")
+
+    @cached_property
+    def text_store(self) -> TextStore:
+        return _OverlayTextStore(self._scratch / "texts", self.state_dir / "texts" / self.settings.collection)
+
+    def folder_of_source(self, name: str) -> Path:
+        copy = self._scratch / "sources" / name
+        with contextlib.suppress(OSError, shutil.Error):  # what is missing is asked for again
+            shutil.copytree(super().folder_of_source(name), copy, dirs_exist_ok=True)
+        return copy
+
+    def media_models(self, *, asks: bool = False) -> MediaModels:
+        return super().media_models(asks=asks)
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        embedder = super().embedder
+        if isinstance(embedder, OpenAIEmbedder) and embedder.known_dimensions is None:
+            manifest = self.production_manifest()
+            recorded = recorded_model(manifest) if manifest else EmbeddingModel("", "", UNKNOWN_DIMENSIONS)
+            same = (recorded.provider, recorded.model, recorded.endpoint) == (
+                "openai",
+                embedder.model_name,
+                embedder.endpoint,
+            )
+            embedder.expect_dimensions(recorded.dimensions if same else UNKNOWN_DIMENSIONS)
+        return embedder
+
+
+class _OverlayTextStore(TextStore):
+    """Texts of one folder, and over them those of another, which alone is written to."""
+
+    def __init__(self, root: Path, below: Path) -> None:
+        super().__init__(root)
+        self._below = TextStore(below)
+
+    def get(self, text_hash: str) -> str | None:
+        text = super().get(text_hash)
+        return self._below.peek(text_hash) if text is None else text
+
+    def has(self, text_hash: str) -> bool:
+        return super().has(text_hash) or self._below.has(text_hash)
+
+
+class _CopyingVectorStore(EmbeddedVectorStore):
+    """Reads a copy of a generation: the engine rewrites a file of whatever it opens."""
+
+    def __init__(self, root: Path, collection: str, scratch: Path) -> None:
+        super().__init__(root, collection)
+        self._copies = scratch / "generations"
+
+    def read(self, generation: str) -> EmbeddedGenerationReader:
+        folder, stored = self.complete_base(generation)
+        copy = self._copies / generation
+        if not copy.exists():
+            with disk_errors(copy):
+                require_free_space(self._copies.parent, allocated_bytes(folder))
+                for name in ("manifest.json", *(f"shard/{file}" for file in stored["files"])):
+                    (copy / name).parent.mkdir(parents=True, exist_ok=True)
+                    copy_sparse(folder / name, copy / name)
+        return EmbeddedGenerationReader(generation, copy, stored["points"], stored["dimensions"])

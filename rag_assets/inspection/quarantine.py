@@ -1,0 +1,103 @@
+"""Which documents cannot be used now, why, and since when. The form of `quarantine --json` is stable.
+
+As the last refresh that read the sources found them. What is kept nowhere is not guessed.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, get_args
+
+from rag_assets.artifacts.store import Artifact
+from rag_assets.errors import QuarantineReason, StateFormatError
+from rag_assets.knowledge_base import KnowledgeBase
+
+_COLUMNS = ("document_id", "source_uri", "quarantine_reason", "quarantine_detail")
+
+
+def quarantine(knowledge_base: KnowledgeBase) -> dict[str, Any]:
+    """Return every quarantined document as JSON can hold it; the keys are documented in docs/cli.md.
+
+    Raises:
+        StateFormatError: what the last refresh read cannot be read any more.
+    """
+    last = knowledge_base.artifacts.latest("raw_documents")
+    others = [
+        one for one in knowledge_base.artifacts.kept("raw_documents") if last and one.folder != last.folder
+    ]
+    rows = _quarantined(last) if last else []
+    since = _since([last, *others] if last else [], [row["document_id"] for row in rows])
+    production = knowledge_base.vector_store.production_state().production if rows else None
+    served = {state.document_id for state in knowledge_base.documents_of(production)}
+    return {
+        "refresh_id": last and last.header.refresh_id,
+        "at": last and last.header.created_at,
+        "num_quarantined": len(rows),
+        "reasons": _counts(rows),
+        "documents": [
+            {
+                "document_id": row["document_id"],
+                "source_uri": row["source_uri"],
+                "reason": row["quarantine_reason"],
+                "detail": row["quarantine_detail"],
+                "since": since[row["document_id"]],
+                "last_good_version_served": row["document_id"] in served,
+            }
+            for row in rows
+        ],
+    }
+
+
+def _quarantined(reading: Artifact) -> list[dict[str, Any]]:
+    rows = [row for row in reading.rows(_COLUMNS) if row["quarantine_reason"]]
+    return sorted(rows, key=lambda row: row["document_id"])
+
+
+def _counts(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """Return reason -> documents, in the order in which the reasons are documented."""
+    counts = Counter(row["quarantine_reason"] for row in rows)
+    order = (*get_args(QuarantineReason), *sorted(counts))
+    return {reason: counts[reason] for reason in order if counts[reason]}
+
+
+def _since(readings: Sequence[Artifact], document_ids: Sequence[str]) -> dict[str, str | None]:
+    """Return when each was first found unusable; None if the oldest reading that is kept found it so already.
+
+    Args:
+        readings: the latest first; the first found all of them unusable.
+    """
+    since: dict[str, str | None] = dict.fromkeys(document_ids)
+    waiting = set(document_ids)
+    later: Artifact | None = None
+    for reading in readings:
+        if not waiting:
+            break
+        try:
+            found = {row["document_id"] for row in _quarantined(reading)}
+        except StateFormatError:
+            break
+        if later is not None:
+            for document_id in waiting - found:
+                since[document_id] = later.header.created_at
+        waiting &= found
+        later = reading
+    return since
+
+
+def describe(report: dict[str, Any]) -> str:
+    """Return the quarantine for a person, by reason."""
+    if report["refresh_id"] is None:
+        return "nothing was refreshed yet: no document is quarantined"
+    if not report["documents"]:
+        return f"no document is quarantined (refresh {report['refresh_id']}, {report['at']})"
+    lines = [f"{report['num_quarantined']:,} quarantined by refresh {report['refresh_id']}, {report['at']}"]
+    for reason, count in report["reasons"].items():
+        lines.append(f"{reason:<14} {count:,}")
+        lines.extend(_line(entry) for entry in report["documents"] if entry["reason"] == reason)
+    lines.append("What to do for each reason: docs/cli.md. Why one document: rag-assets trace DOCUMENT")
+    return "\n".join(lines)
+
+
+def _line(entry: dict[str, Any]) -> str:
+    since = f", since {entry['since']}" if entry["since"] else ""
+    served = "its last good version is served" if entry["last_good_version_served"] else "nothing is served"
+    return f"  {entry['document_id']}: {entry['detail']} ({served}{since})"

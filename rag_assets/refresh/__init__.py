@@ -1,0 +1,1 @@
+"""The steps of a refresh as the assets call them, without Dagster."""

@@ -1,0 +1,183 @@
+"""The decision of a refresh: the sources compared with production as it is now, and whether it may be carried out."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import Any
+
+from rag_assets.changes.change_set import (
+    DocumentChange,
+    DocumentState,
+    content_changes,
+    decide_changes,
+    keep_one_of_each,
+    target_documents,
+)
+from rag_assets.changes.near_duplicates import (
+    THRESHOLD,
+    NearDuplicates,
+    comparison_id,
+    find_groups,
+    signatures_of,
+)
+from rag_assets.errors import MENDED_BY_REBUILD, RefusedError, StateFormatError, SupersededError
+from rag_assets.fingerprint import short_hash
+from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.records import GenerationManifest
+from rag_assets.refresh.staging_plan import text_of
+
+
+@dataclass(frozen=True, slots=True)
+class NearDuplicateDocuments:
+    """Documents that say nearly the same.
+
+    Attributes:
+        document_ids: sorted; documents with the same content are all named.
+        similarity: estimated, of the two contents least alike, as `NearDuplicates` has it.
+    """
+
+    document_ids: tuple[str, ...]
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Which contents say nearly the same.
+
+    Attributes:
+        contents_hash: of the contents that were compared, and how: equal for equal groups. "" if nothing was
+            compared, or not everything could be.
+    """
+
+    contents_hash: str = ""
+    groups: tuple[NearDuplicates, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a refresh has to do.
+
+    Attributes:
+        base_name: generation in production; None if there is none.
+        base: its manifest; None if none of its points can be kept.
+        production: its documents.
+        documents: what the candidate is to hold.
+        num_contents_changed: contents whose points change.
+        comparison: of all contents that there are, of omitted documents too.
+        near_duplicates: the documents of its groups.
+    """
+
+    base_name: str | None
+    base: GenerationManifest | None
+    production: list[DocumentState]
+    changes: list[DocumentChange]
+    documents: list[DocumentState]
+    num_contents_changed: int
+    comparison: Comparison
+    near_duplicates: list[NearDuplicateDocuments]
+
+    @property
+    def rebuild(self) -> bool:
+        return self.base is None
+
+
+def decide(
+    knowledge_base: KnowledgeBase, current: Iterable[DocumentState], complete_sources: Set[str]
+) -> Decision:
+    """Compare what the sources hold with production.
+
+    Args:
+        current, complete_sources: as `decide_changes` takes them.
+
+    Raises:
+        RefusedError: there is nothing, neither in production nor in the sources.
+    """
+    base_name = knowledge_base.vector_store.production_state().production
+    production = knowledge_base.documents_of(base_name)
+    changes = decide_changes(production, current, complete_sources)
+    if not production and not any(change.content_hash for change in changes):
+        raise RefusedError(
+            f"there is no readable document in {', '.join(source.name for source in knowledge_base.sources())}: put "
+            f"documents into {knowledge_base.settings.documents_dir} or set RAG_DOCUMENTS_DIR or RAG_SOURCES, then "
+            "materialize all assets"
+        )
+    comparison = _compare(knowledge_base, changes)
+    near_duplicates = _documents_of(comparison.groups, changes)
+    if knowledge_base.settings.near_duplicates == "keep_one":
+        # Of a chain only neighbours are alike: nothing is left out for a text that it hardly resembles.
+        groups = (group.contents for group in comparison.groups if group.similarity >= THRESHOLD)
+        changes = keep_one_of_each(changes, groups, complete_sources)
+    base = knowledge_base.reusable_production()
+    documents = target_documents(changes)
+    changed = content_changes(production if base else (), documents)
+    return Decision(
+        base_name, base, production, changes, documents, len(changed), comparison, near_duplicates
+    )
+
+
+def _compare(knowledge_base: KnowledgeBase, changes: Iterable[DocumentChange]) -> Comparison:
+    """Find the contents that say nearly the same, as the last refresh did if it had the same contents."""
+    contents = sorted({change.content_hash for change in changes if change.content_hash is not None})
+    if knowledge_base.settings.near_duplicates == "off" or len(contents) < 2:
+        return Comparison()
+    contents_hash = short_hash([comparison_id(), contents])
+    try:
+        last = knowledge_base.artifacts.latest("deduped_documents")
+        if last is not None and last.details["comparison"]["contents_hash"] == contents_hash:
+            return comparison_from(last.details["comparison"])
+    except (StateFormatError, KeyError):
+        pass  # of another version, or damaged
+    known, signatures = signatures_of(contents, partial(text_of, knowledge_base), knowledge_base.ledger)
+    # Not to be found again by its hash if a text was lost: it may be back next time.
+    return Comparison(
+        contents_hash if len(known) == len(contents) else "", tuple(find_groups(known, signatures))
+    )
+
+
+def comparison_from(details: Mapping[str, Any]) -> Comparison:
+    """Read back what `asdict` made of one."""
+    groups = (NearDuplicates(tuple(one["contents"]), one["similarity"]) for one in details["groups"])
+    return Comparison(details["contents_hash"], tuple(groups))
+
+
+def _documents_of(
+    groups: Iterable[NearDuplicates], changes: Sequence[DocumentChange]
+) -> list[NearDuplicateDocuments]:
+    by_content: dict[str | None, list[str]] = defaultdict(list)
+    for change in changes:
+        by_content[change.content_hash].append(change.document_id)
+    return [
+        NearDuplicateDocuments(
+            tuple(sorted(chain.from_iterable(by_content[content] for content in group.contents))),
+            group.similarity,
+        )
+        for group in groups
+    ]
+
+
+def require_current_reading(knowledge_base: KnowledgeBase, refresh_id: str) -> None:
+    """Raises: SupersededError: production was made from a later reading of the sources, which this would undo.
+
+    A run that is executed again from its failure finds the reading of its first attempt.
+    """
+    try:
+        manifest = knowledge_base.production_manifest()
+    except MENDED_BY_REBUILD:
+        return
+    if manifest is not None and manifest.refresh_id > refresh_id:
+        raise SupersededError(
+            f"the sources were read for refresh {refresh_id}, but production is of the later refresh "
+            f"{manifest.refresh_id}: materialize all assets"
+        )
+
+
+def check_deletions(knowledge_base: KnowledgeBase, decision: Decision) -> None:
+    """Raises: DeletionRefused: too much would be deleted at once, and nobody has approved it."""
+    knowledge_base.deletion_guard().check(
+        {state.document_id: state.location.source for state in decision.production},
+        decision.changes,
+        base=decision.base_name,
+        approved_tokens=knowledge_base.approved_tokens(),
+    )

@@ -1,0 +1,147 @@
+"""The measurement behind one `eval_report`: candidate and production, on the same questions."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rag_assets.changes.change_set import DocumentState, content_changes
+from rag_assets.embedders.base import Embedder
+from rag_assets.embedders.cache_key import text_hash
+from rag_assets.embedding import EmbeddingUsage, embed_texts
+from rag_assets.errors import BenchmarkError, RagAssetsError
+from rag_assets.evaluation.benchmark import Benchmark, DocumentNames, load_benchmark
+from rag_assets.evaluation.evaluate import EvalReport, QueryResult, Scores, evaluate_generation
+from rag_assets.fingerprint import short_hash
+from rag_assets.generations.staging import verify_generation
+from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.records import GenerationManifest, Vector
+from rag_assets.refresh.promotion import check_candidate
+from rag_assets.retrieval import GenerationSearch, recorded_model
+from rag_assets.vector_stores.base import GenerationReader
+
+_logger = logging.getLogger(__name__)
+
+
+def measure_candidate(
+    knowledge_base: KnowledgeBase, generation: str, digest: str, documents: Sequence[DocumentState]
+) -> EvalReport:
+    """Verify the candidate against the store, then evaluate it, and production beside it.
+
+    A benchmark that cannot be used does not raise: the report names the problem and the gate fails on it.
+
+    Args:
+        documents: what the candidate holds.
+
+    Raises:
+        SupersededError, PromotionRefused: the candidate is gone or rejected.
+        VectorStoreUnavailable: the store does not hold what was sealed.
+    """
+    manifest = check_candidate(knowledge_base.vector_store, generation, digest)
+    # What was verified is what is asked: one handle, which also takes long to open and to close.
+    reader = knowledge_base.vector_store.read(generation)
+    try:
+        verify_generation(
+            reader,
+            manifest,
+            fingerprint_hash=short_hash(manifest.fingerprint),
+            contents=content_changes((), documents),
+        )
+        return _report(knowledge_base, reader, manifest, documents)
+    finally:
+        reader.close()
+
+
+def _report(
+    knowledge_base: KnowledgeBase,
+    reader: GenerationReader,
+    manifest: GenerationManifest,
+    documents: Sequence[DocumentState],
+) -> EvalReport:
+    scores: Scores | None = None
+    production_scores: Scores | None = None
+    queries: list[QueryResult] = []
+    problems: list[str] = []
+    notes: list[str] = []
+    usage = EmbeddingUsage()
+    try:
+        benchmark = load_benchmark(knowledge_base.settings.benchmark_file)
+        if manifest.points_count:
+            embedder = knowledge_base.embedder_for(recorded_model(manifest))
+            search = GenerationSearch(reader, embedder, knowledge_base.settings.dense_weight)
+            scores, queries = _evaluate(knowledge_base, search, benchmark, documents, usage)
+            missing = sorted({name for query in queries for name in query.missing_docs})
+            if missing:
+                notes.append(
+                    f"{len(missing)} expected documents are absent and count as misses: {', '.join(missing)}"
+                )
+            production = _measure_production(
+                knowledge_base, manifest.generation, (scores, queries), benchmark, usage, notes
+            )
+            if production is not None:
+                production_scores, before = production
+                queries = [
+                    replace(query, production_recall_at_5=other.recall_at_5)
+                    for query, other in zip(queries, before, strict=True)
+                ]
+    except BenchmarkError as error:
+        problems.append(str(error))
+    return EvalReport(
+        generation=manifest.generation,
+        digest=manifest.digest,
+        points_count=manifest.points_count,
+        verdict_configuration=knowledge_base.verdict_configuration(),
+        scores=scores,
+        production_scores=production_scores,
+        queries=tuple(queries),
+        num_embedded=usage.num_embedded,
+        problems=tuple(problems),
+        notes=tuple(notes),
+    )
+
+
+def _evaluate(
+    knowledge_base: KnowledgeBase,
+    search: GenerationSearch,
+    benchmark: Benchmark,
+    documents: Sequence[DocumentState],
+    usage: EmbeddingUsage,
+) -> tuple[Scores, list[QueryResult]]:
+    questions = [query.query for query in benchmark.queries]
+    vectors = _question_vectors(knowledge_base, search.embedder, questions, usage)
+    return evaluate_generation(search, benchmark, DocumentNames(documents), vectors.__getitem__)
+
+
+def _question_vectors(
+    knowledge_base: KnowledgeBase, embedder: Embedder, questions: Sequence[str], usage: EmbeddingUsage
+) -> dict[str, Vector]:
+    """Embed all questions through the cache: an unchanged benchmark costs nothing."""
+    by_hash = {text_hash(question): question for question in questions}
+    vectors = embed_texts(by_hash.items(), embedder, knowledge_base.ledger, usage, len(by_hash))
+    return {by_hash[hashed]: vector for hashed, vector in vectors}
+
+
+def _measure_production(
+    knowledge_base: KnowledgeBase,
+    generation: str,
+    measured: tuple[Scores, list[QueryResult]],
+    benchmark: Benchmark,
+    usage: EmbeddingUsage,
+    notes: list[str],
+) -> tuple[Scores, list[QueryResult]] | None:
+    """Evaluate production for comparison; it is no part of the verdict, so a failure is a note."""
+    production = knowledge_base.vector_store.production_state().production
+    if production is None:
+        return None
+    if production == generation:
+        return measured
+    try:
+        documents = knowledge_base.documents_of(production)
+        search = knowledge_base.retriever().open(production)
+        try:
+            return _evaluate(knowledge_base, search, benchmark, documents, usage)
+        finally:
+            search.close()
+    except RagAssetsError as error:
+        notes.append(f"production could not be measured for comparison: {error}")
+        _logger.warning("production could not be measured for comparison: %s", error)
+        return None

@@ -1,0 +1,192 @@
+"""Promotion: the last look before the switch, the switch itself, and what follows it.
+
+Nothing that an earlier step said is trusted: the verdict is computed again from the report, the candidate must be
+sealed with the digest that the report names, production must still be the candidate's base, and the points are
+looked at once more. Only after the switch is the ledger written.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from rag_assets.changes.change_set import ContentChange, DocumentState
+from rag_assets.errors import (
+    PromotionRefused,
+    RagAssetsError,
+    StaleInputError,
+    StateFormatError,
+    SupersededError,
+)
+from rag_assets.evaluation.evaluate import EvalReport
+from rag_assets.evaluation.gate import judge, stale_reason
+from rag_assets.fingerprint import short_hash
+from rag_assets.generations.staging import sweep, verify_generation
+from rag_assets.ledgers.base import Ledger
+from rag_assets.records import GenerationManifest, ProductionState
+from rag_assets.vector_stores.base import VectorStore
+
+_logger = logging.getLogger(__name__)
+
+
+def check_candidate(store: VectorStore, generation: str, digest: str) -> GenerationManifest:
+    """Return the manifest of the candidate that a report or staging names.
+
+    Raises:
+        SupersededError: it is gone, because a later refresh swept it or it failed its gate.
+        PromotionRefused: it was rejected, or is not what was named.
+    """
+    manifest = store.manifest(generation)
+    if manifest is None:
+        raise SupersededError(
+            f"candidate {generation} is gone: it failed its gate and was discarded, or a later refresh took its "
+            "place. Production stays as it is. Materialize all assets to make a new candidate"
+        )
+    if manifest.rejected:
+        raise PromotionRefused(
+            f"candidate {generation} was rejected: {manifest.rejected}. A rejected candidate never goes live, "
+            "whatever the threshold is now. Materialize all assets to make a new one"
+        )
+    if manifest.digest != digest:
+        raise PromotionRefused(
+            f"candidate {generation} is not the one that was named (its digest differs): materialize "
+            "staging_collection and everything after it"
+        )
+    return manifest
+
+
+def reject_candidate(store: VectorStore, generation: str, reason: str, *, keep: bool) -> str:
+    """Mark a candidate that failed its gate, and discard it unless it is to be kept.
+
+    Production and previous generations are never touched.
+
+    Returns:
+        What was done, in words.
+    """
+    state = store.production_state()
+    if generation in (state.production, state.previous, state.held):
+        return f"{generation} has been in production: nothing to discard"
+    if store.manifest(generation) is None:
+        return f"candidate {generation} is gone already"
+    try:
+        store.reject(generation, reason)
+        if keep:
+            return f"candidate {generation} is kept (RAG_KEEP_FAILED_CANDIDATE) and can never be promoted"
+        store.discard(generation)
+    except RagAssetsError as error:
+        _logger.warning("could not discard candidate %s, the next refresh does: %s", generation, error)
+        return f"candidate {generation} is rejected; the next refresh discards it"
+    return f"candidate {generation} is discarded"
+
+
+def promote(
+    store: VectorStore,
+    ledger: Ledger,
+    report: EvalReport,
+    *,
+    base: str | None,
+    verdict_configuration: dict[str, Any],
+    threshold: float,
+    documents: Sequence[DocumentState],
+    contents: Sequence[ContentChange],
+    keep_failed_candidate: bool = False,
+) -> ProductionState:
+    """Put the candidate of a report into production, if it may go there.
+
+    Args:
+        base: generation that the change set was decided against.
+        verdict_configuration: as it is now; the report must have been made under the same.
+        documents: what the candidate holds, for the ledger.
+        contents: the same by content, for the sample that is compared with the store.
+
+    Raises:
+        PromotionRefused: the verdict is no, a person holds production, or the candidate was rejected.
+        StaleInputError: the report was made under another verdict configuration.
+        SupersededError: production has moved on, or the candidate is gone.
+    """
+    stale = stale_reason(report, verdict_configuration)
+    if stale:
+        raise StaleInputError(stale)
+    verdict = judge(report, threshold)
+    if not verdict.passed:
+        done = reject_candidate(store, report.generation, str(verdict), keep=keep_failed_candidate)
+        raise PromotionRefused(f"{report.generation} may not go live: {verdict}. {done}")
+    manifest = check_candidate(store, report.generation, report.digest)
+    state = store.production_state()
+    fingerprint_hash = short_hash(manifest.fingerprint)
+    if state.production == report.generation:
+        if ledger.documents(report.generation) is None:
+            ledger.put_documents(report.generation, documents)
+        return state
+    if state.production != base or manifest.base != base:
+        raise SupersededError(
+            f"candidate {report.generation} was made for production {manifest.base}, but production is now "
+            f"{state.production}: another refresh or a rollback came first. Materialize all assets"
+        )
+    _check_hold(store, state, fingerprint_hash)
+    # A rollback between that look and the switch changes production, and the switch notices.
+    lift_hold = state.held is not None
+    reader = store.read(report.generation)
+    try:
+        verify_generation(reader, manifest, fingerprint_hash=fingerprint_hash, contents=contents)
+    finally:
+        reader.close()
+    state = store.promote(report.generation, base, lift_hold=lift_hold)
+    ledger.put_documents(report.generation, documents)
+    return state
+
+
+def is_held(store: VectorStore, state: ProductionState, fingerprint_hash: str) -> bool:
+    """A rollback holds until `resume`, or until the settings differ from those it rolled back from."""
+    if state.held is None:
+        return False
+    try:
+        held = store.manifest(state.held)
+    except StateFormatError:
+        return True
+    return held is None or short_hash(held.fingerprint) == fingerprint_hash
+
+
+def _check_hold(store: VectorStore, state: ProductionState, fingerprint_hash: str) -> None:
+    if not is_held(store, state, fingerprint_hash):
+        return
+    raise PromotionRefused(
+        f"production is held at {state.production} since a person rolled back from {state.held}. The candidate is "
+        "ready; run `rag-assets resume`, then materialize all assets"
+    )
+
+
+def retire(
+    store: VectorStore,
+    ledger: Ledger,
+    prune_texts: Callable[[set[str]], int],
+    extra_contents: Iterable[str] = (),
+) -> list[str]:
+    """Discard generations that nothing can go back to, and what only they used.
+
+    Observes only: a failure here is a warning, the promotion stands.
+
+    Args:
+        prune_texts: removes texts of contents that are not named.
+        extra_contents: contents to keep besides those of kept generations.
+    """
+    try:
+        retired = sweep(store, ())
+        state = store.production_state()
+        kept = [name for name in (state.production, state.previous, state.held) if name]
+        contents = set(extra_contents)
+        for generation in kept:
+            documents = ledger.documents(generation)
+            if documents is None:
+                return retired  # not known which texts it uses: keep them all
+            contents.update(document.content_hash for document in documents if document.content_hash)
+        ledger.prune(kept)
+        prune_texts(contents)
+    except Exception as error:
+        # Whatever it is, a full disk or a locked ledger: production has been switched, the refresh succeeded.
+        _logger.warning(
+            "upkeep after the promotion was not finished, the next one does it: %s: %s",
+            type(error).__name__,
+            error,
+        )
+        return []
+    return retired

@@ -1,0 +1,1 @@
+"""Text: decoding, normalization, storage, tokens, headings."""

@@ -1,0 +1,240 @@
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from rag_assets.artifacts.store import (
+    FORMAT_VERSION,
+    ArtifactStore,
+    Header,
+    require_fingerprint,
+    require_same_refresh,
+)
+from rag_assets.errors import StaleInputError, StateFormatError
+
+SCHEMA = pa.schema([("number", pa.int64())])
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtifactStore:
+    return ArtifactStore(tmp_path / "artifacts")
+
+
+def header(refresh: str = "20260101T000000-a", base: str | None = "g1", **fingerprint: Any) -> Header:
+    return Header(refresh, base, {"model": "m", **fingerprint})
+
+
+def write(
+    store: ArtifactStore, asset: str, run: str, numbers: int = 3, head: Header | None = None, **details: Any
+) -> None:
+    with store.write(asset, run, SCHEMA, head or header()) as (writer, found):
+        for number in range(numbers):
+            writer.write({"number": number})
+        found.update(details)
+
+
+def folders(tmp_path: Path, asset: str = "chunks") -> set[str]:
+    return {path.name for path in (tmp_path / "artifacts" / asset).iterdir() if path.is_dir()}
+
+
+@pytest.mark.parametrize("rows", [0, 1, 1023, 1024, 1025, 3000])
+def test_rows_come_back_in_order_whatever_their_number(store: ArtifactStore, rows: int) -> None:
+    write(store, "chunks", "run", rows, num_chunks=rows)
+    artifact = store.find("chunks", ["run"])
+    assert [row["number"] for row in artifact.rows()] == list(range(rows))
+    assert artifact.details == {"num_chunks": rows}
+    assert artifact.header.refresh_id == header().refresh_id
+    assert (artifact.header.base, artifact.header.fingerprint) == ("g1", {"model": "m"})
+    assert artifact.header.run_id == "run"
+    assert artifact.header.created_at
+
+
+def test_a_writer_knows_how_many_rows_it_has_written_and_keeps_few_of_them(
+    store: ArtifactStore, tmp_path: Path
+) -> None:
+    with store.write("chunks", "run", SCHEMA, header()) as (writer, _):
+        for number in range(2500):
+            writer.write({"number": number})
+        writer.write_table(pa.table({"number": [1, 2]}, schema=SCHEMA))
+    assert writer.num_rows == 2502
+    written = pq.read_metadata(tmp_path / "artifacts/chunks/run/data.parquet")
+    groups = [written.row_group(number).num_rows for number in range(written.num_row_groups)]
+    assert sum(groups) == 2502
+    assert max(groups) <= 1024
+
+
+def test_only_the_columns_asked_for_are_read(store: ArtifactStore) -> None:
+    schema = pa.schema([("number", pa.int64()), ("text", pa.string())])
+    with store.write("chunks", "run", schema, header()) as (writer, _):
+        writer.write({"number": 1, "text": "one"})
+    assert list(store.find("chunks", ["run"]).rows(["text"])) == [{"text": "one"}]
+
+
+def test_an_input_of_this_run_comes_before_one_of_its_parent_and_that_before_the_latest(
+    store: ArtifactStore,
+) -> None:
+    for number, run in enumerate(["parent", "this", "other"], start=1):
+        write(store, "chunks", run, number)
+
+    def rows(*runs: str) -> int:
+        return len(list(store.find("chunks", runs).rows()))
+
+    assert rows("this", "parent") == 2
+    assert rows("unknown", "parent") == 1
+    assert rows("unknown") == 3
+
+
+def test_what_does_not_exist_is_asked_for_by_name(store: ArtifactStore) -> None:
+    assert store.latest("chunks") is None
+    with pytest.raises(StaleInputError, match="materialize chunks first"):
+        store.find("chunks", ["run"])
+
+
+def test_a_failed_step_leaves_no_trace(store: ArtifactStore, tmp_path: Path) -> None:
+    write(store, "chunks", "before", 1)
+
+    def break_off() -> None:
+        with store.write("chunks", "run", SCHEMA, header()) as (writer, _):
+            writer.write({"number": 1})
+            raise RuntimeError("half-way")
+
+    with pytest.raises(RuntimeError, match="half-way"):
+        break_off()
+    assert folders(tmp_path) == {"before"}
+    assert store.find("chunks", ["run"]).header.run_id == "before"
+
+
+def test_a_row_that_does_not_fit_leaves_no_trace(store: ArtifactStore, tmp_path: Path) -> None:
+    with pytest.raises(pa.ArrowInvalid), store.write("chunks", "run", SCHEMA, header()) as (writer, _):
+        writer.write({"number": "one"})
+    assert folders(tmp_path) == set()
+
+
+def test_a_step_that_runs_again_replaces_what_it_wrote(store: ArtifactStore, tmp_path: Path) -> None:
+    write(store, "chunks", "run", 1)
+    write(store, "chunks", "run", 2)
+    assert len(list(store.find("chunks", ["run"]).rows())) == 2
+    assert "run" in folders(tmp_path)
+
+
+def test_what_a_killed_writer_left_is_never_read(store: ArtifactStore, tmp_path: Path) -> None:
+    writing = store.write("chunks", "run", SCHEMA, header())
+    writing.__enter__()
+    assert [name[:9] for name in folders(tmp_path)] == [".staging-"]
+    assert store.latest("chunks", ["run"]) is None
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", "null", '{"run_id": 3}'])
+def test_a_damaged_pointer_counts_as_none(store: ArtifactStore, tmp_path: Path, damage: str) -> None:
+    write(store, "chunks", "run")
+    (tmp_path / "artifacts/chunks/latest.json").write_text(damage)
+    assert store.latest("chunks") is None
+    assert store.latest("chunks", ["run"]) is not None
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", "null", "{}", f'{{"format_version": {FORMAT_VERSION}}}'])
+def test_a_damaged_header_is_told_and_pruned_and_stops_nothing(
+    store: ArtifactStore, tmp_path: Path, damage: str
+) -> None:
+    write(store, "chunks", "run")
+    (tmp_path / "artifacts/chunks/run/header.json").write_text(damage)
+    with pytest.raises(StateFormatError, match="materialize all assets"):
+        store.latest("chunks", ["run"])
+    store.prune()
+    assert folders(tmp_path) == set()
+    assert store.latest("chunks", ["run"]) is None
+
+
+def test_an_artefact_of_another_version_is_refused_by_number(store: ArtifactStore, tmp_path: Path) -> None:
+    write(store, "chunks", "run")
+    path = tmp_path / "artifacts/chunks/run/header.json"
+    path.write_text(path.read_text().replace(f'"format_version": {FORMAT_VERSION}', '"format_version": 99'))
+    with pytest.raises(StateFormatError, match=f"version 99, this program reads {FORMAT_VERSION}"):
+        store.find("chunks", ["run"])
+
+
+def test_the_last_five_refreshes_are_kept_with_all_their_artefacts(
+    store: ArtifactStore, tmp_path: Path
+) -> None:
+    for day in range(1, 9):
+        for asset in ("raw_documents", "chunks"):
+            write(store, asset, f"run-{day}", head=header(f"2026010{day}T000000-x"))
+    # Another run went on with the oldest refresh that is kept, and one with a refresh that is not.
+    write(store, "chunks", "run-late", head=header("20260104T000000-x"))
+    write(store, "chunks", "run-too-late", head=header("20260102T000000-x"))
+    store.prune()
+    kept = {f"run-{day}" for day in (4, 5, 6, 7, 8)}
+    assert folders(tmp_path, "raw_documents") == kept
+    assert folders(tmp_path, "chunks") == kept | {"run-late"}
+    assert len(list(store.find("chunks", ["run-8"]).rows())) == 3
+
+
+def test_leftovers_of_dead_writers_go_and_those_of_others_stay(store: ArtifactStore, tmp_path: Path) -> None:
+    write(store, "chunks", "run")
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    host = socket.gethostname()
+    alive, elsewhere = f".staging-b-{os.getpid()}-{host}", f".staging-c-{dead.pid}-another-machine"
+    for name in (f".staging-a-{dead.pid}-{host}", alive, elsewhere, ".staging-of-no-known-form"):
+        (tmp_path / "artifacts/chunks" / name).mkdir()
+    store.prune()
+    assert folders(tmp_path) == {"run", alive, elsewhere}
+
+
+def test_artefacts_are_private(store: ArtifactStore, tmp_path: Path) -> None:
+    write(store, "chunks", "run")
+    for path in (tmp_path / "artifacts", tmp_path / "artifacts/chunks", tmp_path / "artifacts/chunks/run"):
+        assert path.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (header("20260102T000000-b"), "different refreshes"),
+        (header(base="g2"), "different refreshes"),
+        (header(base=None), "different refreshes"),
+        (header(chunk_size=3), "other settings .chunk_size."),
+    ],
+    ids=["refresh", "base", "no base", "settings"],
+)
+def test_artefacts_that_do_not_belong_together_are_refused(
+    store: ArtifactStore, other: Header, message: str
+) -> None:
+    write(store, "deduped_documents", "run")
+    write(store, "chunks", "run", head=other)
+    mine, theirs = (store.find(asset, ["run"]) for asset in ("deduped_documents", "chunks"))
+    assert require_same_refresh([mine, mine]) == mine.header
+    with pytest.raises(StaleInputError, match=message):
+        require_same_refresh([mine, theirs])
+
+
+def test_an_input_made_with_other_settings_is_refused_by_their_names(store: ArtifactStore) -> None:
+    write(store, "chunks", "run", head=header(chunk_size=512, chunker="a"))
+    chunks = store.find("chunks", ["run"])
+    require_fingerprint(chunks, {"model": "m", "chunk_size": 512, "chunker": "a"})
+    with pytest.raises(StaleInputError, match=r"other settings \(chunk_size, chunker\)"):
+        require_fingerprint(chunks, {"model": "m", "chunk_size": 256, "chunker": "b"})
+
+
+def test_what_is_kept_comes_back_with_the_latest_refresh_first_and_without_what_is_damaged(
+    store: ArtifactStore, tmp_path: Path
+) -> None:
+    for day in (2, 3, 1):
+        write(store, "chunks", f"run-{day}", head=header(f"2026010{day}T000000-x"))
+    (tmp_path / "artifacts/chunks/run-2/header.json").write_text("{")
+    assert [artifact.header.run_id for artifact in store.kept("chunks")] == ["run-3", "run-1"]
+    assert store.kept("embeddings") == []
+
+
+def test_rows_are_found_by_a_value(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path / "number=7" / "artifacts")  # a path that looks like a partition
+    write(store, "chunks", "run", 3000)
+    artifact = store.find("chunks", ["run"])
+    assert artifact.find_rows("number", 2999) == [{"number": 2999}]
+    assert artifact.find_rows("number", 3000) == []

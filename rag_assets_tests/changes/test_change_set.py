@@ -1,0 +1,368 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag_assets.changes.change_set import (
+    Change,
+    DeletionGuard,
+    DocumentChange,
+    DocumentState,
+    content_changes,
+    count_changes,
+    decide_changes,
+    deletion_token,
+    target_documents,
+)
+from rag_assets.errors import DeletionRefused
+from rag_assets.records import Location
+from rag_assets_tests.documents import corpus, document, hashed, place
+
+ALL = frozenset({"filesystem"})
+
+
+def decided(
+    before: list[DocumentState], now: list[DocumentState], complete: frozenset[str] = ALL
+) -> dict[str, DocumentChange]:
+    return {change.document_id: change for change in decide_changes(before, now, complete)}
+
+
+def kinds(changes: dict[str, DocumentChange]) -> dict[str, str]:
+    return {document_id: change.change.value for document_id, change in changes.items()}
+
+
+def test_each_kind_of_change_is_named() -> None:
+    before = corpus({"edited": "1", "gone": "2", "same": "3", "turned bad": "4", "old place": "5"})
+    now = [
+        document("edited", "1 edited"),
+        document("same", "3"),
+        document("turned bad", None),
+        document("new place", "5"),
+        document("new", "6"),
+        document("copy", "3"),
+        document("new and bad", None),
+    ]
+    assert kinds(decided(before, now)) == {
+        "filesystem:edited": "updated",
+        "filesystem:gone": "deleted",
+        "filesystem:same": "unchanged",
+        "filesystem:turned bad": "quarantined",
+        "filesystem:new place": "moved",
+        "filesystem:new": "added",
+        "filesystem:copy": "duplicate",
+        "filesystem:new and bad": "quarantined",
+    }
+
+
+def test_a_moved_document_keeps_its_content_and_the_time_of_its_last_change() -> None:
+    before = [document("a", "text", modified_at="2026-01-01T00:00:00Z")]
+    now = [document("b", "text", modified_at="2026-02-02T00:00:00Z")]
+    [change] = decide_changes(before, now, ALL)
+    assert (change.change, change.moved_from) == (Change.MOVED, "filesystem:a")
+    assert change.location == place("b", modified_at="2026-01-01T00:00:00Z")
+    [content] = content_changes(before, target_documents([change]))
+    assert content.was_held
+    assert content.locations == (change.location,)
+
+
+def test_touching_a_document_changes_nothing() -> None:
+    before = [document("a", "text")]
+    now = [document("a", "text", modified_at="2026-02-02T00:00:00Z")]
+    changes = decide_changes(before, now, ALL)
+    assert [change.change for change in changes] == [Change.UNCHANGED]
+    assert content_changes(before, target_documents(changes)) == []
+
+
+def test_another_title_or_access_list_of_the_same_text_is_an_update_without_new_points() -> None:
+    before = [document("a", "text")]
+    for now in (document("a", "text", title="Handbook"), document("a", "text", access=("hr",))):
+        changes = decide_changes(before, [now], ALL)
+        assert [change.change for change in changes] == [Change.UPDATED]
+        [content] = content_changes(before, target_documents(changes))
+        assert content.was_held
+
+
+def test_an_edit_there_and_back_again_is_seen_both_times() -> None:
+    first, second = [document("a", "A")], [document("a", "B")]
+    there = target_documents(decide_changes(first, second, ALL))
+    back = target_documents(decide_changes(there, first, ALL))
+    assert [state.content_hash for state in there] == [hashed("B")]
+    assert [state.content_hash for state in back] == [hashed("A")]
+
+
+def test_losing_one_of_two_locations_keeps_the_points() -> None:
+    before = corpus({"a": "text", "b": "text"})
+    changes = decide_changes(before, [document("a", "text")], ALL)
+    assert kinds({c.document_id: c for c in changes})["filesystem:b"] == "deleted"
+    [content] = content_changes(before, target_documents(changes))
+    assert [location.path for location in content.locations] == ["a"]
+    assert content.was_held
+
+
+def test_a_document_that_turned_bad_stays_served_as_it_was() -> None:
+    before = [document("a", "good", title="Good")]
+    [change] = decide_changes(before, [document("a", None)], ALL)
+    assert change.change is Change.QUARANTINED
+    assert (change.content_hash, change.location) == (hashed("good"), before[0].location)
+    assert change.quarantine_reason == "corrupt"
+    assert content_changes(before, target_documents([change])) == []
+
+
+@pytest.mark.parametrize("complete", [frozenset[str](), frozenset({"elsewhere"})])
+def test_a_source_that_was_not_listed_completely_deletes_nothing(complete: frozenset[str]) -> None:
+    before = corpus({"a": "1", "b": "2"})
+    assert set(kinds(decided(before, [], complete)).values()) == {"unchanged"}
+    # A part of the listing came in: what is not in it is still not deleted, and not moved either.
+    changes = decided(before, [document("c", "1")], complete)
+    assert kinds(changes) == {
+        "filesystem:a": "unchanged",
+        "filesystem:b": "unchanged",
+        "filesystem:c": "duplicate",
+    }
+
+
+def test_two_vanished_copies_and_one_new_place_are_a_move_and_a_deletion() -> None:
+    before = corpus({"a": "text", "b": "text"})
+    changes = decided(before, [document("c", "text")])
+    assert kinds(changes) == {"filesystem:b": "deleted", "filesystem:c": "moved"}
+    assert changes["filesystem:c"].moved_from == "filesystem:a"
+
+
+def test_of_two_new_copies_the_first_is_added_and_the_second_a_duplicate() -> None:
+    assert kinds(decided([], corpus({"a": "text", "b": "text"}))) == {
+        "filesystem:a": "added",
+        "filesystem:b": "duplicate",
+    }
+
+
+def test_a_new_document_is_compared_with_what_others_hold_now_not_with_what_they_held() -> None:
+    before = corpus({"b": "old"})
+    assert kinds(decided(before, corpus({"a": "new", "b": "new"})))["filesystem:a"] == "duplicate"
+    assert kinds(decided(before, corpus({"a": "old", "b": "new"})))["filesystem:a"] == "added"
+    # One that turned bad still holds what it held.
+    torn = [document("a", "old"), document("b", None)]
+    assert kinds(decided(before, torn))["filesystem:a"] == "duplicate"
+
+
+def test_counts_name_every_kind() -> None:
+    counts = count_changes(decide_changes(corpus({"a": "1"}), corpus({"b": "2"}), ALL))
+    assert counts == {
+        "num_added": 1,
+        "num_updated": 0,
+        "num_moved": 0,
+        "num_duplicate": 0,
+        "num_unchanged": 0,
+        "num_deleted": 1,
+        "num_quarantined": 0,
+        "num_omitted": 0,
+    }
+
+
+# Any before, any after, compared with what follows from the promises, document by document
+
+_LOCATIONS = st.builds(
+    place,
+    st.sampled_from(["1", "2", "3", "4"]),
+    st.sampled_from(["s3", "web"]),
+    title=st.sampled_from(["", "T"]),
+    modified_at=st.sampled_from([None, "2026-01-01T00:00:00Z", "2026-02-02T00:00:00Z"]),
+    access=st.sampled_from([None, (), ("hr",)]),
+)
+_CONTENTS = st.sampled_from([hashed(text) for text in "XYZ"])
+
+
+def _by_id(states: list[DocumentState]) -> list[DocumentState]:
+    return list({state.document_id: state for state in states}.values())
+
+
+before_sets = st.lists(st.builds(DocumentState, _LOCATIONS, _CONTENTS), max_size=8).map(_by_id)
+after_sets = st.lists(
+    st.one_of(
+        st.builds(DocumentState, _LOCATIONS, _CONTENTS),
+        st.builds(DocumentState, _LOCATIONS, st.none(), st.just("corrupt"), st.just("torn")),
+    ),
+    max_size=8,
+).map(_by_id)
+complete_sets = st.frozensets(st.sampled_from(["s3", "web"]))
+
+
+def _expected_contents(
+    before: list[DocumentState], now: list[DocumentState], complete: frozenset[str]
+) -> dict[str, str | None]:
+    """Document id -> content that the candidate must hold, straight from the promises."""
+    listed = {state.document_id: state for state in now}
+    expected: dict[str, str | None] = {
+        state.document_id: state.content_hash for state in now if state.content_hash
+    }
+    for state in before:
+        found = listed.get(state.document_id)
+        unreadable = found is not None and found.content_hash is None
+        not_known_to_be_gone = found is None and state.location.source not in complete
+        if unreadable or not_known_to_be_gone:
+            expected[state.document_id] = state.content_hash
+    return expected
+
+
+@given(before_sets, after_sets, complete_sets)
+def test_the_candidate_holds_exactly_what_the_promises_say(
+    before: list[DocumentState], now: list[DocumentState], complete: frozenset[str]
+) -> None:
+    changes = decide_changes(before, now, complete)
+    target = {state.document_id: state for state in target_documents(changes)}
+    assert {key: state.content_hash for key, state in target.items()} == _expected_contents(
+        before, now, complete
+    )
+    for state in now:
+        if state.content_hash is not None:
+            held = target[state.document_id].location
+            assert replace(held, modified_at=None) == replace(state.location, modified_at=None)
+
+
+@given(before_sets, after_sets, complete_sets)
+def test_every_document_is_decided_once(
+    before: list[DocumentState], now: list[DocumentState], complete: frozenset[str]
+) -> None:
+    changes = decide_changes(before, now, complete)
+    decided_ids = [change.document_id for change in changes]
+    moved_from = [change.moved_from for change in changes if change.moved_from]
+    assert decided_ids == sorted(set(decided_ids))
+    assert len(moved_from) == len(set(moved_from))
+    assert {*decided_ids, *moved_from} == {state.document_id for state in before + now}
+    assert not {*decided_ids} & {*moved_from}
+    assert sum(count_changes(changes).values()) == len(changes)
+    assert {c.document_id for c in changes if c.change is Change.DELETED} <= {s.document_id for s in before}
+    old = {state.document_id: state.content_hash for state in before}
+    assert all(change.previous_content_hash == old.get(change.document_id) for change in changes)
+
+
+@given(before_sets, after_sets, complete_sets)
+def test_a_second_refresh_finds_nothing_to_do(
+    before: list[DocumentState], now: list[DocumentState], complete: frozenset[str]
+) -> None:
+    target = target_documents(decide_changes(before, now, complete))
+    again = decide_changes(target, now, complete)
+    assert {change.change for change in again} <= {Change.UNCHANGED, Change.QUARANTINED}
+    assert content_changes(target, target_documents(again)) == []
+
+
+@given(before_sets, before_sets)
+def test_applying_the_content_changes_to_what_was_gives_what_is(
+    before: list[DocumentState], after: list[DocumentState]
+) -> None:
+    held, wanted = _places(before), _places(after)
+    for change in content_changes(before, after):
+        assert change.was_held == (change.content_hash in held)
+        assert held.get(change.content_hash, ()) != change.locations
+        held[change.content_hash] = change.locations
+    assert {content: locations for content, locations in held.items() if locations} == wanted
+
+
+def _places(documents: list[DocumentState]) -> dict[str, tuple[Location, ...]]:
+    """What points are to say, looked for document by document."""
+    return {
+        content: tuple(
+            sorted(
+                (state.location for state in documents if state.content_hash == content),
+                key=lambda location: location.document_id,
+            )
+        )
+        for content in {state.content_hash for state in documents if state.content_hash}
+    }
+
+
+@given(st.permutations(corpus({"a": "1", "b": "1", "c": "2"})), st.permutations(corpus({"d": "1", "e": "3"})))
+def test_the_order_of_a_listing_does_not_matter(
+    before: list[DocumentState], now: list[DocumentState]
+) -> None:
+    changes = decide_changes(before, now, ALL)
+    in_order = decide_changes(
+        sorted(before, key=lambda s: s.document_id), sorted(now, key=lambda s: s.document_id), ALL
+    )
+    assert changes == in_order
+
+
+# The deletion guard
+
+
+def guarded(
+    before: list[DocumentState],
+    now: list[DocumentState],
+    approved: frozenset[str] = frozenset(),
+    complete: frozenset[str] = ALL,
+    base: str | None = "g1",
+) -> None:
+    DeletionGuard(0.3, 10).check(
+        {state.document_id: state.location.source for state in before},
+        decide_changes(before, now, complete),
+        base=base,
+        approved_tokens=approved,
+    )
+
+
+def many(count: int, source: str = "filesystem") -> list[DocumentState]:
+    return corpus({f"{number:03}": f"text {number}" for number in range(count)}, source)
+
+
+@pytest.mark.parametrize(
+    ("total", "deleted", "refused"),
+    [(100, 30, False), (100, 31, True), (12, 10, False), (12, 11, True), (20, 10, False), (1000, 11, False)],
+)
+def test_only_more_than_the_share_and_more_than_ten_at_once_are_refused(
+    total: int, deleted: int, refused: bool
+) -> None:
+    before = many(total)
+    if not refused:
+        guarded(before, before[deleted:])
+        return
+    with pytest.raises(DeletionRefused, match=f"refused to delete {deleted} of {total}"):
+        guarded(before, before[deleted:])
+
+
+def test_a_source_that_goes_from_something_to_nothing_asks_however_small_it_is() -> None:
+    before = [*many(100), document("only", "one", "web")]
+    with pytest.raises(DeletionRefused, match="source web went from something to nothing"):
+        guarded(before, many(100), complete=frozenset({"filesystem", "web"}))
+
+
+def test_the_token_lets_exactly_that_set_through() -> None:
+    before = many(40)
+    with pytest.raises(DeletionRefused) as refusal:
+        guarded(before, before[20:])
+    token = refusal.value.token
+    assert f"rag-assets approve {token}" in str(refusal.value)
+    guarded(before, before[20:], frozenset({token}))
+    for now, base in ((before[21:], "g1"), (before[19:], "g1"), (before[20:], "g2")):
+        with pytest.raises(DeletionRefused):
+            guarded(before, now, frozenset({token}), base=base)
+
+
+def test_unless_it_is_told_otherwise_the_guard_lets_30_percent_or_10_documents_go() -> None:
+    assert DeletionGuard() == DeletionGuard(max_share=0.3, max_documents=10)
+
+
+def test_the_guard_takes_the_changes_as_they_come() -> None:
+    before = [*many(5), document("only", "one", "web")]
+    changes = decide_changes(before, [document("other", "two", "web"), *many(5)], ALL | {"web"})
+    DeletionGuard().check(
+        {state.document_id: state.location.source for state in before},
+        iter(changes),
+        base="g1",
+        approved_tokens=frozenset(),
+    )
+
+
+def test_moves_edits_and_unreadable_documents_are_no_deletions() -> None:
+    before = many(40)
+    moved = [document(f"new/{state.location.path}", f"text {n}") for n, state in enumerate(before)]
+    edited = [document(state.location.path, "edited") for state in before]
+    unreadable = [document(state.location.path, None) for state in before]
+    for now in (moved, edited, unreadable):
+        guarded(before, now)
+
+
+def test_two_sets_of_deletions_never_share_a_token() -> None:
+    assert deletion_token("g", ["a\nb"]) != deletion_token("g", ["a", "b"])
+    assert deletion_token("g", ["a", "b"]) == deletion_token("g", ["b", "a"])
+    assert deletion_token(None, ["a"]) != deletion_token("a", [])
+    assert len(deletion_token(None, ["a"])) == 16

@@ -1,0 +1,73 @@
+from typing import Any
+
+import pytest
+
+from rag_assets.cli.filters import parse_filters
+from rag_assets.errors import ConfigurationError
+from rag_assets.records import Condition, SearchFilter
+from rag_assets.vector_stores.filters import parse_filter
+
+
+@pytest.mark.parametrize(
+    ("expression", "key", "match", "value"),
+    [
+        ("source=filesystem", "source", "equals", "filesystem"),
+        (" source = web ", "source", "equals", "web"),
+        ("title=1 = 1", "title", "equals", "1 = 1"),
+        ("chunk_index=3", "chunk_index", "equals", 3),
+        ("source=s3, web", "source", "any_of", ["s3", "web"]),
+        ("chunk_index=1,2", "chunk_index", "any_of", [1, 2]),
+        ("path=hr/*", "path", "prefix", "hr/"),
+        ("filename=2*3", "filename", "equals", "2*3"),
+        ("token_count>=100", "token_count", "range", {"gte": 100.0}),
+        ("token_count<100", "token_count", "range", {"lt": 100.0}),
+        ("modified_at>2026-01-31", "modified_at", "range", {"gt": "2026-01-31"}),
+        ("modified_at<=20260131", "modified_at", "range", {"lte": "20260131"}),
+        (
+            "indexed_at>=2026-01-31T08:00:00+02:00",
+            "indexed_at",
+            "range",
+            {"gte": "2026-01-31T08:00:00+02:00"},
+        ),
+    ],
+)
+def test_an_expression_is_one_condition_that_every_store_understands(
+    expression: str, key: str, match: Any, value: Any
+) -> None:
+    found = parse_filters([expression])
+    assert found == SearchFilter((Condition(key, match, value),))
+    parse_filter(found)
+
+
+def test_several_expressions_must_all_hold_and_ranges_of_a_field_are_one() -> None:
+    found = parse_filters(["modified_at>=2026-01-01", "source=s3", "modified_at<2026-02-01"])
+    assert found == SearchFilter(
+        (
+            Condition("source", "equals", "s3"),
+            Condition("modified_at", "range", {"gte": "2026-01-01", "lt": "2026-02-01"}),
+        )
+    )
+
+
+def test_no_expression_is_no_filter() -> None:
+    assert parse_filters([]) is None
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["", "source", "source=", "source= ", "=x", "source:web", "a b=c", "chunk_index=x", "chunk_index=1,x"],
+)
+def test_what_is_not_understood_is_refused(expression: str) -> None:
+    with pytest.raises(ConfigurationError, match="filter"):
+        parse_filters([expression])
+
+
+@pytest.mark.parametrize("expression", ["path=hr/*,it/*", "source=a,", "source=,a", "source=a,,b"])
+def test_a_list_that_would_find_nothing_without_a_word_is_refused(expression: str) -> None:
+    with pytest.raises(ConfigurationError, match="cannot stand in a list"):
+        parse_filters([expression])
+
+
+def test_a_bound_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="'many' is not a number"):
+        parse_filters(["token_count>many"])

@@ -1,0 +1,82 @@
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rag_assets.evaluation.evaluate import EvalReport
+from rag_assets.evaluation.gate import judge, stale_reason
+from rag_assets_tests.reports import passing_report
+
+
+def with_recall(recall: float) -> EvalReport:
+    report = passing_report("g1", "ab")
+    assert report.scores is not None
+    return replace(report, scores=replace(report.scores, means={"recall_at_5": recall}))
+
+
+@pytest.mark.parametrize(
+    ("recall", "threshold", "passed"),
+    [(0.75, 0.75, True), (0.7499, 0.75, False), (1.0, 1.0, True), (0.0, 0.0, True), (0.76, 0.75, True)],
+)
+def test_the_threshold_must_be_reached(recall: float, threshold: float, passed: bool) -> None:
+    assert judge(with_recall(recall), threshold).passed is passed
+
+
+def test_what_was_measured_is_said_with_its_uncertainty() -> None:
+    verdict = judge(with_recall(0.5), 0.75)
+    assert str(verdict).startswith(
+        "Recall@5 0.500 ± 0.050 over 1 questions (production now: 0.800) is below the threshold 0.75; production stays"
+    )
+    assert "reaches the threshold 0.25" in str(judge(with_recall(0.5), 0.25))
+    assert "production now" not in str(judge(replace(with_recall(0.5), production_scores=None), 0.75))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_no_number_never_passes(value: float) -> None:
+    assert not judge(with_recall(value), 0.75).passed
+    assert not judge(with_recall(1.0), value).passed
+
+
+@pytest.mark.parametrize(
+    ("report", "reason"),
+    [
+        (
+            replace(with_recall(1.0), problems=("the benchmark is missing", "and more")),
+            "the benchmark is missing",
+        ),
+        (replace(with_recall(1.0), points_count=0), "the candidate is empty"),
+        (replace(with_recall(1.0), scores=None), "nothing was measured"),
+        (replace(with_recall(1.0), queries=()), "nothing was measured"),
+    ],
+    ids=["problems", "empty", "no scores", "no questions"],
+)
+def test_whatever_cannot_be_shown_to_be_good_fails(report: EvalReport, reason: str) -> None:
+    verdict = judge(report, 0.0)
+    assert not verdict.passed
+    assert verdict.reasons[0].startswith(reason)
+
+
+def test_a_production_that_could_not_be_measured_is_no_reason_to_fail() -> None:
+    assert judge(replace(with_recall(1.0), production_scores=None), 0.75).passed
+
+
+def test_a_candidate_of_one_point_is_not_empty() -> None:
+    assert judge(replace(with_recall(1.0), points_count=1), 0.75).passed
+
+
+@pytest.mark.parametrize(
+    ("now", "named"),
+    [
+        ({"eval_threshold": 0.1}, "eval_threshold"),
+        ({"benchmark": "other", "dense_weight": 0.5}, "benchmark, dense_weight"),
+        ({"reranker": "new"}, "reranker"),
+    ],
+)
+def test_a_report_speaks_only_of_the_configuration_that_it_was_made_under(
+    now: dict[str, Any], named: str
+) -> None:
+    report = with_recall(1.0)
+    assert stale_reason(report, dict(report.verdict_configuration)) == ""
+    assert f"another {named} than now" in stale_reason(report, report.verdict_configuration | now)
+    assert stale_reason(report, {})

@@ -1,0 +1,401 @@
+import gzip
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from rag_assets.changes.change_set import DocumentState
+from rag_assets.errors import DocumentGone, DocumentUnreadable, SourceUnavailable
+from rag_assets.ingestion import ingestion as ingestion_module
+from rag_assets.ingestion.ingestion import Ingestion, unreadable_sources
+from rag_assets.ingestion.listings import hash_listings
+from rag_assets.ledgers.sqlite import SqliteLedger
+from rag_assets.parsers.markdown import MarkdownParser
+from rag_assets.records import SourceEntry
+from rag_assets.sources import base
+from rag_assets.sources.base import Reading, SourceOptions, token_by_clock
+from rag_assets.text.store import TextStore
+
+
+class FakeSource:
+    """Documents in a dictionary; the version token is a number that `put` raises.
+
+    Attributes:
+        read_paths: what was read, in order.
+        fails_after: entries after which the listing breaks off; None if it does not.
+        gone_while_reading: whether the source disappears when something is read.
+    """
+
+    def __init__(self, name: str = "fake", **files: bytes) -> None:
+        self.name = name
+        self.options = SourceOptions()
+        self.parallel_reads = 1
+        self.files: dict[str, bytes] = {}
+        self.tokens: dict[str, int] = {}
+        self.modified_at: str | None = "2026-01-01T00:00:00Z"
+        self.unreadable: set[str] = set()
+        self.read_paths: list[str] = []
+        self.fails_after: int | None = None
+        self.gone_while_reading = False
+        for path, data in files.items():
+            self.put(path.replace("_", "."), data)
+
+    def put(self, path: str, data: bytes) -> None:
+        self.files[path] = data
+        self.tokens[path] = self.tokens.get(path, 0) + 1
+
+    def list_entries(self) -> Iterator[SourceEntry]:
+        for number, path in enumerate(sorted(self.files)):
+            if number == self.fails_after:
+                raise SourceUnavailable(f"source {self.name}: the listing broke off")
+            yield SourceEntry(
+                document_id=f"{self.name}:{path}",
+                source=self.name,
+                uri=f"{self.name}:///{path}",
+                path=path,
+                filename=path.rpartition("/")[2],
+                version_token=str(self.tokens[path]),
+                size_bytes=len(self.files[path]),
+                modified_at=self.modified_at,
+            )
+
+    def read(self, entry: SourceEntry, known_token: str = "") -> Reading:
+        if self.gone_while_reading:
+            raise SourceUnavailable(f"source {self.name} is gone")
+        self.read_paths.append(entry.path)
+        if entry.path in self.unreadable:
+            raise DocumentUnreadable("unreadable", "Permission denied.")
+        return Reading(self.files[entry.path], version_token=token_by_clock(entry))
+
+
+class Reader:
+    """Reads sources again and again, with one ledger and one text store."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.texts = TextStore(folder / "texts")
+        self.ledger = SqliteLedger(folder / "ledger.sqlite", "kb")
+
+    def flush_ledger(self) -> None:
+        self.ledger.close()
+        (self.folder / "ledger.sqlite").unlink()
+        self.ledger = SqliteLedger(self.folder / "ledger.sqlite", "kb")
+
+    def __call__(self, *sources: FakeSource) -> tuple[dict[str, DocumentState], Ingestion]:
+        for source in sources:
+            source.read_paths.clear()
+        ingestion = Ingestion(sources, self.ledger, self.texts)
+        return {state.location.path: state for state in ingestion.documents()}, ingestion
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Iterator[Reader]:
+    reader = Reader(tmp_path)
+    yield reader
+    reader.ledger.close()
+
+
+def counts(ingestion: Ingestion) -> tuple[int, int, int, int]:
+    [report] = ingestion.reports
+    return report.num_listed, report.num_read, report.num_parsed, report.num_quarantined
+
+
+def test_documents_carry_where_they_are_and_the_hash_of_their_text(read: Reader) -> None:
+    source = FakeSource(a_md=b"# Leave\n\nTwenty days.\r\n", b_txt=b"plain")
+    documents, ingestion = read(source)
+    location = documents["a.md"].location
+    assert (location.document_id, location.source, location.source_uri) == (
+        "fake:a.md",
+        "fake",
+        "fake:///a.md",
+    )
+    assert (location.filename, location.title, location.modified_at) == (
+        "a.md",
+        "Leave",
+        "2026-01-01T00:00:00Z",
+    )
+    assert read.texts.get(str(documents["a.md"].content_hash)) == "# Leave\n\nTwenty days."
+    assert counts(ingestion) == (2, 2, 2, 0)
+    assert unreadable_sources(ingestion.reports) == {}
+
+
+def test_what_stands_still_is_not_even_read(read: Reader) -> None:
+    source = FakeSource(a_md=b"one", b_txt=b"two", empty_txt=b"")
+    first, _ = read(source)
+    second, ingestion = read(source)
+    assert second == first
+    assert source.read_paths == []
+    assert counts(ingestion) == (3, 0, 0, 1)
+
+
+def test_a_touched_document_is_read_but_not_parsed(read: Reader) -> None:
+    source = FakeSource(a_md=b"one")
+    first, _ = read(source)
+    source.put("a.md", b"one")
+    second, ingestion = read(source)
+    assert second == first
+    assert counts(ingestion) == (1, 1, 0, 0)
+    assert counts(read(source)[1]) == (1, 0, 0, 0)
+
+
+def test_a_moved_document_is_read_but_not_parsed(read: Reader) -> None:
+    source = FakeSource(a_md=b"# One")
+    first, _ = read(source)
+    source.put("hr/b.md", source.files.pop("a.md"))
+    second, ingestion = read(source)
+    assert second["hr/b.md"].content_hash == first["a.md"].content_hash
+    assert second["hr/b.md"].location.title == "One"
+    assert counts(ingestion) == (1, 1, 0, 0)
+
+
+def test_copies_are_parsed_once_even_in_the_first_reading(read: Reader) -> None:
+    source = FakeSource(a_md=b"same", b_md=b"same", c_txt=b"same")
+    documents, ingestion = read(source)
+    # The text file is another parser's.
+    assert counts(ingestion) == (3, 3, 2, 0)
+    assert len({state.content_hash for state in documents.values()}) == 1
+
+
+def test_an_edited_document_is_parsed_again(read: Reader) -> None:
+    source = FakeSource(a_md=b"one", b_md=b"two")
+    first, _ = read(source)
+    source.put("a.md", b"one, edited")
+    second, ingestion = read(source)
+    assert second["a.md"].content_hash != first["a.md"].content_hash
+    assert second["b.md"] == first["b.md"]
+    assert source.read_paths == ["a.md"]
+    assert counts(ingestion) == (2, 1, 1, 0)
+
+
+def test_another_version_of_its_parser_parses_a_document_again_and_no_other(
+    read: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = FakeSource(a_md=b"one", b_txt=b"two")
+    first, _ = read(source)
+    monkeypatch.setattr(MarkdownParser, "version", "next")
+    second, ingestion = read(source)
+    assert second == first
+    assert source.read_paths == ["a.md"]
+    assert counts(ingestion) == (2, 1, 1, 0)
+
+
+def test_a_text_that_was_lost_is_made_again(read: Reader) -> None:
+    source = FakeSource(a_md=b"one")
+    first, _ = read(source)
+    content = str(first["a.md"].content_hash)
+    (read.texts.root / content[:2] / content).unlink()
+    second, ingestion = read(source)
+    assert second == first
+    assert read.texts.get(content) == "one"
+    assert counts(ingestion) == (1, 1, 1, 0)
+
+
+def test_a_flushed_ledger_only_costs_reading_again(read: Reader) -> None:
+    source = FakeSource(a_md=b"one", b_txt=b"two")
+    first, _ = read(source)
+    read.flush_ledger()
+    second, ingestion = read(source)
+    assert second == first
+    assert counts(ingestion) == (2, 2, 2, 0)
+
+
+def test_one_bad_document_harms_only_itself(read: Reader) -> None:
+    source = FakeSource(a_md=b"good", torn_pdf=b"%PDF-1.7 torn", empty_txt=b"")
+    documents, ingestion = read(source)
+    assert documents["a.md"].content_hash
+    assert (documents["torn.pdf"].content_hash, documents["torn.pdf"].quarantine_reason) == (None, "corrupt")
+    assert (documents["empty.txt"].content_hash, documents["empty.txt"].quarantine_reason) == (None, "empty")
+    assert documents["empty.txt"].quarantine_detail
+    assert counts(ingestion) == (3, 3, 3, 2)
+
+
+def test_a_quarantined_document_is_tried_again_when_it_changes(read: Reader) -> None:
+    source = FakeSource(a_txt=b"")
+    read(source)
+    source.put("a.txt", b"text")
+    documents, _ = read(source)
+    assert documents["a.txt"].content_hash
+    assert documents["a.txt"].quarantine_reason == ""
+
+
+def test_a_quarantined_document_is_tried_again_when_its_parser_changes(
+    read: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = FakeSource(a_md=b"")
+    read(source)
+    monkeypatch.setattr(MarkdownParser, "version", "next")
+    assert counts(read(source)[1]) == (1, 1, 1, 1)
+
+
+def test_a_document_that_cannot_be_read_is_tried_again_every_time(read: Reader) -> None:
+    source = FakeSource(a_txt=b"text")
+    source.unreadable.add("a.txt")
+    for _ in range(2):
+        documents, ingestion = read(source)
+        assert documents["a.txt"].quarantine_reason == "unreadable"
+        assert counts(ingestion) == (1, 1, 0, 1)
+    source.unreadable.clear()
+    assert read(source)[0]["a.txt"].content_hash
+
+
+def test_a_listing_that_breaks_off_is_incomplete_and_the_other_sources_go_on(
+    read: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingestion_module, "_BATCH", 1)
+    broken, sound = FakeSource("broken", a_md=b"1", b_md=b"2"), FakeSource("sound", c_md=b"3")
+    broken.fails_after = 1
+    documents, ingestion = read(broken, sound)
+    assert set(documents) == {"a.md", "c.md"}
+    assert [report.complete for report in ingestion.reports] == [False, True]
+    assert unreadable_sources(ingestion.reports) == {"broken": "source broken: the listing broke off"}
+
+
+def test_a_source_that_disappears_while_it_is_read_is_incomplete(read: Reader) -> None:
+    source = FakeSource(a_md=b"1")
+    source.gone_while_reading = True
+    documents, ingestion = read(source)
+    assert documents == {}
+    assert unreadable_sources(ingestion.reports) == {"fake": "source fake is gone"}
+
+
+@pytest.mark.parametrize("parallel_reads", [1, 4])
+def test_a_source_that_fails_in_an_unforeseen_way_while_it_is_read_is_incomplete_and_quotes_nothing(
+    read: Reader, monkeypatch: pytest.MonkeyPatch, parallel_reads: int
+) -> None:
+    source, other = FakeSource("odd", a_md=b"1"), FakeSource("other", b_md=b"2")
+    source.parallel_reads = other.parallel_reads = parallel_reads
+
+    def fail(*_: object) -> Reading:
+        raise KeyError("a secret")
+
+    monkeypatch.setattr(source, "read", fail)
+    documents, ingestion = read(source, other)
+    assert set(documents) == {"b.md"}
+    assert unreadable_sources(ingestion.reports) == {
+        "odd": "source odd failed with KeyError while it was read"
+    }
+
+
+def test_a_document_that_is_gone_is_as_if_it_had_not_been_listed(
+    read: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = FakeSource(a_md=b"1")
+
+    def gone(*_: object) -> Reading:
+        raise DocumentGone("There is none.")
+
+    monkeypatch.setattr(source, "read", gone)
+    documents, ingestion = read(source)
+    assert documents == {}
+    assert unreadable_sources(ingestion.reports) == {}
+
+
+def test_a_compressed_file_is_parsed_by_what_its_name_says_is_in_it(read: Reader) -> None:
+    page = gzip.compress(b"<p>One <b>word</b></p>", mtime=0)
+    source = FakeSource()
+    source.put("page.txt.gz", page)
+    source.put("page.html.gz", page)
+    documents, _ = read(source)
+    texts = {path: read.texts.get(str(state.content_hash)) for path, state in documents.items()}
+    assert texts == {"page.txt.gz": "<p>One <b>word</b></p>", "page.html.gz": "One word"}
+
+
+def test_an_empty_source_is_complete(read: Reader) -> None:
+    documents, ingestion = read(FakeSource())
+    assert documents == {}
+    assert unreadable_sources(ingestion.reports) == {}
+
+
+def test_more_documents_than_a_batch_are_all_read(read: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingestion_module, "_BATCH", 3)
+    source = FakeSource()
+    for number in range(10):
+        source.put(f"{number}.txt", str(number).encode())
+    assert len(read(source)[0]) == 10
+    assert counts(read(source)[1]) == (10, 0, 0, 0)
+
+
+def test_a_document_written_just_now_is_looked_at_once_more(
+    read: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = FakeSource(a_txt=b"first")
+    source.modified_at = datetime.now(UTC).isoformat()
+    read(source)
+    # Written again within the tick of its version token: nothing shows in the listing.
+    source.files["a.txt"] = b"other"
+    documents, _ = read(source)
+    assert read.texts.get(str(documents["a.txt"].content_hash)) == "other"
+    # Later its token is trusted, after one more look.
+    later = datetime.now(UTC).timestamp() + 60
+    monkeypatch.setattr(base.time, "time", lambda: later)
+    assert counts(read(source)[1]) == (1, 1, 0, 0)
+    assert counts(read(source)[1]) == (1, 0, 0, 0)
+
+
+def test_a_source_that_tells_no_times_is_believed_in_its_version_tokens(read: Reader) -> None:
+    source = FakeSource(a_txt=b"text")
+    source.modified_at = None
+    read(source)
+    assert counts(read(source)[1]) == (1, 0, 0, 0)
+
+
+def test_the_hash_of_a_listing_tells_whether_anything_changed(read: Reader) -> None:
+    source = FakeSource(a_txt=b"1", b_txt=b"2")
+    _, ingestion = read(source)
+    source.read_paths.clear()
+
+    def listing() -> str:
+        hashes, problems = hash_listings([source], 10.0)
+        assert problems == {}
+        return hashes["fake"]
+
+    assert ingestion.listing_hashes == {"fake": listing()}
+    assert source.read_paths == []
+    seen = {listing()}
+    source.put("a.txt", b"changed")
+    seen.add(listing())
+    source.put("c.txt", b"new")
+    seen.add(listing())
+    del source.files["b.txt"]
+    seen.add(listing())
+    assert len(seen) == 4
+
+
+def test_the_hash_of_a_listing_does_not_depend_on_its_order() -> None:
+    forward, backward = FakeSource(a_txt=b"1", b_txt=b"2"), FakeSource(a_txt=b"1", b_txt=b"2")
+    entries = list(forward.list_entries())
+    backward.list_entries = lambda: iter(entries[::-1])  # type: ignore[method-assign]
+    assert hash_listings([forward], 10.0) == hash_listings([backward], 10.0)
+
+
+def test_only_a_listing_that_is_whole_has_a_hash(read: Reader) -> None:
+    whole, torn, silent = (
+        FakeSource("whole", a_txt=b"1"),
+        FakeSource("torn", a_txt=b"1"),
+        FakeSource("silent"),
+    )
+    torn.fails_after = 1
+    torn.put("b.txt", b"2")
+    over = threading.Event()
+
+    def never() -> Iterator[SourceEntry]:
+        over.wait()
+        yield from ()
+
+    _, ingestion = read(whole, torn)
+    silent.list_entries = never  # type: ignore[method-assign]
+    hashes, problems = hash_listings([whole, torn, silent], 0.5)
+    over.set()
+    assert hashes.keys() == {"whole"}
+    assert "broke off" in problems["torn"]
+    assert "within" in problems["silent"]
+    assert ingestion.listing_hashes == hashes
+
+
+def test_progress_knows_from_the_start_how_many_documents_all_sources_list(
+    read: Reader, progress_lines: list[str]
+) -> None:
+    read(FakeSource("one", a_md=b"one", b_md=b"two"), FakeSource("other", a_md=b"three"))
+    assert [line.split(",")[0] for line in progress_lines] == [f"{done} of 3 documents" for done in (1, 2, 3)]

@@ -1,0 +1,57 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rag_assets.inspection import plan as plan_module
+from rag_assets.inspection.plan import describe, plan
+from rag_assets.settings import Settings, load_settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Twelve documents that were never refreshed."""
+    for field in Settings.model_fields.values():
+        monkeypatch.delenv(str(field.alias), raising=False)
+    monkeypatch.chdir(tmp_path)
+    documents = tmp_path / "documents"
+    documents.mkdir()
+    for number in range(12):
+        (documents / f"{number:02}.md").write_text(f"# Number {number}\n\nThe text of document {number}.\n")
+    return load_settings(documents_dir=documents, state_dir=tmp_path / "state")
+
+
+def test_a_long_list_is_cut_and_the_totals_are_not(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_module, "_MOST_DOCUMENTS", 11)
+    planned = plan(settings)
+    assert planned["deduped_documents"]["num_added"] == 12
+    assert len(planned["deduped_documents"]["documents"]["added"]) == 11
+    said = describe(planned)
+    assert "12 added" in said
+    assert said.count("filesystem:") == 10
+    assert "and 2 more" in said
+
+
+def test_texts_that_do_not_fit_a_window_are_counted_once_all_the_same(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_module, "WINDOW", 5)
+    for path in list(settings.documents_dir.iterdir())[:3]:
+        path.with_name(f"copy_of_{path.name}").write_text(path.read_text() + "\n# Appendix\n\nThe same.\n")
+    small = settings.model_copy(update={"chunk_size": 16, "chunk_overlap": 0})
+    whole = plan(settings)["embeddings"]
+    parts = plan(small)
+    assert whole["num_texts"] == 15
+    assert parts["chunks"]["num_chunks"] > parts["embeddings"]["num_texts"] > 15
+    assert parts["embeddings"]["num_tokens"] < parts["chunks"]["num_tokens"]
+
+
+def test_a_degraded_source_and_bad_documents_are_said(settings: Settings) -> None:
+    (settings.documents_dir / "empty.txt").write_text("")
+    report: dict[str, Any] = plan(settings)
+    report["raw_documents"]["unreadable_sources"] = {"s3": "the bucket is gone"}
+    said = describe(report)
+    assert "quarantined  filesystem:empty.txt (empty: The file has no bytes.)" in said
+    assert "DEGRADED       source s3: the bucket is gone" in said

@@ -1,0 +1,155 @@
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rag_assets.ledgers import lease
+from rag_assets.ledgers.base import Ledger
+from rag_assets.ledgers.lease import lease_renewed, live_holder, wait_for_lease
+from rag_assets.ledgers.sqlite import SqliteLedger
+
+HOST = socket.gethostname()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    found = SqliteLedger(tmp_path / "ledger.sqlite", "kb")
+    yield found
+    found.close()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "_POLL_SECONDS", 0.01)
+    monkeypatch.setattr(lease, "_RENEW_SECONDS", 0.02)
+    monkeypatch.setattr(lease, "EXPIRED_AFTER_SECONDS", 0.3)
+
+
+@pytest.fixture(scope="module")
+def dead_pid() -> int:
+    process = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def owner_of(ledger: Ledger) -> str | None:
+    holder = ledger.lease_holder()
+    return holder.owner if holder else None
+
+
+def test_a_living_process_holds_the_lease(ledger: Ledger) -> None:
+    ledger.acquire_lease("r1", HOST, os.getpid(), 20)
+    holder = live_holder(ledger)
+    assert holder is not None
+    assert holder.owner == "r1"
+
+
+def test_a_process_that_died_on_this_machine_holds_nothing(ledger: Ledger, dead_pid: int) -> None:
+    ledger.acquire_lease("r1", HOST, dead_pid, 20)
+    assert live_holder(ledger) is None
+    started_at = time.monotonic()
+    wait_for_lease(ledger, "r2")
+    assert time.monotonic() - started_at < 0.25
+    assert owner_of(ledger) == "r2"
+
+
+def test_a_process_on_another_machine_is_believed_until_its_lease_expires(
+    ledger: Ledger, dead_pid: int
+) -> None:
+    ledger.acquire_lease("r1", "elsewhere", dead_pid, 20)
+    assert live_holder(ledger) is not None
+    time.sleep(0.3)
+    assert live_holder(ledger) is None
+
+
+def test_between_two_steps_nobody_is_at_work_and_the_lease_still_holds(ledger: Ledger) -> None:
+    ledger.acquire_lease("r1", HOST, os.getpid(), 20)
+    ledger.renew_lease("r1", None)
+    assert live_holder(ledger) is not None
+
+
+def test_a_refresh_waits_for_the_one_at_work(ledger: Ledger) -> None:
+    ledger.acquire_lease("r1", HOST, os.getpid(), 20)
+    keep_alive = threading.Event()
+    waiting = threading.Thread(target=wait_for_lease, args=(ledger, "r2"))
+    waiting.start()
+    for _ in range(20):  # longer than an unrenewed lease lives
+        ledger.renew_lease("r1", os.getpid())
+        keep_alive.wait(0.02)
+    assert waiting.is_alive()
+    assert owner_of(ledger) == "r1"
+    ledger.release_lease("r1")
+    waiting.join(timeout=5)
+    assert owner_of(ledger) == "r2"
+
+
+def test_a_lease_that_is_not_renewed_frees_itself(ledger: Ledger) -> None:
+    ledger.acquire_lease("r1", "elsewhere", 1, 20)
+    started_at = time.monotonic()
+    wait_for_lease(ledger, "r2")
+    assert 0.2 < time.monotonic() - started_at < 3
+
+
+def test_a_run_that_is_retried_has_its_lease_already(ledger: Ledger) -> None:
+    ledger.acquire_lease("r1", "elsewhere", 1, 20)
+    wait_for_lease(ledger, "r1")
+    assert owner_of(ledger) == "r1"
+
+
+def test_a_step_renews_the_lease_while_it_works(ledger: Ledger) -> None:
+    ledger.acquire_lease("r1", HOST, os.getpid(), 20)
+    with lease_renewed(ledger, "r1", process_outlives_step=True):
+        time.sleep(0.4)  # longer than an unrenewed lease lives
+        holder = live_holder(ledger)
+        assert holder is not None
+        assert holder.pid == os.getpid()
+    assert owner_of(ledger) == "r1"
+
+
+@pytest.mark.parametrize(
+    ("process_outlives_step", "pid"),
+    [(True, os.getpid()), (False, None)],
+    ids=["same process", "process a step"],
+)
+def test_after_a_step_the_lease_names_the_process_only_if_it_runs_the_next_step_too(
+    ledger: Ledger, process_outlives_step: bool, pid: int | None
+) -> None:
+    ledger.acquire_lease("r1", HOST, os.getpid(), 20)
+    with lease_renewed(ledger, "r1", process_outlives_step=process_outlives_step):
+        pass
+    holder = ledger.lease_holder()
+    assert holder is not None
+    assert holder.pid == pid
+    # Nothing renews it any more.
+    time.sleep(0.05)
+    again = ledger.lease_holder()
+    assert again is not None
+    assert again.age_seconds >= 0.05
+
+
+def test_a_failed_step_gives_the_lease_up(ledger: Ledger) -> None:
+    ledger.acquire_lease("r1", HOST, os.getpid(), 20)
+    with (
+        pytest.raises(RuntimeError, match="failed"),
+        lease_renewed(ledger, "r1", process_outlives_step=True),
+    ):
+        raise RuntimeError("failed")
+    assert ledger.lease_holder() is None
+
+
+def test_a_step_that_was_started_alone_takes_no_lease_from_anybody(ledger: Ledger) -> None:
+    with lease_renewed(ledger, "alone", process_outlives_step=True):
+        assert ledger.lease_holder() is None
+    ledger.acquire_lease("r1", HOST, os.getpid(), 20)
+    with (
+        pytest.raises(RuntimeError, match="failed"),
+        lease_renewed(ledger, "alone", process_outlives_step=True),
+    ):
+        raise RuntimeError("failed")
+    assert owner_of(ledger) == "r1"

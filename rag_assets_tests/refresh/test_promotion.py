@@ -1,0 +1,406 @@
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rag_assets.changes.change_set import DocumentState, content_changes
+from rag_assets.errors import (
+    PromotionRefused,
+    StaleInputError,
+    SupersededError,
+    VectorStoreUnavailable,
+)
+from rag_assets.ledgers.base import Ledger
+from rag_assets.ledgers.sqlite import SqliteLedger
+from rag_assets.records import ProductionState
+from rag_assets.refresh.promotion import check_candidate, promote, reject_candidate, retire
+from rag_assets.vector_stores.base import VectorStore
+from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
+from rag_assets_tests.documents import FINGERPRINT, OTHER_FINGERPRINT, corpus, stage
+from rag_assets_tests.in_memory_vector_store import InMemoryVectorStore
+from rag_assets_tests.reports import VERDICT_CONFIGURATION, passing_report
+
+TEXTS = ["alpha\nbeta\n", "gamma\n", "delta\n"]
+OLD = corpus({"a.md": TEXTS[0]})
+NEW = corpus({"a.md": TEXTS[0], "b.md": TEXTS[1]})
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    found = SqliteLedger(tmp_path / "ledger.sqlite", "kb")
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def store() -> InMemoryVectorStore:
+    """Production is g1, and g2 is its candidate."""
+    found = InMemoryVectorStore()
+    build(found, "g1", None, OLD)
+    found.state = ProductionState("g1")
+    build(found, "g2", "g1", NEW)
+    found.calls.clear()
+    return found
+
+
+def build(
+    store: VectorStore,
+    generation: str,
+    base: str | None,
+    documents: list[DocumentState],
+    fingerprint: dict[str, Any] = FINGERPRINT,
+) -> None:
+    stage(store, generation, documents, TEXTS, expected_production=base, fingerprint=fingerprint)
+
+
+def go_live(
+    store: VectorStore,
+    ledger: Ledger,
+    generation: str = "g2",
+    base: str | None = "g1",
+    *,
+    recall: float = 0.9,
+    documents: list[DocumentState] = NEW,
+    **changed: Any,
+) -> ProductionState:
+    manifest = store.manifest(generation)
+    arguments: dict[str, Any] = {
+        "base": base,
+        "verdict_configuration": dict(VERDICT_CONFIGURATION),
+        "threshold": 0.75,
+        "documents": documents,
+        "contents": content_changes((), documents),
+    } | changed
+    digest = arguments.pop("digest", manifest.digest if manifest else "gone")
+    return promote(store, ledger, passing_report(generation, digest, recall), **arguments)
+
+
+def test_a_candidate_that_passes_goes_live_and_then_the_ledger_is_written(
+    store: InMemoryVectorStore, ledger: Ledger
+) -> None:
+    assert go_live(store, ledger) == ProductionState("g2", previous="g1")
+    assert store.calls == [("promote", "g2")]
+    assert ledger.documents("g2") == NEW
+    assert store.open_readers == []
+
+
+def test_the_first_generation_goes_live_over_nothing(ledger: Ledger) -> None:
+    store = InMemoryVectorStore()
+    build(store, "g1", None, OLD)
+    assert go_live(store, ledger, "g1", None, documents=OLD) == ProductionState("g1")
+
+
+def test_promoting_what_serves_already_changes_nothing_and_mends_the_ledger(
+    store: InMemoryVectorStore, ledger: Ledger
+) -> None:
+    go_live(store, ledger)
+    ledger.prune([])
+    assert go_live(store, ledger) == ProductionState("g2", previous="g1")
+    assert store.calls == [("promote", "g2")]
+    assert ledger.documents("g2") == NEW
+
+
+def test_a_kill_between_the_switch_and_the_ledger_is_made_good_by_the_next_try(
+    store: InMemoryVectorStore, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SqliteLedger, "put_documents", killed)
+        with pytest.raises(Killed):
+            go_live(store, ledger)
+    assert store.state.production == "g2"
+    assert go_live(store, ledger) == ProductionState("g2", previous="g1")
+    assert ledger.documents("g2") == NEW
+
+
+# Nothing unverified goes live
+
+
+def test_a_failed_verdict_is_found_again_whatever_an_earlier_step_said(
+    store: InMemoryVectorStore, ledger: Ledger
+) -> None:
+    with pytest.raises(
+        PromotionRefused, match=r"Recall@5 0\.740 .* is below the threshold 0\.75.*is discarded"
+    ):
+        go_live(store, ledger, recall=0.74)
+    assert store.state == ProductionState("g1")
+    assert store.generations() == ["g1"]
+    assert ledger.documents("g2") is None
+
+
+def test_a_failed_candidate_that_is_kept_never_goes_live_with_a_lower_threshold_either(
+    store: InMemoryVectorStore, ledger: Ledger
+) -> None:
+    with pytest.raises(PromotionRefused, match="is kept"):
+        go_live(store, ledger, recall=0.74, keep_failed_candidate=True)
+    assert store.generations() == ["g1", "g2"]
+    lower: dict[str, Any] = VERDICT_CONFIGURATION | {"eval_threshold": 0.1}
+    with pytest.raises(StaleInputError, match="another eval_threshold than now"):
+        go_live(store, ledger, recall=0.74, threshold=0.1, verdict_configuration=lower)
+    with pytest.raises(PromotionRefused, match="was rejected"):
+        go_live(store, ledger, recall=0.74, threshold=0.1)
+    assert store.state == ProductionState("g1")
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"benchmark": "other"}, "benchmark"),
+        ({"dense_weight": 0.5}, "dense_weight"),
+        ({"eval_threshold": 0.8}, "eval_threshold"),
+        ({"reranker": "new"}, "reranker"),
+    ],
+)
+def test_a_report_made_under_another_configuration_is_stale(
+    store: InMemoryVectorStore, ledger: Ledger, changed: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(StaleInputError, match=f"another {named} than now"):
+        go_live(store, ledger, verdict_configuration=VERDICT_CONFIGURATION | changed)
+    assert store.calls == []
+
+
+def test_a_candidate_other_than_the_one_measured_is_refused(
+    store: InMemoryVectorStore, ledger: Ledger
+) -> None:
+    with pytest.raises(PromotionRefused, match="its digest differs"):
+        go_live(store, ledger, digest="0" * 64)
+    assert store.calls == []
+
+
+def test_a_candidate_whose_points_are_not_there_is_refused(
+    store: InMemoryVectorStore, ledger: Ledger
+) -> None:
+    store.points["g2"].popitem()
+    with pytest.raises(VectorStoreUnavailable, match="sealed were 3"):
+        go_live(store, ledger)
+    assert (store.calls, store.open_readers) == ([], [])
+
+
+def test_a_candidate_that_holds_other_documents_than_the_ledger_would_learn_is_refused(
+    store: InMemoryVectorStore, ledger: Ledger
+) -> None:
+    with pytest.raises(VectorStoreUnavailable, match="not where it should be"):
+        go_live(store, ledger, documents=corpus({"elsewhere.md": TEXTS[0], "b.md": TEXTS[1]}))
+    assert store.calls == []
+
+
+# A stale base loses
+
+
+@pytest.mark.parametrize("state", [ProductionState("g3", previous="g1"), ProductionState()])
+def test_a_production_that_moved_on_wins(
+    store: InMemoryVectorStore, ledger: Ledger, state: ProductionState
+) -> None:
+    build(store, "g3", "g1", NEW)
+    store.state = state
+    store.calls.clear()
+    with pytest.raises(SupersededError, match="production is now"):
+        go_live(store, ledger)
+    assert (store.state, store.calls) == (state, [])
+    assert ledger.documents("g2") is None
+
+
+def test_a_candidate_built_on_another_base_loses_even_if_its_change_set_names_production(
+    store: InMemoryVectorStore, ledger: Ledger
+) -> None:
+    build(store, "g3", "g0", NEW)
+    with pytest.raises(SupersededError):
+        go_live(store, ledger, "g3", "g1")
+
+
+def test_a_promotion_between_the_look_and_the_switch_wins(
+    store: InMemoryVectorStore, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(store, "g3", "g1", NEW)
+    real = store.promote
+
+    def overtaken(*arguments: Any, **options: Any) -> ProductionState:
+        store.state = ProductionState("g3", previous="g1")
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(store, "promote", overtaken)
+    with pytest.raises(SupersededError):
+        go_live(store, ledger)
+    assert store.state.production == "g3"
+    assert ledger.documents("g2") is None
+
+
+def test_a_candidate_that_is_gone_is_superseded(store: InMemoryVectorStore, ledger: Ledger) -> None:
+    store.vanish("g2")
+    with pytest.raises(SupersededError, match="g2 is gone"):
+        go_live(store, ledger)
+
+
+# A rollback holds
+
+
+def rolled_back(store: VectorStore, ledger: Ledger) -> None:
+    go_live(store, ledger)
+    store.rollback("g2")
+
+
+@pytest.fixture(params=["in memory", "embedded"])
+def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> VectorStore:
+    if request.param == "in memory":
+        return InMemoryVectorStore()
+    return EmbeddedVectorStore(tmp_path / "store", "kb")
+
+
+def test_a_rollback_holds_until_it_is_resumed_or_the_settings_change(
+    any_store: VectorStore, ledger: Ledger
+) -> None:
+    store = any_store
+    build(store, "g1", None, OLD)
+    go_live(store, ledger, "g1", None, documents=OLD)
+    build(store, "g2", "g1", NEW)
+    rolled_back(store, ledger)
+    held = ProductionState("g1", held="g2")
+    assert store.production_state() == held
+    build(store, "g3", "g1", NEW)
+    with pytest.raises(
+        PromotionRefused, match=r"held at g1 since a person rolled back from g2.*rag-assets resume"
+    ):
+        go_live(store, ledger, "g3")
+    assert store.production_state() == held
+    # It stays ready: a refusal is no rejection.
+    assert check_candidate(store, "g3", _digest(store, "g3")).rejected == ""
+    build(store, "g4", "g1", NEW, OTHER_FINGERPRINT)
+    assert go_live(store, ledger, "g4") == ProductionState("g4", previous="g1")
+
+
+def test_after_resume_the_candidate_goes_live(store: InMemoryVectorStore, ledger: Ledger) -> None:
+    rolled_back(store, ledger)
+    build(store, "g3", "g1", NEW)
+    store.resume()
+    assert go_live(store, ledger, "g3").production == "g3"
+
+
+def test_a_hold_on_a_generation_that_is_gone_still_holds(store: InMemoryVectorStore, ledger: Ledger) -> None:
+    rolled_back(store, ledger)
+    store.vanish("g2")
+    build(store, "g3", "g1", NEW)
+    with pytest.raises(PromotionRefused, match="held at g1"):
+        go_live(store, ledger, "g3")
+
+
+def test_a_refresh_without_changes_passes_quietly_while_production_is_held(
+    store: InMemoryVectorStore, ledger: Ledger
+) -> None:
+    rolled_back(store, ledger)
+    assert go_live(store, ledger, "g1", documents=OLD) == ProductionState("g1", held="g2")
+
+
+def _digest(store: VectorStore, generation: str) -> str:
+    manifest = store.manifest(generation)
+    assert manifest is not None
+    return manifest.digest
+
+
+# Rejecting
+
+
+@pytest.mark.parametrize(
+    "state",
+    [ProductionState("g2"), ProductionState("g1", previous="g2"), ProductionState("g1", held="g2")],
+    ids=["production", "previous", "held"],
+)
+def test_what_has_been_in_production_is_never_rejected_or_discarded(
+    store: InMemoryVectorStore, state: ProductionState
+) -> None:
+    store.state = state
+    assert "nothing to discard" in reject_candidate(store, "g2", "it got worse", keep=False)
+    assert store.calls == []
+    assert store.manifests["g2"].rejected == ""
+
+
+def test_rejecting_twice_does_no_harm(store: InMemoryVectorStore) -> None:
+    assert reject_candidate(store, "g2", "worse", keep=False) == "candidate g2 is discarded"
+    assert reject_candidate(store, "g2", "worse", keep=False) == "candidate g2 is gone already"
+
+
+def test_a_candidate_that_cannot_be_discarded_is_rejected_all_the_same(
+    store: InMemoryVectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "discard", _raising(VectorStoreUnavailable("away")))
+    assert "the next refresh discards it" in reject_candidate(store, "g2", "worse", keep=False)
+    assert store.manifests["g2"].rejected == "worse"
+
+
+def _raising(error: BaseException) -> Callable[..., Any]:
+    def raise_it(*_: object, **__: object) -> None:
+        raise error
+
+    return raise_it
+
+
+# Retiring
+
+
+def retired(
+    store: InMemoryVectorStore, ledger: Ledger, extra: tuple[str, ...] = ()
+) -> tuple[list[str], list[set[str]]]:
+    kept: list[set[str]] = []
+    return retire(store, ledger, lambda keep: kept.append(keep) or 0, extra), kept
+
+
+def contents(documents: list[DocumentState]) -> set[str]:
+    return {state.content_hash for state in documents if state.content_hash}
+
+
+def test_only_what_nothing_can_go_back_to_is_retired(store: InMemoryVectorStore, ledger: Ledger) -> None:
+    ledger.put_documents("g1", OLD)
+    go_live(store, ledger)
+    newest = corpus({"c.md": TEXTS[2]})
+    build(store, "g3", "g2", newest)
+    go_live(store, ledger, "g3", "g2", documents=newest)
+    ledger.approve("0123456789abcdef")
+    names, kept_texts = retired(store, ledger, ("extra",))
+    assert names == ["g1"]
+    assert store.generations() == ["g2", "g3"]
+    assert kept_texts == [contents(NEW) | contents(newest) | {"extra"}]
+    assert (ledger.documents("g1"), ledger.documents("g2")) == (None, NEW)
+    assert ledger.approved_tokens() == frozenset()
+
+
+def test_texts_stay_as_long_as_it_is_not_known_who_uses_them(
+    store: InMemoryVectorStore, ledger: Ledger
+) -> None:
+    go_live(store, ledger)
+    assert ledger.documents("g1") is None
+    assert retired(store, ledger) == ([], [])
+    assert ledger.documents("g2") == NEW
+
+
+@pytest.mark.parametrize("error", [VectorStoreUnavailable("away"), OSError("disk full")])
+def test_upkeep_that_fails_is_a_warning_and_the_promotion_stands(
+    store: InMemoryVectorStore, ledger: Ledger, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger.put_documents("g1", OLD)
+    go_live(store, ledger)
+    assert retire(store, ledger, _raising(error)) == []
+    assert str(error) in caplog.text
+    assert store.state == ProductionState("g2", previous="g1")
+
+
+def test_the_report_of_another_candidate_is_not_taken_for_this_one(
+    store: InMemoryVectorStore, ledger: Ledger
+) -> None:
+    report = replace(passing_report("g1", _digest(store, "g1")), generation="g2")
+    with pytest.raises(PromotionRefused, match="its digest differs"):
+        promote(
+            store,
+            ledger,
+            report,
+            base="g1",
+            verdict_configuration=dict(VERDICT_CONFIGURATION),
+            threshold=0.75,
+            documents=NEW,
+            contents=content_changes((), NEW),
+        )

@@ -1,0 +1,87 @@
+"""Nobody waits for ever for code that may hang."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from rag_assets.time_limits import NothingCame, bounded, within
+
+
+def test_items_come_in_order_and_end() -> None:
+    assert list(bounded(lambda: range(1000), 30, "test")) == list(range(1000))
+
+
+def test_what_hangs_is_left_behind() -> None:
+    never = threading.Event()
+
+    def hang() -> Iterator[int]:
+        yield 1
+        never.wait()
+
+    items = bounded(hang, 0.1, "test")
+    assert next(items) == 1
+    with pytest.raises(NothingCame):
+        next(items)
+    never.set()
+
+
+def test_an_error_comes_after_what_came_before() -> None:
+    def fail() -> Iterator[int]:
+        yield 1
+        raise ValueError
+
+    items = bounded(fail, 30, "test")
+    assert next(items) == 1
+    with pytest.raises(ValueError):  # noqa: PT011
+        next(items)
+
+
+def test_an_exit_is_an_error_not_an_end() -> None:
+    def leave() -> Iterator[int]:
+        yield 1
+        raise SystemExit
+
+    with pytest.raises(RuntimeError, match="SystemExit"):
+        list(bounded(leave, 30, "test"))
+
+
+def test_it_stops_when_nobody_wants_more() -> None:
+    wanted, stopped = threading.Event(), threading.Event()
+    made: list[int] = []
+
+    def count() -> Iterator[int]:
+        try:
+            for number in range(1000):
+                made.append(number)
+                yield number
+                wanted.wait(30)
+        finally:
+            stopped.set()
+
+    items = bounded(count, 30, "test")
+    next(items)
+    items.close()  # pyright: ignore[reportAttributeAccessIssue]
+    wanted.set()
+    assert stopped.wait(30)
+    assert made == [0, 1]
+
+
+def test_a_call_that_ends_gives_what_it_gives() -> None:
+    assert within(10, lambda: 7) == 7
+    assert within(10, lambda: None) is None
+
+
+def test_a_call_that_fails_fails() -> None:
+    def fail() -> None:
+        raise LookupError("why")
+
+    with pytest.raises(LookupError, match="why"):
+        within(10, fail)
+
+
+def test_a_call_that_hangs_is_given_up() -> None:
+    released = threading.Event()
+    with pytest.raises(NothingCame):
+        within(0.05, released.wait)
+    released.set()
