@@ -1,0 +1,12 @@
+"""Numbers with their nouns, for sentences that people read."""
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return `1 document`, `2 documents`, `0 documents`.
+
+    Args:
+        number: how many.
+        noun: singular.
+        plural: where it is not the singular with an `s`.
+    """
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
