@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rag_assets.disk.atomic_files import replace_file
 from rag_assets.disk.private_folders import make_private_folder
 from rag_assets.errors import StaleInputError, StateFormatError
 from rag_assets.fingerprint import fingerprint_difference, short_hash
@@ -172,9 +173,7 @@ class ArtifactStore:
         except BaseException:
             shutil.rmtree(staging, ignore_errors=True)
             raise
-        pointer = home / f".latest-{uuid.uuid4().hex}"
-        pointer.write_text(json.dumps({"run_id": run_id}), encoding="utf-8")
-        pointer.replace(home / "latest.json")
+        replace_file(home / "latest.json", json.dumps({"run_id": run_id}).encode())
 
     def find(self, asset: str, run_ids: Sequence[str]) -> Artifact:
         """Return the artefact of the first of these runs that has one, else the latest.

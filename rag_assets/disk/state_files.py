@@ -2,14 +2,12 @@
 
 import contextlib
 import json
-import os
-import secrets
 import shutil
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from rag_assets.disk.sparse_copy import fsync_path
+from rag_assets.disk.atomic_files import replace_file
 from rag_assets.errors import StateFormatError, VectorStoreUnavailable
 
 FORMAT_VERSION = 1
@@ -63,17 +61,5 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Replace a file: whoever reads it, and whenever the machine stops, sees the old one or the new one."""
-    temporary = path.with_name(f".{path.name}-{secrets.token_hex(6)}")
-    try:
-        with temporary.open("x", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), 0o600)
-            json.dump(content, file, ensure_ascii=False, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        fsync_path(path.parent)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+    """Replace a state file atomically and durably."""
+    replace_file(path, json.dumps(content, ensure_ascii=False, indent=1).encode(), durable=True)

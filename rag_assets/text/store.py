@@ -9,18 +9,17 @@ import contextlib
 import hashlib
 import os
 import re
-import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterator, Set
 from pathlib import Path
 
+from rag_assets.disk.atomic_files import TEMPORARY_PREFIX, replace_file
 from rag_assets.disk.private_folders import make_private_folder
 
 _HASH = re.compile("[0-9a-f]{64}")
 _COMPRESSION_LEVEL = 1
 _GRACE_SECONDS = 3600.0
-_TEMPORARY_PREFIX = ".tmp-"
 
 
 def content_hash(text: str) -> str:
@@ -44,14 +43,7 @@ class TextStore:
         text_hash = hashlib.sha256(data).hexdigest()
         path = self._path(text_hash)
         make_private_folder(path.parent)
-        handle, temporary = tempfile.mkstemp(prefix=_TEMPORARY_PREFIX, dir=path.parent)  # mode 0600
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(zlib.compress(data, _COMPRESSION_LEVEL))
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        replace_file(path, zlib.compress(data, _COMPRESSION_LEVEL))
         return text_hash
 
     def get(self, text_hash: str) -> str | None:
@@ -95,7 +87,7 @@ class TextStore:
         pruned = 0
         for entry in self._entries():
             is_text = bool(_HASH.fullmatch(entry.name))
-            if (is_text and is_kept(entry.name)) or not (is_text or entry.name.startswith(_TEMPORARY_PREFIX)):
+            if (is_text and is_kept(entry.name)) or not (is_text or entry.name.startswith(TEMPORARY_PREFIX)):
                 continue
             with contextlib.suppress(FileNotFoundError):
                 if entry.stat(follow_symlinks=False).st_mtime < oldest_allowed:
@@ -116,7 +108,7 @@ class TextStore:
 
 def _remove_unless_fresh(path: Path, oldest_allowed: float) -> bool:
     # Moved aside first, then looked at: a writer may have put the text anew since it was listed.
-    aside = path.with_name(f"{_TEMPORARY_PREFIX}{os.getpid()}-{time.monotonic_ns()}")
+    aside = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{time.monotonic_ns()}")
     path.rename(aside)
     if aside.stat().st_mtime >= oldest_allowed:
         aside.replace(path)

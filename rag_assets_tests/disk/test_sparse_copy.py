@@ -1,36 +1,24 @@
-import os
 from pathlib import Path
 
 import pytest
 
-from rag_assets.disk import sparse_copy
-from rag_assets.disk.sparse_copy import fsync_tree
+from rag_assets.disk.sparse_copy import copy_sparse
 
 
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    for path in ("a", "b/c", "b/d/.hidden", "e/f/g"):
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_text(path)
-    return tmp_path
-
-
-def test_every_file_and_every_folder_is_made_durable(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    synced: list[int] = []
-    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
-    fsync_tree(tree)
-    inodes = [path.stat().st_ino for path in (tree, *tree.rglob("*"))]
-    assert len(inodes) == 9
-    assert sorted(synced) == sorted(inodes)
-
-
-def test_one_file_that_cannot_be_made_durable_is_an_error(
-    tree: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail_for_one(path: Path) -> None:
-        if path.name == "g":
-            raise OSError("no space left on device")
-
-    monkeypatch.setattr(sparse_copy, "fsync_path", fail_for_one)
-    with pytest.raises(OSError, match="no space left"):
-        fsync_tree(tree)
+def test_a_sparse_copy_has_the_same_bytes_and_the_holes(tmp_path: Path) -> None:
+    original = tmp_path / "original"
+    with original.open("wb") as file:
+        file.write(b"head")
+        file.seek(8 * 2**20)
+        file.write(bytes(300_000) + b"x" + bytes(70_000))  # zeros that take space, too
+        file.truncate(32 * 2**20)
+    copy = tmp_path / "copy"
+    copy_sparse(original, copy)
+    assert copy.read_bytes() == original.read_bytes()
+    assert copy.stat().st_blocks * 512 <= 256 * 1024
+    empty = tmp_path / "empty"
+    empty.touch()
+    copy_sparse(empty, tmp_path / "empty_copy")
+    assert (tmp_path / "empty_copy").read_bytes() == b""
+    with pytest.raises(FileExistsError):
+        copy_sparse(original, copy)

@@ -6,15 +6,12 @@ One JSON file a page, put in place by a rename. Nothing here is needed: what is 
 import contextlib
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from rag_assets.disk.atomic_files import replace_file
 from rag_assets.disk.private_folders import make_private_folder
-
-_TEMPORARY_PREFIX = ".tmp-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +62,7 @@ class PageNotes:
             return
         with contextlib.suppress(OSError):  # a full disk costs a transfer
             make_private_folder(self._folder)
-            handle, temporary = tempfile.mkstemp(prefix=_TEMPORARY_PREFIX, dir=self._folder)  # mode 0600
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    json.dump(asdict(note), file)
-                Path(temporary).replace(self._folder / _filename(note.url))
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
+            replace_file(self._folder / _filename(note.url), json.dumps(asdict(note)).encode())
 
     def keep_only(self, urls: Iterable[str]) -> None:
         """Forget all other pages."""

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from rag_assets.disk.sparse_copy import allocated_bytes, copy_sparse, fsync_tree
+from rag_assets.disk.durability import fsync_tree
+from rag_assets.disk.sparse_copy import allocated_bytes, copy_sparse
 from rag_assets.disk.state_files import (
     FORMAT_VERSION,
     disk_errors,

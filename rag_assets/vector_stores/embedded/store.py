@@ -27,7 +27,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from rag_assets.disk.sparse_copy import fsync_path
+from rag_assets.disk.durability import fsync_path
 from rag_assets.disk.state_files import (
     FORMAT_VERSION,
     disk_errors,

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from rag_assets.disk import state_files
-from rag_assets.disk.sparse_copy import allocated_bytes, copy_sparse
+from rag_assets.disk.sparse_copy import allocated_bytes
 from rag_assets.errors import RefusedError, StateFormatError, SupersededError, VectorStoreUnavailable
 from rag_assets.records import ProductionState, SparseVector
 from rag_assets.vector_stores import build_vector_store
@@ -294,25 +294,6 @@ def test_ten_generations_of_churn_stay_small_on_disk(disk: Path) -> None:
     logical = sum(p.stat().st_size for p in (folder / "g10").rglob("*") if p.is_file())
     assert sizes[10] < 1.5 * sizes[0] < 20e6 < logical
     assert everything(store, "g10").keys() == {point_id(n) for n in range(200, 700)}
-
-
-def test_a_sparse_copy_has_the_same_bytes_and_the_holes(tmp_path: Path) -> None:
-    original = tmp_path / "original"
-    with original.open("wb") as file:
-        file.write(b"head")
-        file.seek(8 * 2**20)
-        file.write(bytes(300_000) + b"x" + bytes(70_000))  # zeros that take space, too
-        file.truncate(32 * 2**20)
-    copy = tmp_path / "copy"
-    copy_sparse(original, copy)
-    assert copy.read_bytes() == original.read_bytes()
-    assert copy.stat().st_blocks * 512 <= 256 * 1024
-    empty = tmp_path / "empty"
-    empty.touch()
-    copy_sparse(empty, tmp_path / "empty_copy")
-    assert (tmp_path / "empty_copy").read_bytes() == b""
-    with pytest.raises(FileExistsError):
-        copy_sparse(original, copy)
 
 
 def test_a_worn_base_is_rebuilt_and_answers_as_the_copy_does(
