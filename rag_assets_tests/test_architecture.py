@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 import rag_assets
 
 PACKAGE = Path(rag_assets.__file__).parent
@@ -34,6 +32,8 @@ LAYERS = (
 )
 PLANNED = {"tracking", "operations", "serving"}
 """Folders that CONTRIBUTING.md names and nothing fills yet."""
+CIRCULAR = {"parsers", "vector_stores"}
+"""Folders with import circles inside them, until they are split."""
 DAGSTER = {"defs", "definitions"}
 """What may import Dagster."""
 
@@ -143,7 +143,6 @@ def test_imports_run_one_way() -> None:
     assert upward == []
 
 
-@pytest.mark.xfail(strict=True, reason="the two vector stores and the parsers are split next")
 def test_there_are_no_import_circles() -> None:
     arrows = {module: own_imports(module, ast.walk(tree)) for module, tree in trees().items()}
     circles: list[str] = []
@@ -159,7 +158,7 @@ def test_there_are_no_import_circles() -> None:
 
     for module in MODULES:
         visit(module, ())
-    assert circles == []
+    assert {top(circle.partition(" ")[0]) for circle in circles} == CIRCULAR
 
 
 def test_the_records_and_the_errors_import_nothing_of_the_package() -> None:
