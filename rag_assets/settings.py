@@ -1,8 +1,7 @@
-"""Every environment variable that the package reads, once, with its description; options of sources stand beside
-each source.
+"""The settings: every environment variable of the package, once, with its description.
 
-`.env.example` and the table in the README are tested against this class. A `.env` file in the working
-directory is read too; the real environment wins over it.
+Options of sources are described beside each source. `.env.example` and the table in docs/settings.md are rendered from
+this class, and tested against it. A `.env` file in the working directory is read too. The environment wins over it.
 """
 
 import os
@@ -13,19 +12,20 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from rag_assets.errors import ConfigurationError
+from rag_assets.invalid_values import FORM, describe_invalid_values
 
 
 def _expand_home(path: Path) -> Path:
-    # Not Path.expanduser, which raises where there is no such home: then the folder is what is reported missing.
+    # Not Path.expanduser: it raises if there is no such home. This way the folder is reported missing.
     return Path(os.path.expanduser(path))  # noqa: PTH111
 
 
 UserPath = Annotated[Path, AfterValidator(_expand_home)]
-"""A path as people write it. No shell has replaced `~` in a `.env` file or in YAML."""
+"""A path with `~` for the home folder: no shell replaces it in a `.env` file or in YAML."""
 
 
 class Settings(BaseSettings):
-    """Where things are, which parts are used, and the numbers that decide."""
+    """Places, parts in use, and the numbers behind every decision."""
 
     model_config = SettingsConfigDict(
         env_file=".env",
@@ -42,121 +42,130 @@ class Settings(BaseSettings):
     sources: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         alias="RAG_SOURCES",
-        description="Sources to read, separated by commas: names of the sources file, or kinds such as `s3`. Empty: "
-        "every source of the file, or `filesystem` if there is no file.",
+        description="Sources to read, separated by commas: names from the sources file, or kinds such as "
+        "`s3`. Empty: every source in the file, or `filesystem` without a file.",
     )
     sources_file: UserPath | None = Field(
         None,
         alias="RAG_SOURCES_FILE",
-        description="YAML file that declares sources by name, any number of each kind; see docs/sources.md.",
+        description="YAML file with sources by name, any number of each kind. See docs/sources.md.",
     )
     parse_seconds: int = Field(
         60,
         alias="RAG_PARSE_SECONDS",
         ge=1,
-        description="Seconds of processor time that parsing one document may take.",
+        description="Maximum processor time for parsing one document, in seconds.",
     )
     parse_memory_mb: int = Field(
-        800, alias="RAG_PARSE_MEMORY_MB", ge=200, description="Memory that parsing one document may take."
+        800,
+        alias="RAG_PARSE_MEMORY_MB",
+        ge=200,
+        description="Maximum memory for parsing one document, in MB.",
     )
     max_text_mb: int = Field(
-        25, alias="RAG_MAX_TEXT_MB", ge=1, description="Text of one document, as UTF-8, at most."
+        25, alias="RAG_MAX_TEXT_MB", ge=1, description="Maximum text per document, in MB of UTF-8."
     )
     state_dir: UserPath = Field(
         Path(".rag"),
         alias="RAG_STATE_DIR",
-        description="Folder for everything the pipeline keeps: generations, ledger, texts, data between assets.",
+        description="Folder for all state of the pipeline: generations, ledger, texts, data between assets.",
     )
     collection: str = Field(
         "knowledge_base",
         alias="RAG_COLLECTION",
         pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$",
-        description="Name of the knowledge base; on a Qdrant server, the alias that readers query.",
+        json_schema_extra={FORM: "1 to 100 letters, digits, `_`, `.` and `-`, neither `.` nor `-` first"},
+        description="Name of the knowledge base, and of its alias on a Qdrant server.",
     )
 
     # Near-duplicates
     near_duplicates: Literal["show", "keep_one", "off"] = Field(
         "show",
         alias="RAG_NEAR_DUPLICATES",
-        description="Documents that say nearly the same: `show` them, `keep_one` of each group in the index, or `off`.",
+        description="Nearly identical documents: `show` them, `keep_one` of each group in the index, or "
+        "`off`.",
     )
 
     # Chunks
     chunker: str = Field(
         "token_window",
         alias="RAG_CHUNKER",
-        description="How documents are cut: `token_window`, or `section` to follow their headings.",
+        description="Chunking method: `token_window`, or `section` to follow the headings. See docs/chunkers.md.",
     )
-    chunk_size: int = Field(512, alias="RAG_CHUNK_SIZE", ge=16, description="Most tokens in a chunk.")
+    chunk_size: int = Field(512, alias="RAG_CHUNK_SIZE", ge=16, description="Maximum tokens per chunk.")
     chunk_overlap: int = Field(
-        50, alias="RAG_CHUNK_OVERLAP", ge=0, description="Tokens that neighbouring chunks share."
+        50, alias="RAG_CHUNK_OVERLAP", ge=0, description="Tokens shared by neighboring chunks."
     )
     tokenizer: str = Field(
         "",
         alias="RAG_TOKENIZER",
-        description="Tokenizer that counts; empty means the embedding model's own.",
+        description="Tokenizer for counting tokens. Empty: the tokenizer of the embedding model.",
     )
 
     # Embeddings
     embedding_model: str = Field(
         "",
         alias="RAG_EMBEDDING_MODEL",
-        description="`wordllama` (local), or a model of the OpenAI API such as `text-embedding-3-small`. "
-        "Empty: the model that production was built with; for an empty knowledge base OpenAI's if its key "
-        "is set, else the local one.",
+        description="`wordllama` (local), or an OpenAI model such as `text-embedding-3-small`. Empty: the "
+        "model of production. For an empty knowledge base: `text-embedding-3-small` with an "
+        "OpenAI key, else `wordllama`.",
     )
     openai_api_key: SecretStr | None = Field(
-        None, alias="OPENAI_API_KEY", description="Key of the OpenAI API, or of what speaks it."
+        None, alias="OPENAI_API_KEY", description="API key for OpenAI or a compatible server."
     )
     openai_base_url: str | None = Field(
-        None, alias="OPENAI_BASE_URL", description="Another endpoint that speaks OpenAI's API."
+        None,
+        alias="OPENAI_BASE_URL",
+        description="Base URL of a server compatible with OpenAI. Empty: OpenAI itself.",
     )
     cache_ttl_seconds: int = Field(
         2_592_000,
         alias="REDIS_HASH_TTL",
         ge=60,
-        description="Seconds that an unused cached vector or parse result is kept.",
+        description="Seconds to keep an unused cached vector or parse result.",
     )
 
     # Recordings and pictures
     transcription_model: str = Field(
         "",
         alias="RAG_TRANSCRIPTION_MODEL",
-        description="Model of the OpenAI API that recordings are sent to, such as `gpt-transcribe`. Empty: recordings "
-        "are not read.",
+        description="OpenAI model for transcribing recordings, such as `gpt-transcribe`. Empty: recordings "
+        "are not read. See docs/formats.md.",
     )
     vision_model: str = Field(
         "",
         alias="RAG_VISION_MODEL",
-        description="Model of the OpenAI API that pictures are sent to, such as `gpt-4o-mini`. Empty: pictures are not "
+        description="OpenAI model for describing pictures, such as `gpt-4o-mini`. Empty: pictures are not "
         "read.",
     )
     media_base_url: str | None = Field(
         None,
         alias="RAG_MEDIA_BASE_URL",
-        description="Another endpoint for these two models; empty means that of `OPENAI_BASE_URL`.",
+        description="Base URL for the transcription and vision models. Empty: same as `OPENAI_BASE_URL`.",
     )
     media_api_key: SecretStr | None = Field(
         None,
         alias="RAG_MEDIA_API_KEY",
-        description="Key of `RAG_MEDIA_BASE_URL`, to which `OPENAI_API_KEY` is not sent.",
+        description="API key for `RAG_MEDIA_BASE_URL`, which never receives `OPENAI_API_KEY` unless it is "
+        "the same server.",
     )
 
     # Vector store
     qdrant_url: str | None = Field(
         None,
         alias="QDRANT_URL",
-        description="Qdrant server; empty means the embedded engine in the state folder.",
+        description="URL of a Qdrant server. Empty: the embedded engine in the state folder.",
     )
     qdrant_api_key: SecretStr | None = Field(
-        None, alias="QDRANT_API_KEY", description="Key of the Qdrant server."
+        None, alias="QDRANT_API_KEY", description="API key for the Qdrant server."
     )
 
     # Evaluation, gate, promotion
     benchmark_file: UserPath = Field(
         Path("eval_benchmarks/benchmark.jsonl"),
         alias="RAG_BENCHMARK_FILE",
-        description="Questions with the documents that answer them, one JSON object a line.",
+        description="Questions with their expected documents, one JSON object per line. See "
+        "docs/benchmark.md.",
     )
     eval_threshold: float = Field(
         0.75,
@@ -164,7 +173,7 @@ class Settings(BaseSettings):
         ge=0,
         le=1,
         allow_inf_nan=False,
-        description="Recall@5 that a candidate must reach to go live.",
+        description="Minimum Recall@5 for a candidate to go live.",
     )
     dense_weight: float = Field(
         0.3,
@@ -172,7 +181,7 @@ class Settings(BaseSettings):
         ge=0,
         le=1,
         allow_inf_nan=False,
-        description="Share of the dense score in hybrid retrieval; the rest is BM25's.",
+        description="Weight of the dense score in hybrid retrieval, 0 to 1. BM25 has the rest.",
     )
     max_deleted_share: float = Field(
         0.3,
@@ -180,19 +189,23 @@ class Settings(BaseSettings):
         ge=0,
         le=1,
         allow_inf_nan=False,
-        description="A refresh asks before it deletes more than this share of the documents in production and more than 10 of them, "
-        "or all that a source had.",
+        description="Maximum share of production deleted without approval. Deletions of up to 10 documents "
+        "need none, unless a source would be left empty.",
     )
     keep_failed_candidate: bool = Field(
-        False, alias="RAG_KEEP_FAILED_CANDIDATE", description="Keep a rejected candidate, to look into it."
+        False, alias="RAG_KEEP_FAILED_CANDIDATE", description="Keep a rejected candidate for inspection."
     )
 
     # Running
     executor: Literal["in_process", "multiprocess"] = Field(
-        "in_process", alias="RAG_EXECUTOR", description="`in_process` (one process a run) or `multiprocess`."
+        "in_process",
+        alias="RAG_EXECUTOR",
+        description="`in_process` (one process per run) or `multiprocess` (one process per step).",
     )
     slack_webhook_url: SecretStr | None = Field(
-        None, alias="SLACK_WEBHOOK_URL", description="Incoming webhook that failures are posted to."
+        None,
+        alias="SLACK_WEBHOOK_URL",
+        description="Incoming Slack webhook for alerts: failed refreshes and unreadable sources.",
     )
 
     @field_validator("sources", mode="before")
@@ -204,24 +217,27 @@ class Settings(BaseSettings):
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Read the environment and `.env`; `overrides` (by field name) win over both.
+    """Read the environment and `.env`.
+
+    Args:
+        overrides: values by field name. They win over both.
 
     Raises:
-        ConfigurationError: a value is malformed; the message names the variable, never a secret.
+        ConfigurationError: a value is malformed. The message names the variable and the expected form, never a secret.
     """
     # Not `populate_by_name`: with it COLLECTION, SOURCES or EXECUTOR in the environment would be read too.
     by_alias = {Settings.model_fields[name].alias or name: value for name, value in overrides.items()}
     try:
         return Settings(**by_alias)
     except ValidationError as error:
-        problems = "; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors(include_input=False))
-        raise ConfigurationError(f"settings that cannot be used: {problems}") from None
+        fields = {str(field.alias): field for field in Settings.model_fields.values()}
+        raise ConfigurationError(describe_invalid_values(error, fields, str, "Settings")) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"the file .env cannot be read ({type(error).__name__})") from None
+        raise ConfigurationError(f"cannot read the file .env ({type(error).__name__})") from None
 
 
 def environment_with_dotenv() -> dict[str, str]:
-    """Return every variable of the environment, and of `.env` those that it does not set: for options of sources.
+    """Return the variables of the environment, and of `.env` those not set there. Options of sources are read from it.
 
     Raises:
         ConfigurationError: `.env` cannot be read.
@@ -231,12 +247,12 @@ def environment_with_dotenv() -> dict[str, str]:
     try:
         below = {name: value for name, value in dotenv_values(".env").items() if value is not None}
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"the file .env cannot be read ({type(error).__name__})") from None
+        raise ConfigurationError(f"cannot read the file .env ({type(error).__name__})") from None
     return {**below, **os.environ}
 
 
 def worker_environment() -> dict[str, str]:
-    """Return what a process that parses documents needs of the environment: this package, and no secret."""
+    """Return the environment of a process for parsing documents: this package, and no secret."""
     kept = (
         *("PATH", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "TESSDATA_PREFIX"),
         *("PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"),
@@ -247,6 +263,6 @@ def worker_environment() -> dict[str, str]:
         **{name: os.environ[name] for name in kept if name in os.environ},
         "PYTHONPATH": os.pathsep.join(paths),
         "OMP_THREAD_LIMIT": "1",
-        # openpyxl imports numpy, whose OpenBLAS takes address space for each processor, of which there is little.
+        # openpyxl imports numpy. Its OpenBLAS takes address space per processor, and a parser has little of it.
         "OPENBLAS_NUM_THREADS": "1",
     }

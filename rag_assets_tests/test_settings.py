@@ -3,10 +3,13 @@ from pathlib import Path
 
 import pytest
 
+from rag_assets.defs.resources import KnowledgeBaseResource
 from rag_assets.errors import ConfigurationError
 from rag_assets.settings import Settings, load_settings
+from rag_assets_tests import settings_pages
 
 ROOT = Path(__file__).parents[1]
+HIDDEN = "a value not shown here, because it could be a key"
 ALIASES = {str(field.alias) for field in Settings.model_fields.values()}
 
 
@@ -43,7 +46,7 @@ def test_an_argument_wins_over_the_environment_and_that_over_the_file(
     assert load_settings(eval_threshold=0.3).chunk_size == 100
 
 
-def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     defaults = load_settings()
     for alias in ALIASES:
         monkeypatch.setenv(alias, "")
@@ -56,7 +59,7 @@ def test_sources_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> Non
     assert load_settings(sources=["a", "b"]).sources == ("a", "b")
 
 
-def test_the_home_folder_is_meant_by_a_tilde(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No shell replaces it in `.env`."""
     monkeypatch.setenv("HOME", "/home/somebody")
     paths = {
@@ -71,7 +74,7 @@ def test_the_home_folder_is_meant_by_a_tilde(monkeypatch: pytest.MonkeyPatch, tm
         assert getattr(settings, name) == Path("/home/somebody") / alias
 
 
-def test_a_tilde_that_means_no_home_folder_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_tildes_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     for folder in ("~nobody-of-this-name/docs", "a/~", "docs~"):
         monkeypatch.setenv("RAG_DOCUMENTS_DIR", folder)
         assert load_settings().documents_dir == Path(folder)
@@ -105,7 +108,7 @@ def test_only_the_documented_names_are_read(monkeypatch: pytest.MonkeyPatch) -> 
         ("RAG_KEEP_FAILED_CANDIDATE", "perhaps"),
     ],
 )
-def test_a_value_that_cannot_be_used_is_named_by_its_variable(
+def test_an_invalid_value_is_named_by_its_variable(
     monkeypatch: pytest.MonkeyPatch, alias: str, value: str
 ) -> None:
     monkeypatch.setenv(alias, value)
@@ -128,25 +131,68 @@ def test_a_value_that_cannot_be_used_is_named_by_its_variable(
         ("RAG_COLLECTION", "docs-2026.v1"),
     ],
 )
-def test_values_up_to_the_limits_can_be_used(monkeypatch: pytest.MonkeyPatch, alias: str, value: str) -> None:
+def test_values_up_to_the_limits_are_accepted(
+    monkeypatch: pytest.MonkeyPatch, alias: str, value: str
+) -> None:
     monkeypatch.setenv(alias, value)
     name = next(name for name, field in Settings.model_fields.items() if field.alias == alias)
     assert str(getattr(load_settings(), name)).removesuffix(".0") == value
 
 
-def test_a_value_of_the_launchpad_is_named_by_its_variable_too() -> None:
+@pytest.mark.parametrize(
+    ("alias", "value", "message"),
+    [
+        ("RAG_CHUNK_SIZE", "sixty", "expected a whole number of at least 16, found `sixty`"),
+        ("RAG_CHUNK_SIZE", "15", "expected a whole number of at least 16, found `15`"),
+        ("RAG_EVAL_THRESHOLD", "75", "expected a number from 0 to 1, found `75`"),
+        ("RAG_EVAL_THRESHOLD", "nan", "expected a number from 0 to 1, found `nan`"),
+        ("RAG_EXECUTOR", "docker", "expected `in_process` or `multiprocess`, found `docker`"),
+        ("RAG_NEAR_DUPLICATES", "on", "expected `show`, `keep_one` or `off`, found `on`"),
+        ("RAG_KEEP_FAILED_CANDIDATE", "perhaps", "expected `true` or `false`, found `perhaps`"),
+        (
+            "RAG_COLLECTION",
+            "-a",
+            f"expected 1 to 100 letters, digits, `_`, `.` and `-`, neither `.` nor `-` first, found {HIDDEN}",
+        ),
+    ],
+)
+def test_an_error_says_the_expected_form_and_the_value(
+    monkeypatch: pytest.MonkeyPatch, alias: str, value: str, message: str
+) -> None:
+    monkeypatch.setenv(alias, value)
+    with pytest.raises(ConfigurationError) as refusal:
+        load_settings()
+    assert str(refusal.value) == f"{alias}: {message}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("documents_dir", 3, "RAG_DOCUMENTS_DIR: expected a path, found `3`"),
+        ("sources", 3, "RAG_SOURCES: expected a list of texts, found `3`"),
+        ("chunk_size", 512.5, "RAG_CHUNK_SIZE: expected a whole number of at least 16, found `512.5`"),
+        ("openai_api_key", 12345, f"OPENAI_API_KEY: expected text, found {HIDDEN}"),
+    ],
+)
+def test_an_error_in_an_argument_says_the_same(name: str, value: object, message: str) -> None:
+    with pytest.raises(ConfigurationError) as refusal:
+        load_settings(**{name: value})
+    assert str(refusal.value) == message
+
+
+def test_an_invalid_value_of_the_launchpad_is_named_by_its_variable_too() -> None:
     with pytest.raises(ConfigurationError, match="RAG_EVAL_THRESHOLD: "):
         load_settings(eval_threshold=3)
 
 
-def test_all_problems_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_error_lists_all_problems(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAG_CHUNK_SIZE", "x")
     monkeypatch.setenv("RAG_EXECUTOR", "y")
     with pytest.raises(ConfigurationError, match=r"RAG_CHUNK_SIZE.*RAG_EXECUTOR"):
         load_settings()
 
 
-def test_secrets_are_neither_shown_nor_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     secrets = ("OPENAI_API_KEY", "QDRANT_API_KEY", "SLACK_WEBHOOK_URL")
     for alias in secrets:
         monkeypatch.setenv(alias, "top-secret")
@@ -160,7 +206,7 @@ def test_secrets_are_neither_shown_nor_told(monkeypatch: pytest.MonkeyPatch) -> 
     assert "top-secret" not in str(refusal.value)
 
 
-def test_every_variable_has_a_name_of_its_own_and_a_description() -> None:
+def test_every_variable_has_its_own_name_and_a_description() -> None:
     assert len(ALIASES) == len(Settings.model_fields)
     for field in Settings.model_fields.values():
         assert field.alias == str(field.alias).upper()
@@ -168,13 +214,13 @@ def test_every_variable_has_a_name_of_its_own_and_a_description() -> None:
         assert field.description.endswith(".")
 
 
-# What people copy and read
+# The pages of settings
 
 
 def example_lines() -> dict[str, str]:
     text = (ROOT / ".env.example").read_text(encoding="utf-8")
     found = re.findall(r"^#?([A-Z][A-Z0-9_]*)=(.*)$", text, re.MULTILINE)
-    assert len(found) == len(dict(found)), "a variable stands twice in .env.example"
+    assert len(found) == len(dict(found)), "duplicate variable in .env.example"
     return dict(found)
 
 
@@ -190,7 +236,19 @@ def test_every_line_of_the_example_file_shows_the_default(monkeypatch: pytest.Mo
     assert load_settings() == defaults
 
 
-def test_the_table_in_the_readme_names_every_variable() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    rows = set(re.findall(r"^\|[^|]*`([A-Z][A-Z0-9_]*)`", text, re.MULTILINE))
-    assert rows >= ALIASES, f"not in the table: {sorted(ALIASES - rows)}"
+def test_the_example_file_is_rendered_from_the_settings() -> None:
+    assert settings_pages.EXAMPLE_FILE.read_text(encoding="utf-8") == settings_pages.example_file()
+
+
+def test_the_table_of_settings_is_rendered_from_the_settings() -> None:
+    page = settings_pages.PAGE.read_text(encoding="utf-8")
+    assert page == settings_pages.with_table(page)
+    rows = re.findall(r"^\| `([A-Z][A-Z0-9_]*)` \|", page, re.MULTILINE)
+    assert sorted(rows) == sorted(ALIASES)
+
+
+def test_the_page_names_every_field_of_the_launchpad() -> None:
+    page = settings_pages.PAGE.read_text(encoding="utf-8")
+    section = page.partition("## For one run")[2].partition("\n## ")[0]
+    fields = [name for name in KnowledgeBaseResource.model_fields if f"`{name}`" not in section]
+    assert fields == []

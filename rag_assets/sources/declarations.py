@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from rag_assets.errors import ConfigurationError
+from rag_assets.invalid_values import describe_invalid_values
 from rag_assets.sources import SOURCES
 from rag_assets.sources.base import Source
 
@@ -135,13 +136,12 @@ def _build(name: str, kind: str, options: Mapping[str, Any], shown: Mapping[str,
     try:
         return SOURCES[kind](name, SOURCES[kind].Options(**options))
     except ValidationError as error:
-        problems = "; ".join(
-            f"{shown.get(str(item['loc'][0]), item['loc'][0]) if item['loc'] else where}: {item['msg']}"
-            for item in error.errors(include_input=False, include_url=False)
-        )
-        known = ", ".join(SOURCES[kind].Options.model_fields)
+        fields = SOURCES[kind].Options.model_fields
+        labels = {"": where, **shown}
         raise ConfigurationError(
-            f"options of a source that cannot be used: {problems} (a source of kind {kind} has {known})"
+            describe_invalid_values(
+                error, fields, lambda name: labels.get(name, name), f"a source of kind {kind}"
+            )
         ) from None
 
 

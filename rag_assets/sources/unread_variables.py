@@ -39,4 +39,4 @@ def _advice(name: str, known: Iterable[str]) -> str:
     # Without what all begin with: it would make any two alike, and keep RAG_QDRANT_URL from QDRANT_URL.
     by_rest = {candidate.removeprefix(_PREFIX): candidate for candidate in known}
     close = get_close_matches(name.upper().removeprefix(_PREFIX), sorted(by_rest), n=1)
-    return f"did you mean {by_rest[close[0]]}?" if close else "see the table in README.md"
+    return f"did you mean {by_rest[close[0]]}?" if close else "see docs/settings.md"

@@ -27,7 +27,7 @@ def test_what_was_probably_meant_is_named(name: str, meant: str) -> None:
 
 
 def test_what_resembles_nothing_is_told_where_the_settings_are() -> None:
-    assert unread_variables(["RAG_XYZZY"]) == ["RAG_XYZZY is no setting: see the table in README.md"]
+    assert unread_variables(["RAG_XYZZY"]) == ["RAG_XYZZY is no setting: see docs/settings.md"]
 
 
 def test_nothing_is_said_of_what_is_read() -> None:
