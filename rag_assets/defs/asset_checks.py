@@ -7,7 +7,7 @@ import dagster as dg
 from rag_assets.artifacts.rows import report_from
 from rag_assets.defs.asset_step import asset_step
 from rag_assets.defs.assets.eval_report import eval_report
-from rag_assets.defs.metadata import gate_metadata
+from rag_assets.defs.metadata.scores import gate_metadata
 from rag_assets.errors import StaleInputError
 from rag_assets.evaluation.gate import judge, stale_reason
 from rag_assets.knowledge_base import KnowledgeBase

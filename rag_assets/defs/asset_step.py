@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from rag_assets.artifacts.store import Artifact, ArtifactWriter, Header
-from rag_assets.defs.metadata import shown
+from rag_assets.defs.metadata.tables import shown
 from rag_assets.errors import RagAssetsError, SupersededError, TransientError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.lease import lease_renewed, wait_for_lease

@@ -4,7 +4,7 @@ import dagster as dg
 
 from rag_assets.defs.asset_step import ASSET_GROUP
 from rag_assets.defs.assets import production_collection
-from rag_assets.defs.metadata import rollback_metadata
+from rag_assets.defs.metadata.generations import rollback_metadata
 from rag_assets.errors import RagAssetsError
 from rag_assets.knowledge_base import KnowledgeBase
 

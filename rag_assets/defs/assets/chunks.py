@@ -15,7 +15,7 @@ from rag_assets.artifacts.store import require_fingerprint
 from rag_assets.chunking import chunk_contents
 from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.defs.assets.deduped_documents import deduped_documents
-from rag_assets.defs.metadata import chunk_size_breakdown, flagged_table
+from rag_assets.defs.metadata.chunks import chunk_size_breakdown, flagged_table
 from rag_assets.fingerprint import short_hash
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.refresh.staging_plan import plan_staging

@@ -22,7 +22,7 @@ from rag_assets.artifacts.store import Header
 from rag_assets.changes.change_set import content_changes, documents_hash
 from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.defs.assets.raw_documents import raw_documents
-from rag_assets.defs.metadata import change_metadata, near_duplicate_metadata
+from rag_assets.defs.metadata.documents import change_metadata, near_duplicate_metadata
 from rag_assets.evaluation.benchmark import fitting_problem
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.refresh.decision import check_deletions, decide, require_current_reading

@@ -13,7 +13,7 @@ from rag_assets.artifacts.rows import embeddings_schema, write_vectors
 from rag_assets.artifacts.store import require_fingerprint
 from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.defs.assets.chunks import chunks
-from rag_assets.defs.metadata import breakdown
+from rag_assets.defs.metadata.tables import breakdown
 from rag_assets.embedding import EmbeddingUsage, embed_texts
 from rag_assets.fingerprint import short_hash
 from rag_assets.knowledge_base import KnowledgeBase

@@ -15,7 +15,8 @@ from rag_assets.artifacts.store import require_fingerprint
 from rag_assets.changes.change_set import content_changes
 from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.defs.assets.eval_report import eval_report
-from rag_assets.defs.metadata import index_table, recall_at_5
+from rag_assets.defs.metadata.generations import index_table
+from rag_assets.defs.metadata.scores import recall_at_5
 from rag_assets.errors import StaleInputError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.refresh.promotion import promote, retire

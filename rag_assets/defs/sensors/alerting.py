@@ -9,7 +9,7 @@ from rag_assets.alerts.messages import DegradedAlert, FailureAlert, post_to_slac
 from rag_assets.defs.asset_step import OUTCOME_KEY, SUPERSEDED
 from rag_assets.defs.assets import ALL_ASSETS
 from rag_assets.defs.jobs import rollback
-from rag_assets.defs.metadata import NEWLY_UNREADABLE_KEY, UNREADABLE_KEY
+from rag_assets.defs.metadata.sources import NEWLY_UNREADABLE_KEY, UNREADABLE_KEY
 from rag_assets.errors import RagAssetsError
 from rag_assets.knowledge_base import KnowledgeBase
 

@@ -1,0 +1,46 @@
+"""Metadata of `chunks`: sizes, and documents with flagged text."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import dagster as dg
+
+from rag_assets.changes.change_set import ContentChange
+from rag_assets.defs.metadata.tables import breakdown, column, table
+
+_SIZE_CLASSES = 8
+
+
+def flagged_table(flagged: Mapping[str, int], changes: Iterable[ContentChange]) -> dg.TableMetadataValue:
+    """The documents whose text seems to speak to a model: which, never what it says.
+
+    Args:
+        flagged: content hash -> flagged chunks.
+        changes: where each content is.
+    """
+    rows = sorted(
+        (
+            {"document_id": location.document_id, "num_flagged_chunks": flagged[change.content_hash]}
+            for change in changes
+            if change.content_hash in flagged
+            for location in change.locations
+        ),
+        key=lambda row: str(row["document_id"]),
+    )
+    return table(rows, column("document_id"), column("num_flagged_chunks", "int"))
+
+
+def chunk_size_breakdown(token_counts: Counter[int], chunk_size: int) -> dg.TableMetadataValue:
+    """How long the chunks are.
+
+    Args:
+        token_counts: tokens -> chunks of that many.
+    """
+    width = -(-chunk_size // _SIZE_CLASSES)
+    classes: Counter[int] = Counter()
+    for tokens, chunks in token_counts.items():
+        classes[(max(tokens, 1) - 1) // width] += chunks
+    return breakdown(
+        "tokens",
+        {f"{number * width + 1} to {(number + 1) * width}": classes[number] for number in sorted(classes)},
+    )

@@ -1,0 +1,109 @@
+"""Metadata about documents by name: changes, quarantine, near duplicates."""
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import dagster as dg
+
+from rag_assets.changes.change_set import Change, DocumentChange, DocumentState, count_changes
+from rag_assets.defs.metadata.tables import breakdown, column, table
+from rag_assets.refresh.decision import NearDuplicateDocuments
+
+_NAMES_IN_CELL = 6
+# What a person has to look at comes first.
+_CHANGES_SHOWN = (
+    Change.QUARANTINED,
+    Change.DELETED,
+    Change.OMITTED,
+    Change.UPDATED,
+    Change.MOVED,
+    Change.DUPLICATE,
+    Change.ADDED,
+)
+
+
+def change_metadata(changes: Sequence[DocumentChange]) -> dict[str, Any]:
+    """What a refresh does to documents: as bars, as counts, and each that changes by name."""
+    counts = Counter(change.change for change in changes)
+    quarantined = [change for change in changes if change.quarantine_reason]
+    return {
+        "documents": breakdown("documents", {kind.value: counts[kind] for kind in Change}),
+        "changes": change_table(changes),
+        "quarantined": quarantine_table(quarantined),
+        **trace_hint([change.document_id for change in quarantined]),
+        **count_changes(changes),
+    }
+
+
+def change_table(changes: Iterable[DocumentChange]) -> dg.TableMetadataValue:
+    """The documents that change; unchanged ones are left out, and those that were omitted before."""
+    changing = sorted(
+        (
+            change
+            for change in changes
+            if change.change in _CHANGES_SHOWN and (change.change is not Change.OMITTED or change.is_served)
+        ),
+        key=lambda change: (_CHANGES_SHOWN.index(change.change), change.document_id),
+    )
+    rows = (
+        {"change": it.change.value, "document_id": it.document_id, "moved_from": it.moved_from}
+        for it in changing
+    )
+    return table(rows, column("change"), column("document_id"), column("moved_from"))
+
+
+def quarantine_table(states: Iterable[DocumentState | DocumentChange]) -> dg.TableMetadataValue:
+    rows = (
+        {
+            "document_id": state.document_id,
+            "reason": state.quarantine_reason,
+            "detail": state.quarantine_detail,
+            "last_good_version": "served" if state.content_hash else "none",
+        }
+        for state in states
+    )
+    return table(rows, column("document_id"), column("reason"), column("detail"), column("last_good_version"))
+
+
+def trace_hint(document_ids: Sequence[str]) -> dict[str, dg.TextMetadataValue]:
+    """The command that explains what the table beside it names; nothing for an empty table.
+
+    As a metadata value, not a string: then it is shown, and not repeated in the log.
+    """
+    if not document_ids:
+        return {}
+    return {"trace": dg.MetadataValue.text(f"rag-assets trace {shlex.quote(document_ids[0])}")}
+
+
+def near_duplicate_metadata(
+    groups: Sequence[NearDuplicateDocuments], changes: Iterable[DocumentChange]
+) -> dict[str, Any]:
+    """Which documents say nearly the same, and which of them are not in the index for that."""
+    omitted = {change.document_id for change in changes if change.change is Change.OMITTED}
+
+    def names(document_ids: Iterable[str]) -> str | None:
+        every = list(document_ids)
+        more = f" … {len(every) - _NAMES_IN_CELL} more" if len(every) > _NAMES_IN_CELL else ""
+        return (", ".join(every[:_NAMES_IN_CELL]) + more) or None
+
+    rows = (
+        {
+            "documents": names(one for one in group.document_ids if one not in omitted),
+            "omitted": names(one for one in group.document_ids if one in omitted),
+            "similarity": group.similarity,
+        }
+        for group in groups
+    )
+    return {
+        "num_near_duplicates": sum(len(group.document_ids) for group in groups),
+        "near_duplicates": table(
+            rows,
+            column("documents", description="that say nearly the same"),
+            column("omitted", description="not in the index, for RAG_NEAR_DUPLICATES is keep_one"),
+            column(
+                "similarity", "float", "estimated share of three-word phrases in common, of the least alike"
+            ),
+        ),
+    }

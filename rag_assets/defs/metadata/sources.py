@@ -1,0 +1,100 @@
+"""Metadata of `raw_documents`: the state of each source, and the use of models for recordings and pictures."""
+
+from collections.abc import Container, Iterable, Sequence
+from typing import Any
+
+import dagster as dg
+
+from rag_assets.changes.change_set import DocumentState
+from rag_assets.defs.metadata.documents import quarantine_table
+from rag_assets.defs.metadata.tables import column, table
+from rag_assets.ingestion.ingestion import SourceReport, files_left_out, unreadable_sources
+from rag_assets.ingestion.media_models import ModelUsage
+
+UNREADABLE_KEY = "unreadable_sources"
+NEWLY_UNREADABLE_KEY = "newly_unreadable_sources"
+
+
+def ingestion_metadata(
+    reports: Sequence[SourceReport], quarantined: Iterable[DocumentState], known_problems: Container[str]
+) -> dict[str, Any]:
+    """What the sources gave.
+
+    Args:
+        known_problems: sources that the refresh before could not read either; they are not told to anybody again.
+    """
+    problems = unreadable_sources(reports)
+    new_problems = {source: problem for source, problem in problems.items() if source not in known_problems}
+    return {
+        "num_documents": sum(report.num_listed for report in reports),
+        "num_read": sum(report.num_read for report in reports),
+        "num_parsed": sum(report.num_parsed for report in reports),
+        "num_quarantined": sum(report.num_quarantined for report in reports),
+        "num_unreadable_sources": sum(not report.complete for report in reports),
+        "sources": source_table(reports),
+        UNREADABLE_KEY: dg.MetadataValue.json(problems) if problems else None,
+        NEWLY_UNREADABLE_KEY: dg.MetadataValue.json(new_problems) if new_problems else None,
+        "quarantined": quarantine_table(quarantined),
+    }
+
+
+def source_table(reports: Iterable[SourceReport]) -> dg.TableMetadataValue:
+    rows = (
+        {
+            "source": report.source,
+            "listing": "complete" if report.complete else f"incomplete: {report.problem}",
+            "num_documents": report.num_listed,
+            "num_read": report.num_read,
+            "num_parsed": report.num_parsed,
+            "num_quarantined": report.num_quarantined,
+        }
+        for report in reports
+    )
+    return table(
+        rows,
+        column("source"),
+        column("listing", description="of an incomplete source nothing is deleted"),
+        column("num_documents", "int", "that it lists"),
+        column("num_read", "int", "whose version token moved"),
+        column("num_parsed", "int", "whose bytes were never seen before"),
+        column("num_quarantined", "int", "without usable text"),
+    )
+
+
+def media_metadata(usages: Iterable[ModelUsage], reports: Iterable[SourceReport]) -> dict[str, Any]:
+    """What models were asked about recordings and pictures, and what was left out for want of a model."""
+    usages, left_out = list(usages), files_left_out(reports)
+    costs = [usage.cost_usd for usage in usages]
+    asked = {
+        "num_asked": sum(usage.num_documents for usage in usages),
+        "audio_seconds": sum(usage.audio_seconds for usage in usages),
+        "num_tokens": sum(usage.tokens for usage in usages),
+        "cost_usd": "unknown" if None in costs else sum(cost or 0 for cost in costs),
+        "models": _media_table(usages),
+    }
+    return {
+        **(asked if usages else {}),
+        "num_left_out": sum(left_out.values()) or None,
+        "left_out": dg.MetadataValue.json(left_out) if left_out else None,
+    }
+
+
+def _media_table(usages: Iterable[ModelUsage]) -> dg.TableMetadataValue:
+    rows = (
+        {
+            "model": usage.model,
+            "num_asked": usage.num_documents,
+            "audio_seconds": usage.audio_seconds,
+            "num_tokens": usage.tokens,
+            "cost_usd": usage.cost_usd,
+        }
+        for usage in usages
+    )
+    return table(
+        rows,
+        column("model"),
+        column("num_asked", "int", "recordings or pictures that it gave an answer for"),
+        column("audio_seconds", "float", "billed, where seconds are"),
+        column("num_tokens", "int", "billed, where tokens are"),
+        column("cost_usd", "float", "empty if the price is not known"),
+    )

@@ -1,0 +1,65 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rag_assets.defs.metadata.scores import score_table, worst_queries_table
+from rag_assets.evaluation.evaluate import EvalReport, QueryResult
+from rag_assets.evaluation.retrieval_metrics import METRICS
+from rag_assets_tests.defs.metadata.table_rows import rows
+from rag_assets_tests.reports import passing_report
+
+
+def query(
+    name: str, recall: float, before: float | None = None, *, mrr: float | None = None, **fields: Any
+) -> QueryResult:
+    metrics = dict.fromkeys(METRICS, recall) | ({} if mrr is None else {"mrr": mrr})
+    result = QueryResult(name, ("a.md",), ("filesystem:hr/b.md",), metrics, 0.1)
+    return replace(result, production_recall_at_5=before, **fields)
+
+
+def test_scores_stand_beside_those_of_production_with_the_threshold_below_the_one_it_is_for() -> None:
+    found = rows(score_table(passing_report("g1", "ab", recall=0.9)))
+    at = next(number for number, row in enumerate(found) if row["metric"] == "recall_at_5")
+    assert (found[at]["candidate"], found[at]["production"], found[at]["change"]) == (0.9, 0.8, "▲ 0.100")
+    assert "must reach" in found[at + 1]["metric"]
+    assert found[at + 1]["candidate"] == 0.75
+
+
+@pytest.mark.parametrize(("recall", "change"), [(0.7, "▼ 0.100"), (0.8, "="), (0.80004, "=")])
+def test_a_score_that_fell_or_stayed_is_told_from_one_that_rose(recall: float, change: str) -> None:
+    found = rows(score_table(passing_report("g1", "ab", recall=recall)))
+    assert {row["change"] for row in found if row["production"] is not None} == {change}
+
+
+def test_the_first_candidate_is_compared_with_nothing() -> None:
+    report = replace(passing_report("g1", "ab"), production_scores=None)
+    assert {(row["production"], row["change"]) for row in rows(score_table(report))} == {(None, None)}
+    assert score_table(replace(report, scores=None)) is None
+
+
+def report_with(*queries: QueryResult) -> EvalReport:
+    return replace(passing_report("g1", "ab"), queries=queries)
+
+
+def test_what_production_answers_better_comes_first_among_the_worst_questions() -> None:
+    table = worst_queries_table(
+        report_with(
+            query("as bad as ever", 0.0, 0.0),
+            query("lost a little", 0.5, 1.0),
+            query("perfect", 1.0, 0.0),
+            query("lost", 0.0, 1.0),
+            query("half", 0.5, 0.5),
+            query("new", 0.2),
+        )
+    )
+    assert [row["query"] for row in rows(table)] == ["lost", "lost a little", "as bad as ever", "new", "half"]
+
+
+def test_a_bad_question_shows_where_the_answer_stood_and_what_stood_before_it() -> None:
+    late = query("late", 0.0, mrr=1 / 7)
+    never = query("never", 0.0, mrr=0.0, expected_docs=("a.md", "gone.md"), missing_docs=("gone.md",))
+    by_query = {row["query"]: row for row in rows(worst_queries_table(report_with(late, never)))}
+    assert by_query["late"]["rank"] == 7
+    assert by_query["never"]["rank"] is None
+    assert by_query["never"]["expected_docs → retrieved"] == "a.md, gone.md (absent) → hr/b.md"
