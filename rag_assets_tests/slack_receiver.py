@@ -1,36 +1,38 @@
-"""A real HTTP server on the loopback interface that takes the place of a Slack webhook, for tests."""
+"""A stand-in for a Slack webhook: a real HTTP server on the loopback interface."""
 
 import json
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
 
 class SlackReceiver:
-    """Keeps every message it is sent.
+    """Records every message.
 
     Args:
-        status: what it answers with.
-        headers: what it sends along.
+        status: HTTP status of each answer.
+        headers: extra headers of each answer.
+        body: body of each answer.
 
     Attributes:
-        url: a secret, as a webhook's is.
-        messages: bodies of the requests, parsed.
+        url: address of the webhook, with a secret in its path.
+        messages: parsed bodies of the requests.
     """
 
-    def __init__(self, status: int = 200, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, status: int = 200, headers: dict[str, str] | None = None, body: bytes = b"ok") -> None:
         messages: list[dict[str, Any]] = []
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                messages.append(json.loads(body))
+                messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
                 self.send_response(status)
                 for name, value in (headers or {}).items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(b"ok")
+                with suppress(ConnectionError):
+                    self.wfile.write(body)
 
             def log_message(self, *args: Any) -> None:
                 """Say nothing."""

@@ -1,1 +1,1 @@
-"""What alerts say. Without Dagster: the command line and the sensors both use it."""
+"""Alerts: `messages` words them, `delivery` posts them. Free of Dagster: the command line and the sensors share them."""

@@ -1,11 +1,10 @@
 """What is told to Slack: a refresh that failed, and one that could not read a source. Both are on by default."""
 
-import logging
-
 import dagster as dg
 from pydantic import SecretStr
 
-from rag_assets.alerts.messages import DegradedAlert, FailureAlert, post_to_slack
+from rag_assets.alerts.delivery import post_to_slack
+from rag_assets.alerts.messages import DegradedAlert, FailureAlert
 from rag_assets.defs.asset_step import OUTCOME_KEY, SUPERSEDED
 from rag_assets.defs.assets import ALL_ASSETS
 from rag_assets.defs.jobs import rollback
@@ -14,9 +13,6 @@ from rag_assets.errors import RagAssetsError
 from rag_assets.knowledge_base import KnowledgeBase
 
 _ASSET_KEYS = frozenset(asset.key for asset in ALL_ASSETS)
-
-# httpx logs every URL that it calls, and a webhook's URL is a secret.
-logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 @dg.run_failure_sensor(
