@@ -1,5 +1,6 @@
 """`rag-assets benchmark draft` and `accept`: from somebody's own documents to questions in force."""
 
+import argparse
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +10,20 @@ from rag_assets.evaluation.benchmark import load_draft
 from rag_assets.evaluation.benchmark_draft import draft_questions
 from rag_assets.ingestion.ingestion import unreadable_sources
 from rag_assets.knowledge_base import KnowledgeBase
+
+
+def draft(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
+    """Write a draft and print its path."""
+    path, count = write_draft(knowledge_base, options.questions)
+    print(f"{count} questions in {path}: look through them, then run `rag-assets benchmark accept`")
+    return 0
+
+
+def accept(knowledge_base: KnowledgeBase, _: argparse.Namespace) -> int:
+    """Put the draft in force."""
+    path, count = accept_draft(knowledge_base.settings.benchmark_file)
+    print(f"{count} questions are in force, in {path}")
+    return 0
 
 
 def draft_path(benchmark_file: Path) -> Path:

@@ -21,6 +21,10 @@ class Finding:
     ok: bool
     detail: str
 
+    @property
+    def failed(self) -> bool:
+        return not self.ok
+
 
 def examine(knowledge_base: KnowledgeBase, *, deep: bool = False) -> Iterator[Finding]:
     """Look at one part after the other; a failure of one does not keep the others from being looked at."""
@@ -124,3 +128,8 @@ def _every_point(knowledge_base: KnowledgeBase) -> Iterator[Finding]:
         yield Finding("every point", False, problem)
     if len(check.problems) > _MOST_PROBLEMS:
         yield Finding("every point", False, f"and {len(check.problems) - _MOST_PROBLEMS} more problems")
+
+
+def describe(finding: Finding) -> str:
+    """Return a finding for a person."""
+    return f"{'ok  ' if finding.ok else 'FAIL'}  {finding.part}: {finding.detail}"

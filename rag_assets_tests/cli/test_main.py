@@ -1,6 +1,7 @@
 """What the command does before there is a knowledge base."""
 
-from importlib.metadata import PackageNotFoundError, version
+from importlib import metadata
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 
@@ -15,7 +16,7 @@ def version_told(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
-    assert version_told(capsys) == f"rag-assets {version('rag-assets')}\n"
+    assert version_told(capsys) == f"rag-assets {metadata.version('rag-assets')}\n"
 
 
 def test_the_command_runs_where_the_package_was_not_installed(
@@ -24,5 +25,5 @@ def test_the_command_runs_where_the_package_was_not_installed(
     def not_found(name: str) -> str:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(cli, "version", not_found)
+    monkeypatch.setattr(metadata, "version", not_found)
     assert version_told(capsys) == "rag-assets (not installed)\n"

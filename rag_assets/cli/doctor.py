@@ -1,0 +1,16 @@
+"""`rag-assets doctor`: one line for each part of the knowledge base, printed as soon as it is examined."""
+
+import argparse
+
+from rag_assets.inspection.doctor import describe, examine
+from rag_assets.knowledge_base import KnowledgeBase
+
+
+def doctor(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
+    """Print the findings. Any failure exits with 1."""
+    exit_code = 0
+    for finding in examine(knowledge_base, deep=options.deep):
+        print(describe(finding), flush=True)
+        if finding.failed:
+            exit_code = 1
+    return exit_code

@@ -1,0 +1,78 @@
+"""The commands on production: `rag-assets rollback`, `resume`, `approve` and `export`."""
+
+import argparse
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from rag_assets.errors import ConfigurationError
+from rag_assets.generations.staging import locations_of
+from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.records import Point
+
+
+def rollback(knowledge_base: KnowledgeBase, _: argparse.Namespace) -> int:
+    """Put the previous generation back into production and hold it there."""
+    store = knowledge_base.vector_store
+    state = store.rollback(store.production_state().production)
+    print(
+        f"production is {state.production} again and held there; refreshes are staged and evaluated but not promoted "
+        "until `rag-assets resume`"
+    )
+    return 0
+
+
+def resume(knowledge_base: KnowledgeBase, _: argparse.Namespace) -> int:
+    """Lift the hold of a rollback."""
+    held = knowledge_base.vector_store.production_state().held
+    state = knowledge_base.vector_store.resume()
+    if held is None:
+        print(f"nothing was held; production is {state.production or 'empty'}")
+    else:
+        print(f"the hold is lifted; production is {state.production}, the next passing refresh is promoted")
+    return 0
+
+
+def approve(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
+    """Admit one refused set of deletions, once."""
+    token = options.token.strip().lower()
+    if len(token) != 16 or not all(character in "0123456789abcdef" for character in token):
+        raise ConfigurationError(
+            f"{options.token!r} is not a token: it has 16 hexadecimal digits, and the refusal prints it"
+        )
+    knowledge_base.ledger.approve(token)
+    print("approved: the next refresh may delete exactly that set of documents, once")
+    return 0
+
+
+def export(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
+    """Print every chunk in production, one JSON object per line and location."""
+    production = knowledge_base.vector_store.production_state().production
+    if production is None:
+        return 0
+    reader = knowledge_base.vector_store.read(production)
+    try:
+        for batch in reader.scroll(with_vectors=options.vectors):
+            for point in batch:
+                for line in _export_lines(point):
+                    print(json.dumps(line, ensure_ascii=False))
+    finally:
+        reader.close()
+    return 0
+
+
+def _export_lines(point: Point) -> Iterator[dict[str, Any]]:
+    for location in locations_of(point.payload):
+        line: dict[str, Any] = {
+            "id": point.id,
+            "document_id": location.document_id,
+            "source": location.source,
+            "source_uri": location.source_uri,
+            "filename": location.filename,
+            "chunk_index": point.payload["chunk_index"],
+            "text": point.payload["text"],
+            "content_hash": point.payload["content_hash"],
+        }
+        if point.vector is not None:
+            line["vector"] = [float(component) for component in point.vector]
+        yield line

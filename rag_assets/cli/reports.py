@@ -1,0 +1,40 @@
+"""The commands that report: `rag-assets status`, `plan`, `quarantine` and `trace`."""
+
+import argparse
+import json
+from collections.abc import Callable
+from typing import Any
+
+from rag_assets.knowledge_base import KnowledgeBase
+
+_Report = dict[str, Any]
+
+
+def report(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
+    """Print the report of the command's name, as JSON or for a person. Only an unknown name exits with 1."""
+    found, describe = _inspected(knowledge_base, options)
+    print(json.dumps(found, ensure_ascii=False, indent=2) if options.json else describe(found))
+    return 1 if found.get("outcome") == "unknown" else 0
+
+
+def _inspected(
+    knowledge_base: KnowledgeBase, options: argparse.Namespace
+) -> tuple[_Report, Callable[[_Report], str]]:
+    """Return the report, and the function that describes it."""
+    match options.command:
+        case "status":
+            from rag_assets.inspection import status
+
+            return status.status(knowledge_base), status.describe
+        case "plan":
+            from rag_assets.inspection import plan
+
+            return plan.plan(knowledge_base.settings), plan.describe
+        case "quarantine":
+            from rag_assets.inspection import quarantine
+
+            return quarantine.quarantine(knowledge_base), quarantine.describe
+        case _:
+            from rag_assets.inspection import trace
+
+            return trace.trace(knowledge_base, options.name), trace.describe
