@@ -3,6 +3,8 @@
 A command imports its own modules when it runs, so that `--help` is instant and `search` loads no parser.
 """
 
+from __future__ import annotations
+
 import argparse
 import sys
 from collections.abc import Sequence
@@ -39,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             knowledge_base.close()
 
 
-def _open_knowledge_base() -> "KnowledgeBase":
+def _open_knowledge_base() -> KnowledgeBase:
     import logging
 
     from rag_assets import progress
@@ -51,7 +53,7 @@ def _open_knowledge_base() -> "KnowledgeBase":
     return KnowledgeBase(load_settings())
 
 
-def _run(knowledge_base: "KnowledgeBase", options: argparse.Namespace) -> int:
+def _run(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     match options.command:
         case "search":
             from rag_assets.cli.search import search as run
