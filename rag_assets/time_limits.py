@@ -1,6 +1,12 @@
-"""Waiting only so long for code that knows no time limit: clients of others, which may hang for ever."""
+"""Time limits for code without any of its own: clients of other projects, which may hang for ever.
 
+Everything here runs such code in a daemon thread. Nothing can end a thread that hangs: it is left behind, and ends with
+the process at the latest.
+"""
+
+import math
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, SimpleQueue
 from typing import TypeVar
@@ -9,20 +15,28 @@ T = TypeVar("T")
 
 
 class NothingCame(TimeoutError):
-    """Who is waited for gave neither an item nor an end."""
+    """Neither an item nor an end came in time."""
 
 
-def bounded(iterate: Callable[[], Iterable[T]], seconds: float, thread_name: str) -> Iterator[T]:
-    """Yield what `iterate` gives, which runs in one thread of its own, ahead of who consumes it.
+class ThreadExit(RuntimeError):
+    """The code ended its thread, for example with `SystemExit`. The message is the name of that exception."""
 
-    Nothing can end a thread that hangs. It is left behind, as a daemon, and stops at its next item if there is one.
+
+def bounded(
+    iterate: Callable[[], Iterable[T]], seconds: float, thread_name: str, total_seconds: float = math.inf
+) -> Iterator[T]:
+    """Start to iterate in a thread at once, and yield the items.
+
+    The thread runs ahead of the consumer, without limit. It stops at its next item if the consumer has given up.
 
     Args:
-        seconds: how long to wait for each item.
+        seconds: longest wait for each item.
+        total_seconds: from now until the end. Items that came in time are yielded after it, too.
 
     Raises:
-        NothingCame: within that time.
-        Exception: what `iterate` raised.
+        NothingCame: no item came within these times.
+        ThreadExit: see there.
+        Exception: raised by `iterate`.
     """
     items: SimpleQueue[tuple[T] | Exception | None] = SimpleQueue()
     abandoned = threading.Event()
@@ -36,16 +50,28 @@ def bounded(iterate: Callable[[], Iterable[T]], seconds: float, thread_name: str
         except Exception as error:
             items.put(error)
         except BaseException as error:
-            # A SystemExit must not end the thread of who waits, which would look like the end of a listing.
-            items.put(RuntimeError(type(error).__name__))
+            # Passed on, a SystemExit would end the consumer's thread, and look like the end of a listing.
+            items.put(ThreadExit(type(error).__name__))
         else:
             items.put(None)
 
     threading.Thread(target=run, name=thread_name, daemon=True).start()
+    return _received(items, seconds, time.monotonic() + total_seconds, abandoned)
+
+
+def _received(
+    items: "SimpleQueue[tuple[T] | Exception | None]",
+    seconds: float,
+    deadline: float,
+    abandoned: threading.Event,
+) -> Iterator[T]:
     try:
         while True:
+            left_seconds = deadline - time.monotonic()
+            if left_seconds <= 0:
+                abandoned.set()  # a fast thread would never let this end
             try:
-                item = items.get(timeout=seconds)
+                item = items.get(timeout=max(0.0, min(seconds, left_seconds)))
             except Empty:
                 raise NothingCame from None
             if item is None:
@@ -58,12 +84,12 @@ def bounded(iterate: Callable[[], Iterable[T]], seconds: float, thread_name: str
 
 
 def within(seconds: float, call: Callable[[], T]) -> T:
-    """Return what `call` returns, or raise what it raises.
+    """Return the result of a call, or raise its exception.
 
-    The timeouts of HTTP clients are those of one read: a server that drips a byte a second holds a client for ever.
+    The timeouts of HTTP clients limit single reads only: a server that sends one byte a second holds a client for ever.
 
     Raises:
-        NothingCame: it has not ended in time.
+        NothingCame: the call has not ended in time.
     """
     (result,) = bounded(lambda: iter((call(),)), seconds, "within")
     return result

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rag_assets.time_limits import NothingCame, bounded, within
+from rag_assets.time_limits import NothingCame, ThreadExit, bounded, within
 
 
 def test_items_come_in_order_and_end() -> None:
@@ -37,12 +37,43 @@ def test_an_error_comes_after_what_came_before() -> None:
         next(items)
 
 
+def test_it_starts_at_once() -> None:
+    started = threading.Event()
+
+    def start() -> Iterator[int]:
+        started.set()
+        yield 1
+
+    items = bounded(start, 30, "test")
+    assert started.wait(30)
+    assert list(items) == [1]
+
+
+@pytest.mark.parametrize("pause_seconds", [0.01, 0.0])
+def test_all_items_together_have_a_time_limit(pause_seconds: float) -> None:
+    never = threading.Event()
+
+    def endless() -> Iterator[int]:
+        while not (pause_seconds and never.wait(pause_seconds)):
+            yield 1
+
+    with pytest.raises(NothingCame):
+        list(bounded(endless, 30, "test", total_seconds=0.2))
+    never.set()
+
+
+def test_items_that_came_in_time_are_yielded_after_it() -> None:
+    items = bounded(lambda: range(3), 30, "test", total_seconds=0.2)
+    threading.Event().wait(0.4)
+    assert list(items) == [0, 1, 2]
+
+
 def test_an_exit_is_an_error_not_an_end() -> None:
     def leave() -> Iterator[int]:
         yield 1
         raise SystemExit
 
-    with pytest.raises(RuntimeError, match="SystemExit"):
+    with pytest.raises(ThreadExit, match="SystemExit"):
         list(bounded(leave, 30, "test"))
 
 

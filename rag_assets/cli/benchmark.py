@@ -8,7 +8,7 @@ from pathlib import Path
 from rag_assets.errors import BenchmarkError, SourceUnavailable
 from rag_assets.evaluation.benchmark import load_draft
 from rag_assets.evaluation.benchmark_draft import draft_questions
-from rag_assets.ingestion.ingestion import unreadable_sources
+from rag_assets.ingestion.source_reports import unreadable_sources
 from rag_assets.knowledge_base import KnowledgeBase
 
 

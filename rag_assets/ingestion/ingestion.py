@@ -7,19 +7,19 @@ nothing. A source that is down or hangs ends its own listing; the others go on.
 """
 
 import logging
-import threading
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from rag_assets.batches import batched
 from rag_assets.changes.change_set import DocumentState
 from rag_assets.errors import DocumentGone, DocumentUnreadable, RagAssetsError, SourceUnavailable
-from rag_assets.ingestion.listings import ListingHash
+from rag_assets.ingestion.listings import Listing, ListingHash, list_sources
 from rag_assets.ingestion.media_models import MediaModels
 from rag_assets.ingestion.parsing import Parse, Parsing, wait_for_first
+from rag_assets.ingestion.source_reports import SourceReport, files_left_out, without_name
 from rag_assets.ledgers.base import Ledger, ParseRecord
 from rag_assets.parsers import asks_by_name
 from rag_assets.parsers.isolation import ParseWorkers
@@ -30,34 +30,9 @@ from rag_assets.text.store import TextStore
 
 _logger = logging.getLogger(__name__)
 _BATCH = 256
-_STALLED_SECONDS = 180.0
 _MOST_BYTES_AHEAD = 256 * 1024 * 1024
 _DOCUMENTS_AHEAD = 8
 """A worker; enough that none waits while another is at a long document."""
-
-
-@dataclass(slots=True)
-class SourceReport:
-    """What one source gave in one refresh.
-
-    Attributes:
-        problem: why its listing is not complete; "" if it is.
-        num_read: documents whose bytes were read, because their version token moved.
-        num_parsed: documents whose bytes no parse was known of.
-        left_out: variable that names a model -> files that only that could read; it is not set.
-    """
-
-    source: str
-    problem: str = ""
-    num_listed: int = 0
-    num_read: int = 0
-    num_parsed: int = 0
-    num_quarantined: int = 0
-    left_out: Counter[str] = field(default_factory=Counter[str])
-
-    @property
-    def complete(self) -> bool:
-        return not self.problem
 
 
 @dataclass(slots=True)
@@ -126,11 +101,11 @@ class Ingestion:
         A source that fails ends its own listing and is reported as incomplete; the others go on.
         """
         # Everything is listed before anything is read: only then is it known how much there is to do.
-        listings = [_Listing(source) for source in self._sources]
-        for listing, report in zip(listings, self.reports, strict=True):
-            problem = listing.wait()
-            if problem:
-                self._incomplete(report, problem)
+        listings: list[Listing] = []
+        for listing, report in zip(list_sources(self._sources), self.reports, strict=True):
+            listings.append(listing)
+            if listing.problem:
+                self._incomplete(report, listing.problem)
         listed = (entry for listing in listings for entry in listing.entries)
         progress = Progress("documents", sum(self.media.reads(entry.filename) for entry in listed))
         workers = self._parse_workers()
@@ -172,7 +147,7 @@ class Ingestion:
 
     def _incomplete(self, report: SourceReport, problem: str) -> None:
         report.problem = problem
-        said = _without_name(report.source, problem)
+        said = without_name(report.source, problem)
         _logger.warning("source %s is incomplete, nothing of it is deleted: %s", report.source, said)
 
     # Stages: each takes documents in the order of the listing, and hands them on in that order
@@ -298,46 +273,6 @@ class Ingestion:
             raise gone
 
 
-class _Listing:
-    """Lists a source in a thread, so that one that hangs holds nobody up.
-
-    Attributes:
-        entries: what was listed so far.
-    """
-
-    def __init__(self, source: Source) -> None:
-        self.entries: list[SourceEntry] = []
-        self._source = source
-        self._problem = ""
-        # Nothing can end a thread that hangs; as a daemon it ends with the process at the latest.
-        self._thread = threading.Thread(target=self._list, name=f"list-{source.name}", daemon=True)
-        self._thread.start()
-
-    def _list(self) -> None:
-        entries = self.entries
-        try:
-            for entry in self._source.list_entries():
-                entries.append(entry)
-        except SourceUnavailable as error:
-            self._problem = str(error)
-        except BaseException as error:  # whatever ends the listing, SystemExit too, it is not complete
-            # Not its message, which may hold a secret.
-            self._problem = (
-                f"source {self._source.name} failed with {type(error).__name__} while it was listed"
-            )
-
-    def wait(self) -> str:
-        """Wait until all is listed, or nothing more comes; return why it is not complete."""
-        listed = -1
-        while self._thread.is_alive():
-            if len(self.entries) == listed:
-                self.entries = list(self.entries)
-                return f"source {self._source.name} listed nothing for {_STALLED_SECONDS:.0f} s: see whether it answers"
-            listed = len(self.entries)
-            self._thread.join(_STALLED_SECONDS)
-        return self._problem
-
-
 def _state(entry: SourceEntry, record: ParseRecord | None) -> DocumentState:
     if record is None:
         raise RuntimeError(f"{entry.document_id} left the stages without a record")
@@ -347,35 +282,3 @@ def _state(entry: SourceEntry, record: ParseRecord | None) -> DocumentState:
         quarantine_reason=record.quarantine_reason,
         quarantine_detail=record.quarantine_detail,
     )
-
-
-def require_a_readable_source(reports: Iterable[SourceReport]) -> None:
-    """Raises: SourceUnavailable: nothing at all could be listed, because of problems."""
-    reports = list(reports)
-    problems = unreadable_sources(reports)
-    if problems and not any(report.num_listed for report in reports):
-        raise SourceUnavailable(
-            f"no source could be read, nothing was changed: {'; '.join(problems.values())}"
-        )
-
-
-def files_left_out(reports: Iterable[SourceReport]) -> dict[str, int]:
-    """Return variable that names no model -> files that only that could read."""
-    return dict(sum((report.left_out for report in reports), Counter[str]()))
-
-
-def unreadable_sources(reports: Iterable[SourceReport]) -> dict[str, str]:
-    """Return source -> problem of those whose listing is not complete."""
-    return {report.source: report.problem for report in reports if not report.complete}
-
-
-def degraded_lines(problems: Mapping[str, str]) -> list[str]:
-    """Return a line for each source that `unreadable_sources` names, for a person."""
-    return [
-        f"DEGRADED       source {source}: {_without_name(source, problem)}"
-        for source, problem in problems.items()
-    ]
-
-
-def _without_name(source: str, problem: str) -> str:
-    return problem.removeprefix(f"source {source}: ")

@@ -4,14 +4,18 @@ For those who decide whether a refresh has anything to do; nothing is read here.
 """
 
 import hashlib
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 from rag_assets.artifacts.store import ArtifactStore
-from rag_assets.errors import SourceUnavailable, StateFormatError
+from rag_assets.errors import SourceUnavailable
 from rag_assets.records import SourceEntry
 from rag_assets.sources.base import Source
+from rag_assets.time_limits import NothingCame, ThreadExit, bounded
+
+_STALLED_SECONDS = 180.0
 
 
 class ListingHash:
@@ -29,48 +33,96 @@ class ListingHash:
         return f"{self._sum % 2**256:064x}"
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Entries of one source.
+
+    Attributes:
+        problem: reason why there may be more; "" if the listing is complete.
+    """
+
+    entries: list[SourceEntry]
+    problem: str = ""
+
+
+def list_sources(sources: Sequence[Source]) -> Iterator[Listing]:
+    """Start to list all sources at once, and yield the listings in their order.
+
+    A source that hangs is given up when no entry has come for three minutes. Its earlier entries count.
+    """
+    started = [
+        (source.name, bounded(source.list_entries, _STALLED_SECONDS, f"list-{source.name}"))
+        for source in sources
+    ]
+    return (_collected(name, entries) for name, entries in started)
+
+
+def _collected(name: str, arriving: Iterator[SourceEntry]) -> Listing:
+    entries: list[SourceEntry] = []
+    problem = ""
+    try:
+        entries.extend(arriving)  # keeps the entries before an error
+    except NothingCame:
+        problem = f"source {name} listed nothing for {_STALLED_SECONDS:.0f} s: check whether it answers"
+    except Exception as error:
+        problem = _problem_of(name, error)
+    return Listing(entries, problem)
+
+
 def hash_listings(
     sources: Sequence[Source], within_seconds: float, counts: Callable[[str], bool] = lambda _: True
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """List sources without reading anything.
+    """List sources without reading any document.
 
     Args:
-        counts: whether a file of a name does; what cannot be read anyway is no reason to refresh.
+        within_seconds: for all sources together.
+        counts: whether a file of this name counts; a file that cannot be read is no reason to refresh.
 
     Returns:
-        Source -> hash of those that were listed completely; source -> problem of the others.
+        Source -> hash of its complete listing; source -> problem of the others.
     """
     deadline = time.monotonic() + within_seconds
+
+    def hash_of(source: Source) -> Iterator[str]:
+        listed = ListingHash()
+        for entry in source.list_entries():
+            if counts(entry.filename):
+                listed.add(entry)
+            if time.monotonic() > deadline:
+                return  # the sensor has given up
+        yield listed.hexdigest()
+
+    started = [
+        (
+            source.name,
+            bounded(partial(hash_of, source), within_seconds, f"hash-{source.name}", within_seconds),
+        )
+        for source in sources
+    ]
     hashes: dict[str, str] = {}
     problems: dict[str, str] = {}
-
-    def list_one(source: Source) -> None:
-        listed = ListingHash()
+    for name, arriving in started:
+        problem = (
+            f"source {name} was not listed within {within_seconds:.0f} s: check whether it answers. If it does, it is "
+            "too large for this sensor: leave it to the schedule, or to events"
+        )
         try:
-            for entry in source.list_entries():
-                if counts(entry.filename):
-                    listed.add(entry)
-                if time.monotonic() > deadline:
-                    return  # nobody waits for it any more
-            hashes[source.name] = listed.hexdigest()
-        except SourceUnavailable as error:
-            problems[source.name] = str(error)
-        except Exception as error:  # its message may hold a secret
-            problems[source.name] = f"source {source.name} failed with {type(error).__name__} when listed"
+            hashes.update((name, found) for found in arriving)
+        except NothingCame:
+            pass
+        except Exception as error:
+            problem = _problem_of(name, error)
+        if name not in hashes:
+            problems[name] = problem
+    return hashes, problems
 
-    threads = [threading.Thread(target=list_one, args=(source,), daemon=True) for source in sources]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    in_time = dict(hashes)
-    too_late = {
-        source.name: f"source {source.name} was not listed within {within_seconds:.0f} s: see whether it answers; if "
-        "it is that large, leave it to the schedule, or to events"
-        for source in sources
-        if source.name not in in_time
-    }
-    return in_time, too_late | {name: problem for name, problem in problems.items() if name not in in_time}
+
+def _problem_of(name: str, error: Exception) -> str:
+    if isinstance(error, SourceUnavailable):
+        return str(error)
+    # Not the message, which may hold a secret.
+    kind = str(error) if isinstance(error, ThreadExit) else type(error).__name__
+    return f"source {name} failed with {kind} while it was listed"
 
 
 def served_listings(artifacts: ArtifactStore, production: str | None) -> dict[str, str]:
@@ -90,12 +142,3 @@ def served_listings(artifacts: ArtifactStore, production: str | None) -> dict[st
         if read.header.refresh_id == refresh_id:
             return read.details.get("listing_hashes", {})
     return {}
-
-
-def last_problems(artifacts: ArtifactStore) -> dict[str, str]:
-    """Return source -> problem of those that the last refresh could not read."""
-    try:
-        read = artifacts.latest("raw_documents")
-    except StateFormatError:
-        return {}  # of another version, or damaged; this refresh replaces it
-    return dict(read.details["unreadable_sources"]) if read is not None else {}

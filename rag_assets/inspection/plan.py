@@ -19,7 +19,7 @@ from rag_assets.embedding import WINDOW, cached_vectors, distinct
 from rag_assets.errors import MENDED_BY_REBUILD, DeletionRefused
 from rag_assets.evaluation.benchmark import fitting_problem, reading_problem
 from rag_assets.fingerprint import fingerprint_difference, short_hash
-from rag_assets.ingestion.ingestion import (
+from rag_assets.ingestion.source_reports import (
     degraded_lines,
     files_left_out,
     require_a_readable_source,

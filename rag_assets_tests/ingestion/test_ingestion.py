@@ -1,100 +1,16 @@
 import gzip
-import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
-from rag_assets.changes.change_set import DocumentState
-from rag_assets.errors import DocumentGone, DocumentUnreadable, SourceUnavailable
+from rag_assets.errors import DocumentGone
 from rag_assets.ingestion import ingestion as ingestion_module
-from rag_assets.ingestion.ingestion import Ingestion, unreadable_sources
-from rag_assets.ingestion.listings import hash_listings
-from rag_assets.ledgers.sqlite import SqliteLedger
+from rag_assets.ingestion.ingestion import Ingestion
+from rag_assets.ingestion.source_reports import unreadable_sources
 from rag_assets.parsers.markdown import MarkdownParser
-from rag_assets.records import SourceEntry
 from rag_assets.sources import base
-from rag_assets.sources.base import Reading, SourceOptions, token_by_clock
-from rag_assets.text.store import TextStore
-
-
-class FakeSource:
-    """Documents in a dictionary; the version token is a number that `put` raises.
-
-    Attributes:
-        read_paths: what was read, in order.
-        fails_after: entries after which the listing breaks off; None if it does not.
-        gone_while_reading: whether the source disappears when something is read.
-    """
-
-    def __init__(self, name: str = "fake", **files: bytes) -> None:
-        self.name = name
-        self.options = SourceOptions()
-        self.parallel_reads = 1
-        self.files: dict[str, bytes] = {}
-        self.tokens: dict[str, int] = {}
-        self.modified_at: str | None = "2026-01-01T00:00:00Z"
-        self.unreadable: set[str] = set()
-        self.read_paths: list[str] = []
-        self.fails_after: int | None = None
-        self.gone_while_reading = False
-        for path, data in files.items():
-            self.put(path.replace("_", "."), data)
-
-    def put(self, path: str, data: bytes) -> None:
-        self.files[path] = data
-        self.tokens[path] = self.tokens.get(path, 0) + 1
-
-    def list_entries(self) -> Iterator[SourceEntry]:
-        for number, path in enumerate(sorted(self.files)):
-            if number == self.fails_after:
-                raise SourceUnavailable(f"source {self.name}: the listing broke off")
-            yield SourceEntry(
-                document_id=f"{self.name}:{path}",
-                source=self.name,
-                uri=f"{self.name}:///{path}",
-                path=path,
-                filename=path.rpartition("/")[2],
-                version_token=str(self.tokens[path]),
-                size_bytes=len(self.files[path]),
-                modified_at=self.modified_at,
-            )
-
-    def read(self, entry: SourceEntry, known_token: str = "") -> Reading:
-        if self.gone_while_reading:
-            raise SourceUnavailable(f"source {self.name} is gone")
-        self.read_paths.append(entry.path)
-        if entry.path in self.unreadable:
-            raise DocumentUnreadable("unreadable", "Permission denied.")
-        return Reading(self.files[entry.path], version_token=token_by_clock(entry))
-
-
-class Reader:
-    """Reads sources again and again, with one ledger and one text store."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.texts = TextStore(folder / "texts")
-        self.ledger = SqliteLedger(folder / "ledger.sqlite", "kb")
-
-    def flush_ledger(self) -> None:
-        self.ledger.close()
-        (self.folder / "ledger.sqlite").unlink()
-        self.ledger = SqliteLedger(self.folder / "ledger.sqlite", "kb")
-
-    def __call__(self, *sources: FakeSource) -> tuple[dict[str, DocumentState], Ingestion]:
-        for source in sources:
-            source.read_paths.clear()
-        ingestion = Ingestion(sources, self.ledger, self.texts)
-        return {state.location.path: state for state in ingestion.documents()}, ingestion
-
-
-@pytest.fixture
-def read(tmp_path: Path) -> Iterator[Reader]:
-    reader = Reader(tmp_path)
-    yield reader
-    reader.ledger.close()
+from rag_assets.sources.base import Reading
+from rag_assets_tests.ingestion.fake_source import FakeSource, Reader
 
 
 def counts(ingestion: Ingestion) -> tuple[int, int, int, int]:
@@ -339,59 +255,6 @@ def test_a_source_that_tells_no_times_is_believed_in_its_version_tokens(read: Re
     source.modified_at = None
     read(source)
     assert counts(read(source)[1]) == (1, 0, 0, 0)
-
-
-def test_the_hash_of_a_listing_tells_whether_anything_changed(read: Reader) -> None:
-    source = FakeSource(a_txt=b"1", b_txt=b"2")
-    _, ingestion = read(source)
-    source.read_paths.clear()
-
-    def listing() -> str:
-        hashes, problems = hash_listings([source], 10.0)
-        assert problems == {}
-        return hashes["fake"]
-
-    assert ingestion.listing_hashes == {"fake": listing()}
-    assert source.read_paths == []
-    seen = {listing()}
-    source.put("a.txt", b"changed")
-    seen.add(listing())
-    source.put("c.txt", b"new")
-    seen.add(listing())
-    del source.files["b.txt"]
-    seen.add(listing())
-    assert len(seen) == 4
-
-
-def test_the_hash_of_a_listing_does_not_depend_on_its_order() -> None:
-    forward, backward = FakeSource(a_txt=b"1", b_txt=b"2"), FakeSource(a_txt=b"1", b_txt=b"2")
-    entries = list(forward.list_entries())
-    backward.list_entries = lambda: iter(entries[::-1])  # type: ignore[method-assign]
-    assert hash_listings([forward], 10.0) == hash_listings([backward], 10.0)
-
-
-def test_only_a_listing_that_is_whole_has_a_hash(read: Reader) -> None:
-    whole, torn, silent = (
-        FakeSource("whole", a_txt=b"1"),
-        FakeSource("torn", a_txt=b"1"),
-        FakeSource("silent"),
-    )
-    torn.fails_after = 1
-    torn.put("b.txt", b"2")
-    over = threading.Event()
-
-    def never() -> Iterator[SourceEntry]:
-        over.wait()
-        yield from ()
-
-    _, ingestion = read(whole, torn)
-    silent.list_entries = never  # type: ignore[method-assign]
-    hashes, problems = hash_listings([whole, torn, silent], 0.5)
-    over.set()
-    assert hashes.keys() == {"whole"}
-    assert "broke off" in problems["torn"]
-    assert "within" in problems["silent"]
-    assert ingestion.listing_hashes == hashes
 
 
 def test_progress_knows_from_the_start_how_many_documents_all_sources_list(

@@ -22,8 +22,8 @@ from rag_assets.artifacts.store import Header
 from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.defs.metadata.sources import ingestion_metadata, media_metadata
 from rag_assets.evaluation.benchmark import reading_problem
-from rag_assets.ingestion.ingestion import require_a_readable_source, unreadable_sources
-from rag_assets.ingestion.listings import last_problems, served_listings
+from rag_assets.ingestion.listings import served_listings
+from rag_assets.ingestion.source_reports import last_problems, require_a_readable_source, unreadable_sources
 from rag_assets.knowledge_base import KnowledgeBase
 
 

@@ -1,0 +1,83 @@
+"""A source whose documents and failures a test sets, and a reader with one ledger and one text store."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rag_assets.changes.change_set import DocumentState
+from rag_assets.errors import DocumentUnreadable, SourceUnavailable
+from rag_assets.ingestion.ingestion import Ingestion
+from rag_assets.ledgers.sqlite import SqliteLedger
+from rag_assets.records import SourceEntry
+from rag_assets.sources.base import Reading, SourceOptions, token_by_clock
+from rag_assets.text.store import TextStore
+
+
+class FakeSource:
+    """Documents in a dictionary; the version token is a number that `put` raises.
+
+    Attributes:
+        read_paths: what was read, in order.
+        fails_after: entries after which the listing breaks off; None if it does not.
+        gone_while_reading: whether the source disappears when something is read.
+    """
+
+    def __init__(self, name: str = "fake", **files: bytes) -> None:
+        self.name = name
+        self.options = SourceOptions()
+        self.parallel_reads = 1
+        self.files: dict[str, bytes] = {}
+        self.tokens: dict[str, int] = {}
+        self.modified_at: str | None = "2026-01-01T00:00:00Z"
+        self.unreadable: set[str] = set()
+        self.read_paths: list[str] = []
+        self.fails_after: int | None = None
+        self.gone_while_reading = False
+        for path, data in files.items():
+            self.put(path.replace("_", "."), data)
+
+    def put(self, path: str, data: bytes) -> None:
+        self.files[path] = data
+        self.tokens[path] = self.tokens.get(path, 0) + 1
+
+    def list_entries(self) -> Iterator[SourceEntry]:
+        for number, path in enumerate(sorted(self.files)):
+            if number == self.fails_after:
+                raise SourceUnavailable(f"source {self.name}: the listing broke off")
+            yield SourceEntry(
+                document_id=f"{self.name}:{path}",
+                source=self.name,
+                uri=f"{self.name}:///{path}",
+                path=path,
+                filename=path.rpartition("/")[2],
+                version_token=str(self.tokens[path]),
+                size_bytes=len(self.files[path]),
+                modified_at=self.modified_at,
+            )
+
+    def read(self, entry: SourceEntry, known_token: str = "") -> Reading:
+        if self.gone_while_reading:
+            raise SourceUnavailable(f"source {self.name} is gone")
+        self.read_paths.append(entry.path)
+        if entry.path in self.unreadable:
+            raise DocumentUnreadable("unreadable", "Permission denied.")
+        return Reading(self.files[entry.path], version_token=token_by_clock(entry))
+
+
+class Reader:
+    """Reads sources again and again, with one ledger and one text store."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.texts = TextStore(folder / "texts")
+        self.ledger = SqliteLedger(folder / "ledger.sqlite", "kb")
+
+    def flush_ledger(self) -> None:
+        self.ledger.close()
+        (self.folder / "ledger.sqlite").unlink()
+        self.ledger = SqliteLedger(self.folder / "ledger.sqlite", "kb")
+
+    def __call__(self, *sources: FakeSource) -> tuple[dict[str, DocumentState], Ingestion]:
+        for source in sources:
+            source.read_paths.clear()
+        ingestion = Ingestion(sources, self.ledger, self.texts)
+        return {state.location.path: state for state in ingestion.documents()}, ingestion
