@@ -1,4 +1,4 @@
-"""What a person types: `dg`, on this repository as it is committed, with folders of its own."""
+"""The commands of `dg`, on this repository as committed, with a temporary home and state folder."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dagster
 import pytest
 
 from rag_assets.defs.assets import ALL_ASSETS
@@ -25,7 +26,7 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def dg(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def dg(home: Path, *arguments: str, project: Path = REPOSITORY) -> "subprocess.CompletedProcess[str]":
     ours = ("RAG_", "OPENAI_", "QDRANT_", "SLACK_", "DAGSTER_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     environment |= {
@@ -34,13 +35,13 @@ def dg(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
         "RAG_STATE_DIR": str(home / "state"),
     }
     return subprocess.run(
-        [DG, *arguments], cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=300
+        [DG, *arguments], cwd=project, env=environment, capture_output=True, text=True, timeout=300
     )
 
 
 def test_dg_finds_nothing_wrong_with_the_project(home: Path) -> None:
-    for what in ("toml", "defs"):
-        done = dg(home, "check", what)
+    for kind in ("toml", "defs"):
+        done = dg(home, "check", kind)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "Warning" not in done.stdout + done.stderr
         assert "elemetry" not in done.stdout + done.stderr
@@ -64,6 +65,36 @@ def test_dg_lists_what_there_is(home: Path) -> None:
         "slack_on_degraded_source",
         "slack_on_failure",
     }
+
+
+def test_dg_scaffolds_beside_our_definitions_and_not_among_them(home: Path, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    for folder in ("defs", "scaffolded"):
+        (project / "rag_assets" / folder).mkdir(parents=True)
+        (project / "rag_assets" / folder / "__init__.py").touch()
+    shutil.copy(REPOSITORY / "pyproject.toml", project)
+    before = set(project.rglob("*.py"))
+    done = dg(home, "scaffold", "defs", "dagster.asset", "new_asset.py", project=project)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(project.rglob("*.py")) - before == {project / "rag_assets" / "scaffolded" / "new_asset.py"}
+
+
+def test_autoloading_finds_none_of_our_definitions() -> None:
+    loaded = dagster.load_from_defs_folder(path_within_project=REPOSITORY)
+    assert [
+        *(loaded.assets or ()),
+        *(loaded.jobs or ()),
+        *(loaded.schedules or ()),
+        *(loaded.sensors or ()),
+    ] == []
+
+
+def test_nothing_waits_in_the_folder_that_is_not_loaded() -> None:
+    folder = REPOSITORY / "rag_assets" / "scaffolded"
+    files = {path.name for path in folder.iterdir() if path.name != "__pycache__"}
+    assert files == {"__init__.py"}, (
+        "move scaffolded files to rag_assets/defs and list them in definitions.py"
+    )
 
 
 def test_dg_launches_a_refresh(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
