@@ -16,8 +16,9 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from rag_assets.errors import DocumentUnreadable
-from rag_assets.parsers import ParsedText, parse_document, recognise
+from rag_assets.parsers import parse_document, recognize
 from rag_assets.parsers.isolation import ParseWorkers
+from rag_assets.parsers.parsed_text import ParsedText
 
 Documents = list[tuple[str, bytes]]
 
@@ -48,7 +49,7 @@ def in_processes(documents: Documents) -> int:
 
     try:
         for name, data in documents:
-            at_work.append(workers.submit(recognise(data, name), data, name))
+            at_work.append(workers.submit(recognize(data, name), data, name))
             if len(at_work) > 8 * workers.num_workers:
                 wait_for_first()
         while at_work:

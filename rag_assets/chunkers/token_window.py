@@ -1,8 +1,8 @@
 """Windows of tokens that end where a reader would pause, each repeating the end of the one before.
 
 The tokens of a slice are not always the tokens it has inside the whole text: a cut splits a token, and the
-first word loses the space it was fused with. So the whole text is tokenised once to plan the windows, and
-every planned slice is tokenised again to keep the promise that none exceeds its size. Plans run ahead, so
+first word loses the space it was fused with. So the whole text is tokenized once to plan the windows, and
+every planned slice is tokenized again to keep the promise that none exceeds its size. Plans run ahead, so
 that slices are counted in batches; where a slice turns out too long, the plan continues from there.
 """
 

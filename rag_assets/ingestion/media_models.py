@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from rag_assets.errors import ConfigurationError, DocumentUnreadable
 from rag_assets.openai_api import OPENAI_BASE_URL, ApiFailure, checked_key, failure_of, normalize_base_url
-from rag_assets.parsers import ParsedText, asks_by_name, checked_text, require_text_size
-from rag_assets.parsers.base import AsksModel, ModelAnswer
+from rag_assets.parsers import asks_by_name
+from rag_assets.parsers.media import AsksModel, ModelAnswer
+from rag_assets.parsers.parsed_text import ParsedText, checked_text, require_text_size
 from rag_assets.records import ParsedDocument
 from rag_assets.time_limits import within
 
@@ -159,7 +160,7 @@ class MediaModels:
 
     def sends(self, parser: AsksModel, data: bytes) -> bool:
         """Return whether a document goes to its model; what is empty, too large, or only named so never does."""
-        return self.is_set(parser) and 0 < len(data) <= parser.max_bytes and parser.recognises(data)
+        return self.is_set(parser) and 0 < len(data) <= parser.max_bytes and parser.recognizes(data)
 
     def count(self, parser: AsksModel, raw_hash: str, num_bytes: int) -> bool:
         """Count a document that would be sent; return False if its bytes were counted before."""

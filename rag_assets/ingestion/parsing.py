@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 from rag_assets.errors import DocumentUnreadable
 from rag_assets.ingestion.media_models import MediaModels
 from rag_assets.ledgers.base import Ledger, ParseRecord
-from rag_assets.parsers import ParsedText, parser_named, recognise, version_of
-from rag_assets.parsers.base import AsksModel, HoldsDocuments, Parser
+from rag_assets.parsers import parser_named, recognize, version_of
+from rag_assets.parsers.base import AnyParser, ContainerParser
 from rag_assets.parsers.isolation import ParseWorkers
+from rag_assets.parsers.media import AsksModel
+from rag_assets.parsers.parsed_text import ParsedText
 from rag_assets.text.store import TextStore
 
 _REMEMBERED_AT_ONCE = 256
@@ -31,7 +33,7 @@ class Parse:
     """
 
     raw_hash: str
-    parser: Parser
+    parser: AnyParser
     outcome: "ParseRecord | Future[ParsedText] | None"
     is_new: bool = False
 
@@ -76,14 +78,14 @@ class Parsing:
 
     def begin(self, data: bytes, filename: str) -> Parse:
         """Find what these bytes parse to, or have them parsed."""
-        parser = recognise(data, filename)
+        parser = recognize(data, filename)
         raw_hash = hashlib.sha256(data)
-        if isinstance(parser, HoldsDocuments):
+        if isinstance(parser, ContainerParser):
             # The name of a compressed file tells what is in it.
             raw_hash.update(b"\0" + filename.encode(errors="surrogatepass"))
         return self._begin(raw_hash.hexdigest(), parser, data, filename)
 
-    def _begin(self, raw_hash: str, parser: Parser, data: bytes, filename: str) -> Parse:
+    def _begin(self, raw_hash: str, parser: AnyParser, data: bytes, filename: str) -> Parse:
         outcome = self._by_bytes.get((raw_hash, parser.name)) or self._recorded(raw_hash, parser)
         if outcome is not None:
             return Parse(raw_hash, parser, outcome)
@@ -147,7 +149,7 @@ class Parsing:
             return False
         return self._text_store.has(record.content_hash)
 
-    def _version_of(self, parser: Parser, *, quarantined: bool) -> str:
+    def _version_of(self, parser: AnyParser, *, quarantined: bool) -> str:
         key = (parser.name, quarantined)
         if key not in self._versions:
             version, limits = version_of(parser, quarantined=quarantined), self._limits
@@ -156,7 +158,7 @@ class Parsing:
             self._versions[key] = f"{version}/{limits}" if quarantined else version
         return self._versions[key]
 
-    def _recorded(self, raw_hash: str, parser: Parser) -> ParseRecord | None:
+    def _recorded(self, raw_hash: str, parser: AnyParser) -> ParseRecord | None:
         versions = [self._version_of(parser, quarantined=quarantined) for quarantined in (False, True)]
         records = (self._ledger.parse_of_bytes(raw_hash, parser.name, version) for version in versions)
         return next((record for record in records if record is not None and self.usable(record)), None)

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from rag_assets.errors import DocumentUnreadable
-from rag_assets.parsers.nested import Budget, opened, read_document, sections
+from rag_assets.parsers.nested import Budget, Parts
 from rag_assets.records import ParsedDocument
 
 if TYPE_CHECKING:
@@ -41,30 +41,28 @@ class ArchiveParser:
     name = "archive"
     version = "1"
     suffixes: tuple[str, ...] = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".gz", ".bz2", ".xz")
-    holds_documents = True
 
-    def recognises(self, data: bytes) -> bool:
-        """See `RecognisesContent`. Office documents and books are ZIP archives too, but not for us."""
+    def recognizes(self, data: bytes) -> bool:
+        """See `RecognizesContent`. Office documents and books are ZIP archives too, but not for us."""
         if data.startswith(_ZIP):
             return _is_plain_zip(data)
         return _is_tar(data) or data.startswith(tuple(_COMPRESSIONS))
 
-    def parse(self, data: bytes, filename: str) -> ParsedDocument:
-        with opened(data) as budget:
-            name = filename.rpartition("/")[2]
-            for magic, kind in _COMPRESSIONS.items():
-                if data.startswith(magic):
-                    data, name = _decompressed(data, kind, budget), _inner_name(name)
-                    if not _is_tar(data):
-                        return read_document(budget, data, name)
-                    break
-            if _is_tar(data):
-                members = _tar_members(data, budget)
-            elif data.startswith((_ZIP, b"PK\x05\x06")):
-                members = _zip_members(data, budget)
-            else:
-                raise DocumentUnreadable("corrupt", "It is no archive, whatever its name says.")
-            return ParsedDocument(text="\n\n".join(sections(budget, members, are_all=True)))
+    def parse_container(self, data: bytes, filename: str, parts: Parts) -> ParsedDocument:
+        name = filename.rpartition("/")[2]
+        for magic, kind in _COMPRESSIONS.items():
+            if data.startswith(magic):
+                data, name = _decompressed(data, kind, parts.budget), _inner_name(name)
+                if not _is_tar(data):
+                    return parts.read(data, name)
+                break
+        if _is_tar(data):
+            members = _tar_members(data, parts)
+        elif data.startswith((_ZIP, b"PK\x05\x06")):
+            members = _zip_members(data, parts)
+        else:
+            raise DocumentUnreadable("corrupt", "It is no archive, whatever its name says.")
+        return ParsedDocument(text="\n\n".join(parts.sections(members, are_all=True)))
 
 
 def _is_plain_zip(data: bytes) -> bool:
@@ -115,7 +113,7 @@ def _decompressed(data: bytes, kind: str, budget: Budget) -> bytes:
     return b"".join(parts)
 
 
-def _zip_members(data: bytes, budget: Budget) -> _Members:
+def _zip_members(data: bytes, parts: Parts) -> _Members:
     import zipfile
 
     try:
@@ -126,8 +124,8 @@ def _zip_members(data: bytes, budget: Budget) -> _Members:
     entries = {entry.filename.replace("\\", "/"): entry for entry in archive.infolist()}
     for name, entry in sorted(entries.items()):
         kind = stat.S_IFMT(entry.external_attr >> 16)
-        if not entry.is_dir() and kind in (0, stat.S_IFREG) and _is_wanted(name):
-            yield name, _read_zip_member(archive, entry, budget)
+        if not entry.is_dir() and kind in (0, stat.S_IFREG) and _is_wanted(name, parts):
+            yield name, _read_zip_member(archive, entry, parts.budget)
 
 
 def _read_zip_member(
@@ -145,7 +143,7 @@ def _read_zip_member(
         return DocumentUnreadable("corrupt", "It cannot be unpacked.")
 
 
-def _tar_members(data: bytes, budget: Budget) -> _Members:
+def _tar_members(data: bytes, parts: Parts) -> _Members:
     import tarfile
 
     # tarfile takes what is there for the whole.
@@ -155,8 +153,8 @@ def _tar_members(data: bytes, budget: Budget) -> _Members:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
             members = {_tar_name(member): member for member in archive if member.isreg()}
             for name, member in sorted(members.items()):
-                if _is_wanted(name):
-                    yield name, _read_tar_member(archive, member, budget)
+                if _is_wanted(name, parts):
+                    yield name, _read_tar_member(archive, member, parts.budget)
     except tarfile.TarError:
         raise DocumentUnreadable("corrupt", "It is no whole tar archive.") from None
 
@@ -171,10 +169,8 @@ def _read_tar_member(archive: "tarfile.TarFile", member: "tarfile.TarInfo", budg
     return file.read() if file else b""
 
 
-def _is_wanted(name: str) -> bool:
-    from rag_assets.parsers import may_be_part
-
-    parts = PurePosixPath(name).parts
-    if not parts or name.startswith("/") or ":" in parts[0] or "__MACOSX" in parts:
+def _is_wanted(name: str, parts: Parts) -> bool:
+    folders = PurePosixPath(name).parts
+    if not folders or name.startswith("/") or ":" in folders[0] or "__MACOSX" in folders:
         return False
-    return not any(part.startswith(".") for part in parts) and may_be_part(name)
+    return not any(folder.startswith(".") for folder in folders) and parts.may_be_part(name)

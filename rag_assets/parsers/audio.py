@@ -6,9 +6,7 @@ The format is told by the first bytes, to send it under the name that the endpoi
 import json
 from typing import TYPE_CHECKING
 
-from rag_assets.errors import DocumentUnreadable
-from rag_assets.parsers.base import ModelAnswer, billed, billed_tokens
-from rag_assets.records import ParsedDocument
+from rag_assets.parsers.media import AsksModel, ModelAnswer, billed, billed_tokens
 
 if TYPE_CHECKING:
     import openai
@@ -19,7 +17,7 @@ _OGG_CODECS = (b"OpusHead", b"\x01vorbis", b"\x7fFLAC", b"Speex   ")
 _NO_MP4 = (b"qt  ", b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis", b"crx ")
 
 
-class AudioParser:
+class AudioParser(AsksModel):
     """One run of text, without speakers or times. Of a video in MP4 or WebM, its sound. It has no title."""
 
     name = "audio"
@@ -29,24 +27,31 @@ class AudioParser:
         *(".mp4", ".webm"),
     )
     model_variable = "RAG_TRANSCRIPTION_MODEL"
+    singular = "recording"
     plural = "recordings"
+    formats = "WAV, MP3, FLAC, Ogg, MP4 or WebM"
     max_bytes = 25_000_000
 
-    def recognises(self, data: bytes) -> bool:
-        """See `RecognisesContent`."""
-        return _kind_of(data) is not None
+    def kind_of(self, data: bytes) -> str | None:
+        """Return the file name ending that the endpoint expects for such bytes.
 
-    def parse(self, data: bytes, filename: str) -> ParsedDocument:
-        del data, filename
-        raise DocumentUnreadable("not_text", "It is a recording: only a model can tell what it holds.")
+        A text may begin with the letters of a format; the numbers beside them tell the two apart.
+        """
+        if data[:4] in (b"RIFF", b"RF64") and data[8:12] == b"WAVE":
+            return "wav"
+        if data.startswith((b"fLaC\0", b"fLaC\x80")):
+            return "flac"
+        if data.startswith(b"OggS"):
+            return "ogg" if data[28:36].startswith(_OGG_CODECS) else None
+        if data[:2] == b"\0\0" and data[4:8] == b"ftyp":
+            return None if data[8:12] in _NO_MP4 else "m4a" if data[8:11] == b"M4A" else "mp4"
+        if data.startswith(_EBML):
+            return "webm" if b"webm" in data[:64] else None
+        return "mp3" if _is_mp3(data) else None
 
     def ask(self, client: "openai.OpenAI", model: str, data: bytes) -> ModelAnswer:
-        """See `AsksModel`. Its own name is not sent."""
-        kind = _kind_of(data)
-        if kind is None:
-            raise DocumentUnreadable(
-                "corrupt", "It is no WAV, MP3, FLAC, Ogg, MP4 or WebM recording, whatever its name says."
-            )
+        """See `AsksModel`."""
+        kind = self.required_kind(data)
         response = client.audio.transcriptions.with_raw_response.create(
             model=model, file=(f"recording.{kind}", data), response_format="json"
         )
@@ -62,24 +67,6 @@ class AudioParser:
             audio_tokens=billed_tokens(details, "audio_tokens"),
             output_tokens=billed_tokens(usage, "output_tokens"),
         )
-
-
-def _kind_of(data: bytes) -> str | None:
-    """Return the ending of the name under which an endpoint takes such bytes.
-
-    A text may begin with the letters of a format: what tells it from that are the numbers beside them.
-    """
-    if data[:4] in (b"RIFF", b"RF64") and data[8:12] == b"WAVE":
-        return "wav"
-    if data.startswith((b"fLaC\0", b"fLaC\x80")):
-        return "flac"
-    if data.startswith(b"OggS"):
-        return "ogg" if data[28:36].startswith(_OGG_CODECS) else None
-    if data[:2] == b"\0\0" and data[4:8] == b"ftyp":
-        return None if data[8:12] in _NO_MP4 else "m4a" if data[8:11] == b"M4A" else "mp4"
-    if data.startswith(_EBML):
-        return "webm" if b"webm" in data[:64] else None
-    return "mp3" if _is_mp3(data) else None
 
 
 def _is_mp3(data: bytes) -> bool:

@@ -44,8 +44,8 @@ class DocxParser:
     def __init__(self) -> None:
         self.version = f"1/{version('mammoth')}/{version('resiliparse')}"
 
-    def recognises(self, data: bytes) -> bool:
-        """See `RecognisesContent`."""
+    def recognizes(self, data: bytes) -> bool:
+        """See `RecognizesContent`."""
         return holds_office_part(data, "word/")
 
     def parse(self, data: bytes, filename: str) -> ParsedDocument:

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from email.message import EmailMessage, MIMEPart
 
 from rag_assets.errors import DocumentUnreadable
+from rag_assets.parsers.html import html_text
 from rag_assets.parsers.layout import one_line, with_deeper_headings
-from rag_assets.parsers.nested import opened, sections
+from rag_assets.parsers.nested import Parts
 from rag_assets.records import ParsedDocument
 from rag_assets.text.decoding import decode_text
 
@@ -29,29 +30,27 @@ class EmailParser:
     name = "email"
     version = "1"
     suffixes: tuple[str, ...] = (".eml",)
-    holds_documents = True
 
-    def recognises(self, data: bytes) -> bool:
-        """See `RecognisesContent`. Only what begins with headers, and with those that every mail on its way gets."""
+    def recognizes(self, data: bytes) -> bool:
+        """See `RecognizesContent`. Only what begins with headers, and with those that every mail on its way gets."""
         head = data[:16_384].replace(b"\r\n", b"\n").partition(b"\n\n")[0]
         if not all(_HEADER_LINE.match(line) for line in head.split(b"\n")[:20]):
             return False
         found = _TELLING_HEADERS.findall(head)
         return bool(found) and all(map(any, zip(*found, strict=True)))
 
-    def parse(self, data: bytes, filename: str) -> ParsedDocument:
+    def parse_container(self, data: bytes, filename: str, parts: Parts) -> ParsedDocument:
         del filename
-        with opened(data) as budget:
-            message = email.message_from_bytes(data, policy=email.policy.default)
-            if not isinstance(message, EmailMessage) or not message.keys():
-                raise DocumentUnreadable("corrupt", "It has no headers of a mail.")
-            headers = [(name, _header(message, name)) for name in _SHOWN_HEADERS]
-            blocks = [
-                "\n".join(f"{name}: {value}" for name, value in headers if value),
-                with_deeper_headings(_body(message)),
-            ]
-            blocks += sections(budget, _attachments(message), are_all=False)
-            return ParsedDocument(text="\n\n".join(filter(None, blocks)), title=dict(headers)["Subject"])
+        message = email.message_from_bytes(data, policy=email.policy.default)
+        if not isinstance(message, EmailMessage) or not message.keys():
+            raise DocumentUnreadable("corrupt", "It has no headers of a mail.")
+        headers = [(name, _header(message, name)) for name in _SHOWN_HEADERS]
+        blocks = [
+            "\n".join(f"{name}: {value}" for name, value in headers if value),
+            with_deeper_headings(_body(message)),
+            *parts.sections(_attachments(message, parts), are_all=False),
+        ]
+        return ParsedDocument(text="\n\n".join(filter(None, blocks)), title=dict(headers)["Subject"])
 
 
 def _header(message: EmailMessage, name: str) -> str:
@@ -66,13 +65,7 @@ def _body(message: EmailMessage) -> str:
     part = message.get_body(("plain", "html"))
     if part is None:
         return ""
-    if part.get_content_type() != "text/html":
-        return _text(part)
-    from resiliparse.parse.html import HTMLTree
-
-    from rag_assets.parsers.html import marked_text
-
-    return marked_text(HTMLTree.parse(_text(part)), main_content=False)
+    return html_text(_text(part)) if part.get_content_type() == "text/html" else _text(part)
 
 
 def _text(part: MIMEPart) -> str:
@@ -86,14 +79,12 @@ def _text(part: MIMEPart) -> str:
     return decode_text(content) if content else ""
 
 
-def _attachments(message: EmailMessage) -> Iterator[tuple[str, bytes]]:
-    from rag_assets.parsers import may_be_part
-
+def _attachments(message: EmailMessage, parts: Parts) -> Iterator[tuple[str, bytes]]:
     for number, part in enumerate(message.iter_attachments(), start=1):
         name = one_line(part.get_filename() or "").replace("/", "_")
         if part.get_content_type() == "message/rfc822":
             yield name or f"message-{number}.eml", _inner_message(part)
-        elif name and may_be_part(name):
+        elif name and parts.may_be_part(name):
             yield name, _bytes(part)
 
 

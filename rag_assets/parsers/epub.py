@@ -1,6 +1,6 @@
 """Books (.epub): the chapters in their order of reading, each by resiliparse.
 
-Here belongs the way from the archive to the chapters. Not by EbookLib, whose licence is the AGPL. Nothing is fetched,
+Here belongs the way from the archive to the chapters. Not by EbookLib, whose license is the AGPL. Nothing is fetched,
 no picture unpacked.
 """
 
@@ -42,8 +42,8 @@ class EpubParser:
     def __init__(self) -> None:
         self.version = f"1/{version('resiliparse')}"
 
-    def recognises(self, data: bytes) -> bool:
-        """See `RecognisesContent`."""
+    def recognizes(self, data: bytes) -> bool:
+        """See `RecognizesContent`."""
         return declared_type(data) == "application/epub+zip" or holds_member(data, _CONTAINER)
 
     def parse(self, data: bytes, filename: str) -> ParsedDocument:

@@ -36,8 +36,8 @@ class HtmlParser:
     def __init__(self) -> None:
         self.version = f"1/{version('resiliparse')}"
 
-    def recognises(self, data: bytes) -> bool:
-        """See `RecognisesContent`. Only a whole page: what has a few tags may be anything."""
+    def recognizes(self, data: bytes) -> bool:
+        """See `RecognizesContent`. Only a whole page: what has a few tags may be anything."""
         return looks_like_html(data)
 
     def parse(self, data: bytes, filename: str) -> ParsedDocument:
@@ -77,6 +77,13 @@ def marked_text(tree: "HTMLTree", *, main_content: bool) -> str:
     return plain_text(tree, main_content=main_content)
 
 
+def html_text(html: str) -> str:
+    """Return the text of a page or a piece of one, all of it, with its headings marked as in Markdown."""
+    from resiliparse.parse.html import HTMLTree
+
+    return marked_text(HTMLTree.parse(html), main_content=False)
+
+
 def plain_text(tree: "HTMLTree", *, main_content: bool = False) -> str:
     """Return the text of a page as it is; linear, whatever the page."""
     from resiliparse.extract.html2text import (  # pyright: ignore[reportMissingModuleSource]
@@ -96,7 +103,7 @@ def _mark_headings(body: "ElementNode") -> None:
             if _one_line(link) in _PERMALINKS:
                 link.remove()
         title = _one_line(heading)
-        # In a list item it would stand behind the bullet, where no mark is recognised.
+        # In a list item it would stand behind the bullet, where no mark is recognized.
         if title and heading.closest("li") is None:
             heading.text_content = f"{'#' * int((heading.tag or 'h1')[1])} {title}"
 

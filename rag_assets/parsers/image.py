@@ -9,8 +9,7 @@ import json
 from typing import TYPE_CHECKING
 
 from rag_assets.errors import DocumentUnreadable
-from rag_assets.parsers.base import ModelAnswer, billed_tokens
-from rag_assets.records import ParsedDocument
+from rag_assets.parsers.media import AsksModel, ModelAnswer, billed_tokens
 
 if TYPE_CHECKING:
     import openai
@@ -26,7 +25,7 @@ introduction, no closing remark. Write in the language of the text in the pictur
 _MAX_OUTPUT_TOKENS = 8_192
 
 
-class ImageParser:
+class ImageParser(AsksModel):
     """A description with the text, the values of charts and the rows of tables. It has no title."""
 
     name = "image"
@@ -34,24 +33,25 @@ class ImageParser:
     version = f"1-{hashlib.sha256(_PROMPT.encode()).hexdigest()[:8]}"
     suffixes: tuple[str, ...] = (".png", ".jpg", ".jpeg", ".gif", ".webp")
     model_variable = "RAG_VISION_MODEL"
+    singular = "picture"
     plural = "pictures"
+    formats = "PNG, JPEG, GIF or WebP"
     max_bytes = 20_000_000
 
-    def recognises(self, data: bytes) -> bool:
-        """See `RecognisesContent`."""
-        return _media_type_of(data) is not None
-
-    def parse(self, data: bytes, filename: str) -> ParsedDocument:
-        del data, filename
-        raise DocumentUnreadable("not_text", "It is a picture: only a model can tell what it holds.")
+    def kind_of(self, data: bytes) -> str | None:
+        """Return the media type."""
+        if data.startswith(b"\x89PNG\r\n\x1a\n"):
+            return "image/png"
+        if data.startswith(b"\xff\xd8\xff"):
+            return "image/jpeg"
+        # No text about the format, for that has no byte of zero; a picture has one in its width, height or aspect.
+        if data.startswith((b"GIF87a", b"GIF89a")) and b"\0" in data[6:13]:
+            return "image/gif"
+        return "image/webp" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else None
 
     def ask(self, client: "openai.OpenAI", model: str, data: bytes) -> ModelAnswer:
-        """See `AsksModel`. Its name is not sent."""
-        media_type = _media_type_of(data)
-        if media_type is None:
-            raise DocumentUnreadable(
-                "corrupt", "It is no PNG, JPEG, GIF or WebP picture, whatever its name says."
-            )
+        """See `AsksModel`."""
+        media_type = self.required_kind(data)
         url = f"data:{media_type};base64,{base64.b64encode(data).decode()}"
         response = client.chat.completions.with_raw_response.create(
             model=model,
@@ -85,14 +85,3 @@ class ImageParser:
             input_tokens=billed_tokens(usage, "prompt_tokens"),
             output_tokens=billed_tokens(usage, "completion_tokens"),
         )
-
-
-def _media_type_of(data: bytes) -> str | None:
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if data.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    # No text about the format, for that has no byte of zero; a picture has one in its width, height or aspect.
-    if data.startswith((b"GIF87a", b"GIF89a")) and b"\0" in data[6:13]:
-        return "image/gif"
-    return "image/webp" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else None

@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from rag_assets.errors import DocumentUnreadable, ParserUnavailable, QuarantineReason
-from rag_assets.parsers import ParsedText, worker
-from rag_assets.parsers.base import Parser
+from rag_assets.parsers import worker
+from rag_assets.parsers.base import AnyParser
+from rag_assets.parsers.parsed_text import ParsedText
 from rag_assets.parsers.worker import READY
 from rag_assets.settings import worker_environment
 
@@ -59,7 +60,7 @@ class ParseWorkers:
         self._lock = threading.Lock()
         self._closed = False
 
-    def submit(self, parser: Parser, data: bytes, filename: str) -> "Future[ParsedText]":
+    def submit(self, parser: AnyParser, data: bytes, filename: str) -> "Future[ParsedText]":
         """Parse a document as `parse_with` does.
 
         Returns:
@@ -67,7 +68,7 @@ class ParseWorkers:
         """
         return self._threads.submit(self._parse, parser, data, filename)
 
-    def _parse(self, parser: Parser, data: bytes, filename: str) -> ParsedText:
+    def _parse(self, parser: AnyParser, data: bytes, filename: str) -> ParsedText:
         own = getattr(self._own, "worker", None)
         if own is not None and own.alive:
             try:
@@ -141,7 +142,7 @@ class _Worker:
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
 
-    def parse(self, parser: Parser, data: bytes, filename: str) -> ParsedText:
+    def parse(self, parser: AnyParser, data: bytes, filename: str) -> ParsedText:
         kind = type(parser)
         header = {
             "parser": [kind.__module__, kind.__qualname__],
@@ -207,7 +208,7 @@ class _Worker:
             return DocumentUnreadable("too_slow", detail, lasting=status == -signal.SIGXCPU)
         # Somebody else ended it, such as a system that is short of memory; we do, too, on a forged answer.
         killed = isinstance(error, EOFError) and -status in _SENT_BY_OTHERS
-        detail = f"Parsing it ended the process ({_name_of(status)}). Open it, and save it anew."
+        detail = f"Parsing it ended the process ({_name_of(status)}). Open the file and save it again."
         return DocumentUnreadable("crashed", detail, lasting=not killed)
 
     def end(self) -> None:

@@ -1,7 +1,7 @@
 """Markdown: the source is the text, for readers and models know its marks.
 
 Two things change: YAML front matter goes (its title is kept), and underlined headings become `#` headings,
-because headings are recognised by that mark alone.
+because headings are recognized by that mark alone.
 """
 
 import re

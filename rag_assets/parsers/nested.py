@@ -5,9 +5,8 @@ text. A document among them that cannot be read costs itself alone, and is named
 the whole, for nobody could say what is missing.
 """
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 
 from rag_assets.errors import DocumentUnreadable
@@ -54,71 +53,83 @@ class Budget:
             raise LimitExceeded(f"It holds more than {MAX_DOCUMENTS:,} documents. Split it.")
 
 
-_budget: ContextVar[Budget | None] = ContextVar("budget", default=None)
-
-
 @contextmanager
-def opened(data: bytes) -> Generator[Budget]:
-    """Count a container as open, and yield what may be taken for what is in it.
+def opened(data: bytes, outer: Budget | None) -> Generator[Budget]:
+    """Count a container as open, and yield the budget for its documents.
+
+    Args:
+        outer: budget of the container around this one. The outermost container gets a new budget.
 
     Raises:
         DocumentUnreadable: `too_large`: it is nested too deep.
     """
-    outer = _budget.get()
     budget = outer or Budget(min(MAX_UNPACKED_BYTES, max(_ALWAYS_ALLOWED_BYTES, MAX_RATIO * len(data))))
     if budget.depth == MAX_DEPTH:
         raise DocumentUnreadable("too_large", f"It is nested more than {MAX_DEPTH} levels deep.")
     budget.depth += 1
-    before = _budget.set(budget)
     try:
         yield budget
     finally:
-        _budget.reset(before)
         budget.depth -= 1
 
 
-def read_document(budget: Budget, data: bytes, name: str) -> ParsedDocument:
-    """Return what the parser for it makes of a document that is in an open container."""
-    from rag_assets.parsers import parse_document
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The means of a container's parser to read the documents inside.
 
-    budget.take_document()
-    parsed = parse_document(data, name)
-    return ParsedDocument(text=parsed.text, title=parsed.title)
-
-
-def sections(
-    budget: Budget, documents: Iterable[tuple[str, bytes | DocumentUnreadable]], *, are_all: bool
-) -> list[str]:
-    """Return a section for each document, headed by its name, and last one with the names of those without text.
-
-    Args:
-        documents: name, and bytes or why there are none.
-        are_all: there is no other text, so that one of them has to be readable.
-
-    Raises:
-        DocumentUnreadable: all of them are unreadable, and that is all there is; or a limit of the whole is exceeded.
+    Attributes:
+        may_be_part: whether a file of this name is read at all.
+        parse: bytes and name of a document inside -> text and title, by the parser for it.
     """
-    found: list[str] = []
-    unread: list[tuple[str, DocumentUnreadable]] = []
-    for name, content in documents:
-        shown = one_line(name)[-_MAX_NAME_CHARACTERS:]
-        try:
-            if isinstance(content, DocumentUnreadable):
-                raise content
-            text = read_document(budget, content, name).text
-        except LimitExceeded:
-            raise
-        except DocumentUnreadable as error:
-            if error.reason != "empty":
-                unread.append((shown, error))
-            continue
-        found.append(f"# {shown}\n\n{with_deeper_headings(text)}")
-    if are_all and unread and not found:
-        reason = unread[0][1].reason
-        raise DocumentUnreadable(reason, f"None of the documents in it can be read; the first is {reason}.")
-    if unread:
-        lines = [f"{name} ({error.reason})" for name, error in unread[:_MAX_NAMED]]
-        if len(unread) > _MAX_NAMED:
-            lines.append(f"and {len(unread) - _MAX_NAMED} more")
-        found.append("# Could not be read\n\n" + "\n".join(lines))
-    return found
+
+    budget: Budget
+    may_be_part: Callable[[str], bool]
+    parse: Callable[[bytes, str], ParsedDocument]
+
+    def read(self, data: bytes, name: str) -> ParsedDocument:
+        """Return text and title of a document in the container.
+
+        Raises:
+            DocumentUnreadable: also `LimitExceeded`, which concerns the whole container.
+        """
+        self.budget.take_document()
+        return self.parse(data, name)
+
+    def sections(
+        self, documents: Iterable[tuple[str, bytes | DocumentUnreadable]], *, are_all: bool
+    ) -> list[str]:
+        """Return a section for each document, headed by its name, and last one with the names of those without text.
+
+        Args:
+            documents: name, and bytes or why there are none.
+            are_all: there is no other text, so that one of them has to be readable.
+
+        Raises:
+            DocumentUnreadable: all of them are unreadable, and that is all there is; or a limit of the whole is exceeded.
+        """
+        found: list[str] = []
+        unread: list[tuple[str, DocumentUnreadable]] = []
+        for name, content in documents:
+            shown = one_line(name)[-_MAX_NAME_CHARACTERS:]
+            try:
+                if isinstance(content, DocumentUnreadable):
+                    raise content
+                text = self.read(content, name).text
+            except LimitExceeded:
+                raise
+            except DocumentUnreadable as error:
+                if error.reason != "empty":
+                    unread.append((shown, error))
+                continue
+            found.append(f"# {shown}\n\n{with_deeper_headings(text)}")
+        if are_all and unread and not found:
+            reason = unread[0][1].reason
+            raise DocumentUnreadable(
+                reason, f"None of the documents in it can be read; the first is {reason}."
+            )
+        if unread:
+            lines = [f"{name} ({error.reason})" for name, error in unread[:_MAX_NAMED]]
+            if len(unread) > _MAX_NAMED:
+                lines.append(f"and {len(unread) - _MAX_NAMED} more")
+            found.append("# Could not be read\n\n" + "\n".join(lines))
+        return found

@@ -24,7 +24,7 @@ def is_installed() -> bool:
     return shutil.which("tesseract") is not None
 
 
-def recognise_page(page: "PdfPage") -> str:
+def recognize_page(page: "PdfPage") -> str:
     """Return the text of a page as it looks, in any of the languages that are installed.
 
     Raises:

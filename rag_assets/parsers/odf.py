@@ -66,8 +66,8 @@ class OdfParser:
     version = "1"
     suffixes: tuple[str, ...] = (".odt", ".ods", ".odp", ".odg", ".ott", ".ots", ".otp")
 
-    def recognises(self, data: bytes) -> bool:
-        """See `RecognisesContent`."""
+    def recognizes(self, data: bytes) -> bool:
+        """See `RecognizesContent`."""
         return declared_type(data).startswith(_MEDIA_TYPE)
 
     def parse(self, data: bytes, filename: str) -> ParsedDocument:

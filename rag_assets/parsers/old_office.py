@@ -1,6 +1,6 @@
 """OLE containers: Word, Excel and PowerPoint before 2007, and documents of today with a password.
 
-They are recognised to say what to do with them; none is read.
+They are recognized to say what to do with them; none is read.
 """
 
 from rag_assets.errors import DocumentUnreadable
@@ -21,14 +21,14 @@ _KINDS_OF_TODAY = (".docx", ".docm", ".pptx", ".pptm", ".xlsx", ".xlsm")
 
 
 class OldOfficeParser:
-    """Refuses what it recognises."""
+    """Refuses what it recognizes."""
 
     name = "old_office"
     version = "1"
     suffixes: tuple[str, ...] = (".doc", ".xls", ".ppt")
 
-    def recognises(self, data: bytes) -> bool:
-        """See `RecognisesContent`."""
+    def recognizes(self, data: bytes) -> bool:
+        """See `RecognizesContent`."""
         if not data.startswith(OLE_MAGIC) or _MESSAGE in data:
             return False
         return _ENCRYPTED in data or any(stream in data for stream, _, _ in _PROGRAMS)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers.ocr import is_installed as ocr_is_installed
-from rag_assets.parsers.ocr import recognise_page
+from rag_assets.parsers.ocr import recognize_page
 from rag_assets.records import ParsedDocument
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ class PdfParser:
         parts = ["2", version("pypdfium2"), version("pypdf"), *(["ocr"] if ocr_is_installed() else [])]
         self.version = "/".join(parts)
 
-    def recognises(self, data: bytes) -> bool:
-        """See `RecognisesContent`. Readers of PDF tolerate something before the mark."""
+    def recognizes(self, data: bytes) -> bool:
+        """See `RecognizesContent`. Readers of PDF tolerate something before the mark."""
         return b"%PDF-" in data[:1024]
 
     def parse(self, data: bytes, filename: str) -> ParsedDocument:
@@ -72,7 +72,7 @@ def _read_with_pdfium(document: "PdfDocument") -> tuple[list[str], str]:
         # Not get_text_bounded: it loses the spaces between some words.
         text = text_layer.get_text_range()
         if not text.strip() and ocr_is_installed() and _shows_a_picture(page):
-            text = recognise_page(page)
+            text = recognize_page(page)
         pages.append(text)
         text_layer.close()
         page.close()

@@ -46,8 +46,8 @@ class PptxParser:
     def __init__(self) -> None:
         self.version = f"1/{version('python-pptx')}"
 
-    def recognises(self, data: bytes) -> bool:
-        """See `RecognisesContent`."""
+    def recognizes(self, data: bytes) -> bool:
+        """See `RecognizesContent`."""
         return holds_office_part(data, "ppt/")
 
     def parse(self, data: bytes, filename: str) -> ParsedDocument:

@@ -120,13 +120,13 @@ class RtfParser:
     version = "1"
     suffixes: tuple[str, ...] = (".rtf",)
 
-    def recognises(self, data: bytes) -> bool:
-        """See `RecognisesContent`."""
+    def recognizes(self, data: bytes) -> bool:
+        """See `RecognizesContent`."""
         return data[:64].removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{\\rtf")
 
     def parse(self, data: bytes, filename: str) -> ParsedDocument:
         del filename
-        if not self.recognises(data):
+        if not self.recognizes(data):
             raise DocumentUnreadable("corrupt", "It does not begin as RTF does.")
         reader = _Reader(data.decode("latin-1"))
         reader.read()

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from rag_assets.errors import DocumentUnreadable
-from rag_assets.parsers import parse_with, require_text_size
-from rag_assets.parsers.base import Parser
+from rag_assets.parsers import parse_with
+from rag_assets.parsers.base import AnyParser
+from rag_assets.parsers.parsed_text import require_text_size
 
 READY = b"!"
 """Said once, when the first document may come."""
@@ -37,7 +38,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (_SPARE_FILES, _SPARE_FILES))
     resource.setrlimit(resource.RLIMIT_FSIZE, (_MOST_FILE_BYTES, _MOST_FILE_BYTES))
-    parsers: dict[tuple[str, str], Parser] = {}
+    parsers: dict[tuple[str, str], AnyParser] = {}
     _limit_processor_time(seconds)
     answers.write(READY)
     answers.flush()
@@ -63,7 +64,7 @@ def _limit_processor_time(seconds: int) -> None:
     )
 
 
-def _answer(parser: Parser, data: bytes, filename: str, text_bytes: int) -> tuple[dict[str, Any], bytes]:
+def _answer(parser: AnyParser, data: bytes, filename: str, text_bytes: int) -> tuple[dict[str, Any], bytes]:
     try:
         parsed = parse_with(parser, data, filename)
         text = parsed.text.encode()

@@ -41,8 +41,8 @@ class XlsxParser:
     def __init__(self) -> None:
         self.version = f"1/{version('openpyxl')}"
 
-    def recognises(self, data: bytes) -> bool:
-        """See `RecognisesContent`."""
+    def recognizes(self, data: bytes) -> bool:
+        """See `RecognizesContent`."""
         return holds_office_part(data, "xl/")
 
     def parse(self, data: bytes, filename: str) -> ParsedDocument:

@@ -10,7 +10,7 @@ from html.entities import html5
 from typing import TYPE_CHECKING
 
 from rag_assets.errors import DocumentUnreadable
-from rag_assets.parsers.html import looks_like_html
+from rag_assets.parsers.html import html_text, looks_like_html
 from rag_assets.parsers.layout import label, one_line, without_marks
 from rag_assets.records import ParsedDocument
 from rag_assets.text.decoding import decode_text
@@ -32,8 +32,8 @@ class XmlParser:
     version = "1"
     suffixes: tuple[str, ...] = (".xml", ".rss", ".atom", ".dita", ".ditamap", ".dbk", ".docbook", ".tei")
 
-    def recognises(self, data: bytes) -> bool:
-        """See `RecognisesContent`."""
+    def recognizes(self, data: bytes) -> bool:
+        """See `RecognizesContent`."""
         start = data[:64].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")
         return start.startswith(b"<?xml") and not looks_like_html(data)
 
@@ -109,7 +109,7 @@ def _lines(element: "Element", depth: int, *, is_prose: bool) -> Iterator[str]:
 def _leaf(element: "Element", name: str, *, is_prose: bool) -> Iterator[str]:
     text = (element.text or "").strip()
     if _ESCAPED_MARKUP.search(text):  # of feeds
-        text = _without_markup(text)
+        text = html_text(text)
     text = without_marks(text if "\n" in text and not is_prose else one_line(text))
     if is_prose:
         yield from (text, "") if text and name in _PARAGRAPHS else (text,)
@@ -133,11 +133,3 @@ def _holds_blocks(element: "Element") -> bool:
     return any(
         _name(inner) in _PARAGRAPHS | _TITLES | _VERBATIM for inner in element.iter() if inner is not element
     )
-
-
-def _without_markup(text: str) -> str:
-    from resiliparse.parse.html import HTMLTree
-
-    from rag_assets.parsers.html import marked_text
-
-    return marked_text(HTMLTree.parse(text), main_content=False)

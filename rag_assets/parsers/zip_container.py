@@ -196,7 +196,9 @@ def _refuse_overlaps(members: list[zipfile.ZipInfo]) -> None:
     end = 0
     for member in sorted(members, key=lambda member: member.header_offset):
         if member.header_offset < end:
-            raise DocumentUnreadable("corrupt", "Parts of the archive overlap. Open it, and save it anew.")
+            raise DocumentUnreadable(
+                "corrupt", "Parts of the archive overlap. Open the file and save it again."
+            )
         end = member.header_offset + _LOCAL_HEADER_BYTES + member.compress_size
 
 

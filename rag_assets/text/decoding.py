@@ -34,7 +34,7 @@ _MAGIC_NUMBERS: tuple[tuple[bytes, str], ...] = (
     (b"\x28\xb5\x2f\xfd", "a zstd archive"),
     (b"\xd0\xcf\x11\xe0", "an old office document"),
 )
-# Control characters that texts hold: tab, line ends, backspace (man pages), SO, SI and ESC (ISO 2022, colours),
+# Control characters that texts hold: tab, line ends, backspace (man pages), SO, SI and ESC (ISO 2022, colors),
 # and the Ctrl-Z that ended DOS files.
 _TEXT_CONTROLS = b"\b\t\n\v\f\r\x0e\x0f\x1a\x1b"
 _OTHER_CONTROLS = bytes(set(range(32)) - set(_TEXT_CONTROLS))

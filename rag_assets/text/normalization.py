@@ -1,4 +1,4 @@
-"""The one text normalisation, applied to every extracted text before it is hashed.
+"""The one text normalization, applied to every extracted text before it is hashed.
 
 Policy, version 1: line ends become a line feed; surrogate pairs become the character they stand for; NUL,
 other control characters (except tab and line feed), the byte order mark and lone surrogates are removed;
@@ -29,7 +29,7 @@ _MAYBE_MARKS = re.compile(rf"[^\w\s\x00-\x7f][^\w\s\x00-\x7f]{{{_MAX_COMBINING_M
 
 
 def normalize_text(text: str) -> str:
-    """Return the normalised text. Idempotent, and linear in the length of the text."""
+    """Return the normalized text. Idempotent, and linear in the length of the text."""
     text = _LINE_ENDS.sub("\n", text.replace("\r\n", "\n"))
     text = _SURROGATE_PAIR.sub(_join_surrogates, text)
     text = _REMOVED.sub("", text)

@@ -1,4 +1,4 @@
-"""Extracted, normalised text by content hash, so that nothing is parsed twice.
+"""Extracted, normalized text by content hash, so that nothing is parsed twice.
 
 Here belongs how texts lie on disk; which of them are still needed is decided by the caller of `prune`.
 A text is one zlib-compressed file, `<root>/ab/ab12…`, put in place by a rename. Reads verify the hash, so
@@ -23,7 +23,7 @@ _GRACE_SECONDS = 3600.0
 
 
 def content_hash(text: str) -> str:
-    """Return the SHA-256 of the UTF-8 bytes of a normalised text, in hex."""
+    """Return the SHA-256 of the UTF-8 bytes of a normalized text, in hex."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 

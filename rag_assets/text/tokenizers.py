@@ -1,6 +1,6 @@
 """The tokenizers: OpenAI's byte-pair encodings, and the one that wordllama's wheel carries.
 
-Both tokenise a text longer than `BLOCK_CHARACTERS` in blocks. The Hugging Face library merges over the
+Both tokenize a text longer than `BLOCK_CHARACTERS` in blocks. The Hugging Face library merges over the
 whole text at once, for it has no words to split at: 1 MB in one piece runs at about a fifth of the speed of the
 same text in blocks of 16 KB. A block ends before a single space between two words wherever there is one,
 and there the tokens are the same as those of the whole text.
@@ -166,7 +166,7 @@ class HuggingFaceTokenizer:
         for _, encoding in blocks.encoded(self._encode_with_offsets):
             flat = np.fromiter(chain.from_iterable(encoding.offsets), dtype=np.int64, count=2 * len(encoding))
             # The bytes of a character outside the vocabulary share its offsets, and a tokenizer's
-            # normaliser may report a marker behind the text that it stands before.
+            # normalizer may report a marker behind the text that it stands before.
             starts.append(np.maximum.accumulate(flat[::2]))
         return blocks.joined(starts)
 
@@ -234,7 +234,7 @@ class _Blocks:
     """Texts cut into pieces of at most `BLOCK_CHARACTERS`, and the way back from pieces to texts.
 
     Attributes:
-        pieces: what is to be tokenised. Lone surrogates, which no tokenizer takes, are replaced by one
+        pieces: what is to be tokenized. Lone surrogates, which no tokenizer takes, are replaced by one
             character each, so that offsets stay.
         drop_space: leave out the space that a piece begins with, as the tokenizer puts one there itself.
     """

@@ -9,10 +9,11 @@ import pytest
 from rag_assets.errors import ConfigurationError, DocumentUnreadable
 from rag_assets.ingestion.media_models import MediaModels, cost_usd
 from rag_assets.openai_api import OPENAI_BASE_URL
-from rag_assets.parsers import ParsedText, recognise
+from rag_assets.parsers import recognize
 from rag_assets.parsers.audio import AudioParser
-from rag_assets.parsers.base import AsksModel, ModelAnswer
 from rag_assets.parsers.image import ImageParser
+from rag_assets.parsers.media import AsksModel, ModelAnswer
+from rag_assets.parsers.parsed_text import ParsedText
 from rag_assets_tests import fake_openai
 from rag_assets_tests.fake_openai import API_KEY, FakeOpenAI, status
 from rag_assets_tests.media_files import jpeg, png, wav
@@ -31,7 +32,7 @@ def media(server: FakeOpenAI) -> Iterator[MediaModels]:
 
 
 def read(media: MediaModels, data: bytes) -> ParsedText:
-    parser = recognise(data, "file")
+    parser = recognize(data, "file")
     assert isinstance(parser, AsksModel)
     return media.submit(parser, data).result()
 

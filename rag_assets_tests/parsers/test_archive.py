@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from rag_assets.errors import DocumentUnreadable
-from rag_assets.parsers import nested, parse_document, recognise
+from rag_assets.parsers import nested, parse_document, recognize
 from rag_assets.parsers.archive import ArchiveParser
 from rag_assets.parsers.isolation import ParseLimits, ParseWorkers
 from rag_assets_tests.parsers.archive_files import make_tar, make_zip
@@ -79,15 +79,15 @@ def test_office_documents_and_books_are_no_archives() -> None:
     word = make_zip({"word/document.xml": b"x", "[Content_Types].xml": b"x"})
     book = make_zip({"mimetype": b"application/epub+zip", "a.xhtml": b"x"})
     holding = make_zip({"a.docx": word, "notes/[Content_Types].xml.txt": b"x"})
-    assert not ArchiveParser().recognises(word)
-    assert not ArchiveParser().recognises(book)
-    assert ArchiveParser().recognises(holding)
-    assert not ArchiveParser().recognises(holding[:-30])
+    assert not ArchiveParser().recognizes(word)
+    assert not ArchiveParser().recognizes(book)
+    assert ArchiveParser().recognizes(holding)
+    assert not ArchiveParser().recognizes(holding[:-30])
 
 
 @pytest.mark.parametrize("filename", ["a.md", "a.html", "a.pdf", "a.docx"])
 def test_under_a_name_of_another_format_an_archive_is_refused(filename: str) -> None:
-    assert recognise(make_zip(_MEMBERS), filename).name != "archive"
+    assert recognize(make_zip(_MEMBERS), filename).name != "archive"
     assert _refused(make_zip(_MEMBERS), filename).reason in ("not_text", "corrupt")
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from rag_assets.errors import DocumentUnreadable
-from rag_assets.parsers import parse_document, parser_named, recognise, version_of
+from rag_assets.parsers import parse_document, parser_named, recognize, version_of
 from rag_assets.parsers.image import ImageParser
 from rag_assets_tests.media_files import jpeg, png, wav
 from rag_assets_tests.parsers.archive_files import make_zip
@@ -48,18 +48,18 @@ OTHERS = {
 @pytest.mark.parametrize("kind", RECORDINGS)
 @pytest.mark.parametrize("filename", ["talk", "talk.txt", "talk.md", "talk.jpg"])
 def test_a_recording_is_told_by_its_bytes(kind: str, filename: str) -> None:
-    assert recognise(RECORDINGS[kind], filename).name == "audio"
+    assert recognize(RECORDINGS[kind], filename).name == "audio"
 
 
 @pytest.mark.parametrize("kind", PICTURES)
 @pytest.mark.parametrize("filename", ["chart", "chart.txt", "chart.pdf", "chart.mp3"])
 def test_a_picture_is_told_by_its_bytes(kind: str, filename: str) -> None:
-    assert recognise(PICTURES[kind], filename).name == "image"
+    assert recognize(PICTURES[kind], filename).name == "image"
 
 
 @pytest.mark.parametrize("kind", OTHERS)
 def test_what_no_model_takes_is_sent_to_none(kind: str) -> None:
-    assert recognise(OTHERS[kind], "file").name not in ("audio", "image")
+    assert recognize(OTHERS[kind], "file").name not in ("audio", "image")
 
 
 @pytest.mark.parametrize("data", [wav(), png()], ids=["recording", "picture"])

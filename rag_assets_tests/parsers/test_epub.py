@@ -22,12 +22,12 @@ def _unreadable(data: bytes) -> DocumentUnreadable:
 
 
 @pytest.mark.parametrize("filename", ["a.epub", "a.txt", "a", "a.odt"])
-def test_a_book_is_recognised_under_any_name(filename: str) -> None:
+def test_a_book_is_recognized_under_any_name(filename: str) -> None:
     parsed = parse_document(make_epub({"a.xhtml": "<p>Text</p>"}, title="Travel"), filename)
     assert (parsed.parser_name, parsed.title, parsed.text) == ("epub", "Travel", "Text")
 
 
-def test_a_book_whose_type_does_not_stand_first_is_recognised() -> None:
+def test_a_book_whose_type_does_not_stand_first_is_recognized() -> None:
     parts = epub_parts({"a.xhtml": "<p>Text</p>"})
     late = zipped_document({name: parts[name] for name in reversed(parts)})
     assert parse_document(late, "a.zip").parser_name == "epub"

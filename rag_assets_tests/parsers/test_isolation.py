@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from rag_assets.errors import DocumentUnreadable, ParserUnavailable
-from rag_assets.parsers import ParsedText
 from rag_assets.parsers.base import Parser
 from rag_assets.parsers.isolation import ParseLimits, ParseWorkers
+from rag_assets.parsers.parsed_text import ParsedText
 from rag_assets_tests.parsers import misbehaving
 from rag_assets_tests.parsers.misbehaving import Obedient
 

@@ -1,6 +1,7 @@
 import pytest
 
-from rag_assets.parsers import ParsedText, parse_document
+from rag_assets.parsers import parse_document
+from rag_assets.parsers.parsed_text import ParsedText
 
 
 def _parse(source: str) -> ParsedText:

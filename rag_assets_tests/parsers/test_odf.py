@@ -63,7 +63,7 @@ def _frame(text: str, kind: str = "") -> str:
 
 
 @pytest.mark.parametrize("filename", ["a.odt", "a.txt", "a", "a.docx"])
-def test_an_open_document_is_recognised_under_any_name(filename: str) -> None:
+def test_an_open_document_is_recognized_under_any_name(filename: str) -> None:
     parsed = parse_document(make_odf("text", _p("Text")), filename)
     assert (parsed.parser_name, parsed.text) == ("odf", "Text")
 

@@ -1,7 +1,7 @@
 import pytest
 
 from rag_assets.errors import DocumentUnreadable
-from rag_assets.parsers import parse_document, recognise
+from rag_assets.parsers import parse_document, recognize
 from rag_assets_tests.parsers.zip_documents import OLE, assert_text_or_unreadable, mutants
 
 
@@ -43,7 +43,7 @@ def test_a_document_with_a_password_is_encrypted(filename: str) -> None:
 
 def test_a_message_with_an_attached_document_is_none() -> None:
     message = _container("__properties_version1.0", "WordDocument")
-    assert recognise(message, "a.msg").name == "plain_text"
+    assert recognize(message, "a.msg").name == "plain_text"
 
 
 def test_what_only_has_the_name_is_not_text() -> None:

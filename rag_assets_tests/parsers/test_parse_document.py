@@ -7,7 +7,7 @@ from rag_assets.parsers import (
     may_be_document,
     may_be_part,
     parse_document,
-    recognise,
+    recognize,
     supported_suffixes,
 )
 from rag_assets.parsers.plain_text import PlainTextParser
@@ -51,12 +51,12 @@ def test_every_suffix_has_one_parser() -> None:
     ],
 )
 def test_what_the_bytes_do_not_tell_the_end_of_the_name_does(filename: str, name: str) -> None:
-    assert recognise(b"words", filename).name == name
+    assert recognize(b"words", filename).name == name
 
 
 @pytest.mark.parametrize("filename", ["report.txt", "report", "report.html", "report.pdf"])
-def test_a_pdf_is_recognised_under_any_name(filename: str) -> None:
-    assert recognise(b"%PDF-1.7 ...", filename).name == "pdf"
+def test_a_pdf_is_recognized_under_any_name(filename: str) -> None:
+    assert recognize(b"%PDF-1.7 ...", filename).name == "pdf"
 
 
 _PAGE = b"\xef\xbb\xbf <!-- saved --> <!DOCTYPE html><html><body>x</body></html>"
@@ -83,10 +83,10 @@ _MAIL = b"Received: from x\r\n\tby y\r\nDate: today\r\nFrom: a@b.c\r\n\r\nReceiv
         (b"<!---->" * 500 + b"x", "a.txt", "plain_text"),
     ],
 )
-def test_whole_pages_feeds_and_mails_are_recognised_under_names_that_say_little(
+def test_whole_pages_feeds_and_mails_are_recognized_under_names_that_say_little(
     data: bytes, filename: str, name: str
 ) -> None:
-    assert recognise(data, filename).name == name
+    assert recognize(data, filename).name == name
 
 
 def test_the_version_of_what_holds_documents_changes_with_any_parser(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,7 +67,7 @@ def test_utf16_is_known_without_a_mark(encoding: str) -> None:
         ("cp1256", "هذه وثيقة باللغة العربية"),
     ],
 )
-def test_older_encodings_are_recognised(encoding: str, text: str) -> None:
+def test_older_encodings_are_recognized(encoding: str, text: str) -> None:
     assert decode_text(text.encode(encoding)) == text
 
 

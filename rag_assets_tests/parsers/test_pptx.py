@@ -40,7 +40,7 @@ def _unreadable(data: bytes) -> DocumentUnreadable:
 
 
 @pytest.mark.parametrize("filename", ["a.pptx", "a.txt", "a", "a.xlsx"])
-def test_a_presentation_is_recognised_under_any_name(filename: str) -> None:
+def test_a_presentation_is_recognized_under_any_name(filename: str) -> None:
     parsed = parse_document(make_pptx([("Rates", ["Oslo"])]), filename)
     assert (parsed.parser_name, parsed.text) == ("pptx", "## Rates\n\nOslo")
 

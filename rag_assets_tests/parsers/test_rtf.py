@@ -26,7 +26,7 @@ def _unreadable(data: bytes) -> DocumentUnreadable:
 
 
 @pytest.mark.parametrize("filename", ["a.rtf", "a.doc", "a.txt", "a", "a.docx"])
-def test_rtf_is_recognised_under_any_name(filename: str) -> None:
+def test_rtf_is_recognized_under_any_name(filename: str) -> None:
     parsed = parse_document(_rtf(r"Text\par"), filename)
     assert (parsed.parser_name, parsed.text) == ("rtf", "Text")
 

@@ -43,7 +43,7 @@ def _unreadable(data: bytes) -> DocumentUnreadable:
 
 
 @pytest.mark.parametrize("filename", ["a.xlsx", "a.txt", "a", "a.docx", "a.pdf"])
-def test_a_workbook_is_recognised_under_any_name(filename: str) -> None:
+def test_a_workbook_is_recognized_under_any_name(filename: str) -> None:
     data = saved(_workbook([["City", "Rate"], ["Oslo", 80]])[0])
     parsed = parse_document(data, filename)
     assert (parsed.parser_name, parsed.text) == ("xlsx", "## Rates\n\nCity: Oslo; Rate: 80")

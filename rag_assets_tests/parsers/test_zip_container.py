@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag_assets.errors import DocumentUnreadable
-from rag_assets.parsers import PARSERS, recognise, zip_container
-from rag_assets.parsers.base import RecognisesContent
+from rag_assets.parsers import PARSERS, recognize, zip_container
+from rag_assets.parsers.base import RecognizesContent
 from rag_assets.parsers.zip_container import ZipContainer, declared_type, holds_member, holds_office_part
 from rag_assets_tests.parsers.docx_files import make_docx, paragraph, zipped
 from rag_assets_tests.parsers.zip_documents import make_epub, make_odf, make_pptx, with_password
@@ -37,8 +37,8 @@ def test_each_kind_is_told_by_what_the_archive_holds(kind: str, around: str) -> 
         data = b"PK" + before.encode() + data
         if kind in ("odf", "epub"):
             return  # begin with their type, or are none
-    recognising = [it.name for it in PARSERS if isinstance(it, RecognisesContent) and it.recognises(data)]
-    assert recognising == [kind]
+    recognizing = [it.name for it in PARSERS if isinstance(it, RecognizesContent) and it.recognizes(data)]
+    assert recognizing == [kind]
 
 
 def test_an_archive_of_other_things_is_an_archive() -> None:
@@ -47,7 +47,7 @@ def test_an_archive_of_other_things_is_an_archive() -> None:
         {"word/document.xml": "x"},
         {"[Content_Types].xml": "x", "words/x": "x"},
     ):
-        assert recognise(zipped(parts), "a.zip").name == "archive"
+        assert recognize(zipped(parts), "a.zip").name == "archive"
 
 
 @given(

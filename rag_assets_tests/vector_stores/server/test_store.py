@@ -274,7 +274,7 @@ def test_a_generation_promoted_while_it_was_about_to_be_deleted_stays(
     assert store.rollback("g2").production == "g1"
 
 
-def test_a_switch_whose_answer_was_lost_is_recognised(
+def test_a_switch_whose_answer_was_lost_is_recognized(
     store: ServerVectorStore, client: ServerLikeClient
 ) -> None:
     stage(store, "g1", [point(1)])
