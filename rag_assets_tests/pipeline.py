@@ -119,6 +119,11 @@ def job_for(assets: Sequence[str], with_checks: bool, nonce: int) -> dg.JobDefin
     return definitions.resolve_job_def(_JOB)
 
 
+def job_named(name: str, nonce: int) -> dg.JobDefinition:
+    """Return a job of the code location as it is configured now; the nonce is as in `job_for`."""
+    return build_definitions(load_settings()).resolve_job_def(name)
+
+
 class Pipeline:
     """A knowledge base of `NUM_DOCUMENTS` small documents in a folder of its own.
 
@@ -126,8 +131,16 @@ class Pipeline:
     does not exist, so that Recall@5 is just below 1.
     """
 
-    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self, home: Path, monkeypatch: pytest.MonkeyPatch, *, dagster_home: Path | None = None
+    ) -> None:
+        """Configure it; nothing runs yet.
+
+        Args:
+            dagster_home: folder with a dagster.yaml. None: an instance made for tests, with one file for all runs.
+        """
         self.home = home
+        self._dagster_home = dagster_home
         self.documents = home / "documents"
         self.state_dir = home / "state"
         self.benchmark = home / "benchmark.jsonl"
@@ -203,6 +216,8 @@ class Pipeline:
 
     @property
     def instance(self) -> dg.DagsterInstance:
+        if self._instance is None and self._dagster_home is not None:
+            self._instance = dg.DagsterInstance.from_config(str(self._dagster_home))
         if self._instance is None:
             folder = self.home / "dagster"
             folder.mkdir(exist_ok=True)
@@ -249,6 +264,17 @@ class Pipeline:
         with dg.execute_job(job, self.instance, run_config=config, reexecution_options=options) as result:
             return _run_of(result)
 
+    def execute_again(self, run_id: str) -> Run:
+        """Re-execute a run of a job of the code location from its failure; the run names the job and the steps."""
+        run = self.instance.get_run_by_id(run_id)
+        assert run is not None
+        job = dg.build_reconstructable_job(
+            "rag_assets_tests.pipeline", "job_named", (run.job_name, next(_nonces))
+        )
+        options = dg.ReexecutionOptions.from_failure(run_id, self.instance)
+        with dg.execute_job(job, self.instance, reexecution_options=options) as result:
+            return _run_of(result)
+
     # What came of it
 
     @contextlib.contextmanager
@@ -278,6 +304,10 @@ class Pipeline:
         code, output, errors = self.command(*arguments)
         assert code == 0, output + errors
         return output
+
+    def json(self, *arguments: str) -> dict[str, Any]:
+        """Run a command with `--json`."""
+        return json.loads(self.succeed(*arguments))
 
     def export(self) -> str:
         return self.succeed("export")

@@ -1,0 +1,238 @@
+"""State made by an earlier version works with this one: names and formats that were once written keep their meaning.
+
+Each archive in `state_of_earlier_versions` holds documents, `.rag` and `.dagster` as that version left them; its README
+says what happened to them.
+"""
+
+import dataclasses
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from rag_assets.records import SourceEntry
+from rag_assets.sources.filesystem import FilesystemSource
+from rag_assets_tests.pipeline import Pipeline
+
+ARCHIVES = sorted(Path(__file__).parents[1].joinpath("state_of_earlier_versions").glob("*.tar.xz"))
+MADE_IN = "/var/tmp/rag-assets-state"
+VACATION = "how many days of vacation do I get?"
+LAPTOPS = "it/laptop_hardware_policy.md"
+STEPS = (
+    "raw_documents",
+    "deduped_documents",
+    "chunks",
+    "embeddings",
+    "staging_collection",
+    "eval_report",
+    "eval_report_recall_gate",
+    "production_collection",
+)
+
+
+@pytest.fixture(params=ARCHIVES, ids=lambda archive: archive.name.partition(".")[0])
+def earlier(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Pipeline]:
+    """A pipeline of this version on the state of an earlier one, configured as that was."""
+    # GNU tar keeps the holes of the files; Python's tarfile fills them in.
+    subprocess.run(["tar", "-xf", request.param, "-C", tmp_path, "--no-same-owner"], check=True)
+    pipeline = Pipeline(tmp_path, monkeypatch, dagster_home=tmp_path)
+    pipeline.configure(
+        RAG_STATE_DIR=".rag",
+        RAG_DOCUMENTS_DIR="documents",
+        RAG_BENCHMARK_FILE="benchmark.jsonl",
+        RAG_EMBEDDING_MODEL="wordllama",
+        RAG_EVAL_THRESHOLD="0.75",
+        RAG_CHUNK_SIZE="128",
+        RAG_CHUNK_OVERLAP="16",
+    )
+    yield pipeline
+    pipeline.close()
+
+
+def run_that_failed_at(step: str, pipeline: Pipeline) -> dg.DagsterRun:
+    """Return the run whose log says so."""
+    for run in pipeline.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])):
+        events = pipeline.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+        if any(event.step_key == step for event in events):
+            return run
+    raise AssertionError(f"no run failed at {step}")
+
+
+def traced(pipeline: Pipeline, document: str) -> dict[str, Any]:
+    return dict(pipeline.json("trace", document, "--json"))
+
+
+def test_status_knows_the_production_and_the_last_refresh(earlier: Pipeline) -> None:
+    status = earlier.status()
+    assert (status["production"]["num_documents"], status["production"]["num_points"]) == (12, 103)
+    assert status["production"]["problem"] == ""
+    assert status["previous_generation"] is not None
+    assert status["held_generation"] is status["live_refresh"] is None
+    assert status["last_failure"] is None  # a verdict is not a failure
+    last = status["last_refresh"]
+    assert last["last_step"] == "eval_report"
+    assert {kind: count for kind, count in last["changes"].items() if count} == {
+        "num_updated": 1,
+        "num_unchanged": 10,
+        "num_quarantined": 2,
+    }
+    assert last["evaluation"]["gate_passed"] is False
+    assert last["evaluation"]["recall_at_5"] == pytest.approx(0.9)
+    assert earlier.problems_of_production() == ()
+
+
+def test_search_finds_the_same(earlier: Pipeline) -> None:
+    hits = earlier.search(VACATION)
+    assert hits[0]["document_id"] == "filesystem:hr/hr_handbook.pdf"
+    assert "27 days" in hits[0]["text"]
+    assert hits[0]["source_uri"] == f"file://{MADE_IN}/documents/hr/hr_handbook.pdf"
+    filtered = earlier.json("search", VACATION, "--filter", "path=it/*", "--json")["hits"]
+    assert {hit["document_id"] for hit in filtered} == {f"filesystem:{LAPTOPS}", "filesystem:it/software.txt"}
+
+
+def test_rollback_and_resume_work(earlier: Pipeline) -> None:
+    before = earlier.production()
+    earlier.succeed("rollback")
+    state = earlier.production()
+    assert (state.production, state.previous, state.held) == (before.previous, None, before.production)
+    assert earlier.problems_of_production() == ()
+    assert "filesystem:it/vpn_setup.html" in earlier.served()
+    earlier.succeed("resume")
+    assert earlier.production().held is None
+
+
+def test_quarantine_lists_the_damaged_documents(earlier: Pipeline) -> None:
+    report = earlier.json("quarantine", "--json")
+    assert [
+        (row["document_id"], row["reason"], row["last_good_version_served"]) for row in report["documents"]
+    ] == [
+        ("filesystem:sales/larkspur_lk3_product_sheet.pdf", "corrupt", True),
+        ("filesystem:torn.pdf", "corrupt", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("document", "outcome", "changes"),
+    [
+        ("hr/learning_budget.md", "served", ["unchanged", "unchanged", "updated", "added"]),
+        ("it/vpn_setup.html", "deleted", ["deleted", "added"]),
+        ("it/software_request.txt", "moved", ["moved", "added"]),
+        (LAPTOPS, "served", ["updated", "updated", "unchanged", "added"]),
+        ("torn.pdf", "quarantined", ["quarantined"] * 4),
+    ],
+)
+def test_trace_tells_the_history(earlier: Pipeline, document: str, outcome: str, changes: list[str]) -> None:
+    report = traced(earlier, document)
+    assert report["outcome"] == outcome
+    assert [entry["change"] for entry in report["history"]] == changes
+    assert all(entry["run_id"] for entry in report["history"])
+
+
+def test_trace_knows_the_candidate_that_its_gate_stopped(earlier: Pipeline) -> None:
+    candidate = traced(earlier, LAPTOPS)["candidate"]
+    assert candidate["run_id"] == run_that_failed_at("eval_report_recall_gate", earlier).run_id
+    assert candidate["not_live_because"]
+
+
+def test_a_point_is_traced_to_its_document(earlier: Pipeline) -> None:
+    hit = earlier.search(VACATION)[0]
+    report = traced(earlier, hit["id"])
+    assert (report["outcome"], report["document_id"]) == ("served", hit["document_id"])
+    assert len(report["point"]["generations"]) == 2
+
+
+def test_an_unchanged_refresh_changes_nothing(earlier: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    _documents_lie_where_they_did(earlier, monkeypatch)
+    _take_back_the_last_edit(earlier)
+    before = earlier.production()
+    files = earlier.files_of_production()
+    run = earlier.refresh().checked()
+    assert run.metadata["raw_documents"]["num_quarantined"] == 2
+    changes = run.metadata["deduped_documents"]
+    assert {key: changes[f"num_{key}"] for key in ("added", "updated", "moved", "deleted", "unchanged")} == {
+        "added": 0,
+        "updated": 0,
+        "moved": 0,
+        "deleted": 0,
+        "unchanged": 11,
+    }
+    assert run.metadata["chunks"]["num_chunks"] == 0
+    assert run.metadata["embeddings"]["num_texts"] == 0
+    assert run.metadata["staging_collection"]["written"] is False
+    assert earlier.production() == before
+    assert earlier.files_of_production() == files
+
+
+def test_moving_the_documents_folder_embeds_and_deletes_nothing(earlier: Pipeline) -> None:
+    """Its URI is part of every location, so all points are written; their ids are those of the earlier version."""
+    points = earlier.points()
+    _take_back_the_last_edit(earlier)
+    run = earlier.refresh().checked()
+    assert run.metadata["deduped_documents"]["num_deleted"] == 0
+    assert run.metadata["deduped_documents"]["full_rebuild"] is False
+    assert run.metadata["embeddings"]["num_texts"] == 0
+    assert (run.metadata["staging_collection"]["num_points_added"]) == 0
+    assert earlier.points().keys() == points.keys()
+    assert earlier.problems_of_production() == ()
+
+
+def test_all_texts_of_a_rebuild_come_from_the_cache(earlier: Pipeline) -> None:
+    """The keys of cached vectors are those of the earlier version."""
+    earlier.configure(RAG_COLLECTION="another")
+    run = earlier.refresh().checked()
+    embeddings = run.metadata["embeddings"]
+    assert (embeddings["num_texts"], embeddings["num_cached"], embeddings["num_embedded"]) == (97, 97, 0)
+
+
+def test_a_run_stopped_by_its_gate_is_judged_again(earlier: Pipeline) -> None:
+    earlier.configure(RAG_EVAL_THRESHOLD="0.99")
+    before = earlier.production()
+    run = run_that_failed_at("eval_report_recall_gate", earlier)
+    again = earlier.execute_again(run.run_id)
+    assert again.steps == ("eval_report_recall_gate",)
+    assert again.gate_passed is False
+    assert "Recall@5 0.900" in again.gate_description
+    assert earlier.production() == before
+
+
+def test_a_rejected_candidate_stays_rejected(earlier: Pipeline) -> None:
+    before = earlier.production()
+    run = earlier.materialize("eval_report", "production_collection")
+    assert "was rejected: Recall@5 0.900" in run.failures["eval_report"]
+    assert earlier.production() == before
+
+
+def test_a_run_that_failed_at_embeddings_is_executed_again(earlier: Pipeline) -> None:
+    """It takes up the Parquet files and the staging plan of the earlier version."""
+    run = run_that_failed_at("embeddings", earlier)
+    again = earlier.execute_again(run.run_id).checked()
+    assert again.steps == STEPS[3:]
+    assert again.metadata["embeddings"]["num_cached"] == 5
+    assert earlier.problems_of_production() == ()
+
+
+def _documents_lie_where_they_did(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give every document the URI that it had, as if nothing had been unpacked elsewhere."""
+    entry_of = FilesystemSource._entry
+
+    def entry(source: FilesystemSource, path: str, status: os.stat_result) -> SourceEntry:
+        made = entry_of(source, path, status)
+        return dataclasses.replace(made, uri=made.uri.replace(str(pipeline.home), MADE_IN))
+
+    monkeypatch.setattr(FilesystemSource, "_entry", entry)
+
+
+def _take_back_the_last_edit(pipeline: Pipeline) -> None:
+    """Return to the documents of production: the edit of the two runs that failed was never promoted."""
+    edited = pipeline.documents / LAPTOPS
+    text, added, _ = edited.read_bytes().partition(b"Laptops are replaced every four years.")
+    assert added
+    edited.write_bytes(text)
+    other = pipeline.documents / "it/software.txt"
+    os.utime(edited, ns=(other.stat().st_mtime_ns,) * 2)
