@@ -1,12 +1,12 @@
 """Contents -> chunks, streaming: a bounded amount of text is in memory at a time."""
 
-import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator
 
 from rag_assets.chunkers.base import Chunker
 from rag_assets.errors import RefusedError
 from rag_assets.progress import Progress
 from rag_assets.records import Chunk
+from rag_assets.text.hashing import text_sha256
 from rag_assets.text.instruction_patterns import flags_of
 
 _BATCH_CHARACTERS = 1_000_000
@@ -40,7 +40,7 @@ def chunk_contents(
                     token_count=span.token_count,
                     heading_path=span.heading_path,
                     text=chunk_text,
-                    text_hash=hashlib.sha256(chunk_text.encode()).hexdigest(),
+                    text_hash=text_sha256(chunk_text),
                     flags=flags_of(chunk_text),
                 )
             num_chunks += len(spans)

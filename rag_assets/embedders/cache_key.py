@@ -6,11 +6,6 @@ import json
 from rag_assets.records import EmbeddingModel
 
 
-def text_hash(text: str) -> str:
-    """Return the SHA-256 of the text in UTF-8, in hex. A lone surrogate counts as itself."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
 def cache_key(model: EmbeddingModel, text: str) -> bytes:
     """Return 32 bytes that differ whenever the vector of a document's text may differ.
 

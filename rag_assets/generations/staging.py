@@ -38,6 +38,7 @@ from rag_assets.records import (
     SparseVector,
     Vector,
 )
+from rag_assets.text.hashing import text_sha256
 from rag_assets.vector_stores.base import GenerationReader, GenerationWriter, VectorStore
 
 UNHASHED_FIELDS = ("indexed_at", "refresh_id")
@@ -117,7 +118,7 @@ def text_from_points(reader: GenerationReader, fingerprint_hash: str, content_ha
     text = ""
     for point in points:
         text += point.payload["text"][len(text) - point.payload["start"] :]
-    matches = hashlib.sha256(text.encode()).hexdigest() == content_hash
+    matches = text_sha256(text) == content_hash
     return text if points and matches else None
 
 

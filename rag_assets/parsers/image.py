@@ -4,12 +4,12 @@ Here belongs the prompt. The format is told by the first bytes; nothing is decod
 """
 
 import base64
-import hashlib
 import json
 from typing import TYPE_CHECKING
 
 from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers.media import AsksModel, ModelAnswer, billed_tokens
+from rag_assets.text.hashing import text_sha256
 
 if TYPE_CHECKING:
     import openai
@@ -30,7 +30,7 @@ class ImageParser(AsksModel):
 
     name = "image"
     # The prompt makes the text as much as the code does.
-    version = f"1-{hashlib.sha256(_PROMPT.encode()).hexdigest()[:8]}"
+    version = f"1-{text_sha256(_PROMPT)[:8]}"
     suffixes: tuple[str, ...] = (".png", ".jpg", ".jpeg", ".gif", ".webp")
     model_variable = "RAG_VISION_MODEL"
     singular = "picture"

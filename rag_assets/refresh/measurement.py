@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from rag_assets.changes.change_set import DocumentState, content_changes
 from rag_assets.embedders.base import Embedder
-from rag_assets.embedders.cache_key import text_hash
 from rag_assets.embedding import EmbeddingUsage, embed_texts
 from rag_assets.errors import BenchmarkError, RagAssetsError
 from rag_assets.evaluation.benchmark import Benchmark, DocumentNames, load_benchmark
@@ -17,6 +16,7 @@ from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import GenerationManifest, Vector
 from rag_assets.refresh.promotion import check_candidate
 from rag_assets.retrieval import GenerationSearch, recorded_model
+from rag_assets.text.hashing import text_sha256
 from rag_assets.vector_stores.base import GenerationReader
 
 _logger = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ def _question_vectors(
     knowledge_base: KnowledgeBase, embedder: Embedder, questions: Sequence[str], usage: EmbeddingUsage
 ) -> dict[str, Vector]:
     """Embed all questions through the cache: an unchanged benchmark costs nothing."""
-    by_hash = {text_hash(question): question for question in questions}
+    by_hash = {text_sha256(question): question for question in questions}
     vectors = embed_texts(by_hash.items(), embedder, knowledge_base.ledger, usage, len(by_hash))
     return {by_hash[hashed]: vector for hashed, vector in vectors}
 

@@ -16,15 +16,11 @@ from pathlib import Path
 
 from rag_assets.disk.atomic_files import TEMPORARY_PREFIX, replace_file
 from rag_assets.disk.private_folders import make_private_folder
+from rag_assets.text.hashing import text_sha256
 
 _HASH = re.compile("[0-9a-f]{64}")
 _COMPRESSION_LEVEL = 1
 _GRACE_SECONDS = 3600.0
-
-
-def content_hash(text: str) -> str:
-    """Return the SHA-256 of the UTF-8 bytes of a normalized text, in hex."""
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class TextStore:
@@ -40,7 +36,7 @@ class TextStore:
         keeps it safe from a prune by another refresh.
         """
         data = text.encode()
-        text_hash = hashlib.sha256(data).hexdigest()
+        text_hash = text_sha256(text)
         path = self._path(text_hash)
         make_private_folder(path.parent)
         replace_file(path, zlib.compress(data, _COMPRESSION_LEVEL))

@@ -4,7 +4,6 @@ One JSON file a page, put in place by a rename. Nothing here is needed: what is 
 """
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from rag_assets.disk.atomic_files import replace_file
 from rag_assets.disk.private_folders import make_private_folder
+from rag_assets.text.hashing import text_sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,4 +78,4 @@ class PageNotes:
 
 
 def _filename(url: str) -> str:
-    return f"{hashlib.sha256(url.encode()).hexdigest()[:40]}.json"
+    return f"{text_sha256(url)[:40]}.json"
