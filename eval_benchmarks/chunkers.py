@@ -29,7 +29,8 @@ from rag_assets.chunkers.base import Chunker
 from rag_assets.definitions import build_definitions
 from rag_assets.defs.jobs import REFRESH_JOB
 from rag_assets.evaluation.benchmark import DocumentNames, load_benchmark
-from rag_assets.evaluation.evaluate import QueryResult, Scores, evaluate_generation
+from rag_assets.evaluation.evaluate import evaluate_generation
+from rag_assets.evaluation.report import QueryResult, Scores
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.parsers import parse_document
 from rag_assets.settings import load_settings

@@ -23,8 +23,7 @@ from qdrant_client import QdrantClient, models
 from rag_assets.embedders.base import Embedder
 from rag_assets.embedders.bm25 import Bm25Encoder
 from rag_assets.evaluation.benchmark import DocumentNames, load_benchmark
-from rag_assets.evaluation.retrieval_metrics.recall import recall_at_k
-from rag_assets.evaluation.retrieval_metrics.reciprocal_rank import reciprocal_rank
+from rag_assets.evaluation.retrieval_metrics import recall_at_k, reciprocal_rank
 from rag_assets.evaluation.statistics import standard_error
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.retrieval import Retriever

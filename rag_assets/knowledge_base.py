@@ -28,11 +28,12 @@ from rag_assets.vector_stores.base import VectorStore
 if TYPE_CHECKING:
     from rag_assets.artifacts.last_failure import FailureRecord
     from rag_assets.artifacts.store import ArtifactStore
-    from rag_assets.changes.change_set import DeletionGuard, DocumentState
+    from rag_assets.changes.deletion_guard import DeletionGuard
     from rag_assets.chunkers.base import Chunker
     from rag_assets.ingestion.ingestion import Ingestion
     from rag_assets.ingestion.media_models import MediaModels
     from rag_assets.ledgers.base import Ledger
+    from rag_assets.records import DocumentState
     from rag_assets.sources.base import Source
     from rag_assets.text.store import TextStore
 
@@ -279,7 +280,7 @@ class KnowledgeBase:
         return manifest
 
     def documents_of(self, generation: str | None) -> list[DocumentState]:
-        from rag_assets.generations.staging import production_documents
+        from rag_assets.generations.contents import production_documents
 
         return production_documents(self.vector_store, self.ledger, generation)
 
@@ -318,7 +319,7 @@ class KnowledgeBase:
         return self.ledger.approved_tokens() | self._approved_deletions
 
     def deletion_guard(self) -> DeletionGuard:
-        from rag_assets.changes.change_set import DeletionGuard
+        from rag_assets.changes.deletion_guard import DeletionGuard
 
         return DeletionGuard(self.settings.max_deleted_share)
 

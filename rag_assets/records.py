@@ -111,6 +111,25 @@ class Location:
 
 
 @dataclass(frozen=True, slots=True)
+class DocumentState:
+    """A document as production holds it, or as its source holds it now.
+
+    Attributes:
+        content_hash: of its extracted, normalised text; None while it is quarantined.
+        quarantine_reason: why there is no text; "" if there is.
+    """
+
+    location: Location
+    content_hash: str | None
+    quarantine_reason: str = ""
+    quarantine_detail: str = ""
+
+    @property
+    def document_id(self) -> str:
+        return self.location.document_id
+
+
+@dataclass(frozen=True, slots=True)
 class ChunkSpan:
     """A chunk as positions in its document: text is `document[start:end]`, exactly.
 
@@ -249,7 +268,7 @@ class GenerationManifest:
         generation: its name, never used twice.
         base: the generation that was in production when it was staged; None for the first.
         fingerprint: the index fingerprint, as a flat mapping; see `rag_assets.fingerprint`.
-        digest: hex, additive over the points; see `rag_assets.generations.staging`.
+        digest: hex, additive over the points; see `rag_assets.generations.digest`.
         documents_hash: of the documents that it holds, to tell whether a ledger remembers them rightly.
         rejected: why it failed its gate, "" if it did not.
         run_id: Dagster run that staged it; "" if that is not known.

@@ -13,7 +13,7 @@ from typing import Self
 from rag_assets.embedders.base import Embedder
 from rag_assets.embedders.bm25 import Bm25Encoder
 from rag_assets.errors import ConfigurationError, RefusedError, VectorStoreUnavailable
-from rag_assets.generations.staging import locations_of
+from rag_assets.generations.contents import locations_of
 from rag_assets.records import (
     EmbeddingModel,
     GenerationManifest,

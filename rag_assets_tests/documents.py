@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from rag_assets.changes.change_set import ContentChange, DocumentState, content_changes
+from rag_assets.changes.content_changes import ContentChange, content_changes
 from rag_assets.embedders.base import EmbeddedBatch
 from rag_assets.fingerprint import index_fingerprint, short_hash
 from rag_assets.generations.staging import StagedGeneration, Staging
 from rag_assets.records import (
     Chunk,
+    DocumentState,
     EmbeddingModel,
     GenerationManifest,
     Location,

@@ -26,7 +26,7 @@ from rag_assets.cli import main as cli
 from rag_assets.definitions import build_definitions
 from rag_assets.errors import RagAssetsError
 from rag_assets.fingerprint import short_hash
-from rag_assets.generations.staging import check_every_point
+from rag_assets.generations.verification import check_every_point
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import Point, ProductionState
 from rag_assets.settings import Settings, load_settings

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rag_assets.evaluation.evaluate import EvalReport, QueryResult, Scores
+from rag_assets.evaluation.report import EvalReport, QueryResult, Scores
 from rag_assets.evaluation.retrieval_metrics import METRICS
 
 VERDICT_CONFIGURATION: dict[str, Any] = {"benchmark": "cd", "eval_threshold": 0.75, "dense_weight": 0.3}

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rag_assets.artifacts.store import Artifact, ArtifactWriter
+from rag_assets.artifacts.artifact import Artifact, ArtifactWriter
 from rag_assets.batches import batched
-from rag_assets.changes.change_set import Change, DocumentChange, DocumentState
-from rag_assets.evaluation.evaluate import EvalReport, QueryResult, Scores
+from rag_assets.changes.change_set import Change, DocumentChange
+from rag_assets.evaluation.report import EvalReport, QueryResult, Scores
 from rag_assets.evaluation.retrieval_metrics import METRICS
-from rag_assets.records import Chunk, Location, Vector
+from rag_assets.records import Chunk, DocumentState, Location, Vector
 
 if TYPE_CHECKING:
     import pyarrow as pa

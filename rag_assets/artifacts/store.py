@@ -11,126 +11,23 @@ import re
 import shutil
 import socket
 import uuid
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rag_assets.artifacts.artifact import FORMAT_VERSION, Artifact, ArtifactWriter, Header
 from rag_assets.disk.atomic_files import replace_file
 from rag_assets.disk.private_folders import make_private_folder
 from rag_assets.errors import StaleInputError, StateFormatError
-from rag_assets.fingerprint import fingerprint_difference, short_hash
 from rag_assets.ledgers.lease import process_is_gone
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FORMAT_VERSION = 1
 KEPT_REFRESHES = 5
-_ROW_GROUP = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What every artefact carries.
-
-    Attributes:
-        refresh_id: of the reading of the sources that everything else follows from; sorts by time.
-        base: generation that was in production when the work was decided; None if there was none.
-        fingerprint: index fingerprint that the work was done for.
-        details: facts about this one artefact, such as counts.
-    """
-
-    refresh_id: str
-    base: str | None
-    fingerprint: dict[str, Any]
-    details: dict[str, Any] = field(default_factory=dict[str, Any])
-    run_id: str = ""
-    created_at: str = ""
-    format_version: int = FORMAT_VERSION
-
-    @property
-    def fingerprint_hash(self) -> str:
-        return short_hash(self.fingerprint)
-
-
-class ArtifactWriter:
-    """Collects the rows of one artefact, a bounded number at a time."""
-
-    def __init__(self, folder: Path, schema: "pa.Schema") -> None:
-        import pyarrow.parquet as pq
-
-        self._schema = schema
-        self._rows: list[Mapping[str, Any]] = []
-        # Without dictionaries: most columns repeat nothing, and vectors are written and read in a third of the time.
-        self._parquet = pq.ParquetWriter(
-            folder / "data.parquet", schema, compression="zstd", use_dictionary=False
-        )
-        self.num_rows = 0
-
-    def write(self, row: Mapping[str, Any]) -> None:
-        self._rows.append(row)
-        self.num_rows += 1
-        if len(self._rows) >= _ROW_GROUP:
-            self._flush()
-
-    def write_table(self, table: "pa.Table") -> None:
-        """Write columns instead of rows, for what is large."""
-        self._parquet.write_table(table)
-        self.num_rows += table.num_rows
-
-    def _flush(self) -> None:
-        import pyarrow as pa
-
-        self._parquet.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
-        self._rows = []
-
-    def close(self) -> None:
-        if self._rows:
-            self._flush()
-        self._parquet.close()
-
-
-class Artifact:
-    """One artefact to read."""
-
-    def __init__(self, asset: str, folder: Path, header: Header) -> None:
-        self.asset = asset
-        self.folder = folder
-        self.header = header
-
-    @property
-    def details(self) -> dict[str, Any]:
-        return self.header.details
-
-    def rows(self, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
-        """Yield the rows in the order in which they were written, a bounded number in memory."""
-        for batch in self.batches(columns):
-            yield from batch.to_pylist()
-
-    def find_rows(self, column: str, value: str | int) -> list[dict[str, Any]]:
-        """Return the rows that have this value in this column."""
-        import pyarrow.parquet as pq
-
-        # Not `hive`, the default: a folder named `a=b` on the way would become a column.
-        partitioning: Any = None
-        path = self.folder / "data.parquet"
-        return pq.read_table(path, filters=[(column, "==", value)], partitioning=partitioning).to_pylist()
-
-    def batches(self, columns: Sequence[str] | None = None) -> "Iterator[pa.RecordBatch]":
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        path = self.folder / "data.parquet"
-        try:
-            with pq.ParquetFile(path) as parquet:
-                yield from parquet.iter_batches(batch_size=_ROW_GROUP, columns=columns)
-        except (pa.ArrowException, OSError) as error:
-            raise StateFormatError(
-                f"{path} cannot be read ({type(error).__name__}): materialize {self.asset} and everything after it"
-            ) from None
 
 
 class ArtifactStore:
@@ -253,37 +150,3 @@ def _load(asset: str, folder: Path) -> Artifact:
         f"{asset} of run {folder.name} has format version {found}, this program reads {FORMAT_VERSION}: "
         "materialize all assets again"
     )
-
-
-def require_same_refresh(artifacts: Iterable[Artifact]) -> Header:
-    """Return the header that all artefacts share.
-
-    Raises:
-        StaleInputError: they belong to different refreshes, bases or settings.
-    """
-    first, *others = artifacts
-    for other in others:
-        mine, theirs = first.header, other.header
-        if (mine.refresh_id, mine.base) != (theirs.refresh_id, theirs.base):
-            raise StaleInputError(
-                f"{first.asset} and {other.asset} are of different refreshes ({mine.refresh_id} on "
-                f"{mine.base}, {theirs.refresh_id} on {theirs.base}): materialize {first.asset} and everything "
-                "after it"
-            )
-        require_fingerprint(other, mine.fingerprint)
-    return first.header
-
-
-def require_fingerprint(artifact: Artifact, fingerprint: dict[str, Any]) -> None:
-    """Refuse an input that was made with other settings than this run's.
-
-    Raises:
-        StaleInputError: names the settings that differ.
-    """
-    differing = fingerprint_difference(artifact.header.fingerprint, fingerprint)
-    if differing:
-        raise StaleInputError(
-            f"{artifact.asset} of refresh {artifact.header.refresh_id} was made with other settings "
-            f"({', '.join(differing)}): materialize deduped_documents and everything after it with the settings "
-            "of this run, or run with the settings of that refresh"
-        )

@@ -7,7 +7,7 @@ page of 150. A script without spaces gives one word a character. A text of fewer
 whole: so short, only the same words are similar.
 
 A group is whatever is linked by pairs at or above the threshold; it does not depend on the order of the contents. What
-becomes of a group is decided in `rag_assets.changes.change_set`.
+becomes of a group is decided in `rag_assets.changes.omission`.
 """
 
 import re

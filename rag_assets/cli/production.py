@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rag_assets.errors import ConfigurationError
-from rag_assets.generations.staging import locations_of
+from rag_assets.generations.contents import locations_of
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import Point
 

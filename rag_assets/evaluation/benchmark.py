@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rag_assets.changes.change_set import DocumentState
 from rag_assets.errors import BenchmarkError
-from rag_assets.records import Location
+from rag_assets.records import DocumentState, Location
 
 HOW_TO_DRAFT = (
     "run `rag-assets benchmark draft` to make a starting one from your own documents, look through it, "

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rag_assets.changes.change_set import DocumentState
 from rag_assets.fingerprint import short_hash
+from rag_assets.records import DocumentState
 from rag_assets.text.headings import headings
 
 _MIN_CHARACTERS = 8

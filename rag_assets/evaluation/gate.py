@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from rag_assets.evaluation.evaluate import EvalReport
+from rag_assets.evaluation.report import EvalReport
 
 
 @dataclass(frozen=True, slots=True)

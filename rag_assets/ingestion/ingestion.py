@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from rag_assets.batches import batched
-from rag_assets.changes.change_set import DocumentState
 from rag_assets.errors import DocumentGone, DocumentUnreadable, RagAssetsError, SourceUnavailable
 from rag_assets.ingestion.listings import Listing, ListingHash, list_sources
 from rag_assets.ingestion.media_models import MediaModels
@@ -24,7 +23,7 @@ from rag_assets.ledgers.base import Ledger, ParseRecord
 from rag_assets.parsers import asks_by_name
 from rag_assets.parsers.isolation import ParseWorkers
 from rag_assets.progress import Progress
-from rag_assets.records import SourceEntry
+from rag_assets.records import DocumentState, SourceEntry
 from rag_assets.sources.base import Reading, Source
 from rag_assets.text.store import TextStore
 

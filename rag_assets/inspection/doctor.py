@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rag_assets.errors import BenchmarkError, ConfigurationError, RagAssetsError
 from rag_assets.evaluation.benchmark import fitting_problem, load_benchmark
 from rag_assets.fingerprint import fingerprint_difference, short_hash
-from rag_assets.generations.staging import check_every_point
+from rag_assets.generations.verification import check_every_point
 from rag_assets.inspection.unconfigured_sources import unconfigured_lines, unconfigured_sources
 from rag_assets.knowledge_base import KnowledgeBase
 

@@ -8,12 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rag_assets.batches import batched
-from rag_assets.changes.change_set import (
-    Change,
-    DocumentChange,
-    content_changes,
-    count_changes,
-)
+from rag_assets.changes.change_set import Change, DocumentChange, count_changes
+from rag_assets.changes.content_changes import content_changes
 from rag_assets.chunking import chunk_contents
 from rag_assets.embedding import WINDOW, cached_vectors, distinct
 from rag_assets.errors import MENDED_BY_REBUILD, DeletionRefused

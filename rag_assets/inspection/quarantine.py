@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, get_args
 
-from rag_assets.artifacts.store import Artifact
+from rag_assets.artifacts.artifact import Artifact
 from rag_assets.errors import QuarantineReason, StateFormatError
 from rag_assets.knowledge_base import KnowledgeBase
 

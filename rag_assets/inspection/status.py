@@ -7,8 +7,8 @@ from rag_assets.artifacts.rows import change_from_row, report_from
 from rag_assets.artifacts.store import ArtifactStore
 from rag_assets.changes.change_set import count_changes
 from rag_assets.errors import MENDED_BY_REBUILD, StateFormatError
-from rag_assets.evaluation.evaluate import worst_queries
 from rag_assets.evaluation.gate import judge
+from rag_assets.evaluation.report import worst_queries
 from rag_assets.ingestion.source_reports import degraded_lines
 from rag_assets.inspection.unconfigured_sources import unconfigured_lines, unconfigured_sources
 from rag_assets.knowledge_base import KnowledgeBase

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from rag_assets.changes.change_set import Change, DocumentState
+from rag_assets.changes.change_set import Change
 from rag_assets.fingerprint import short_hash
-from rag_assets.generations.staging import points_of_content
+from rag_assets.generations.contents import points_of_content
 from rag_assets.inspection.trace_evidence import Evidence, KeptGeneration, PastChange
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.base import ParseRecord
 from rag_assets.parsers import asks_by_name
-from rag_assets.records import Location, SourceEntry
+from rag_assets.records import DocumentState, Location, SourceEntry
 from rag_assets.retrieval import recorded_model
 
 UNKNOWN = "unknown"

@@ -11,14 +11,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from rag_assets.artifacts.artifact import Artifact
 from rag_assets.artifacts.rows import report_from
-from rag_assets.artifacts.store import Artifact
-from rag_assets.changes.change_set import Change, DocumentState
+from rag_assets.changes.change_set import Change
 from rag_assets.errors import RefusedError, SourceUnavailable
 from rag_assets.evaluation.benchmark import ids_named
 from rag_assets.evaluation.gate import judge
 from rag_assets.knowledge_base import KnowledgeBase
-from rag_assets.records import GenerationManifest, Location, Point, SourceEntry
+from rag_assets.records import DocumentState, GenerationManifest, Location, Point, SourceEntry
 from rag_assets.sources.base import ExplainsWhatItSkips
 
 

@@ -6,8 +6,8 @@ They may be left out or renamed by mistake, so nothing of them is deleted; serve
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from rag_assets.changes.change_set import DocumentState
 from rag_assets.errors import ConfigurationError
+from rag_assets.records import DocumentState
 from rag_assets.settings import Settings
 from rag_assets.sources.declarations import source_names
 

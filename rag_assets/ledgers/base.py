@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from rag_assets.changes.change_set import DocumentState
-from rag_assets.records import Vector
+from rag_assets.records import DocumentState, Vector
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from rag_assets.changes.change_set import DocumentState
 from rag_assets.ledgers.base import LeaseHolder, Ledger, ParseRecord
-from rag_assets.records import Vector
+from rag_assets.records import DocumentState, Vector
 
 
 class OverlayLedger:

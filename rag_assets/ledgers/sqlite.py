@@ -13,11 +13,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from rag_assets.changes.change_set import DocumentState
 from rag_assets.disk.private_folders import make_private_folder
 from rag_assets.errors import LedgerUnavailable
 from rag_assets.ledgers.base import LeaseHolder, ParseRecord
-from rag_assets.records import Location, Vector
+from rag_assets.records import DocumentState, Location, Vector
 
 FORMAT_VERSION = 1
 _logger = logging.getLogger(__name__)

@@ -7,14 +7,8 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from rag_assets.changes.change_set import (
-    DocumentChange,
-    DocumentState,
-    content_changes,
-    decide_changes,
-    keep_one_of_each,
-    target_documents,
-)
+from rag_assets.changes.change_set import DocumentChange, decide_changes, target_documents
+from rag_assets.changes.content_changes import content_changes
 from rag_assets.changes.near_duplicates import (
     THRESHOLD,
     NearDuplicates,
@@ -22,10 +16,11 @@ from rag_assets.changes.near_duplicates import (
     find_groups,
     signatures_of,
 )
+from rag_assets.changes.omission import keep_one_of_each
 from rag_assets.errors import MENDED_BY_REBUILD, RefusedError, StateFormatError, SupersededError
 from rag_assets.fingerprint import short_hash
 from rag_assets.knowledge_base import KnowledgeBase
-from rag_assets.records import GenerationManifest
+from rag_assets.records import DocumentState, GenerationManifest
 from rag_assets.refresh.staging_plan import text_of
 
 

@@ -4,16 +4,17 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rag_assets.changes.change_set import DocumentState, content_changes
+from rag_assets.changes.content_changes import content_changes
 from rag_assets.embedders.base import Embedder
 from rag_assets.embedding import EmbeddingUsage, embed_texts
 from rag_assets.errors import BenchmarkError, RagAssetsError
 from rag_assets.evaluation.benchmark import Benchmark, DocumentNames, load_benchmark
-from rag_assets.evaluation.evaluate import EvalReport, QueryResult, Scores, evaluate_generation
+from rag_assets.evaluation.evaluate import evaluate_generation
+from rag_assets.evaluation.report import EvalReport, QueryResult, Scores
 from rag_assets.fingerprint import short_hash
-from rag_assets.generations.staging import verify_generation
+from rag_assets.generations.verification import verify_generation
 from rag_assets.knowledge_base import KnowledgeBase
-from rag_assets.records import GenerationManifest, Vector
+from rag_assets.records import DocumentState, GenerationManifest, Vector
 from rag_assets.refresh.promotion import check_candidate
 from rag_assets.retrieval import GenerationSearch, recorded_model
 from rag_assets.text.hashing import text_sha256

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from rag_assets.changes.change_set import ContentChange, DocumentState
+from rag_assets.changes.content_changes import ContentChange
 from rag_assets.errors import (
     PromotionRefused,
     RagAssetsError,
@@ -17,12 +17,13 @@ from rag_assets.errors import (
     StateFormatError,
     SupersededError,
 )
-from rag_assets.evaluation.evaluate import EvalReport
 from rag_assets.evaluation.gate import judge, stale_reason
+from rag_assets.evaluation.report import EvalReport
 from rag_assets.fingerprint import short_hash
-from rag_assets.generations.staging import sweep, verify_generation
+from rag_assets.generations.retention import sweep
+from rag_assets.generations.verification import verify_generation
 from rag_assets.ledgers.base import Ledger
-from rag_assets.records import GenerationManifest, ProductionState
+from rag_assets.records import DocumentState, GenerationManifest, ProductionState
 from rag_assets.vector_stores.base import VectorStore
 
 _logger = logging.getLogger(__name__)

@@ -4,14 +4,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from rag_assets.artifacts.artifact import Artifact
 from rag_assets.artifacts.rows import change_from_row
-from rag_assets.artifacts.store import Artifact
-from rag_assets.changes.change_set import ContentChange, DocumentState, content_changes, target_documents
+from rag_assets.changes.change_set import target_documents
+from rag_assets.changes.content_changes import ContentChange, content_changes
 from rag_assets.errors import MENDED_BY_REBUILD, StaleInputError, SupersededError
 from rag_assets.fingerprint import short_hash
-from rag_assets.generations.staging import text_from_points
+from rag_assets.generations.contents import text_from_points
 from rag_assets.knowledge_base import KnowledgeBase
-from rag_assets.records import GenerationManifest
+from rag_assets.records import DocumentState, GenerationManifest
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rag_assets.artifacts.artifact import Artifact, Header
 from rag_assets.artifacts.rows import (
     change_from_row,
     change_row,
@@ -27,11 +28,11 @@ from rag_assets.artifacts.rows import (
     report_from,
     write_vectors,
 )
-from rag_assets.artifacts.store import Artifact, ArtifactStore, Header
-from rag_assets.changes.change_set import Change, DocumentChange, DocumentState
-from rag_assets.evaluation.evaluate import EvalReport, QueryResult, Scores
+from rag_assets.artifacts.store import ArtifactStore
+from rag_assets.changes.change_set import Change, DocumentChange
+from rag_assets.evaluation.report import EvalReport, QueryResult, Scores
 from rag_assets.evaluation.retrieval_metrics import METRICS
-from rag_assets.records import Chunk, Location
+from rag_assets.records import Chunk, DocumentState, Location
 from rag_assets_tests.documents import chunks_of, hashed, vector_of
 
 HEADER = Header("20260101T000000-a", None, {})

@@ -9,13 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rag_assets.artifacts.store import (
-    FORMAT_VERSION,
-    ArtifactStore,
-    Header,
-    require_fingerprint,
-    require_same_refresh,
-)
+from rag_assets.artifacts.artifact import FORMAT_VERSION, Header
+from rag_assets.artifacts.consistency import require_fingerprint, require_same_refresh
+from rag_assets.artifacts.store import ArtifactStore
 from rag_assets.errors import StaleInputError, StateFormatError
 
 SCHEMA = pa.schema([("number", pa.int64())])

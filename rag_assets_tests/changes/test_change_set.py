@@ -6,17 +6,15 @@ from hypothesis import strategies as st
 
 from rag_assets.changes.change_set import (
     Change,
-    DeletionGuard,
     DocumentChange,
-    DocumentState,
-    content_changes,
     count_changes,
     decide_changes,
-    deletion_token,
     target_documents,
 )
+from rag_assets.changes.content_changes import content_changes
+from rag_assets.changes.deletion_guard import DeletionGuard, deletion_token
 from rag_assets.errors import DeletionRefused
-from rag_assets.records import Location
+from rag_assets.records import DocumentState, Location
 from rag_assets_tests.documents import corpus, document, hashed, place
 
 ALL = frozenset({"filesystem"})

@@ -7,16 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_assets.changes.change_set import (
-    Change,
-    DeletionGuard,
-    DocumentChange,
-    DocumentState,
-    decide_changes,
-    keep_one_of_each,
-    target_documents,
-)
+from rag_assets.changes.change_set import Change, DocumentChange, decide_changes, target_documents
+from rag_assets.changes.deletion_guard import DeletionGuard
+from rag_assets.changes.omission import keep_one_of_each
 from rag_assets.errors import DeletionRefused
+from rag_assets.records import DocumentState
 from rag_assets_tests.documents import document, hashed
 
 ALL = frozenset({"filesystem"})

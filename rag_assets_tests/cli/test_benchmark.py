@@ -6,12 +6,12 @@ from typing import Any, cast
 
 import pytest
 
-from rag_assets.changes.change_set import DocumentState
 from rag_assets.cli.benchmark import accept_draft, draft_path, write_draft
 from rag_assets.errors import BenchmarkError, SourceUnavailable
 from rag_assets.evaluation.benchmark import load_benchmark
 from rag_assets.ingestion.source_reports import SourceReport
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.records import DocumentState
 from rag_assets_tests.documents import document, hashed
 
 GOOD = '{"query": "q", "expected_docs": ["a"]}\n'

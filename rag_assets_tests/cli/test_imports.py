@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import rag_assets
-from rag_assets.changes.change_set import content_changes
+from rag_assets.changes.content_changes import content_changes
 from rag_assets.fingerprint import short_hash
 from rag_assets.generations.staging import Staging
 from rag_assets.knowledge_base import KnowledgeBase

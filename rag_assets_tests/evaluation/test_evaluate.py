@@ -7,13 +7,8 @@ import pytest
 
 from rag_assets.errors import BenchmarkError
 from rag_assets.evaluation.benchmark import Benchmark, BenchmarkQuery, DocumentNames
-from rag_assets.evaluation.evaluate import (
-    EvalReport,
-    QueryResult,
-    Scores,
-    evaluate_generation,
-    verdict_data_version,
-)
+from rag_assets.evaluation.evaluate import evaluate_generation
+from rag_assets.evaluation.report import EvalReport, QueryResult, Scores, verdict_data_version
 from rag_assets.records import Location, Point, ScoredPoint, SearchFilter, SparseVector, Vector
 from rag_assets.retrieval import GenerationSearch
 from rag_assets_tests.documents import FakeEmbedder, document, hashed, place

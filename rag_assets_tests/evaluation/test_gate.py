@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from rag_assets.evaluation.evaluate import EvalReport
 from rag_assets.evaluation.gate import judge, stale_reason
+from rag_assets.evaluation.report import EvalReport
 from rag_assets_tests.reports import passing_report
 
 

@@ -6,9 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_assets.evaluation.retrieval_metrics.ndcg import ndcg_at_k
-from rag_assets.evaluation.retrieval_metrics.recall import recall_at_k
-from rag_assets.evaluation.retrieval_metrics.reciprocal_rank import reciprocal_rank
+from rag_assets.evaluation.retrieval_metrics import ndcg_at_k, recall_at_k, reciprocal_rank
 from rag_assets.evaluation.statistics import percentile, standard_error
 
 RANKED = ["d1", "d2", "d3", "d4", "d5", "d6"]

@@ -9,22 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag_assets.changes.change_set import content_changes, decide_changes, target_documents
+from rag_assets.changes.change_set import decide_changes, target_documents
+from rag_assets.changes.content_changes import content_changes
 from rag_assets.errors import RefusedError, StaleInputError, VectorStoreUnavailable
 from rag_assets.fingerprint import point_id
-from rag_assets.generations.staging import (
-    UNHASHED_FIELDS,
-    check_every_point,
-    digest_of,
-    digest_to_hex,
-    join_vectors,
-    point_hash,
-    production_documents,
-    sweep,
-    text_from_points,
-    vector_hash,
-    verify_generation,
-)
+from rag_assets.generations.contents import production_documents, text_from_points
+from rag_assets.generations.digest import UNHASHED_FIELDS, digest_of, digest_to_hex, point_hash, vector_hash
+from rag_assets.generations.retention import sweep
+from rag_assets.generations.staging import join_vectors
+from rag_assets.generations.verification import check_every_point, verify_generation
 from rag_assets.ledgers.sqlite import SqliteLedger
 from rag_assets.records import Payload, Point, ProductionState, SparseVector
 from rag_assets.vector_stores.base import VectorStore

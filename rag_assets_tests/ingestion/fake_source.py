@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from rag_assets.changes.change_set import DocumentState
 from rag_assets.errors import DocumentUnreadable, SourceUnavailable
 from rag_assets.ingestion.ingestion import Ingestion
 from rag_assets.ledgers.sqlite import SqliteLedger
-from rag_assets.records import SourceEntry
+from rag_assets.records import DocumentState, SourceEntry
 from rag_assets.sources.base import Reading, SourceOptions, token_by_clock
 from rag_assets.text.store import TextStore
 

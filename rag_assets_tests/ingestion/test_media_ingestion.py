@@ -7,13 +7,13 @@ from threading import Event, Thread
 
 import pytest
 
-from rag_assets.changes.change_set import DocumentState
 from rag_assets.ingestion.ingestion import Ingestion
 from rag_assets.ingestion.listings import hash_listings
 from rag_assets.ingestion.media_models import MediaModels
 from rag_assets.ingestion.source_reports import files_left_out
 from rag_assets.parsers.image import ImageParser
 from rag_assets.parsers.isolation import ParseLimits, ParseWorkers
+from rag_assets.records import DocumentState
 from rag_assets_tests.fake_openai import API_KEY, FakeOpenAI, Reply, Request, status
 from rag_assets_tests.ingestion.fake_source import FakeSource, Reader
 from rag_assets_tests.media_files import png, wav

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rag_assets.changes.change_set import DocumentState
 from rag_assets.ledgers.base import LeaseHolder, Ledger, ParseRecord
+from rag_assets.records import DocumentState
 from rag_assets_tests.documents import corpus, document, vector_of
 from rag_assets_tests.ledgers.conftest import OpenLedger
 

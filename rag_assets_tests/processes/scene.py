@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rag_assets.generations.staging import UNHASHED_FIELDS
+from rag_assets.generations.digest import UNHASHED_FIELDS
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.settings import Settings
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rag_assets.changes.change_set import DocumentState, content_changes
+from rag_assets.changes.content_changes import content_changes
 from rag_assets.errors import (
     PromotionRefused,
     StaleInputError,
@@ -14,7 +14,7 @@ from rag_assets.errors import (
 )
 from rag_assets.ledgers.base import Ledger
 from rag_assets.ledgers.sqlite import SqliteLedger
-from rag_assets.records import ProductionState
+from rag_assets.records import DocumentState, ProductionState
 from rag_assets.refresh.promotion import check_candidate, promote, reject_candidate, retire
 from rag_assets.vector_stores.base import VectorStore
 from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore

@@ -1,7 +1,7 @@
-"""A parser, a chunker and a metric are one new file each and one line in a registry, as the README says.
+"""A parser and a chunker are one new file each, a metric is one function, each with one line in a registry.
 
-The new files are written below; the registries get their line by `monkeypatch`. Nothing else is touched, and one
-refresh uses all three.
+The README says so. The new code is written below, and the registries get their lines by `monkeypatch`. Nothing else
+is touched, and one refresh uses all three.
 """
 
 import importlib
@@ -68,7 +68,7 @@ def new_file(folder: Path, name: str, content: str) -> ModuleType:
     return importlib.import_module(name)
 
 
-def test_a_parser_a_chunker_and_a_metric_are_one_file_and_one_line_each(
+def test_a_parser_a_chunker_and_a_metric_each_take_one_line_in_a_registry(
     empty: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(tmp_path)

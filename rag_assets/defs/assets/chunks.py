@@ -10,8 +10,8 @@ from typing import Any
 
 import dagster as dg
 
+from rag_assets.artifacts.consistency import require_fingerprint
 from rag_assets.artifacts.rows import chunk_row, chunks_schema
-from rag_assets.artifacts.store import require_fingerprint
 from rag_assets.chunking import chunk_contents
 from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.defs.assets.deduped_documents import deduped_documents

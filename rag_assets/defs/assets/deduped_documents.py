@@ -17,13 +17,14 @@ from typing import Any
 
 import dagster as dg
 
+from rag_assets.artifacts.artifact import Header
 from rag_assets.artifacts.rows import change_row, changes_schema, document_from_row
-from rag_assets.artifacts.store import Header
-from rag_assets.changes.change_set import content_changes, documents_hash
+from rag_assets.changes.content_changes import content_changes
 from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.defs.assets.raw_documents import raw_documents
 from rag_assets.defs.metadata.documents import change_metadata, near_duplicate_metadata
 from rag_assets.evaluation.benchmark import fitting_problem
+from rag_assets.generations.digest import documents_hash
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.refresh.decision import check_deletions, decide, require_current_reading
 

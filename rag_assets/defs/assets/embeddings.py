@@ -9,8 +9,8 @@ from typing import Any
 
 import dagster as dg
 
+from rag_assets.artifacts.consistency import require_fingerprint
 from rag_assets.artifacts.rows import embeddings_schema, write_vectors
-from rag_assets.artifacts.store import require_fingerprint
 from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.defs.assets.chunks import chunks
 from rag_assets.defs.metadata.tables import breakdown

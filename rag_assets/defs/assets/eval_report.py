@@ -13,12 +13,12 @@ from typing import Any
 
 import dagster as dg
 
+from rag_assets.artifacts.consistency import require_fingerprint
 from rag_assets.artifacts.rows import document_from_row, queries_schema, query_row, report_details
-from rag_assets.artifacts.store import require_fingerprint
 from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.defs.assets.staging_collection import staging_collection
 from rag_assets.defs.metadata.scores import report_metadata
-from rag_assets.evaluation.evaluate import verdict_data_version
+from rag_assets.evaluation.report import verdict_data_version
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.refresh.measurement import measure_candidate
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import dagster as dg
 
+from rag_assets.artifacts.consistency import require_fingerprint
 from rag_assets.artifacts.rows import document_from_row, report_from
-from rag_assets.artifacts.store import require_fingerprint
-from rag_assets.changes.change_set import content_changes
+from rag_assets.changes.content_changes import content_changes
 from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.defs.assets.eval_report import eval_report
 from rag_assets.defs.metadata.generations import index_table

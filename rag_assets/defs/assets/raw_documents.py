@@ -17,8 +17,8 @@ from typing import Any
 
 import dagster as dg
 
+from rag_assets.artifacts.artifact import Header
 from rag_assets.artifacts.rows import document_row, documents_schema
-from rag_assets.artifacts.store import Header
 from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.defs.metadata.sources import ingestion_metadata, media_metadata
 from rag_assets.evaluation.benchmark import reading_problem

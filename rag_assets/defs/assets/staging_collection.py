@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 
+from rag_assets.artifacts.consistency import require_fingerprint, require_same_refresh
 from rag_assets.artifacts.rows import (
     chunk_from_row,
     document_row,
@@ -18,11 +19,11 @@ from rag_assets.artifacts.rows import (
     read_vectors,
     repeated_text_hashes,
 )
-from rag_assets.artifacts.store import require_fingerprint, require_same_refresh
 from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.defs.assets.embeddings import embeddings
 from rag_assets.defs.metadata.generations import staging_metadata
-from rag_assets.generations.staging import StagedGeneration, Staging, join_vectors, sweep
+from rag_assets.generations.retention import sweep
+from rag_assets.generations.staging import StagedGeneration, Staging, join_vectors
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.refresh.staging_plan import plan_staging
 

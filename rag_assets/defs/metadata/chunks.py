@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 import dagster as dg
 
-from rag_assets.changes.change_set import ContentChange
+from rag_assets.changes.content_changes import ContentChange
 from rag_assets.defs.metadata.tables import breakdown, column, table
 
 _SIZE_CLASSES = 8

@@ -7,8 +7,9 @@ from typing import Any
 
 import dagster as dg
 
-from rag_assets.changes.change_set import Change, DocumentChange, DocumentState, count_changes
+from rag_assets.changes.change_set import Change, DocumentChange, count_changes
 from rag_assets.defs.metadata.tables import breakdown, column, table
+from rag_assets.records import DocumentState
 from rag_assets.refresh.decision import NearDuplicateDocuments
 
 _NAMES_IN_CELL = 6

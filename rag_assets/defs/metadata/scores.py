@@ -6,7 +6,7 @@ import dagster as dg
 
 from rag_assets.defs.metadata.documents import trace_hint
 from rag_assets.defs.metadata.tables import bar, column, shown, table
-from rag_assets.evaluation.evaluate import EvalReport, QueryResult, Scores, worst_queries
+from rag_assets.evaluation.report import EvalReport, QueryResult, Scores, worst_queries
 
 
 def report_metadata(report: EvalReport) -> dict[str, Any]:

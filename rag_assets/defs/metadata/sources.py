@@ -5,11 +5,11 @@ from typing import Any
 
 import dagster as dg
 
-from rag_assets.changes.change_set import DocumentState
 from rag_assets.defs.metadata.documents import quarantine_table
 from rag_assets.defs.metadata.tables import column, table
 from rag_assets.ingestion.media_models import ModelUsage
 from rag_assets.ingestion.source_reports import SourceReport, files_left_out, unreadable_sources
+from rag_assets.records import DocumentState
 
 UNREADABLE_KEY = "unreadable_sources"
 NEWLY_UNREADABLE_KEY = "newly_unreadable_sources"

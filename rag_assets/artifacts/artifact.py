@@ -1,0 +1,116 @@
+"""One artefact: typed Parquet with a header."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rag_assets.errors import StateFormatError
+from rag_assets.fingerprint import short_hash
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORMAT_VERSION = 1
+_ROW_GROUP = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What every artefact carries.
+
+    Attributes:
+        refresh_id: of the reading of the sources that everything else follows from; sorts by time.
+        base: generation that was in production when the work was decided; None if there was none.
+        fingerprint: index fingerprint that the work was done for.
+        details: facts about this one artefact, such as counts.
+    """
+
+    refresh_id: str
+    base: str | None
+    fingerprint: dict[str, Any]
+    details: dict[str, Any] = field(default_factory=dict[str, Any])
+    run_id: str = ""
+    created_at: str = ""
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def fingerprint_hash(self) -> str:
+        return short_hash(self.fingerprint)
+
+
+class ArtifactWriter:
+    """Collects the rows of one artefact, a bounded number at a time."""
+
+    def __init__(self, folder: Path, schema: "pa.Schema") -> None:
+        import pyarrow.parquet as pq
+
+        self._schema = schema
+        self._rows: list[Mapping[str, Any]] = []
+        # Without dictionaries: most columns repeat nothing, and vectors are written and read in a third of the time.
+        self._parquet = pq.ParquetWriter(
+            folder / "data.parquet", schema, compression="zstd", use_dictionary=False
+        )
+        self.num_rows = 0
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        self._rows.append(row)
+        self.num_rows += 1
+        if len(self._rows) >= _ROW_GROUP:
+            self._flush()
+
+    def write_table(self, table: "pa.Table") -> None:
+        """Write columns instead of rows, for what is large."""
+        self._parquet.write_table(table)
+        self.num_rows += table.num_rows
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        self._parquet.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
+        self._rows = []
+
+    def close(self) -> None:
+        if self._rows:
+            self._flush()
+        self._parquet.close()
+
+
+class Artifact:
+    """One artefact to read."""
+
+    def __init__(self, asset: str, folder: Path, header: Header) -> None:
+        self.asset = asset
+        self.folder = folder
+        self.header = header
+
+    @property
+    def details(self) -> dict[str, Any]:
+        return self.header.details
+
+    def rows(self, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+        """Yield the rows in the order in which they were written, a bounded number in memory."""
+        for batch in self.batches(columns):
+            yield from batch.to_pylist()
+
+    def find_rows(self, column: str, value: str | int) -> list[dict[str, Any]]:
+        """Return the rows that have this value in this column."""
+        import pyarrow.parquet as pq
+
+        # Not `hive`, the default: a folder named `a=b` on the way would become a column.
+        partitioning: Any = None
+        path = self.folder / "data.parquet"
+        return pq.read_table(path, filters=[(column, "==", value)], partitioning=partitioning).to_pylist()
+
+    def batches(self, columns: Sequence[str] | None = None) -> "Iterator[pa.RecordBatch]":
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        path = self.folder / "data.parquet"
+        try:
+            with pq.ParquetFile(path) as parquet:
+                yield from parquet.iter_batches(batch_size=_ROW_GROUP, columns=columns)
+        except (pa.ArrowException, OSError) as error:
+            raise StateFormatError(
+                f"{path} cannot be read ({type(error).__name__}): materialize {self.asset} and everything after it"
+            ) from None

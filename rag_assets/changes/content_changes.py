@@ -1,0 +1,50 @@
+"""Changes of documents, as changes of contents: a content is the key of points."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rag_assets.records import DocumentState, Location
+
+
+@dataclass(frozen=True, slots=True)
+class ContentChange:
+    """What to do with the points of one content.
+
+    Attributes:
+        locations: where the content is to live, sorted by document id; empty means: remove its points.
+        was_held: whether production holds points of it.
+    """
+
+    content_hash: str
+    locations: tuple[Location, ...]
+    was_held: bool
+
+
+def content_changes(before: Iterable[DocumentState], after: Iterable[DocumentState]) -> list[ContentChange]:
+    """Translate documents into contents, the keys of points.
+
+    Args:
+        before: documents whose points can be kept; none of them for a rebuild.
+        after: documents that the candidate is to hold.
+
+    Returns:
+        One entry for each content whose set of locations changes, sorted by content hash.
+    """
+    old, new = _locations_by_content(before), _locations_by_content(after)
+    return [
+        ContentChange(content_hash, new.get(content_hash, ()), was_held=content_hash in old)
+        for content_hash in sorted(old.keys() | new.keys())
+        if old.get(content_hash) != new.get(content_hash)
+    ]
+
+
+def _locations_by_content(documents: Iterable[DocumentState]) -> dict[str, tuple[Location, ...]]:
+    found: dict[str, list[Location]] = defaultdict(list)
+    for state in documents:
+        if state.content_hash is not None:
+            found[state.content_hash].append(state.location)
+    return {
+        content_hash: tuple(sorted(locations, key=lambda location: location.document_id))
+        for content_hash, locations in found.items()
+    }
