@@ -17,7 +17,7 @@ import pytest
 
 from rag_assets.evaluation.benchmark import load_benchmark
 from rag_assets.records import Condition, SearchFilter
-from rag_assets.vector_stores.server.store import connect
+from rag_assets.vector_stores.server.client import connect
 from rag_assets_tests.optional_packages import require
 from rag_assets_tests.pipeline import Pipeline
 

@@ -27,7 +27,7 @@ from rag_assets.retrieval import recorded_model
 from rag_assets.settings import Settings
 from rag_assets.text.store import TextStore
 from rag_assets.vector_stores.base import VectorStore
-from rag_assets.vector_stores.embedded.generation import EmbeddedGenerationReader
+from rag_assets.vector_stores.embedded.reader import EmbeddedGenerationReader
 from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
 
 UNKNOWN_DIMENSIONS = 0
@@ -127,7 +127,7 @@ class _CopyingVectorStore(EmbeddedVectorStore):
         self._copies = scratch / "generations"
 
     def read(self, generation: str) -> EmbeddedGenerationReader:
-        folder, stored = self.complete_base(generation)
+        folder, stored = self.folders.complete(generation)
         copy = self._copies / generation
         if not copy.exists():
             with disk_errors(copy):

@@ -14,7 +14,8 @@ def build_vector_store(
         ConfigurationError: the URL or the name of the collection cannot be used.
     """
     if qdrant_url:
-        from rag_assets.vector_stores.server.store import ServerVectorStore, connect
+        from rag_assets.vector_stores.server.client import connect
+        from rag_assets.vector_stores.server.store import ServerVectorStore
 
         return ServerVectorStore(connect(qdrant_url, qdrant_api_key), collection)
     from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore

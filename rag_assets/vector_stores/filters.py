@@ -5,10 +5,10 @@ expresses that as a nested condition on `locations` as soon as there are two; a 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from rag_assets.errors import ConfigurationError
 from rag_assets.records import Condition, SearchFilter
@@ -21,6 +21,8 @@ from rag_assets.vector_stores.base import (
 )
 
 LOCATIONS = "locations"
+
+_Condition = TypeVar("_Condition")
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -72,6 +74,25 @@ def parse_filter(search_filter: SearchFilter | None) -> Clauses:
         of_location=tuple(clause for key, clause in clauses if key in _LOCATION_FIELDS),
         nothing=any(clause.match == "any_of" and not clause.value for _, clause in clauses),
     )
+
+
+def conditions_of(
+    clauses: Clauses,
+    condition: Callable[[Clause, str], _Condition],
+    nested: Callable[[list[_Condition]], _Condition],
+) -> list[_Condition]:
+    """Return the clauses in the words of an engine.
+
+    Args:
+        condition: makes one condition of a clause and the prefix of its key.
+        nested: joins conditions on one and the same location.
+    """
+    conditions = [condition(clause, "") for clause in clauses.of_point]
+    if len(clauses.of_location) == 1:
+        conditions.append(condition(clauses.of_location[0], f"{LOCATIONS}[]."))
+    elif clauses.of_location:
+        conditions.append(nested([condition(clause, "") for clause in clauses.of_location]))
+    return conditions
 
 
 def _clause(condition: Condition) -> Clause:

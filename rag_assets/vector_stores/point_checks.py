@@ -8,7 +8,7 @@ sent that was not checked, and a call is checked as a whole before any of it is 
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -39,6 +39,13 @@ def check_payload(point_id: str, payload: Payload) -> None:
         raise InvalidVectorError(
             f"the payload of point {point_id} is not JSON ({type(error).__name__})"
         ) from None
+
+
+def check_payloads(payloads: Mapping[str, Payload]) -> None:
+    """Raises: InvalidVectorError: a key is not a point id, or a payload is not JSON."""
+    check_point_ids(list(payloads))
+    for point_id, fields in payloads.items():
+        check_payload(point_id, fields)
 
 
 def checked_points(points: Sequence[Point], dimensions: int) -> Vectors:

@@ -84,9 +84,9 @@ def _points() -> dict[str, Callable[[], None]]:
     from rag_assets.ledgers.sqlite import SqliteLedger
     from rag_assets.refresh import promotion
     from rag_assets.text.store import TextStore
-    from rag_assets.vector_stores.embedded import store as embedded
-    from rag_assets.vector_stores.embedded.generation import EmbeddedGenerationWriter
+    from rag_assets.vector_stores.embedded import folders
     from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
+    from rag_assets.vector_stores.embedded.writer import EmbeddedGenerationWriter
 
     def small_batches(install: Callable[[], None]) -> Callable[[], None]:
         def both() -> None:
@@ -105,15 +105,15 @@ def _points() -> dict[str, Callable[[], None]]:
         "when old points were deleted": _after(EmbeddedGenerationWriter, "delete"),
         "in the middle of staging": small_batches(_after(EmbeddedGenerationWriter, "upsert", nth=3)),
         "before the seal": _before(EmbeddedGenerationWriter, "seal"),
-        "before the seal is published": _before(EmbeddedVectorStore, "publish"),
+        "before the seal is published": _before(folders.GenerationFolders, "publish"),
         "after the seal": _after(EmbeddedGenerationWriter, "seal"),
         "before the promotion": _before(EmbeddedVectorStore, "promote"),
-        "before the pointer is replaced": _before(EmbeddedVectorStore, "_write_state"),
-        "when the pointer was replaced": _after(EmbeddedVectorStore, "_write_state"),
+        "before the pointer is replaced": _before(folders.GenerationFolders, "write_state"),
+        "when the pointer was replaced": _after(folders.GenerationFolders, "write_state"),
         "after the promotion": _after(EmbeddedVectorStore, "promote"),
         "when the ledger was written": _after(SqliteLedger, "put_documents"),
         "before upkeep": _before(promotion, "sweep"),
-        "while the retired generation is deleted": _before(embedded.shutil, "rmtree"),
+        "while the retired generation is deleted": _before(folders.shutil, "rmtree"),
         "before the ledger is pruned": _before(SqliteLedger, "prune"),
         "before texts are pruned": _before(TextStore, "prune"),
     }

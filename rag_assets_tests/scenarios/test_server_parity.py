@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from rag_assets.vector_stores.server.store import ServerVectorStore, connect
+from rag_assets.vector_stores.server.client import connect
+from rag_assets.vector_stores.server.store import ServerVectorStore
 from rag_assets_tests.pipeline import THRESHOLD, Pipeline, assert_same_points, question_about, text_about
 
 

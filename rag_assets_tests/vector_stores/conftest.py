@@ -12,7 +12,8 @@ import pytest
 
 from rag_assets.vector_stores.base import VectorStore
 from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
-from rag_assets.vector_stores.server.store import ServerVectorStore, connect
+from rag_assets.vector_stores.server.client import connect
+from rag_assets.vector_stores.server.store import ServerVectorStore
 
 TEST_URL = os.environ.get("QDRANT_TEST_URL")
 

@@ -1,0 +1,1 @@
+"""The server store: generations in collections of a Qdrant server or cluster."""

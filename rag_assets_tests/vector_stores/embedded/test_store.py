@@ -24,8 +24,9 @@ from rag_assets.disk.sparse_copy import allocated_bytes
 from rag_assets.errors import RefusedError, StateFormatError, SupersededError, VectorStoreUnavailable
 from rag_assets.records import ProductionState, SparseVector
 from rag_assets.vector_stores import build_vector_store
-from rag_assets.vector_stores.embedded import generation as embedded_generation
+from rag_assets.vector_stores.embedded.folders import GenerationFolders
 from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
+from rag_assets.vector_stores.embedded.writer import is_worn
 from rag_assets_tests.vector_stores.samples import (
     DIMENSIONS,
     everything,
@@ -316,7 +317,7 @@ def test_a_worn_base_is_rebuilt_and_answers_as_the_copy_does(
             writer.seal(manifest(name, 159))
 
     build("copied")
-    monkeypatch.setattr(embedded_generation, "REBUILD_MIN_TOMBSTONES", 100)
+    monkeypatch.setattr("rag_assets.vector_stores.embedded.writer.REBUILD_MIN_TOMBSTONES", 100)
     build("rebuilt")
     assert json.loads((generations / "copied" / "manifest.json").read_text())["tombstones"] == 251
     assert json.loads((generations / "rebuilt" / "manifest.json").read_text())["tombstones"] == 1
@@ -343,7 +344,7 @@ def test_a_base_is_rebuilt_only_when_both_limits_are_passed() -> None:
         (25_000, 100_000, False),
         (25_001, 100_000, True),
     ):
-        assert embedded_generation.is_worn({"tombstones": tombstones, "points": points}) is worn
+        assert is_worn({"tombstones": tombstones, "points": points}) is worn
 
 
 # ── several processes ──
@@ -352,6 +353,7 @@ _WRITER = """
 import sys, time
 from pathlib import Path
 from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
+from rag_assets.vector_stores.embedded.writer import is_worn
 from rag_assets_tests.vector_stores.samples import DIMENSIONS, manifest, point
 store = EmbeddedVectorStore(Path(sys.argv[1]), "kb")
 with store.write("g2", DIMENSIONS, "g1") as writer:
@@ -420,9 +422,9 @@ def test_promotions_of_threads_never_overtake_one_another(store: EmbeddedVectorS
     for name in ("g0", "g1", "g2", "g3"):
         stage(store, name, [point(1)])
     store.promote("g0", None)
-    write_state = EmbeddedVectorStore._write_state
+    write_state = GenerationFolders.write_state
 
-    def slowly(self: EmbeddedVectorStore, state: ProductionState) -> ProductionState:
+    def slowly(self: GenerationFolders, state: ProductionState) -> ProductionState:
         time.sleep(0.2)
         return write_state(self, state)
 
@@ -434,7 +436,7 @@ def test_promotions_of_threads_never_overtake_one_another(store: EmbeddedVectorS
             won.append(name)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(EmbeddedVectorStore, "_write_state", slowly)
+        patch.setattr(GenerationFolders, "write_state", slowly)
         threads = [threading.Thread(target=run, args=(name,)) for name in ("g1", "g2", "g3")]
         for thread in threads:
             thread.start()
@@ -557,7 +559,7 @@ def test_a_lock_that_is_never_let_go_is_named(
     store: EmbeddedVectorStore, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage(store, "g1", [point(1)])
-    monkeypatch.setattr("rag_assets.vector_stores.embedded.store.LOCK_TIMEOUT_SECONDS", 0.2)
-    with store._locked(), pytest.raises(VectorStoreUnavailable, match="lock"):
+    monkeypatch.setattr("rag_assets.vector_stores.embedded.folders.LOCK_TIMEOUT_SECONDS", 0.2)
+    with store.folders.locked(), pytest.raises(VectorStoreUnavailable, match="lock"):
         EmbeddedVectorStore(root, "kb").promote("g1", None)
     assert store.promote("g1", None).production == "g1"

@@ -22,9 +22,12 @@ from rag_assets.errors import (
 )
 from rag_assets.records import ProductionState
 from rag_assets.vector_stores import build_vector_store
-from rag_assets.vector_stores.server import generation as server_generation
-from rag_assets.vector_stores.server import store as server
-from rag_assets.vector_stores.server.store import ServerVectorStore, connect
+from rag_assets.vector_stores.server import aliases
+from rag_assets.vector_stores.server import client as server_client
+from rag_assets.vector_stores.server.client import connect
+from rag_assets.vector_stores.server.reader import ServerGenerationReader
+from rag_assets.vector_stores.server.store import ServerVectorStore
+from rag_assets.vector_stores.server.writer import ATTEMPTS
 from rag_assets_tests.vector_stores.conftest import Backend
 from rag_assets_tests.vector_stores.samples import (
     DIMENSIONS,
@@ -319,7 +322,7 @@ def test_a_knowledge_base_begun_by_two_at_once_gets_one_id_and_one_token(
 def test_a_beginning_that_was_killed_half_way_is_finished_by_the_next(
     store: ServerVectorStore, client: ServerLikeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "BOOTSTRAP_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(aliases, "BOOTSTRAP_TIMEOUT_SECONDS", 0.3)
 
     def killed() -> None:
         raise ConnectionError
@@ -360,7 +363,7 @@ def test_points_lost_on_the_server_are_noticed_when_reading_and_promoting(
 def test_a_hiccup_while_writing_is_tried_again_and_an_outage_ends_the_stage(
     store: ServerVectorStore, client: ServerLikeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_generation.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr("rag_assets.vector_stores.server.writer.time.sleep", lambda seconds: None)
     upsert = client.inner.upsert
     failures = [2]
 
@@ -379,7 +382,7 @@ def test_a_hiccup_while_writing_is_tried_again_and_an_outage_ends_the_stage(
     with store.write("g2", DIMENSIONS, None) as writer:
         with pytest.raises(VectorStoreUnavailable):
             writer.upsert([point(1)])
-        assert failures[0] == 100 - server_generation.ATTEMPTS
+        assert failures[0] == 100 - ATTEMPTS
         with pytest.raises(VectorStoreUnavailable, match="not being written"):
             writer.seal(manifest("g2", 0))
     assert store.generations() == ["g1"]
@@ -462,7 +465,7 @@ def test_a_server_that_is_not_there_is_unavailable() -> None:
 def test_a_server_that_does_not_answer_in_time_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     import socket
 
-    monkeypatch.setattr(server, "TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr(server_client, "TIMEOUT_SECONDS", 1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         store = ServerVectorStore(connect(f"http://127.0.0.1:{silent.getsockname()[1]}", None), "kb")
         with pytest.raises(VectorStoreUnavailable, match="QDRANT_URL"):
@@ -472,7 +475,7 @@ def test_a_server_that_does_not_answer_in_time_is_unavailable(monkeypatch: pytes
 def test_an_error_while_documents_were_sent_does_not_quote_the_server(store: ServerVectorStore) -> None:
     stage(store, "g1", [point(1)])
     with answering(400, {"status": {"error": "invalid value: Grüße aus 東京 (document text)"}}) as url:
-        reader = server_generation.ServerGenerationReader(connect(url, None), "kb--g1", "g1", DIMENSIONS)
+        reader = ServerGenerationReader(connect(url, None), "kb--g1", "g1", DIMENSIONS)
         with pytest.raises(ConfigurationError, match="400") as caught:
             reader.search(unit_vector(1), None, 5)
         assert "document text" not in str(caught.value)

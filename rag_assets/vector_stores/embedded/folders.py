@@ -1,0 +1,243 @@
+"""The folder of one embedded store: its layout, its lock, its pointer to production, its generations.
+
+    <root>/<collection>/
+        knowledge_base.json        the id drawn for this knowledge base
+        production.json            production, previous, held: the pointer that readers follow
+        lock                       held for the moments in which these two, or the names below, change
+        generations/<name>/        a sealed generation: manifest.json and shard/, never written again
+        generations/.staging-…/    a candidate being written; its last act is to be renamed
+        generations/.discarded-…/  on its way out
+
+Other modules of the store name no file outside a generation.
+"""
+
+import contextlib
+import fcntl
+import os
+import re
+import secrets
+import shutil
+import time
+import uuid
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+from rag_assets.disk.durability import fsync_path
+from rag_assets.disk.private_folders import make_private_folder
+from rag_assets.disk.state_files import FORMAT_VERSION, disk_errors, read_json, write_json
+from rag_assets.errors import GenerationDamaged, StateFormatError, VectorStoreUnavailable
+from rag_assets.records import GenerationManifest, ProductionState
+from rag_assets.vector_stores.embedded.engine import check_files
+from rag_assets.vector_stores.manifest_format import manifest_from_json
+from rag_assets.vector_stores.names import is_name
+
+LOCK_TIMEOUT_SECONDS = 30.0
+
+_STAGING = re.compile(r"\.staging-(?P<name>.+)-[0-9a-f]{12}")
+_DISCARDED_PREFIX = ".discarded-"
+
+
+class GenerationFolders:
+    """The files of one knowledge base. Nothing is read or written before the first call.
+
+    Attributes:
+        home: the folder of the knowledge base.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self._generations = home / "generations"
+
+    def find_knowledge_base_id(self) -> str | None:
+        path = self.home / "knowledge_base.json"
+        stored = read_json(path)
+        if stored is None:
+            return None
+        found = stored.get("knowledge_base_id")
+        if not isinstance(found, str) or not found:
+            raise StateFormatError(f"{path} is damaged: materialize all assets to build anew")
+        return found
+
+    def draw_knowledge_base_id(self) -> str:
+        """Write a new id, unless another process was faster; return the one that counts. Holds the lock."""
+        with self.locked():
+            found = self.find_knowledge_base_id()
+            if found is not None:
+                return found
+            drawn = str(uuid.uuid4())
+            write_json(
+                self.home / "knowledge_base.json",
+                {"format_version": FORMAT_VERSION, "knowledge_base_id": drawn},
+            )
+            return drawn
+
+    def has_generations(self) -> bool:
+        """Return whether anything was ever staged here."""
+        return self._generations.is_dir()
+
+    def is_readable(self) -> bool:
+        """Return whether this version can read the id and the pointer to production."""
+        try:
+            self.production_state()
+            self.find_knowledge_base_id()
+        except StateFormatError:
+            return False
+        return True
+
+    def set_aside(self) -> str:
+        """Rename the folder of the knowledge base; return its new path. The lock is held."""
+        aside = self.home.with_name(f"{self.home.name}--unreadable-{secrets.token_hex(4)}")
+        self.home.rename(aside)
+        return str(aside)
+
+    def production_state(self) -> ProductionState:
+        path = self.home / "production.json"
+        stored = read_json(path)
+        if stored is None:
+            return ProductionState()
+        names = [stored.get(key) for key in ("production", "previous", "held")]
+        if any(name is not None and not (isinstance(name, str) and is_name(name)) for name in names):
+            raise StateFormatError(f"{path} is damaged: materialize all assets to build anew")
+        # What somebody deleted by hand does not serve, whatever the pointer says: as on a server, where an
+        # alias goes with its collection.
+        return ProductionState(
+            *(name if name and (self._generations / name).is_dir() else None for name in names)
+        )
+
+    def write_state(self, state: ProductionState) -> ProductionState:
+        write_json(
+            self.home / "production.json",
+            {
+                "format_version": FORMAT_VERSION,
+                "production": state.production,
+                "previous": state.previous,
+                "held": state.held,
+            },
+        )
+        return state
+
+    def names(self) -> set[str]:
+        """Return the names of all generations and of unsealed leftovers."""
+        return {name for name, _ in self._folders()}
+
+    def exists(self, generation: str) -> bool:
+        """Return whether a sealed generation of this name is there."""
+        return (self._generations / generation).exists()
+
+    def manifest(self, generation: str) -> GenerationManifest | None:
+        stored = self._stored_manifest(generation)
+        if stored is None:
+            return None
+        return manifest_from_json(stored["manifest"], str(self._manifest_path(generation)))
+
+    def complete(self, generation: str) -> tuple[Path, dict[str, Any]]:
+        """Return the folder of a sealed generation whose files are all there, and its record.
+
+        Raises:
+            GenerationDamaged: it does not exist, was never sealed, or a file is missing or has another size.
+            StateFormatError: it was written by a version that this one cannot read.
+        """
+        stored = self._stored_manifest(generation)
+        if stored is None:
+            raise GenerationDamaged(f"generation {generation} does not exist or was never sealed")
+        manifest_from_json(stored["manifest"], str(self._manifest_path(generation)))
+        folder = self._generations / generation
+        check_files(folder / "shard", stored["files"])
+        return folder, stored
+
+    def reject(self, generation: str, reason: str) -> None:
+        """Write the reason into the manifest, if there is one. The lock is held."""
+        stored = self._stored_manifest(generation)
+        if stored is None:
+            return
+        manifest_from_json(stored["manifest"], str(self._manifest_path(generation)))
+        changed = {**stored, "manifest": {**stored["manifest"], "rejected": reason}}
+        write_json(self._manifest_path(generation), changed)
+
+    def discard(self, generation: str) -> None:
+        """Take a generation, and leftovers of its name, out of sight. The lock is held."""
+        for name, folder in self._folders():
+            if name == generation:
+                folder.rename(self._generations / f"{_DISCARDED_PREFIX}{secrets.token_hex(6)}")
+
+    def remove_discarded(self) -> None:
+        """Delete what `discard` took out of sight. No lock is needed."""
+        for folder in self._generations.iterdir():
+            if folder.name.startswith(_DISCARDED_PREFIX):
+                # Open readers keep their files; two processes may sweep the same folder.
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def begin_staging(self, generation: str) -> Path:
+        """Return a new folder that nobody else knows."""
+        self._make_folders()
+        self.remove_discarded()
+        staging = self._generations / f".staging-{generation}-{secrets.token_hex(6)}"
+        staging.mkdir(mode=0o700)
+        return staging
+
+    def publish(self, staging: Path, generation: str) -> None:
+        """Give a finished folder its final name."""
+        with self.locked():
+            final = self._generations / generation
+            if final.exists():
+                raise VectorStoreUnavailable(f"generation {generation} was sealed by someone else meanwhile")
+            staging.rename(final)
+            fsync_path(self._generations)
+
+    @contextlib.contextmanager
+    def locked(self) -> Generator[None]:
+        """Hold the lock of the whole store. The kernel lets go of it when the process dies."""
+        self._make_folders()
+        with disk_errors(self.home):
+            descriptor = os.open(self.home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            deadline = time.monotonic() + LOCK_TIMEOUT_SECONDS
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise VectorStoreUnavailable(
+                            f"{self.home / 'lock'} has been held by another process for "
+                            f"{LOCK_TIMEOUT_SECONDS:.0f} s"
+                        ) from None
+                    time.sleep(0.01)
+            with disk_errors(self.home):
+                yield
+        finally:
+            os.close(descriptor)
+
+    def _make_folders(self) -> None:
+        with disk_errors(self._generations):
+            make_private_folder(self._generations)
+
+    def _folders(self) -> list[tuple[str, Path]]:
+        """Return (generation, folder) of all generations and leftovers."""
+        try:
+            folders = [path for path in self._generations.iterdir() if path.is_dir()]
+        except FileNotFoundError:
+            return []
+        found: list[tuple[str, Path]] = []
+        for folder in folders:
+            staging = _STAGING.fullmatch(folder.name)
+            name = staging["name"] if staging else folder.name
+            if is_name(name):
+                found.append((name, folder))
+        return found
+
+    def _manifest_path(self, generation: str) -> Path:
+        return self._generations / generation / "manifest.json"
+
+    def _stored_manifest(self, generation: str) -> dict[str, Any] | None:
+        if not is_name(generation):
+            return None
+        path = self._manifest_path(generation)
+        stored = read_json(path)
+        if stored is None:
+            return None
+        kinds = {"manifest": dict, "files": dict, "points": int, "dimensions": int, "tombstones": int}
+        if any(not isinstance(stored.get(key), kind) for key, kind in kinds.items()):
+            raise StateFormatError(f"{path} is damaged: materialize all assets to build anew")
+        return stored

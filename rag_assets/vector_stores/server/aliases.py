@@ -1,0 +1,211 @@
+"""The aliases of one knowledge base on a server: what serves, changed by compare-and-swap.
+
+    <kb>                             alias of the one in production: what any plain client reads
+    <kb>--previous, <kb>--held       aliases
+    <kb>--sealed--<generation>       alias of a generation that may be promoted; --rejected--, --discarded--
+                                     once it failed its gate, or is about to be deleted
+    <kb>--base--<n>--<production>    alias of <kb>--meta: the token of the compare-and-swap
+
+A server applies the operations of one alias batch under one lock, in order, and stops at the first that
+fails; what came before it stays. So a batch begins with the operations that can fail and change nothing that
+a reader sees: renaming `--sealed--<generation>` to itself (the candidate still exists, and nobody is deleting
+it), then renaming the token from `n` to `n + 1` (nothing changed since we looked). Both hold on the in-memory
+client too. The token points to `--meta`, so that deleting a generation never deletes it, and carries a number,
+so that a production that was left and returned to is not taken for one that never moved.
+"""
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from rag_assets.errors import ConfigurationError, VectorStoreUnavailable
+from rag_assets.records import ProductionState
+from rag_assets.vector_stores.server.client import server_errors
+from rag_assets.vector_stores.server.collections import Collections
+
+BOOTSTRAP_TIMEOUT_SECONDS = 10.0
+
+SEALED, REJECTED, DISCARDED = "sealed", "rejected", "discarded"
+"""Marks of a generation."""
+
+
+@dataclass(frozen=True, slots=True)
+class AliasView:
+    """One look at the aliases of the knowledge base.
+
+    Attributes:
+        token: the alias that the next change must rename; None before the first.
+        number: of that token.
+        marks: generation -> `sealed`, `rejected` or `discarded`.
+    """
+
+    state: ProductionState
+    token: str | None
+    number: int
+    marks: dict[str, str] = field(default_factory=dict[str, str])
+
+
+class Aliases:
+    """The aliases of one knowledge base. Nothing is sent before the first call."""
+
+    def __init__(self, collections: Collections) -> None:
+        self._collections = collections
+        self._client = collections.client
+        self._name = collections.name_of
+
+    def bootstrap(self) -> None:
+        """See that `--meta` and a token exist. Of several processes that begin at once, one creates both."""
+        created = False
+        if self._collections.find_knowledge_base_id() is None:
+            created = self._collections.create_meta()
+        # Creating an alias is not conditional: a second token, created late by a process that was asleep,
+        # could let two first promotions through. So only the creator of the collection creates it, and others
+        # only after having waited for a creator that seems to have died. The highest number counts.
+        deadline = time.monotonic() + BOOTSTRAP_TIMEOUT_SECONDS
+        while (aliases := self.look()).token is None:
+            if created or time.monotonic() > deadline:
+                self._create_token(aliases.state.production)
+                created = True
+            else:
+                time.sleep(0.1)
+
+    def _create_token(self, production: str | None) -> None:
+        from qdrant_client import models
+
+        with server_errors("create the token of promotions"):
+            self._client.update_collection_aliases(
+                [
+                    models.CreateAliasOperation(
+                        create_alias=models.CreateAlias(
+                            collection_name=self._name("meta"), alias_name=self._token_name(0, production)
+                        )
+                    )
+                ]
+            )
+
+    def _token_name(self, number: int, production: str | None) -> str:
+        return self._name("base", str(number), production or "none")
+
+    def look(self) -> AliasView:
+        with server_errors("read the aliases"):
+            found = {one.alias_name: one.collection_name for one in self._client.get_aliases().aliases}
+        serving: dict[str, str | None] = {}
+        for key, alias in (
+            ("production", self._collections.knowledge_base),
+            ("previous", self._name("previous")),
+            ("held", self._name("held")),
+        ):
+            target = found.get(alias)
+            serving[key] = self._collections.generation_of(target) if target is not None else None
+            if target is not None and serving[key] is None:
+                raise ConfigurationError(
+                    f"the alias {alias} points to {target}, which is not a generation of this knowledge base: "
+                    "choose another name for it"
+                )
+        tokens: list[tuple[int, str]] = []
+        marks: dict[str, str] = {}
+        for alias in found:
+            number = re.fullmatch(re.escape(self._name("base", "")) + r"(\d+)--.+", alias)
+            if number is not None:
+                tokens.append((int(number[1]), alias))
+            for mark in (SEALED, REJECTED, DISCARDED):
+                prefix = self._mark_name(mark, "")
+                if alias.startswith(prefix):
+                    marks[alias.removeprefix(prefix)] = mark
+        top, token = max(tokens, default=(0, None))
+        return AliasView(ProductionState(**serving), token, top, marks)
+
+    def swap(self, change: Callable[[AliasView], ProductionState]) -> ProductionState:
+        """Apply a change of state if nothing changed since it was worked out; work it out again otherwise."""
+        for _ in range(10):
+            aliases = self.look()
+            old = aliases.state
+            new = change(aliases)
+            if new == old:
+                return old
+            if aliases.token is None:
+                self.bootstrap()
+                continue
+            token = self._token_name(aliases.number + 1, new.production)
+            try:
+                with server_errors("switch the aliases"):
+                    self._client.update_collection_aliases(self._operations(aliases, new, token))
+                return new
+            except VectorStoreUnavailable:
+                # Refused, or the answer was lost: what it has become is to be seen.
+                after = self.look()
+                if after.token == token and after.state == new:
+                    return new
+                if after.token == aliases.token and after.marks == aliases.marks:
+                    raise
+        raise VectorStoreUnavailable("the aliases are changed by others all the time; try again")
+
+    def _operations(self, aliases: AliasView, new: ProductionState, token: str) -> list[Any]:
+        from qdrant_client import models
+
+        def rename(old_name: str, new_name: str) -> Any:
+            return models.RenameAliasOperation(
+                rename_alias=models.RenameAlias(old_alias_name=old_name, new_alias_name=new_name)
+            )
+
+        operations: list[Any] = []
+        if new.production is not None and new.production != aliases.state.production:
+            mark = self._mark_name(aliases.marks.get(new.production, SEALED), new.production)
+            operations.append(rename(mark, mark))
+        operations.append(rename(aliases.token or "", token))
+        # Production first: whatever should fail after it, readers have a whole generation.
+        for alias, old_target, target in (
+            (self._collections.knowledge_base, aliases.state.production, new.production),
+            (self._name("held"), aliases.state.held, new.held),
+            (self._name("previous"), aliases.state.previous, new.previous),
+        ):
+            if target == old_target:
+                continue
+            if old_target is not None:
+                operations.append(
+                    models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias))
+                )
+            if target is not None:
+                create = models.CreateAlias(collection_name=self._name(target), alias_name=alias)
+                operations.append(models.CreateAliasOperation(create_alias=create))
+        return operations
+
+    def mark_sealed(self, generation: str) -> None:
+        """Mark a generation as one that may be promoted."""
+        from qdrant_client import models
+
+        with server_errors(f"seal generation {generation}"):
+            self._client.update_collection_aliases(
+                [
+                    models.CreateAliasOperation(
+                        create_alias=models.CreateAlias(
+                            collection_name=self._name(generation),
+                            alias_name=self._mark_name(SEALED, generation),
+                        )
+                    )
+                ]
+            )
+
+    def move_mark(self, generation: str, old: str, new: str) -> None:
+        from qdrant_client import models
+
+        try:
+            with server_errors(f"mark generation {generation} as {new}"):
+                self._client.update_collection_aliases(
+                    [
+                        models.RenameAliasOperation(
+                            rename_alias=models.RenameAlias(
+                                old_alias_name=self._mark_name(old, generation),
+                                new_alias_name=self._mark_name(new, generation),
+                            )
+                        )
+                    ]
+                )
+        except VectorStoreUnavailable:
+            if self.look().marks.get(generation) == old:
+                raise
+
+    def _mark_name(self, mark: str, generation: str) -> str:
+        return self._name(mark, generation)

@@ -1,0 +1,247 @@
+"""The collections of one knowledge base on a server: one for each generation, and `meta`.
+
+<kb>--<generation>   the points of a generation; its manifest is metadata of the collection, written last
+<kb>--meta           empty; its metadata hold the id of the knowledge base
+"""
+
+import contextlib
+import json
+import logging
+import time
+import uuid
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rag_assets.errors import (
+    ConfigurationError,
+    GenerationDamaged,
+    RagAssetsError,
+    StateFormatError,
+    VectorStoreUnavailable,
+)
+from rag_assets.progress import Progress
+from rag_assets.records import GenerationManifest
+from rag_assets.vector_stores.base import DENSE, SPARSE
+from rag_assets.vector_stores.manifest_format import manifest_from_json, manifest_to_json
+from rag_assets.vector_stores.names import SEPARATOR, is_name
+from rag_assets.vector_stores.server.client import index_params, is_missing, server_errors
+from rag_assets.vector_stores.server.reader import ServerGenerationReader
+
+if TYPE_CHECKING:
+    from qdrant_client import QdrantClient, models
+
+logger = logging.getLogger(__name__)
+
+FORMAT_VERSION = 1
+INDEXING_TIMEOUT_SECONDS = 600.0
+
+_FORMAT_KEY = "rag_assets_format_version"
+_ID_KEY = "rag_assets_knowledge_base_id"
+_MANIFEST_KEY = "rag_assets_manifest"
+
+
+class Collections:
+    """The collections of one knowledge base. Nothing is sent before the first call.
+
+    Attributes:
+        knowledge_base: its name, the beginning of every name on the server.
+        local: whether the client holds the data itself, as it does in tests.
+    """
+
+    def __init__(self, client: "QdrantClient", knowledge_base: str) -> None:
+        self.client = client
+        self.knowledge_base = knowledge_base
+        options = client.init_options
+        self.local = options.get("location") == ":memory:" or options.get("path") is not None
+
+    def name_of(self, *parts: str) -> str:
+        return SEPARATOR.join((self.knowledge_base, *parts))
+
+    def generation_of(self, collection: str) -> str | None:
+        prefix = self.knowledge_base + SEPARATOR
+        name = collection.removeprefix(prefix)
+        return name if collection.startswith(prefix) and is_name(name) else None
+
+    def info(self, collection: str) -> "models.CollectionInfo | None":
+        """Return what the server knows of a collection; None if it does not exist."""
+        with server_errors(f"look at collection {collection}"):
+            try:
+                return self.client.get_collection(collection)
+            except Exception as error:
+                if is_missing(error):
+                    return None
+                raise
+
+    def list_names(self) -> list[str]:
+        """Return the names of all collections on the server, those of others included."""
+        with server_errors("list the collections"):
+            return [one.name for one in self.client.get_collections().collections]
+
+    def exists(self, generation: str) -> bool:
+        """Return whether anything of a generation is there, sealed or not."""
+        return self.info(self.name_of(generation)) is not None
+
+    def generations(self) -> list[str]:
+        """Return the names of all generations and of unsealed leftovers, sorted."""
+        names = self.list_names()
+        return sorted(generation for name in names if (generation := self.generation_of(name)) is not None)
+
+    def find_knowledge_base_id(self) -> str | None:
+        info = self.info(self.name_of("meta"))
+        if info is None:
+            return None
+        stored = info.config.metadata or {}
+        found = stored.get(_ID_KEY)
+        if not isinstance(found, str):
+            raise ConfigurationError(
+                f"collection {self.name_of('meta')} holds no id of a knowledge base: either it is not ours, or "
+                "the server at QDRANT_URL is older than Qdrant 1.16, which first keeps metadata"
+            )
+        if stored.get(_FORMAT_KEY) != FORMAT_VERSION:
+            raise StateFormatError(
+                f"collection {self.name_of('meta')} has format version {stored.get(_FORMAT_KEY)!r}, this program "
+                f"reads {FORMAT_VERSION}: use the version of rag-assets that wrote it"
+            )
+        return found
+
+    def create_meta(self) -> bool:
+        """Create `meta` with a new id; return False if another process was faster.
+
+        Raises:
+            ConfigurationError: a collection has the name of the alias of production.
+        """
+        if self.knowledge_base in self.list_names():
+            raise ConfigurationError(
+                f"a collection named {self.knowledge_base} exists already, and its name is needed for the alias of "
+                "production: rename or delete it, or choose another name for the knowledge base"
+            )
+        try:
+            with server_errors(f"create collection {self.name_of('meta')}"):
+                self.client.create_collection(
+                    self.name_of("meta"),
+                    vectors_config={},
+                    metadata={_FORMAT_KEY: FORMAT_VERSION, _ID_KEY: str(uuid.uuid4())},
+                )
+        except RagAssetsError:
+            if self.find_knowledge_base_id() is None:
+                raise
+            return False
+        return True
+
+    def manifest(self, generation: str) -> GenerationManifest | None:
+        if not is_name(generation):
+            return None
+        return self.manifest_in(generation, self.info(self.name_of(generation)))
+
+    def manifest_in(self, generation: str, info: "models.CollectionInfo | None") -> GenerationManifest | None:
+        stored = (info.config.metadata or {}).get(_MANIFEST_KEY) if info is not None else None
+        if stored is None:
+            return None
+        where = f"collection {self.name_of(generation)}"
+        try:
+            return manifest_from_json(json.loads(stored), where)
+        except (TypeError, ValueError):
+            raise StateFormatError(
+                f"{where} has a damaged manifest: materialize all assets to build anew"
+            ) from None
+
+    def open(self, generation: str) -> ServerGenerationReader:
+        """Return a reader of a sealed generation; see `VectorStore.read`."""
+        info = self.info(self.name_of(generation)) if is_name(generation) else None
+        manifest = self.manifest_in(generation, info)
+        if info is None or manifest is None:
+            raise GenerationDamaged(f"generation {generation} does not exist or was never sealed")
+        vectors = info.config.params.vectors
+        if not isinstance(vectors, Mapping) or DENSE not in vectors:
+            raise GenerationDamaged(f"generation {generation} has no vectors named {DENSE}")
+        reader = ServerGenerationReader(
+            self.client, self.name_of(generation), generation, vectors[DENSE].size
+        )
+        found = reader.count()
+        if found != manifest.points_count:
+            raise GenerationDamaged(
+                f"generation {generation} holds {found} points instead of {manifest.points_count}"
+            )
+        return reader
+
+    def count(self, generation: str) -> int:
+        """Return the exact number of points, of an unsealed generation too."""
+        with server_errors(f"count generation {generation}"):
+            return self.client.count(self.name_of(generation), exact=True).count
+
+    def create(self, generation: str, dimensions: int) -> None:
+        """Create an empty collection with its indexes."""
+        from qdrant_client import models
+
+        name = self.name_of(generation)
+        with server_errors(f"create generation {generation}"):
+            self.client.create_collection(
+                name,
+                vectors_config={DENSE: models.VectorParams(size=dimensions, distance=models.Distance.COSINE)},
+                sparse_vectors_config={SPARSE: models.SparseVectorParams(modifier=models.Modifier.IDF)},
+                metadata={_FORMAT_KEY: FORMAT_VERSION},
+            )
+        if not self.local:
+            try:
+                for field_name, nested, plain in index_params():
+                    self._create_index(name, field_name, nested, plain)
+            except BaseException:
+                self.drop(generation)
+                raise
+
+    def finish(self, generation: str, manifest: GenerationManifest) -> None:
+        """Write the manifest of a generation, the last act of sealing.
+
+        Raises:
+            ConfigurationError: the server does not keep it.
+        """
+        self.store_manifest(generation, manifest_to_json(manifest))
+        if self.manifest(generation) != manifest:
+            raise ConfigurationError(
+                "the server at QDRANT_URL does not keep the metadata of a collection: Qdrant 1.16 or newer is needed"
+            )
+
+    def store_manifest(self, generation: str, stored: dict[str, Any]) -> None:
+        """Write a manifest, as text: the server would merge objects, and may rewrite numbers."""
+        with server_errors(f"write the manifest of generation {generation}"):
+            self.client.update_collection(
+                self.name_of(generation), metadata={_MANIFEST_KEY: json.dumps(stored, ensure_ascii=False)}
+            )
+
+    def drop(self, generation: str) -> None:
+        """Delete a collection that was never sealed, if the server answers."""
+        with contextlib.suppress(Exception):
+            self.client.delete_collection(self.name_of(generation))
+
+    def delete(self, generation: str) -> None:
+        with server_errors(f"delete generation {generation}"):
+            self.client.delete_collection(self.name_of(generation))
+
+    def _create_index(self, collection: str, field_name: str, nested: Any, plain: Any) -> None:
+        """Create an index; without its newest options on a server that does not know them."""
+        try:
+            with server_errors(f"create the index {field_name}"):
+                self.client.create_payload_index(collection, field_name, field_schema=nested, wait=True)
+        except ConfigurationError:
+            with server_errors(f"create the index {field_name}"):
+                self.client.create_payload_index(collection, field_name, field_schema=plain, wait=True)
+
+    def wait_until_indexed(self, generation: str) -> None:
+        """Wait for the optimizer, so that what is evaluated is what will serve."""
+        deadline = time.monotonic() + INDEXING_TIMEOUT_SECONDS
+        progress = Progress("vectors indexed")
+        while True:
+            info = self.info(self.name_of(generation))
+            if info is None:
+                raise VectorStoreUnavailable(f"generation {generation} was deleted while it was written")
+            if info.status.value == "red":
+                raise VectorStoreUnavailable(f"generation {generation} has status red on the server")
+            if info.status.value != "yellow":
+                return
+            if time.monotonic() > deadline:
+                logger.warning(
+                    "generation %s is still being indexed after %.0f s", generation, INDEXING_TIMEOUT_SECONDS
+                )
+                return
+            progress.advance((info.indexed_vectors_count or 0) - progress.done)
+            time.sleep(0.5)

@@ -1,0 +1,113 @@
+"""Reading one sealed generation of the server store."""
+
+import contextlib
+from collections.abc import Generator, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rag_assets.batches import batched
+from rag_assets.errors import VectorStoreUnavailable
+from rag_assets.records import Point, ScoredPoint, SearchFilter, SparseVector, Vector
+from rag_assets.vector_stores.base import DENSE, SPARSE
+from rag_assets.vector_stores.point_checks import check_point_ids
+from rag_assets.vector_stores.ranking import rank_exactly
+from rag_assets.vector_stores.reading import checked_search, point_from
+from rag_assets.vector_stores.server.client import server_errors, server_filter
+
+if TYPE_CHECKING:
+    from qdrant_client import QdrantClient
+
+
+class ServerGenerationReader:
+    """Reads one sealed generation. See `GenerationReader`."""
+
+    def __init__(self, client: "QdrantClient", collection: str, generation: str, dimensions: int) -> None:
+        self.generation = generation
+        self.dimensions = dimensions
+        self._client = client
+        self._collection = collection
+        self._closed = False
+
+    def close(self) -> None:
+        self._closed = True
+
+    def count(self) -> int:
+        with self._errors("count"):
+            return self._client.count(self._collection, exact=True).count
+
+    def retrieve(self, point_ids: Sequence[str], *, with_vectors: bool = False) -> list[Point]:
+        check_point_ids(point_ids)
+        points: list[Point] = []
+        for batch in batched(dict.fromkeys(point_ids), 512):
+            with self._errors("read"):
+                found = self._client.retrieve(
+                    self._collection, list(batch), with_payload=True, with_vectors=with_vectors
+                )
+            points += [point_from(record, with_vectors) for record in found]
+        return points
+
+    def scroll(self, batch_size: int = 512, *, with_vectors: bool = False) -> Iterator[list[Point]]:
+        offset: Any = None
+        while True:
+            with self._errors("read"):
+                records, offset = self._client.scroll(
+                    self._collection,
+                    limit=batch_size,
+                    offset=offset,
+                    with_payload=True,
+                    with_vectors=with_vectors,
+                )
+            if records:
+                yield [point_from(record, with_vectors) for record in records]
+            if offset is None:
+                return
+
+    def search(
+        self,
+        dense: Vector,
+        sparse: SparseVector | None,
+        limit: int,
+        search_filter: SearchFilter | None = None,
+        *,
+        with_payload: bool = True,
+    ) -> tuple[list[ScoredPoint], list[ScoredPoint]]:
+        from qdrant_client import models
+
+        search = checked_search(
+            dense, sparse, limit, search_filter, generation=self.generation, dimensions=self.dimensions
+        )
+        if search is None:
+            return [], []
+        conditions = server_filter(search.clauses)
+        queries: list[tuple[str, Any]] = [(DENSE, search.vector)]
+        if search.sparse is not None:
+            lists = models.SparseVector(
+                indices=list(search.sparse.indices), values=list(search.sparse.values)
+            )
+            queries.append((SPARSE, lists))
+
+        def fetch(how_many: int) -> list[list[ScoredPoint]]:
+            with self._errors("search"):
+                answers = self._client.query_batch_points(
+                    self._collection,
+                    [
+                        models.QueryRequest(
+                            query=query,
+                            using=using,
+                            filter=conditions,
+                            limit=how_many,
+                            with_payload=with_payload,
+                        )
+                        for using, query in queries
+                    ],
+                )
+            return [[ScoredPoint(str(p.id), p.score, p.payload or {}) for p in one.points] for one in answers]
+
+        ranked = rank_exactly(fetch, limit)
+        return ranked[0], ranked[1] if len(ranked) > 1 else []
+
+    @contextlib.contextmanager
+    def _errors(self, doing: str) -> Generator[None]:
+        if self._closed:
+            raise VectorStoreUnavailable(f"the reader of generation {self.generation} is closed")
+        with server_errors(f"{doing} generation {self.generation}", quote=False):
+            yield

@@ -1,0 +1,182 @@
+"""Writing one candidate of the server store."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from rag_assets.batches import batched
+from rag_assets.errors import RefusedError, VectorStoreUnavailable
+from rag_assets.records import GenerationManifest, Payload, Point
+from rag_assets.vector_stores.base import DENSE, SPARSE, ProgressCallback
+from rag_assets.vector_stores.point_checks import check_payloads, check_point_ids, checked_points
+from rag_assets.vector_stores.server.aliases import Aliases
+from rag_assets.vector_stores.server.client import Hiccup, server_errors
+from rag_assets.vector_stores.server.collections import Collections
+from rag_assets.vector_stores.server.reader import ServerGenerationReader
+from rag_assets.vector_stores.writing import (
+    check_base_dimensions,
+    check_own_manifest,
+    incomplete_copy,
+    not_being_written,
+    require_present,
+)
+
+if TYPE_CHECKING:
+    from qdrant_client import QdrantClient
+
+T = TypeVar("T")
+
+BATCH = 128
+ATTEMPTS = 3
+
+
+class ServerGenerationWriter:
+    """Writes one candidate into its own collection. See `GenerationWriter`."""
+
+    def __init__(
+        self,
+        collections: Collections,
+        aliases: Aliases,
+        generation: str,
+        dimensions: int,
+        base: str | None,
+        on_progress: ProgressCallback | None,
+    ) -> None:
+        self._collections = collections
+        self._aliases = aliases
+        self._generation = generation
+        self._dimensions = dimensions
+        self._base = base
+        self._on_progress = on_progress
+        self._begun = False
+        self._open: tuple[QdrantClient, str] | None = None
+
+    def __enter__(self) -> Self:
+        if self._begun:
+            raise RefusedError(f"the writer of generation {self._generation} was used before")
+        reader = self._collections.open(self._base) if self._base is not None else None
+        if reader is not None:
+            check_base_dimensions(reader.generation, reader.dimensions, self._dimensions)
+        self._aliases.bootstrap()
+        self._collections.create(self._generation, self._dimensions)
+        self._open = self._collections.client, self._collections.name_of(self._generation)
+        self._begun = True
+        try:
+            if reader is not None:
+                self._copy(reader)
+        except BaseException:
+            self._abandon()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._open is not None:
+            self._abandon()
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        self._alive()
+        self._send(points, checked_points(points, self._dimensions))
+
+    def delete(self, point_ids: Sequence[str]) -> None:
+        from qdrant_client import models
+
+        client, name = self._alive()
+        check_point_ids(point_ids)
+        for batch in batched(dict.fromkeys(point_ids), 1024):
+            selector = models.PointIdsList(points=list(batch))
+            self._try("delete points", partial(client.delete, name, points_selector=selector, wait=True))
+
+    def set_payload(self, payloads: Mapping[str, Payload]) -> None:
+        from qdrant_client import models
+
+        client, name = self._alive()
+        check_payloads(payloads)
+        for batch in batched(payloads, BATCH):
+            found = self._try("read points", partial(client.retrieve, name, list(batch), with_payload=True))
+            there = {str(record.id): record.payload or {} for record in found}
+            require_present(batch, there, self._generation)
+            # The server's own `set_payload` takes null for "remove the field".
+            operations = [
+                models.OverwritePayloadOperation(
+                    overwrite_payload=models.SetPayload(
+                        payload={**there[point_id], **payloads[point_id]}, points=[point_id]
+                    )
+                )
+                for point_id in batch
+            ]
+            self._try(
+                "write payloads",
+                partial(client.batch_update_points, name, operations, wait=True),
+            )
+
+    def seal(self, manifest: GenerationManifest) -> None:
+        self._alive()
+        check_own_manifest(manifest, self._generation)
+        try:
+            found = self._collections.count(self._generation)
+            if found != manifest.points_count:
+                raise VectorStoreUnavailable(
+                    f"generation {self._generation} holds {found} points and should hold "
+                    f"{manifest.points_count}; it was discarded"
+                )
+            self._collections.wait_until_indexed(self._generation)
+            self._aliases.mark_sealed(self._generation)
+            self._collections.finish(self._generation, manifest)
+        except BaseException:
+            self._abandon()
+            raise
+        self._open = None
+
+    def _alive(self) -> tuple["QdrantClient", str]:
+        if self._open is None:
+            raise not_being_written(self._generation)
+        return self._open
+
+    def _abandon(self) -> None:
+        self._open = None
+        self._collections.drop(self._generation)
+
+    def _copy(self, reader: "ServerGenerationReader") -> None:
+        total, done = reader.count(), 0
+        for batch in reader.scroll(batch_size=BATCH, with_vectors=True):
+            self._send(batch, [point.vector for point in batch if point.vector is not None])
+            done += len(batch)
+            if self._on_progress is not None:
+                self._on_progress(done, total)
+        if done != total:
+            raise incomplete_copy(self._base, done, total)
+
+    def _send(self, points: Sequence[Point], vectors: Any) -> None:
+        from qdrant_client import models
+
+        client, name = self._alive()
+        for first in range(0, len(points), BATCH):
+            batch: list[Any] = []
+            for point, vector in zip(points[first : first + BATCH], vectors[first:], strict=False):
+                named: dict[str, Any] = {DENSE: vector.tolist()}
+                if point.sparse is not None and point.sparse.indices:
+                    named[SPARSE] = models.SparseVector(
+                        indices=list(point.sparse.indices), values=list(point.sparse.values)
+                    )
+                batch.append(models.PointStruct(id=point.id, vector=named, payload=point.payload))
+            self._try("write points", partial(client.upsert, name, batch, wait=True))
+
+    def _try(self, doing: str, call: Callable[[], T]) -> T:
+        """Call, again after a hiccup (ids are deterministic, so twice is once), and end the stage if it fails."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                with server_errors(f"{doing} of generation {self._generation}", quote=False):
+                    return call()
+            except VectorStoreUnavailable as error:
+                if attempt == ATTEMPTS or not isinstance(error, Hiccup):
+                    self._abandon()
+                    raise
+                time.sleep(0.5 * 4 ** (attempt - 1))
+            except BaseException:
+                self._abandon()
+                raise
+        raise AssertionError("unreachable")
