@@ -19,7 +19,7 @@ MAX_PRONOUNS_PER_100_WORDS = 1.5
 MAX_SEMICOLON_SHARE = 0.06
 
 _PRONOUNS = {"which", "that", "who", "whom", "whose", "what", "whoever", "whatever"}
-_CODE = re.compile(r"```.*?```|`[^`]*`", re.DOTALL)
+CODE = re.compile(r"```.*?```|`[^`]*`", re.DOTALL)
 _LINK_TARGET = re.compile(r"\]\([^)]*\)")
 _SENTENCE_END = re.compile(r"(?<=[.!?:])\s+|\n\s*\n|\n\s*[-*|]|\s\|\s")
 
@@ -51,7 +51,7 @@ class Readability:
 def readability(texts: Iterable[str]) -> Readability:
     words = pronouns = num_sentences = semicolons = 0
     for text in texts:
-        found = _words(_CODE.sub(" code ", text))
+        found = _words(CODE.sub(" code ", text))
         words += len(found)
         pronouns += sum(word in _PRONOUNS for word in found)
         for sentence in sentences(text):
@@ -62,7 +62,7 @@ def readability(texts: Iterable[str]) -> Readability:
 
 def sentences(text: str) -> Iterator[str]:
     """Yield the sentences of a text of three words or more, code replaced by one word."""
-    for sentence in _SENTENCE_END.split(_LINK_TARGET.sub("]", _CODE.sub(" code ", text))):
+    for sentence in _SENTENCE_END.split(_LINK_TARGET.sub("]", CODE.sub(" code ", text))):
         joined = " ".join(sentence.split())
         if len(joined.split()) > 2:
             yield joined
@@ -81,7 +81,7 @@ def texts_of(path: Path) -> list[str]:
     return (
         list(docstrings(path))
         if path.suffix == ".py"
-        else _CODE.sub("", path.read_text("utf-8")).split("\n\n")
+        else CODE.sub("", path.read_text("utf-8")).split("\n\n")
     )
 
 
@@ -113,7 +113,7 @@ def _print_file(path: Path) -> None:
                 print(f"    {pronouns}{' ;' if ';' in sentence else '  '}  {sentence}")
 
 
-def _files(names: list[str]) -> Iterator[Path]:
+def files_below(names: list[str]) -> Iterator[Path]:
     for name in names:
         path = Path(name)
         if path.is_dir():
@@ -124,7 +124,7 @@ def _files(names: list[str]) -> Iterator[Path]:
 
 if __name__ == "__main__":
     if sys.argv[1:]:
-        for path in _files(sys.argv[1:]):
+        for path in files_below(sys.argv[1:]):
             _print_file(path)
     else:
         print("docstrings:", readability(text for path in modules() for text in docstrings(path)))

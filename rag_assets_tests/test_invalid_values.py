@@ -98,8 +98,8 @@ def test_a_message_gives_the_name_the_expected_form_and_the_value(
 
 
 def test_an_unknown_option_lists_the_known_ones() -> None:
-    assert description(Options, colour="red").startswith(
-        "colour: unknown option; a source of kind k has size, page, most, "
+    assert description(Options, shade="red").startswith(
+        "shade: unknown option; a source of kind k has size, page, most, "
     )
 
 
