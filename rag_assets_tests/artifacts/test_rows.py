@@ -1,5 +1,4 @@
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,11 +35,6 @@ from rag_assets.records import Chunk, DocumentState, Location
 from rag_assets_tests.documents import chunks_of, hashed, vector_of
 
 HEADER = Header("20260101T000000-a", None, {})
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> ArtifactStore:
-    return ArtifactStore(tmp_path)
 
 
 def stored(

@@ -3,73 +3,18 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from rag_assets.artifacts.artifact import FORMAT_VERSION, Header
-from rag_assets.artifacts.consistency import require_fingerprint, require_same_refresh
+from rag_assets.artifacts.artifact import FORMAT_VERSION
 from rag_assets.artifacts.store import ArtifactStore
 from rag_assets.errors import StaleInputError, StateFormatError
-
-SCHEMA = pa.schema([("number", pa.int64())])
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> ArtifactStore:
-    return ArtifactStore(tmp_path / "artifacts")
-
-
-def header(refresh: str = "20260101T000000-a", base: str | None = "g1", **fingerprint: Any) -> Header:
-    return Header(refresh, base, {"model": "m", **fingerprint})
-
-
-def write(
-    store: ArtifactStore, asset: str, run: str, numbers: int = 3, head: Header | None = None, **details: Any
-) -> None:
-    with store.write(asset, run, SCHEMA, head or header()) as (writer, found):
-        for number in range(numbers):
-            writer.write({"number": number})
-        found.update(details)
+from rag_assets_tests.artifacts.samples import SCHEMA, header, write
 
 
 def folders(tmp_path: Path, asset: str = "chunks") -> set[str]:
     return {path.name for path in (tmp_path / "artifacts" / asset).iterdir() if path.is_dir()}
-
-
-@pytest.mark.parametrize("rows", [0, 1, 1023, 1024, 1025, 3000])
-def test_rows_come_back_in_order_whatever_their_number(store: ArtifactStore, rows: int) -> None:
-    write(store, "chunks", "run", rows, num_chunks=rows)
-    artifact = store.find("chunks", ["run"])
-    assert [row["number"] for row in artifact.rows()] == list(range(rows))
-    assert artifact.details == {"num_chunks": rows}
-    assert artifact.header.refresh_id == header().refresh_id
-    assert (artifact.header.base, artifact.header.fingerprint) == ("g1", {"model": "m"})
-    assert artifact.header.run_id == "run"
-    assert artifact.header.created_at
-
-
-def test_a_writer_knows_how_many_rows_it_has_written_and_keeps_few_of_them(
-    store: ArtifactStore, tmp_path: Path
-) -> None:
-    with store.write("chunks", "run", SCHEMA, header()) as (writer, _):
-        for number in range(2500):
-            writer.write({"number": number})
-        writer.write_table(pa.table({"number": [1, 2]}, schema=SCHEMA))
-    assert writer.num_rows == 2502
-    written = pq.read_metadata(tmp_path / "artifacts/chunks/run/data.parquet")
-    groups = [written.row_group(number).num_rows for number in range(written.num_row_groups)]
-    assert sum(groups) == 2502
-    assert max(groups) <= 1024
-
-
-def test_only_the_columns_asked_for_are_read(store: ArtifactStore) -> None:
-    schema = pa.schema([("number", pa.int64()), ("text", pa.string())])
-    with store.write("chunks", "run", schema, header()) as (writer, _):
-        writer.write({"number": 1, "text": "one"})
-    assert list(store.find("chunks", ["run"]).rows(["text"])) == [{"text": "one"}]
 
 
 def test_an_input_of_this_run_comes_before_one_of_its_parent_and_that_before_the_latest(
@@ -189,35 +134,6 @@ def test_artefacts_are_private(store: ArtifactStore, tmp_path: Path) -> None:
         assert path.stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize(
-    ("other", "message"),
-    [
-        (header("20260102T000000-b"), "different refreshes"),
-        (header(base="g2"), "different refreshes"),
-        (header(base=None), "different refreshes"),
-        (header(chunk_size=3), "other settings .chunk_size."),
-    ],
-    ids=["refresh", "base", "no base", "settings"],
-)
-def test_artefacts_that_do_not_belong_together_are_refused(
-    store: ArtifactStore, other: Header, message: str
-) -> None:
-    write(store, "deduped_documents", "run")
-    write(store, "chunks", "run", head=other)
-    mine, theirs = (store.find(asset, ["run"]) for asset in ("deduped_documents", "chunks"))
-    assert require_same_refresh([mine, mine]) == mine.header
-    with pytest.raises(StaleInputError, match=message):
-        require_same_refresh([mine, theirs])
-
-
-def test_an_input_made_with_other_settings_is_refused_by_their_names(store: ArtifactStore) -> None:
-    write(store, "chunks", "run", head=header(chunk_size=512, chunker="a"))
-    chunks = store.find("chunks", ["run"])
-    require_fingerprint(chunks, {"model": "m", "chunk_size": 512, "chunker": "a"})
-    with pytest.raises(StaleInputError, match=r"other settings \(chunk_size, chunker\)"):
-        require_fingerprint(chunks, {"model": "m", "chunk_size": 256, "chunker": "b"})
-
-
 def test_what_is_kept_comes_back_with_the_latest_refresh_first_and_without_what_is_damaged(
     store: ArtifactStore, tmp_path: Path
 ) -> None:
@@ -226,11 +142,3 @@ def test_what_is_kept_comes_back_with_the_latest_refresh_first_and_without_what_
     (tmp_path / "artifacts/chunks/run-2/header.json").write_text("{")
     assert [artifact.header.run_id for artifact in store.kept("chunks")] == ["run-3", "run-1"]
     assert store.kept("embeddings") == []
-
-
-def test_rows_are_found_by_a_value(tmp_path: Path) -> None:
-    store = ArtifactStore(tmp_path / "number=7" / "artifacts")  # a path that looks like a partition
-    write(store, "chunks", "run", 3000)
-    artifact = store.find("chunks", ["run"])
-    assert artifact.find_rows("number", 2999) == [{"number": 2999}]
-    assert artifact.find_rows("number", 3000) == []

@@ -12,9 +12,8 @@ from rag_assets.changes.change_set import (
     target_documents,
 )
 from rag_assets.changes.content_changes import content_changes
-from rag_assets.changes.deletion_guard import DeletionGuard, deletion_token
-from rag_assets.errors import DeletionRefused
-from rag_assets.records import DocumentState, Location
+from rag_assets.records import DocumentState
+from rag_assets_tests.changes.document_sets import after_sets, before_sets, complete_sets
 from rag_assets_tests.documents import corpus, document, hashed, place
 
 ALL = frozenset({"filesystem"})
@@ -159,31 +158,6 @@ def test_counts_name_every_kind() -> None:
 
 # Any before, any after, compared with what follows from the promises, document by document
 
-_LOCATIONS = st.builds(
-    place,
-    st.sampled_from(["1", "2", "3", "4"]),
-    st.sampled_from(["s3", "web"]),
-    title=st.sampled_from(["", "T"]),
-    modified_at=st.sampled_from([None, "2026-01-01T00:00:00Z", "2026-02-02T00:00:00Z"]),
-    access=st.sampled_from([None, (), ("hr",)]),
-)
-_CONTENTS = st.sampled_from([hashed(text) for text in "XYZ"])
-
-
-def _by_id(states: list[DocumentState]) -> list[DocumentState]:
-    return list({state.document_id: state for state in states}.values())
-
-
-before_sets = st.lists(st.builds(DocumentState, _LOCATIONS, _CONTENTS), max_size=8).map(_by_id)
-after_sets = st.lists(
-    st.one_of(
-        st.builds(DocumentState, _LOCATIONS, _CONTENTS),
-        st.builds(DocumentState, _LOCATIONS, st.none(), st.just("corrupt"), st.just("torn")),
-    ),
-    max_size=8,
-).map(_by_id)
-complete_sets = st.frozensets(st.sampled_from(["s3", "web"]))
-
 
 def _expected_contents(
     before: list[DocumentState], now: list[DocumentState], complete: frozenset[str]
@@ -244,31 +218,6 @@ def test_a_second_refresh_finds_nothing_to_do(
     assert content_changes(target, target_documents(again)) == []
 
 
-@given(before_sets, before_sets)
-def test_applying_the_content_changes_to_what_was_gives_what_is(
-    before: list[DocumentState], after: list[DocumentState]
-) -> None:
-    held, wanted = _places(before), _places(after)
-    for change in content_changes(before, after):
-        assert change.was_held == (change.content_hash in held)
-        assert held.get(change.content_hash, ()) != change.locations
-        held[change.content_hash] = change.locations
-    assert {content: locations for content, locations in held.items() if locations} == wanted
-
-
-def _places(documents: list[DocumentState]) -> dict[str, tuple[Location, ...]]:
-    """What points are to say, looked for document by document."""
-    return {
-        content: tuple(
-            sorted(
-                (state.location for state in documents if state.content_hash == content),
-                key=lambda location: location.document_id,
-            )
-        )
-        for content in {state.content_hash for state in documents if state.content_hash}
-    }
-
-
 @given(st.permutations(corpus({"a": "1", "b": "1", "c": "2"})), st.permutations(corpus({"d": "1", "e": "3"})))
 def test_the_order_of_a_listing_does_not_matter(
     before: list[DocumentState], now: list[DocumentState]
@@ -278,89 +227,3 @@ def test_the_order_of_a_listing_does_not_matter(
         sorted(before, key=lambda s: s.document_id), sorted(now, key=lambda s: s.document_id), ALL
     )
     assert changes == in_order
-
-
-# The deletion guard
-
-
-def guarded(
-    before: list[DocumentState],
-    now: list[DocumentState],
-    approved: frozenset[str] = frozenset(),
-    complete: frozenset[str] = ALL,
-    base: str | None = "g1",
-) -> None:
-    DeletionGuard(0.3, 10).check(
-        {state.document_id: state.location.source for state in before},
-        decide_changes(before, now, complete),
-        base=base,
-        approved_tokens=approved,
-    )
-
-
-def many(count: int, source: str = "filesystem") -> list[DocumentState]:
-    return corpus({f"{number:03}": f"text {number}" for number in range(count)}, source)
-
-
-@pytest.mark.parametrize(
-    ("total", "deleted", "refused"),
-    [(100, 30, False), (100, 31, True), (12, 10, False), (12, 11, True), (20, 10, False), (1000, 11, False)],
-)
-def test_only_more_than_the_share_and_more_than_ten_at_once_are_refused(
-    total: int, deleted: int, refused: bool
-) -> None:
-    before = many(total)
-    if not refused:
-        guarded(before, before[deleted:])
-        return
-    with pytest.raises(DeletionRefused, match=f"refused to delete {deleted} of {total}"):
-        guarded(before, before[deleted:])
-
-
-def test_a_source_that_goes_from_something_to_nothing_asks_however_small_it_is() -> None:
-    before = [*many(100), document("only", "one", "web")]
-    with pytest.raises(DeletionRefused, match="source web went from something to nothing"):
-        guarded(before, many(100), complete=frozenset({"filesystem", "web"}))
-
-
-def test_the_token_lets_exactly_that_set_through() -> None:
-    before = many(40)
-    with pytest.raises(DeletionRefused) as refusal:
-        guarded(before, before[20:])
-    token = refusal.value.token
-    assert f"rag-assets approve {token}" in str(refusal.value)
-    guarded(before, before[20:], frozenset({token}))
-    for now, base in ((before[21:], "g1"), (before[19:], "g1"), (before[20:], "g2")):
-        with pytest.raises(DeletionRefused):
-            guarded(before, now, frozenset({token}), base=base)
-
-
-def test_unless_it_is_told_otherwise_the_guard_lets_30_percent_or_10_documents_go() -> None:
-    assert DeletionGuard() == DeletionGuard(max_share=0.3, max_documents=10)
-
-
-def test_the_guard_takes_the_changes_as_they_come() -> None:
-    before = [*many(5), document("only", "one", "web")]
-    changes = decide_changes(before, [document("other", "two", "web"), *many(5)], ALL | {"web"})
-    DeletionGuard().check(
-        {state.document_id: state.location.source for state in before},
-        iter(changes),
-        base="g1",
-        approved_tokens=frozenset(),
-    )
-
-
-def test_moves_edits_and_unreadable_documents_are_no_deletions() -> None:
-    before = many(40)
-    moved = [document(f"new/{state.location.path}", f"text {n}") for n, state in enumerate(before)]
-    edited = [document(state.location.path, "edited") for state in before]
-    unreadable = [document(state.location.path, None) for state in before]
-    for now in (moved, edited, unreadable):
-        guarded(before, now)
-
-
-def test_two_sets_of_deletions_never_share_a_token() -> None:
-    assert deletion_token("g", ["a\nb"]) != deletion_token("g", ["a", "b"])
-    assert deletion_token("g", ["a", "b"]) == deletion_token("g", ["b", "a"])
-    assert deletion_token(None, ["a"]) != deletion_token("a", [])
-    assert len(deletion_token(None, ["a"])) == 16

@@ -1,6 +1,5 @@
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from rag_assets.errors import BenchmarkError
 from rag_assets.evaluation.benchmark import Benchmark, BenchmarkQuery, DocumentNames
 from rag_assets.evaluation.evaluate import evaluate_generation
-from rag_assets.evaluation.report import EvalReport, QueryResult, Scores, verdict_data_version
+from rag_assets.evaluation.report import QueryResult, Scores
 from rag_assets.records import Location, Point, ScoredPoint, SearchFilter, SparseVector, Vector
 from rag_assets.retrieval import GenerationSearch
 from rag_assets_tests.documents import FakeEmbedder, document, hashed, place
@@ -144,22 +143,6 @@ def test_a_question_that_finds_nothing_scores_nothing() -> None:
     scores, [result] = evaluated((["a"], []))
     assert result.retrieved == ()
     assert (scores.means["recall_at_10"], scores.means["mrr"], scores.means["ndcg_at_10"]) == (0, 0, 0)
-
-
-def test_the_version_of_a_report_follows_its_answers_and_not_its_latencies() -> None:
-    scores, results = evaluated((["a"], ["a", "b"]))
-    report = EvalReport("g1", "ab", 3, {"benchmark": "x"}, scores, None, tuple(results))
-    slower = tuple(replace(result, latency_seconds=9) for result in results)
-    assert verdict_data_version(replace(report, queries=slower)) == verdict_data_version(report)
-    others = [
-        replace(report, digest="cd"),
-        replace(report, verdict_configuration={"benchmark": "y"}),
-        replace(report, problems=("bad",)),
-        replace(report, queries=(replace(results[0], retrieved=("filesystem:b",)),)),
-        replace(report, queries=(replace(results[0], missing_docs=("b",)),)),
-    ]
-    versions = {verdict_data_version(other) for other in [report, *others]}
-    assert len(versions) == 6
 
 
 def test_the_tenth_document_counts_and_the_eleventh_does_not() -> None:

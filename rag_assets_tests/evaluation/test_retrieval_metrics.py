@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag_assets.evaluation.retrieval_metrics import ndcg_at_k, recall_at_k, reciprocal_rank
-from rag_assets.evaluation.statistics import percentile, standard_error
 
 RANKED = ["d1", "d2", "d3", "d4", "d5", "d6"]
 
@@ -85,20 +84,3 @@ def test_the_metrics_are_those_of_trec_eval(ranked: list[int], relevant: set[int
     )
     assert mine == pytest.approx(trec_eval(ranked, relevant, k))
     assert all(0 <= value <= 1 + 1e-12 for value in mine)
-
-
-def test_the_nearest_rank_percentile_is_one_of_the_values() -> None:
-    values = [float(number) for number in range(100, 0, -1)]
-    assert [percentile(values, share) for share in (0.5, 0.95, 0.99, 1.0)] == [50, 95, 99, 100]
-    assert percentile([3.0], 0.99) == 3.0
-    assert percentile([1.0, 2.0, 3.0, 4.0], 0.5) == 2.0
-    assert percentile([1.0, 2.0], 0.0) == 1.0
-
-
-def test_the_standard_error_is_that_of_a_sample() -> None:
-    # mean 0.5, squares 4 * 0.25, over n - 1 = 3; root of (1/3)/4
-    assert standard_error([0.0, 1.0, 0.0, 1.0]) == pytest.approx(math.sqrt(1 / 12))
-    assert standard_error([1.0, 1.0, 1.0]) == 0.0
-    assert standard_error([0.0, 1.0]) == pytest.approx(0.5)
-    assert standard_error([0.3]) == 0.0
-    assert standard_error([]) == 0.0

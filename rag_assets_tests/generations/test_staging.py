@@ -1,6 +1,3 @@
-import logging
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,32 +8,29 @@ from hypothesis import strategies as st
 
 from rag_assets.changes.change_set import decide_changes, target_documents
 from rag_assets.changes.content_changes import content_changes
-from rag_assets.errors import RefusedError, StaleInputError, VectorStoreUnavailable
+from rag_assets.errors import StaleInputError, VectorStoreUnavailable
 from rag_assets.fingerprint import point_id
-from rag_assets.generations.contents import production_documents, text_from_points
-from rag_assets.generations.digest import UNHASHED_FIELDS, digest_of, digest_to_hex, point_hash, vector_hash
-from rag_assets.generations.retention import sweep
-from rag_assets.generations.staging import join_vectors
+from rag_assets.generations.digest import UNHASHED_FIELDS
+from rag_assets.generations.staging import Staging, join_vectors
 from rag_assets.generations.verification import check_every_point, verify_generation
-from rag_assets.ledgers.sqlite import SqliteLedger
-from rag_assets.records import Payload, Point, ProductionState, SparseVector
+from rag_assets.records import Payload, SparseVector
 from rag_assets.vector_stores.base import VectorStore
 from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
 from rag_assets_tests.documents import (
+    FINGERPRINT,
     FINGERPRINT_HASH,
     OTHER_FINGERPRINT,
     chunks_of,
     corpus,
     document,
     hashed,
-    place,
     sparse_of,
     stage,
     vector_of,
 )
+from rag_assets_tests.generations.samples import TEXTS, store_reader
 from rag_assets_tests.in_memory_vector_store import InMemoryVectorStore
 
-TEXTS = ["alpha one\nalpha two\n", "beta\n", "gamma one\nbeta\ngamma three\n", "delta\nalpha one\n"]
 ALL = frozenset({"filesystem"})
 
 
@@ -53,8 +47,6 @@ def contents_of(store: VectorStore, generation: str) -> dict[str, tuple[Payload,
     reader.close()
     return found
 
-
-# Staging
 
 corpora = st.dictionaries(
     st.sampled_from(["a", "b", "hr/c", "hr/d", "e"]), st.sampled_from(TEXTS), min_size=1, max_size=5
@@ -93,19 +85,6 @@ def test_staging_step_by_step_equals_staging_from_nothing(
                 for location in point.payload["locations"]
             }
         assert ledger_less == {state.document_id: state.content_hash for state in held}
-
-
-class store_reader:  # noqa: N801 - reads as a function
-    """Closes the reader at the end of the block."""
-
-    def __init__(self, store: VectorStore, generation: str) -> None:
-        self._reader = store.read(generation)
-
-    def __enter__(self) -> Any:
-        return self._reader
-
-    def __exit__(self, *_: object) -> None:
-        self._reader.close()
 
 
 def test_staging_step_by_step_equals_staging_from_nothing_in_the_embedded_store(tmp_path: Path) -> None:
@@ -166,9 +145,6 @@ def test_progress_tells_of_every_kind_of_change(progress_lines: list[str]) -> No
 
 @pytest.mark.parametrize("wrong", ["missing", "surplus"])
 def test_chunks_that_do_not_fit_the_changes_are_refused_and_nothing_is_sealed(wrong: str) -> None:
-    from rag_assets.generations.staging import Staging
-    from rag_assets_tests.documents import FINGERPRINT
-
     store = InMemoryVectorStore()
     documents = corpus({"a": TEXTS[0], "b": TEXTS[1]})
     texts = {"missing": TEXTS[:1], "surplus": TEXTS[:3]}[wrong]
@@ -207,164 +183,7 @@ def test_the_candidate_names_what_it_was_built_for() -> None:
     assert store.manifest("g2") == manifest
 
 
-# The digest
-
-
-def test_a_point_counts_with_its_id_and_every_field_but_two() -> None:
-    payload: Payload = {"text": "t", "locations": [{"path": "a"}], "indexed_at": "now", "refresh_id": "r"}
-    same = payload | {"indexed_at": "later", "refresh_id": "other"}
-    assert point_hash("id", payload) == point_hash("id", same)
-    others = [("other", payload), ("id", payload | {"text": "u"}), ("id", payload | {"locations": []})]
-    assert point_hash("id", payload) not in {point_hash(*other) for other in others}
-
-
-def test_the_digest_is_a_sum_so_that_order_and_way_do_not_matter() -> None:
-    points = [Point(str(number), {"text": str(number)}) for number in range(5)]
-    whole = digest_of(points)
-    assert digest_to_hex(whole) == digest_to_hex(digest_of(reversed(points)))
-    assert digest_to_hex(whole - digest_of(points[:2])) == digest_to_hex(digest_of(points[2:]))
-    assert digest_to_hex(digest_of(points[:1]) - whole) == digest_to_hex(-digest_of(points[1:]))
-    assert len(digest_to_hex(0)) == 64
-
-
-def test_the_hash_of_vectors_sees_each_bit_of_each_of_them() -> None:
-    vector, sparse = vector_of("x"), SparseVector((1, 7), (0.5, 1.5))
-    nudged = vector.copy()
-    nudged[3] = np.nextafter(nudged[3], np.float32(2))
-    hashes = {
-        vector_hash(vector, sparse),
-        vector_hash(nudged, sparse),
-        vector_hash(vector, SparseVector((1, 8), (0.5, 1.5))),
-        vector_hash(vector, SparseVector((1, 7), (0.5, 1.25))),
-        vector_hash(vector, None),
-    }
-    assert len(hashes) == 5
-    assert vector_hash(vector, None) == vector_hash(vector.astype(">f4"), SparseVector((), ()))
-
-
-# Verification
-
-
-@pytest.fixture
-def store() -> InMemoryVectorStore:
-    return InMemoryVectorStore()
-
-
-DOCUMENTS = corpus({"a": TEXTS[0], "b": TEXTS[1]})
-FIRST_POINT = point_id(FINGERPRINT_HASH, hashed(TEXTS[0]), 0)
-SECOND_POINT = point_id(FINGERPRINT_HASH, hashed(TEXTS[0]), 1)
-
-
-def spoil(point: Point, **payload: Any) -> Point:
-    return replace(point, payload=point.payload | payload)
-
-
-DAMAGE: dict[str, tuple[Callable[[Point], Point], str]] = {
-    "content": (lambda p: spoil(p, content_hash=hashed("x")), "id that does not follow"),
-    "place": (lambda p: spoil(p, locations=[place("z").to_payload()]), "not where it should be"),
-    "no vector": (lambda p: replace(p, vector=None), "damaged vector"),
-    "NaN": (lambda p: replace(p, vector=np.full(8, np.nan, np.float32)), "damaged vector"),
-    "length": (lambda p: replace(p, vector=np.ones(8, np.float32)), "damaged vector"),
-    "empty payload": (lambda p: replace(p, payload={}), "lacks fields"),
-}
-
-
-@pytest.mark.parametrize("kind", DAMAGE)
-def test_a_damaged_point_in_the_sample_stops_the_candidate(store: InMemoryVectorStore, kind: str) -> None:
-    damage, message = DAMAGE[kind]
-    manifest = stage(store, "g1", DOCUMENTS, TEXTS).manifest
-    store.points["g1"][FIRST_POINT] = damage(store.points["g1"][FIRST_POINT])
-    with pytest.raises(VectorStoreUnavailable, match=message), store_reader(store, "g1") as reader:
-        verify_generation(
-            reader, manifest, fingerprint_hash=FINGERPRINT_HASH, contents=content_changes((), DOCUMENTS)
-        )
-
-
-def test_a_candidate_with_another_number_of_points_is_stopped(store: InMemoryVectorStore) -> None:
-    manifest = stage(store, "g1", DOCUMENTS, TEXTS).manifest
-    del store.points["g1"][SECOND_POINT]
-    with (
-        pytest.raises(VectorStoreUnavailable, match="holds 2 points, sealed were 3"),
-        store_reader(store, "g1") as reader,
-    ):
-        verify_generation(
-            reader, manifest, fingerprint_hash=FINGERPRINT_HASH, contents=content_changes((), DOCUMENTS)
-        )
-
-
-def test_the_deep_check_finds_what_a_sample_cannot(store: InMemoryVectorStore) -> None:
-    manifest = stage(store, "g1", DOCUMENTS, TEXTS).manifest
-    sound = store.points["g1"][SECOND_POINT]
-
-    def problems(point: Point) -> str:
-        store.points["g1"][SECOND_POINT] = point
-        return " | ".join(check_every_point(store, manifest, FINGERPRINT_HASH).problems)
-
-    assert problems(sound) == ""
-    assert "digest" in problems(spoil(sound, text="tampered"))
-    assert "another vector" in problems(replace(sound, vector=vector_of("other")))
-    assert "another vector" in problems(replace(sound, sparse=sparse_of("other")))
-    assert "lacks fields" in problems(replace(sound, payload={}))
-    assert "id that does not follow" in problems(spoil(sound, chunk_index=5))
-    del store.points["g1"][SECOND_POINT]
-    assert "holds 2 points, sealed were 3" in " ".join(
-        check_every_point(store, manifest, FINGERPRINT_HASH).problems
-    )
-    assert store.open_readers == []
-
-
-# What production holds
-
-
-def test_a_flushed_ledger_loses_no_document(store: InMemoryVectorStore, tmp_path: Path) -> None:
-    documents = [
-        document("a", TEXTS[0], title="A", access=("hr",)),
-        document("b", TEXTS[0]),
-        document("c", TEXTS[1], modified_at=None),
-    ]
-    stage(store, "g1", documents, TEXTS)
-    ledger = SqliteLedger(tmp_path / "ledger.sqlite", "kb")
-    assert production_documents(store, ledger, "g1") == documents
-    assert ledger.documents("g1") == documents
-    # From now on the ledger answers, without a look at the store.
-    store.vanish("g1")
-    assert production_documents(store, ledger, "g1") == documents
-    assert production_documents(store, ledger, None) == []
-    assert store.open_readers == []
-
-
-def test_a_text_is_rebuilt_from_overlapping_chunks(store: InMemoryVectorStore) -> None:
-    text = "the quick brown fox jumps over the lazy dog"
-    stage(store, "g1", [document("a", TEXTS[0])], TEXTS)
-    overlapping = [(0, 19), (10, 30), (20, 43)]
-    for index, (start, end) in enumerate(overlapping):
-        identity = point_id(FINGERPRINT_HASH, hashed(text), index)
-        payload: Payload = {
-            "content_hash": hashed(text),
-            "chunk_index": index,
-            "total_chunks": 3,
-            "start": start,
-            "text": text[start:end],
-        }
-        store.points["g1"][identity] = Point(identity, payload, vector_of("x"), sparse_of("x"))
-    with store_reader(store, "g1") as reader:
-        assert text_from_points(reader, FINGERPRINT_HASH, hashed(text)) == text
-        assert text_from_points(reader, FINGERPRINT_HASH, hashed(TEXTS[0])) == TEXTS[0]
-
-
-@pytest.mark.parametrize("damage", ["never held", "a chunk lost", "a chunk changed"])
-def test_a_text_that_cannot_be_proved_is_not_given_out(store: InMemoryVectorStore, damage: str) -> None:
-    stage(store, "g1", DOCUMENTS, TEXTS)
-    if damage == "a chunk lost":
-        del store.points["g1"][SECOND_POINT]
-    if damage == "a chunk changed":
-        store.points["g1"][SECOND_POINT].payload["text"] = "alpha 2wo\n"
-    wanted = "never seen" if damage == "never held" else TEXTS[0]
-    with store_reader(store, "g1") as reader:
-        assert text_from_points(reader, FINGERPRINT_HASH, hashed(wanted)) is None
-
-
-# Vectors to chunks
+# Joining vectors to chunks
 
 
 def test_each_chunk_gets_the_vector_of_its_text() -> None:
@@ -382,31 +201,3 @@ def test_each_chunk_gets_the_vector_of_its_text() -> None:
 def test_vectors_of_other_chunks_are_refused(vectors: list[Any]) -> None:
     with pytest.raises(StaleInputError, match="embeddings do not belong to the chunks"):
         list(join_vectors(chunks_of(TEXTS[1]), vectors, set()))
-
-
-# Sweeping
-
-
-def test_only_what_serves_served_is_held_or_named_outlives_a_sweep(store: InMemoryVectorStore) -> None:
-    for name in ("g1", "g2", "g3", "g4", "dead"):
-        stage(store, name, DOCUMENTS, TEXTS)
-    store.state = ProductionState("g2", previous="g1", held="g3")
-    assert sweep(store, ["g4"]) == ["dead"]
-    assert store.generations() == ["g1", "g2", "g3", "g4"]
-
-
-def test_a_generation_that_cannot_be_discarded_does_not_stop_the_sweep(
-    store: InMemoryVectorStore, caplog: pytest.LogCaptureFixture
-) -> None:
-    class Stubborn(InMemoryVectorStore):
-        def discard(self, generation: str) -> None:
-            if generation == "dead-1":
-                raise RefusedError("it became production this moment")
-            super().discard(generation)
-
-    stubborn = Stubborn()
-    for name in ("dead-1", "dead-2"):
-        stage(stubborn, name, DOCUMENTS, TEXTS)
-    with caplog.at_level(logging.WARNING):
-        assert sweep(stubborn, ()) == ["dead-2"]
-    assert "could not discard generation dead-1" in caplog.text

@@ -1,0 +1,30 @@
+from hypothesis import given
+
+from rag_assets.changes.content_changes import content_changes
+from rag_assets.records import DocumentState, Location
+from rag_assets_tests.changes.document_sets import before_sets
+
+
+@given(before_sets, before_sets)
+def test_applying_the_content_changes_to_what_was_gives_what_is(
+    before: list[DocumentState], after: list[DocumentState]
+) -> None:
+    held, wanted = _places(before), _places(after)
+    for change in content_changes(before, after):
+        assert change.was_held == (change.content_hash in held)
+        assert held.get(change.content_hash, ()) != change.locations
+        held[change.content_hash] = change.locations
+    assert {content: locations for content, locations in held.items() if locations} == wanted
+
+
+def _places(documents: list[DocumentState]) -> dict[str, tuple[Location, ...]]:
+    """What points are to say, looked for document by document."""
+    return {
+        content: tuple(
+            sorted(
+                (state.location for state in documents if state.content_hash == content),
+                key=lambda location: location.document_id,
+            )
+        )
+        for content in {state.content_hash for state in documents if state.content_hash}
+    }

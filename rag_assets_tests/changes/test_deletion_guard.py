@@ -1,0 +1,92 @@
+import pytest
+
+from rag_assets.changes.change_set import decide_changes
+from rag_assets.changes.deletion_guard import DeletionGuard, deletion_token
+from rag_assets.errors import DeletionRefused
+from rag_assets.records import DocumentState
+from rag_assets_tests.documents import corpus, document
+
+ALL = frozenset({"filesystem"})
+
+
+def guarded(
+    before: list[DocumentState],
+    now: list[DocumentState],
+    approved: frozenset[str] = frozenset(),
+    complete: frozenset[str] = ALL,
+    base: str | None = "g1",
+) -> None:
+    DeletionGuard(0.3, 10).check(
+        {state.document_id: state.location.source for state in before},
+        decide_changes(before, now, complete),
+        base=base,
+        approved_tokens=approved,
+    )
+
+
+def many(count: int, source: str = "filesystem") -> list[DocumentState]:
+    return corpus({f"{number:03}": f"text {number}" for number in range(count)}, source)
+
+
+@pytest.mark.parametrize(
+    ("total", "deleted", "refused"),
+    [(100, 30, False), (100, 31, True), (12, 10, False), (12, 11, True), (20, 10, False), (1000, 11, False)],
+)
+def test_only_more_than_the_share_and_more_than_ten_at_once_are_refused(
+    total: int, deleted: int, refused: bool
+) -> None:
+    before = many(total)
+    if not refused:
+        guarded(before, before[deleted:])
+        return
+    with pytest.raises(DeletionRefused, match=f"refused to delete {deleted} of {total}"):
+        guarded(before, before[deleted:])
+
+
+def test_a_source_that_goes_from_something_to_nothing_asks_however_small_it_is() -> None:
+    before = [*many(100), document("only", "one", "web")]
+    with pytest.raises(DeletionRefused, match="source web went from something to nothing"):
+        guarded(before, many(100), complete=frozenset({"filesystem", "web"}))
+
+
+def test_the_token_lets_exactly_that_set_through() -> None:
+    before = many(40)
+    with pytest.raises(DeletionRefused) as refusal:
+        guarded(before, before[20:])
+    token = refusal.value.token
+    assert f"rag-assets approve {token}" in str(refusal.value)
+    guarded(before, before[20:], frozenset({token}))
+    for now, base in ((before[21:], "g1"), (before[19:], "g1"), (before[20:], "g2")):
+        with pytest.raises(DeletionRefused):
+            guarded(before, now, frozenset({token}), base=base)
+
+
+def test_unless_it_is_told_otherwise_the_guard_lets_30_percent_or_10_documents_go() -> None:
+    assert DeletionGuard() == DeletionGuard(max_share=0.3, max_documents=10)
+
+
+def test_the_guard_takes_the_changes_as_they_come() -> None:
+    before = [*many(5), document("only", "one", "web")]
+    changes = decide_changes(before, [document("other", "two", "web"), *many(5)], ALL | {"web"})
+    DeletionGuard().check(
+        {state.document_id: state.location.source for state in before},
+        iter(changes),
+        base="g1",
+        approved_tokens=frozenset(),
+    )
+
+
+def test_moves_edits_and_unreadable_documents_are_no_deletions() -> None:
+    before = many(40)
+    moved = [document(f"new/{state.location.path}", f"text {n}") for n, state in enumerate(before)]
+    edited = [document(state.location.path, "edited") for state in before]
+    unreadable = [document(state.location.path, None) for state in before]
+    for now in (moved, edited, unreadable):
+        guarded(before, now)
+
+
+def test_two_sets_of_deletions_never_share_a_token() -> None:
+    assert deletion_token("g", ["a\nb"]) != deletion_token("g", ["a", "b"])
+    assert deletion_token("g", ["a", "b"]) == deletion_token("g", ["b", "a"])
+    assert deletion_token(None, ["a"]) != deletion_token("a", [])
+    assert len(deletion_token(None, ["a"])) == 16
