@@ -4,9 +4,7 @@ Here belongs what must be changed so that the text comes out right. The text is 
 changes accepted. Nothing is fetched, no picture unpacked.
 """
 
-import io
 import re
-import zipfile
 from importlib.metadata import version
 
 from rag_assets.errors import DocumentUnreadable
@@ -14,7 +12,7 @@ from rag_assets.parsers.html import HEADINGS, marked_text
 from rag_assets.parsers.html_tables import label_tables
 from rag_assets.parsers.layout import one_line, without_marks
 from rag_assets.parsers.old_office import refuse_ole
-from rag_assets.parsers.zip_container import ZipContainer, holds_office_part, title_in
+from rag_assets.parsers.zip_container import CORE_PROPERTIES, ZipContainer, holds_office_part
 from rag_assets.records import ParsedDocument
 
 MAX_XML_BYTES = 64 * 1024 * 1024
@@ -54,14 +52,9 @@ class DocxParser:
 
         refuse_ole(data, filename)
         container = ZipContainer(data)
-        names = [name for name in container.names if name.endswith((".xml", ".rels"))]
+        names = container.xml_names
         container.check_xml(names, max_bytes=MAX_XML_BYTES, max_nodes=MAX_XML_NODES)
-        parts = {name: container.read(name) for name in names}
-        # Packed anew, so that no link in the archive leads mammoth to a part that was not checked.
-        checked = io.BytesIO()
-        with zipfile.ZipFile(checked, "w") as archive:
-            for name, xml in parts.items():
-                archive.writestr(name, _SKIPPED_WRAPPER.sub(b"w:smartTag", xml))
+        checked = container.edited_copy(names, lambda _, xml: _SKIPPED_WRAPPER.sub(b"w:smartTag", xml))
         try:
             html: str = mammoth.convert_to_html(
                 checked,
@@ -82,8 +75,7 @@ class DocxParser:
         for paragraph in body.query_selector_all("p").values():
             if (text := paragraph.inner_text) != without_marks(text):
                 paragraph.text_content = without_marks(text)
-        core = parts.get("docProps/core.xml")
-        titles = [title_in(core) if core else ""]
+        titles = [container.title_in(CORE_PROPERTIES)]
         for selector in ("h1.title", HEADINGS):
             titles += [heading.inner_text for heading in body.query_selector_all(selector).values()]
         title = next(filter(None, map(one_line, titles)), "")

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers.html import is_too_deep, marked_text, plain_text
 from rag_assets.parsers.html_tables import label_tables
-from rag_assets.parsers.zip_container import ZipContainer, declared_type, holds_member, title_in
+from rag_assets.parsers.zip_container import ZipContainer, declared_type, holds_member
 from rag_assets.records import ParsedDocument
 from rag_assets.text.decoding import decode_text
 
@@ -60,7 +60,7 @@ class EpubParser:
         container.check(chapters, MAX_CHAPTER_BYTES)
         texts = (_chapter_text(container.read(name)) for name in chapters)
         return ParsedDocument(
-            text="\n\n".join(filter(str.strip, texts)), title=title_in(container.read(package_name))
+            text="\n\n".join(filter(str.strip, texts)), title=container.title_in(package_name)
         )
 
 

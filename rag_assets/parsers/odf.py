@@ -10,8 +10,9 @@ from xml.etree import ElementTree
 
 from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers.layout import one_line, table_text, without_marks
+from rag_assets.parsers.odf_names import DRAW, OFFICE, PRESENTATION, STYLE, SVG, TABLE, TEXT
 from rag_assets.parsers.ods_sheets import spreadsheet_blocks
-from rag_assets.parsers.zip_container import ZipContainer, declared_type, title_in
+from rag_assets.parsers.zip_container import ZipContainer, declared_type
 from rag_assets.records import ParsedDocument
 
 Element = ElementTree.Element
@@ -29,15 +30,8 @@ _CONTENT, _STYLES, _META, _MANIFEST = "content.xml", "styles.xml", "meta.xml", "
 _MIMETYPE = "mimetype"
 _MAX_MIMETYPE_BYTES = 1 << 20
 _MAX_MANIFEST_BYTES = 16 * 1024 * 1024
-_NAMESPACE = "urn:oasis:names:tc:opendocument:xmlns:"
-_TEXT = f"{{{_NAMESPACE}text:1.0}}"
-_TABLE = f"{{{_NAMESPACE}table:1.0}}"
-_STYLE = f"{{{_NAMESPACE}style:1.0}}"
-_DRAW = f"{{{_NAMESPACE}drawing:1.0}}"
-_OFFICE = f"{{{_NAMESPACE}office:1.0}}"
-_PRESENTATION = f"{{{_NAMESPACE}presentation:1.0}}"
 _INDEXES = tuple(
-    f"{_TEXT}{name}"
+    f"{TEXT}{name}"
     for name in (
         *("table-of-content", "alphabetical-index", "illustration-index", "table-index", "object-index"),
         *("user-index", "bibliography"),
@@ -46,15 +40,15 @@ _INDEXES = tuple(
 # What stands in the text and is none of it. The ruby text is the reading of its base.
 _NO_TEXT = frozenset(
     (
-        *(*_INDEXES, f"{_TEXT}tracked-changes", f"{_TEXT}ruby-text", f"{_TEXT}sequence-decls"),
-        *(f"{_TEXT}variable-decls", f"{_TEXT}user-field-decls", f"{_OFFICE}annotation", f"{_OFFICE}forms"),
-        *(f"{_PRESENTATION}notes", f"{_TEXT}page-number", f"{_OFFICE}event-listeners", f"{_DRAW}object"),
-        *("{http://www.w3.org/1998/Math/MathML}math", f"{{{_NAMESPACE}svg-compatible:1.0}}title"),
-        f"{{{_NAMESPACE}svg-compatible:1.0}}desc",
+        *(*_INDEXES, f"{TEXT}tracked-changes", f"{TEXT}ruby-text", f"{TEXT}sequence-decls"),
+        *(f"{TEXT}variable-decls", f"{TEXT}user-field-decls", f"{OFFICE}annotation", f"{OFFICE}forms"),
+        *(f"{PRESENTATION}notes", f"{TEXT}page-number", f"{OFFICE}event-listeners", f"{DRAW}object"),
+        *("{http://www.w3.org/1998/Math/MathML}math", f"{SVG}title"),
+        f"{SVG}desc",
     )
 )
-_ROW_GROUPS = tuple(f"{_TABLE}{name}" for name in ("table-header-rows", "table-rows", "table-row-group"))
-_SPACES = tuple(f"{_TEXT}{name}" for name in ("p", "h", "s", "tab", "line-break"))
+_ROW_GROUPS = tuple(f"{TABLE}{name}" for name in ("table-header-rows", "table-rows", "table-row-group"))
+_SPACES = tuple(f"{TEXT}{name}" for name in ("p", "h", "s", "tab", "line-break"))
 _SHAPES_ON_EVERY_PAGE = ("page-number", "footer", "header", "date-time")
 _XML_BREAK = re.compile(r"\s+")
 
@@ -83,7 +77,7 @@ class OdfParser:
             max_bytes=MAX_SHEET_XML_BYTES if is_spreadsheet else MAX_XML_BYTES,
             max_nodes=MAX_SHEET_XML_NODES if is_spreadsheet else MAX_XML_NODES,
         )
-        title = title_in(container.read(_META)) if _META in container else ""
+        title = container.title_in(_META)
         if is_spreadsheet:
             with container.open(_CONTENT) as content:
                 return ParsedDocument(text="\n\n".join(spreadsheet_blocks(content)), title=title)
@@ -92,7 +86,7 @@ class OdfParser:
         if _STYLES in container:
             styles.append(ElementTree.fromstring(container.read(_STYLES)))  # noqa: S314  checked
         reader = _Reader(styles)
-        body = content.find(f"{_OFFICE}body")
+        body = content.find(f"{OFFICE}body")
         text = reader.read(body) if body is not None else ""
         return ParsedDocument(text=text, title=title or reader.title)
 
@@ -119,15 +113,15 @@ class _Reader:
         self._hidden: set[str] = set()
         self._numbered: set[tuple[str, str]] = set()
         for root in styles:
-            for style in root.iter(f"{_STYLE}style"):
-                name = style.get(f"{_STYLE}name", "")
-                self._parents[name] = style.get(f"{_STYLE}parent-style-name", "")
-                properties = style.find(f"{_STYLE}drawing-page-properties")
-                if properties is not None and properties.get(f"{_PRESENTATION}visibility") == "hidden":
+            for style in root.iter(f"{STYLE}style"):
+                name = style.get(f"{STYLE}name", "")
+                self._parents[name] = style.get(f"{STYLE}parent-style-name", "")
+                properties = style.find(f"{STYLE}drawing-page-properties")
+                if properties is not None and properties.get(f"{PRESENTATION}visibility") == "hidden":
                     self._hidden.add(name)
-            for list_style in root.iter(f"{_TEXT}list-style"):
-                for level in list_style.iter(f"{_TEXT}list-level-style-number"):
-                    self._numbered.add((list_style.get(f"{_STYLE}name", ""), level.get(f"{_TEXT}level", "")))
+            for list_style in root.iter(f"{TEXT}list-style"):
+                for level in list_style.iter(f"{TEXT}list-level-style-number"):
+                    self._numbered.add((list_style.get(f"{STYLE}name", ""), level.get(f"{TEXT}level", "")))
         self._blocks: list[str] = []
         self._notes: list[str] = []
         self._boxes: list[Element] = []
@@ -147,15 +141,15 @@ class _Reader:
         for element in parent:
             if element.tag in _NO_TEXT or self._is_on_every_page(element):
                 continue
-            match element.tag.removeprefix(_TEXT) if element.tag.startswith(_TEXT) else element.tag:
+            match element.tag.removeprefix(TEXT) if element.tag.startswith(TEXT) else element.tag:
                 case "p" | "h":
                     self._read_paragraph(element)
                 case "list":
                     self._add("\n".join(self._items(element, "", 1)))
                     self._read_boxes()
-                case _ if element.tag == f"{_TABLE}table":
+                case _ if element.tag == f"{TABLE}table":
                     self._read_table(element)
-                case _ if element.tag == f"{_DRAW}page":
+                case _ if element.tag == f"{DRAW}page":
                     self._read_page(element)
                 case _:
                     self._read_blocks(element)
@@ -167,9 +161,9 @@ class _Reader:
     def _read_paragraph(self, element: Element) -> None:
         text = self._text(element)
         is_title = self._has_style(element, "Title")
-        if text and (is_title or element.tag == f"{_TEXT}h"):
+        if text and (is_title or element.tag == f"{TEXT}h"):
             text = one_line(text)
-            level = 0 if is_title else _number(element.get(f"{_TEXT}outline-level"), 1)
+            level = 0 if is_title else _number(element.get(f"{TEXT}outline-level"), 1)
             self._add(f"{'#' * min(level + 1, 6)} {text}")
             if is_title:
                 self._first_title = self._first_title or text
@@ -187,7 +181,7 @@ class _Reader:
 
     def _has_style(self, element: Element, wanted: str) -> bool:
         """Whether the style of a paragraph is this one, or one of the document's own that only changes it."""
-        name = element.get(f"{_TEXT}style-name", "")
+        name = element.get(f"{TEXT}style-name", "")
         return name == wanted or self._parents.get(name) == wanted
 
     def _text(self, element: Element) -> str:
@@ -199,7 +193,7 @@ class _Reader:
     def _collect(self, element: Element, parts: list[str]) -> None:
         parts.append(_XML_BREAK.sub(" ", element.text or ""))
         for child in element:
-            match child.tag.removeprefix(_TEXT) if child.tag.startswith(_TEXT) else child.tag:
+            match child.tag.removeprefix(TEXT) if child.tag.startswith(TEXT) else child.tag:
                 case _ if child.tag in _NO_TEXT:
                     pass
                 case "s" | "tab":
@@ -207,10 +201,10 @@ class _Reader:
                 case "line-break":
                     parts.append("\n")
                 case "note":
-                    body = child.find(f"{_TEXT}note-body")
+                    body = child.find(f"{TEXT}note-body")
                     self._notes.append(one_line(_flat_text(body)) if body is not None else "")
                     parts.append(f"[{len(self._notes)}]")
-                case tag if tag.startswith(_DRAW):
+                case tag if tag.startswith(DRAW):
                     self._boxes.append(child)
                 case "p" | "h":  # within a note or a shape that is text of this paragraph
                     parts.append(" ")
@@ -220,18 +214,18 @@ class _Reader:
             parts.append(_XML_BREAK.sub(" ", child.tail or ""))
 
     def _items(self, element: Element, style: str, level: int) -> Iterator[str]:
-        style = element.get(f"{_TEXT}style-name", style)
+        style = element.get(f"{TEXT}style-name", style)
         is_numbered = (style, str(level)) in self._numbered
-        number = _number(element.get(f"{_TEXT}start-value"), 1) - 1
+        number = _number(element.get(f"{TEXT}start-value"), 1) - 1
         for item in element:
             texts: list[str] = []
             inner: list[str] = []
             for child in item:
-                if child.tag == f"{_TEXT}list":
+                if child.tag == f"{TEXT}list":
                     inner += self._items(child, style, level + 1)
-                elif child.tag in (f"{_TEXT}p", f"{_TEXT}h"):
+                elif child.tag in (f"{TEXT}p", f"{TEXT}h"):
                     texts.append(one_line(self._text(child)))
-                elif child.tag == f"{_TABLE}table":
+                elif child.tag == f"{TABLE}table":
                     texts.append(one_line(_flat_text(child)))
             if text := " ".join(filter(None, texts)):
                 number += 1
@@ -240,7 +234,7 @@ class _Reader:
             yield from inner
 
     def _read_table(self, element: Element) -> None:
-        headers = element.find(f"{_TABLE}table-header-rows")
+        headers = element.find(f"{TABLE}table-header-rows")
         rows = list(_rows(element))
         if len(rows) == 1 or all(len(row) == 1 for row in rows):  # a frame
             for row in rows:
@@ -261,22 +255,22 @@ class _Reader:
     def _read_page(self, page: Element) -> None:
         """Read a slide under its title."""
         self._num_pages += 1
-        if page.get(f"{_DRAW}style-name") in self._hidden:
+        if page.get(f"{DRAW}style-name") in self._hidden:
             return
         title = ""
-        for frame in page.iter(f"{_DRAW}frame"):
-            if not title and frame.get(f"{_PRESENTATION}class") == "title":
+        for frame in page.iter(f"{DRAW}frame"):
+            if not title and frame.get(f"{PRESENTATION}class") == "title":
                 title = one_line(_flat_text(frame))
                 frame.clear()
         self._first_heading = self._first_heading or title
         before = len(self._blocks)
         self._read_blocks(page)
-        notes = page.find(f"{_PRESENTATION}notes")
+        notes = page.find(f"{PRESENTATION}notes")
         if notes is not None:
             texts = (
                 one_line(_flat_text(frame))
-                for frame in notes.iter(f"{_DRAW}frame")
-                if frame.get(f"{_PRESENTATION}class") == "notes"
+                for frame in notes.iter(f"{DRAW}frame")
+                if frame.get(f"{PRESENTATION}class") == "notes"
             )
             if text := " ".join(filter(None, texts)):
                 self._add(f"Notes: {text}")
@@ -284,7 +278,7 @@ class _Reader:
             self._blocks.insert(before, f"## {title or f'Slide {self._num_pages}'}")
 
     def _is_on_every_page(self, element: Element) -> bool:
-        return element.get(f"{_PRESENTATION}class") in _SHAPES_ON_EVERY_PAGE
+        return element.get(f"{PRESENTATION}class") in _SHAPES_ON_EVERY_PAGE
 
 
 def _flat_text(element: Element) -> str:
@@ -307,7 +301,7 @@ def _flat_text(element: Element) -> str:
 def _rows(table: Element) -> Iterator[Element]:
     """Yield the rows of a table, not those of tables in it."""
     for child in table:
-        if child.tag == f"{_TABLE}table-row":
+        if child.tag == f"{TABLE}table-row":
             yield child
         elif child.tag in _ROW_GROUPS:
             yield from _rows(child)

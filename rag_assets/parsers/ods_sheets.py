@@ -6,19 +6,15 @@ from typing import IO
 from xml.etree import ElementTree
 
 from rag_assets.parsers.layout import one_line
+from rag_assets.parsers.odf_names import OFFICE, STYLE, TABLE, TEXT
 from rag_assets.parsers.sheets import CellBudget, sheet_blocks
 
 Element = ElementTree.Element
 Events = Iterator[tuple[str, Element]]
 
 _MAX_COLUMNS = 16_384
-_NAMESPACE = "urn:oasis:names:tc:opendocument:xmlns:"
-_TABLE = f"{{{_NAMESPACE}table:1.0}}"
-_STYLE = f"{{{_NAMESPACE}style:1.0}}"
-_OFFICE = f"{{{_NAMESPACE}office:1.0}}"
-_TEXT = f"{{{_NAMESPACE}text:1.0}}"
 _VALUES = tuple(
-    f"{_OFFICE}{name}" for name in ("string-value", "date-value", "time-value", "boolean-value", "value")
+    f"{OFFICE}{name}" for name in ("string-value", "date-value", "time-value", "boolean-value", "value")
 )
 
 
@@ -36,16 +32,16 @@ def spreadsheet_blocks(content: IO[bytes]) -> list[str]:
     hidden: set[str | None] = set()
     blocks: list[str] = []
     for event, element in events:
-        if event == "end" and element.tag == f"{_STYLE}style":
-            properties = element.find(f"{_STYLE}table-properties")
-            if properties is not None and properties.get(f"{_TABLE}display") == "false":
-                hidden.add(element.get(f"{_STYLE}name"))
-        elif event == "start" and element.tag == f"{_TABLE}table":
+        if event == "end" and element.tag == f"{STYLE}style":
+            properties = element.find(f"{STYLE}table-properties")
+            if properties is not None and properties.get(f"{TABLE}display") == "false":
+                hidden.add(element.get(f"{STYLE}name"))
+        elif event == "start" and element.tag == f"{TABLE}table":
             rows = _rows(events, element)
-            if element.get(f"{_TABLE}style-name") in hidden:
+            if element.get(f"{TABLE}style-name") in hidden:
                 deque(rows, maxlen=0)
             else:
-                blocks += sheet_blocks(element.get(f"{_TABLE}name", ""), rows, budget)
+                blocks += sheet_blocks(element.get(f"{TABLE}name", ""), rows, budget)
     return blocks
 
 
@@ -61,11 +57,11 @@ def _rows(events: Events, table: Element) -> Iterator[Sequence[str]]:
         within.pop()
         if not within:
             return
-        is_of_inner_table = any(outer.tag == f"{_TABLE}table" for outer in within[1:])
-        if element.tag == f"{_TABLE}table-row" and not is_of_inner_table:
+        is_of_inner_table = any(outer.tag == f"{TABLE}table" for outer in within[1:])
+        if element.tag == f"{TABLE}table-row" and not is_of_inner_table:
             row_number += 1
             cells = _cells(element, row_number, spans)
-            times = _number(element.get(f"{_TABLE}number-rows-repeated"))
+            times = _number(element.get(f"{TABLE}number-rows-repeated"))
             row_number += times - 1
             for _ in range(times if any(cells) else 1):
                 yield cells
@@ -79,17 +75,17 @@ def _cells(row: Element, row_number: int, spans: dict[int, tuple[int, str]]) -> 
     for cell in row:
         text = _shown(cell)
         times = min(
-            _number(cell.get(f"{_TABLE}number-columns-repeated")), _MAX_COLUMNS - len(cells) - num_empty
+            _number(cell.get(f"{TABLE}number-columns-repeated")), _MAX_COLUMNS - len(cells) - num_empty
         )
         column = len(cells) + num_empty
-        if cell.tag == f"{_TABLE}covered-table-cell":
+        if cell.tag == f"{TABLE}covered-table-cell":
             covered.append(column)
         if not text:
             num_empty += times
             continue
         cells += [""] * num_empty + [text] * times
         num_empty = 0
-        if (num_rows := _number(cell.get(f"{_TABLE}number-rows-spanned"))) > 1:
+        if (num_rows := _number(cell.get(f"{TABLE}number-rows-spanned"))) > 1:
             spans[column] = row_number + num_rows - 1, text
     # A value that spans several rows stands in each that has another value.
     for column in covered if cells else ():
@@ -101,7 +97,7 @@ def _cells(row: Element, row_number: int, spans: dict[int, tuple[int, str]]) -> 
 
 
 def _shown(cell: Element) -> str:
-    paragraphs = (one_line("".join(_texts(paragraph))) for paragraph in cell.iterfind(f"{_TEXT}p"))
+    paragraphs = (one_line("".join(_texts(paragraph))) for paragraph in cell.iterfind(f"{TEXT}p"))
     text = " ".join(filter(None, paragraphs))
     return text or next(filter(None, (cell.get(value, "") for value in _VALUES)), "")
 
@@ -109,9 +105,9 @@ def _shown(cell: Element) -> str:
 def _texts(element: Element) -> Iterator[str]:
     yield element.text or ""
     for child in element:
-        if child.tag in (f"{_TEXT}s", f"{_TEXT}tab"):
+        if child.tag in (f"{TEXT}s", f"{TEXT}tab"):
             yield " "
-        elif child.tag != f"{_OFFICE}annotation":
+        elif child.tag != f"{OFFICE}annotation":
             yield from _texts(child)
         yield child.tail or ""
 

@@ -3,9 +3,7 @@
 No picture is unpacked, and nothing that a slide links to is fetched.
 """
 
-import io
 import re
-import zipfile
 from collections.abc import Iterator
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -14,7 +12,7 @@ from xml.etree import ElementTree
 from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers.layout import label, looks_like_header, one_line, row_line, table_text, without_marks
 from rag_assets.parsers.old_office import refuse_ole
-from rag_assets.parsers.zip_container import ZipContainer, holds_office_part, title_in
+from rag_assets.parsers.zip_container import CORE_PROPERTIES, ZipContainer, holds_office_part
 from rag_assets.records import ParsedDocument
 
 if TYPE_CHECKING:
@@ -25,7 +23,6 @@ MAX_XML_BYTES = 64 * 1024 * 1024
 MAX_XML_NODES = 2_000_000
 """Elements and attributes: several thousand slides."""
 
-_CORE = "docProps/core.xml"
 _CONTENT_TYPES = "[Content_Types].xml"
 # Shows and templates are presentations that open otherwise; python-pptx knows the presentations only.
 _OTHER_MAIN_PART = re.compile(rb"presentationml\.(?:slideshow|template)\.main")
@@ -57,14 +54,14 @@ class PptxParser:
 
         refuse_ole(data, filename)
         container = ZipContainer(data)
-        names = [name for name in container.names if name.endswith((".xml", ".rels"))]
+        names = container.xml_names
         container.check_xml(names, max_bytes=MAX_XML_BYTES, max_nodes=MAX_XML_NODES)
-        package = Package.open(_repacked(container, names))
+        package = Package.open(container.edited_copy(names, _as_presentation))
         main = package.part_related_by(RELATIONSHIP_TYPE.OFFICE_DOCUMENT)
         if not isinstance(main, PresentationPart):
             raise DocumentUnreadable("corrupt", "It is a zip archive, but not a PowerPoint presentation.")
         blocks: list[str] = []
-        titles = [title_in(container.read(_CORE)) if _CORE in container else ""]
+        titles = [container.title_in(CORE_PROPERTIES)]
         for number, slide in enumerate(main.presentation.slides, 1):
             if slide.element.get("show") in ("0", "false"):
                 continue
@@ -77,16 +74,9 @@ class PptxParser:
         return ParsedDocument(text="\n\n".join(blocks), title=next(filter(None, titles), ""))
 
 
-def _repacked(container: ZipContainer, names: list[str]) -> io.BytesIO:
-    """Return an archive of these parts, so that no link leads to one that was not checked."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        for name in names:
-            xml = container.read(name)
-            if name == _CONTENT_TYPES:
-                xml = _OTHER_MAIN_PART.sub(b"presentationml.presentation.main", xml)
-            archive.writestr(name, xml)
-    return packed
+def _as_presentation(name: str, xml: bytes) -> bytes:
+    """Declare a show or a template to be a presentation."""
+    return _OTHER_MAIN_PART.sub(b"presentationml.presentation.main", xml) if name == _CONTENT_TYPES else xml
 
 
 def _choose_alternatives(slide: "Slide") -> None:

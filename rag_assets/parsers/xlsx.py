@@ -13,7 +13,7 @@ from typing import Any
 from rag_assets.parsers.cell_format import shown
 from rag_assets.parsers.old_office import refuse_ole
 from rag_assets.parsers.sheets import CellBudget, sheet_blocks
-from rag_assets.parsers.zip_container import ZipContainer, holds_office_part, title_in
+from rag_assets.parsers.zip_container import CORE_PROPERTIES, ZipContainer, holds_office_part
 from rag_assets.records import ParsedDocument
 
 MAX_XML_BYTES = 256 * 1024 * 1024
@@ -21,7 +21,6 @@ MAX_XML_BYTES = 256 * 1024 * 1024
 MAX_XML_NODES = 12_000_000
 """Elements and attributes: some 2,000,000 cells."""
 
-_CORE = "docProps/core.xml"
 # What is not needed for the values, and may be what openpyxl stumbles over.
 _LEFT_OUT = (
     *("docProps/", "customXml/", "xl/chartsheets/", "xl/charts/", "xl/drawings/", "xl/externalLinks/"),
@@ -51,9 +50,7 @@ class XlsxParser:
 
         refuse_ole(data, filename)
         container = ZipContainer(data)
-        names = [
-            it for it in container.names if it.endswith((".xml", ".rels")) and not it.startswith(_LEFT_OUT)
-        ]
+        names = [name for name in container.xml_names if not name.startswith(_LEFT_OUT)]
         merged: dict[str, list[MergedRange]] = defaultdict(list)
 
         values = CellBudget()  # counted here already: to read them takes far longer than to count them
@@ -65,7 +62,7 @@ class XlsxParser:
             elif name == "mergeCell" and (merged_range := _merged_range(attributes.get("ref", ""))):
                 merged[part].append(merged_range)
 
-        title_parts = [_CORE] if _CORE in container else []
+        title_parts = [CORE_PROPERTIES] if CORE_PROPERTIES in container else []
         container.check_xml(
             [*names, *title_parts], max_bytes=MAX_XML_BYTES, max_nodes=MAX_XML_NODES, on_element=note
         )
@@ -80,7 +77,7 @@ class XlsxParser:
                     part: str = getattr(sheet, "_worksheet_path", "")
                     rows = _filled_down(_shown_rows(sheet), merged[part])
                     blocks += sheet_blocks(sheet.title, rows, budget)
-        title = title_in(container.read(_CORE)) if title_parts else ""
+        title = container.title_in(CORE_PROPERTIES)
         return ParsedDocument(text="\n\n".join(blocks), title=title)
 
 

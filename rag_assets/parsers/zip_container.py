@@ -34,6 +34,9 @@ _TITLE = "{http://purl.org/dc/elements/1.1/}title"
 _MAX_COMMENT_BYTES = 65_535
 _MAX_LOOKED_AT_MEMBERS = 2_000
 
+CORE_PROPERTIES = "docProps/core.xml"
+"""The part of an Office Open XML package with its title."""
+
 ElementHandler = Callable[[str, str, dict[str, str]], None]
 """Called with the name of the part, the name of the element with its prefix, and its attributes."""
 
@@ -115,8 +118,9 @@ class ZipContainer:
         return name in self._members
 
     @property
-    def names(self) -> list[str]:
-        return list(self._members)
+    def xml_names(self) -> list[str]:
+        """The names of the parts that are XML, in an Office Open XML package."""
+        return [name for name in self._members if name.endswith((".xml", ".rels"))]
 
     def check(self, names: Collection[str], max_bytes: int) -> None:
         """Admit these members for reading: together they unpack to no more than that.
@@ -177,7 +181,7 @@ class ZipContainer:
             return part.read()
 
     def copy(self, names: Collection[str]) -> io.BytesIO:
-        """Return an archive of these parts, all checked, so that no link in it leads to one that was not."""
+        """Return an archive of these checked parts, so that no link in it leads to an unchecked one."""
         copied = io.BytesIO()
         with zipfile.ZipFile(copied, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             for name in names:
@@ -185,10 +189,19 @@ class ZipContainer:
                     shutil.copyfileobj(source, target, _CHUNK_BYTES)
         return copied
 
+    def edited_copy(self, names: Collection[str], edit: Callable[[str, bytes], bytes]) -> io.BytesIO:
+        """As `copy`, each part changed by `edit`, which gets its name and content."""
+        copied = io.BytesIO()
+        with zipfile.ZipFile(copied, "w") as archive:
+            for name in names:
+                archive.writestr(name, edit(name, self.read(name)))
+        return copied
 
-def title_in(core_properties: bytes) -> str:
-    """Return the title in the properties of an Office Open XML or OpenDocument file; "" if it has none."""
-    return one_line(ElementTree.fromstring(core_properties).findtext(f".//{_TITLE}") or "")  # noqa: S314  checked
+    def title_in(self, name: str) -> str:
+        """Return the title in this checked part with the properties of a document, "" if it has none."""
+        if name not in self:
+            return ""
+        return one_line(ElementTree.fromstring(self.read(name)).findtext(f".//{_TITLE}") or "")  # noqa: S314  checked
 
 
 def _refuse_overlaps(members: list[zipfile.ZipInfo]) -> None:

@@ -13,15 +13,14 @@ from rag_assets.parsers.isolation import ParseLimits, ParseWorkers
 from rag_assets_tests.parsers.archive_files import make_tar, make_zip
 from rag_assets_tests.parsers.damage import outcomes_of_damage
 from rag_assets_tests.parsers.pdf_files import make_pdf
+from rag_assets_tests.parsers.refusals import unreadable
 
 _MEMBERS = {"b/guide.md": b"# Guide\n\ntext\n\n```\nopen", "a.txt": b"text a", "c.pdf": make_pdf(["page"])}
 _TEXT = "# a.txt\n\ntext a\n\n# b/guide.md\n\n## Guide\n\ntext\n\n```\nopen\n```\n\n# c.pdf\n\npage"
 
 
 def _refused(data: bytes, filename: str = "a.zip") -> DocumentUnreadable:
-    with pytest.raises(DocumentUnreadable) as caught:
-        parse_document(data, filename)
-    return caught.value
+    return unreadable(data, filename)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers import parse_document
+from rag_assets_tests.parsers.refusals import unreadable
 
 
 def _parse(source: str) -> list[str]:
@@ -14,9 +15,7 @@ def _parse(source: str) -> list[str]:
 
 
 def _unreadable(source: str) -> DocumentUnreadable:
-    with pytest.raises(DocumentUnreadable) as caught:
-        parse_document(source.encode(), "a.CSV")
-    return caught.value
+    return unreadable(source.encode(), "a.CSV")
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])

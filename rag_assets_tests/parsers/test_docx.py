@@ -27,6 +27,7 @@ from rag_assets_tests.parsers.docx_files import (
     table,
     zipped,
 )
+from rag_assets_tests.parsers.refusals import assert_text_or_unreadable, unreadable
 
 HEADER = "<w:tblHeader/>"
 VERTICAL = '<w:vMerge w:val="restart"/>'
@@ -39,12 +40,6 @@ def _text(body: str, **parts: str) -> str:
 
 def _title(body: str, title: str | None = None) -> str:
     return parse_document(make_docx(body, title=title), "a.DOCX").title
-
-
-def _unreadable(data: bytes) -> DocumentUnreadable:
-    with pytest.raises(DocumentUnreadable) as caught:
-        parse_document(data, "a.docx")
-    return caught.value
 
 
 def _spanning(columns: int) -> str:
@@ -336,14 +331,14 @@ def test_a_document_needs_no_other_part_than_its_text() -> None:
 
 
 def test_a_document_without_text_is_empty() -> None:
-    assert _unreadable(make_docx(paragraph(" ") + "<w:p/>")).reason == "empty"
+    assert unreadable(make_docx(paragraph(" ") + "<w:p/>"), "a.docx").reason == "empty"
 
 
 def test_an_encrypted_document_is_told_from_one_of_the_old_kind() -> None:
     # Both are OLE containers; the names of the streams in them are UTF-16.
     container = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504)
-    assert _unreadable(container + "EncryptedPackage".encode("utf-16-le")).reason == "encrypted"
-    old = _unreadable(container + "WordDocument".encode("utf-16-le"))
+    assert unreadable(container + "EncryptedPackage".encode("utf-16-le"), "a.docx").reason == "encrypted"
+    old = unreadable(container + "WordDocument".encode("utf-16-le"), "a.docx")
     assert (old.reason, "save it as .docx" in old.detail) == ("corrupt", True)
 
 
@@ -354,13 +349,13 @@ def test_an_archive_with_a_password_is_encrypted() -> None:
         while position >= 0:
             data[position + flags] |= 1
             position = data.find(signature, position + 1)
-    assert _unreadable(bytes(data)).reason == "encrypted"
+    assert unreadable(bytes(data), "a.docx").reason == "encrypted"
 
 
 @pytest.mark.parametrize("share", [0.01, 0.2, 0.5, 0.8, 0.99])
 def test_a_truncated_document_is_corrupt_not_half_a_document(share: float) -> None:
     data = make_docx("".join(paragraph(f"Paragraph {n}.") for n in range(500)))
-    assert _unreadable(data[: int(len(data) * share)]).reason == "corrupt"
+    assert unreadable(data[: int(len(data) * share)], "a.docx").reason == "corrupt"
 
 
 @pytest.mark.parametrize(
@@ -379,19 +374,19 @@ def test_a_truncated_document_is_corrupt_not_half_a_document(share: float) -> No
     ids=["text", "no relations", "workbook", "gone", "broken", "broken styles"],
 )
 def test_an_archive_that_is_no_word_document_is_corrupt(parts: dict[str, str]) -> None:
-    assert _unreadable(zipped(parts)).reason == "corrupt"
+    assert unreadable(zipped(parts), "a.docx").reason == "corrupt"
 
 
 @pytest.mark.parametrize("data", [b"PK\x03\x04", b"<html>Not found</html>", b"\x00" * 1000])
 def test_what_is_no_archive_is_corrupt(data: bytes) -> None:
-    error = _unreadable(data)
+    error = unreadable(data, "a.docx")
     assert (error.reason, "not a zip archive" in error.detail) == ("corrupt", True)
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_an_archive_packed_as_word_packs_none_is_corrupt(method: int) -> None:
     # LZMA names the memory that it wants, up to 4 GB.
-    assert _unreadable(zipped(docx_parts(paragraph("Text")), method)).reason == "corrupt"
+    assert unreadable(zipped(docx_parts(paragraph("Text")), method), "a.docx").reason == "corrupt"
 
 
 def test_a_zip_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -399,7 +394,7 @@ def test_a_zip_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     bomb = make_docx(paragraph(spaces))
     assert len(bomb) < docx.MAX_XML_BYTES / 500
     opened = _record_opened(monkeypatch)
-    assert _unreadable(bomb).reason == "too_large"
+    assert unreadable(bomb, "a.docx").reason == "too_large"
     assert not opened
 
 
@@ -407,7 +402,7 @@ def test_the_parts_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None
     parts = docx_parts(paragraph("x" * 2_000), footnotes=paragraph("y" * 2_000))
     parse_document(zipped(parts), "a.docx")
     monkeypatch.setattr(docx, "MAX_XML_BYTES", sum(map(len, parts.values())) - 1_000)
-    assert _unreadable(zipped(parts)).reason == "too_large"
+    assert unreadable(zipped(parts), "a.docx").reason == "too_large"
 
 
 @pytest.mark.parametrize("element", ["<w:p/>", '<w:p w:a="" w:b="" w:c=""/>'])
@@ -418,7 +413,7 @@ def test_the_elements_and_attributes_are_bounded_together(
     data = make_docx(paragraph("Text") + element * (300 // nodes), footnotes=element * (300 // nodes))
     parse_document(data, "a.docx")
     monkeypatch.setattr(docx, "MAX_XML_NODES", 500)
-    error = _unreadable(data)
+    error = unreadable(data, "a.docx")
     assert (error.reason, "500 XML nodes" in error.detail) == ("too_large", True)
 
 
@@ -428,7 +423,7 @@ def test_a_part_that_is_not_checked_is_not_read() -> None:
     parts["word/media/x.png"] = (
         f'<w:document xmlns:w="{W}"><w:body>{paragraph("needle")}</w:body></w:document>'
     )
-    assert _unreadable(zipped(parts)).reason == "empty"
+    assert unreadable(zipped(parts), "a.docx").reason == "empty"
 
 
 def test_pictures_do_not_count_however_large(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -444,7 +439,7 @@ def test_a_directory_that_lies_about_sizes_gets_no_further() -> None:
     while bytes(data[entry + 46 : entry + 46 + 17]) != b"word/document.xml":
         entry = data.find(b"PK\x01\x02", entry + 1)
     data[entry + 24 : entry + 28] = (1_000).to_bytes(4, "little")
-    assert _unreadable(bytes(data)).reason == "corrupt"
+    assert unreadable(bytes(data), "a.docx").reason == "corrupt"
 
 
 @pytest.mark.parametrize(
@@ -461,18 +456,18 @@ def test_no_entity_is_ever_resolved(declaration: str, encoding: str) -> None:
     parts: dict[str, str | bytes] = {**docx_parts("")}
     document = f'<?xml version="1.0" encoding="{encoding}"?>{declaration}<w:document xmlns:w="{W}"><w:body>{paragraph("&e;")}</w:body></w:document>'
     parts["word/document.xml"] = document.encode(encoding)
-    error = _unreadable(zipped(parts))
+    error = unreadable(zipped(parts), "a.docx")
     assert (error.reason, "document type" in error.detail) == ("corrupt", True)
 
 
 def test_an_undeclared_entity_is_corrupt() -> None:
-    assert _unreadable(make_docx(paragraph("&e;"))).reason == "corrupt"
+    assert unreadable(make_docx(paragraph("&e;")), "a.docx").reason == "corrupt"
 
 
 @pytest.mark.parametrize("wrapper", ["w:sdtContent", "w:ins", "w:smartTag"])
 def test_nesting_without_end_does_not_crash(wrapper: str) -> None:
     deep = f"<{wrapper}>" * 100_000 + paragraph("needle") + f"</{wrapper}>" * 100_000
-    assert _unreadable(make_docx(deep)).reason == "corrupt"
+    assert unreadable(make_docx(deep), "a.docx").reason == "corrupt"
 
 
 def test_absurd_numbers_are_harmless() -> None:
@@ -492,11 +487,7 @@ def test_random_damage_gives_text_or_one_kind_of_error(changes: list[tuple[int, 
     data = bytearray(_DOCX)
     for position, value in changes:
         data[position] = value
-    try:
-        outcome = parse_document(bytes(data), "a.docx").text
-    except DocumentUnreadable as error:
-        outcome = error.reason
-    assert outcome
+    assert_text_or_unreadable(bytes(data), "a.docx")
 
 
 _VALUES = st.sampled_from(["", "0", "1", "-1", "9" * 30, "x", "restart"])

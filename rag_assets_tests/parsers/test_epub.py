@@ -1,9 +1,8 @@
 import pytest
 
-from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers import epub, parse_document
+from rag_assets_tests.parsers.refusals import assert_text_or_unreadable, unreadable
 from rag_assets_tests.parsers.zip_documents import (
-    assert_text_or_unreadable,
     changed,
     epub_parts,
     make_epub,
@@ -13,12 +12,6 @@ from rag_assets_tests.parsers.zip_documents import (
 )
 
 PACKAGE = "OEBPS/book.opf"
-
-
-def _unreadable(data: bytes) -> DocumentUnreadable:
-    with pytest.raises(DocumentUnreadable) as caught:
-        parse_document(data, "a.epub")
-    return caught.value
 
 
 @pytest.mark.parametrize("filename", ["a.epub", "a.txt", "a", "a.odt"])
@@ -68,8 +61,8 @@ def test_an_empty_element_does_not_swallow_the_chapter() -> None:
 
 def test_a_missing_chapter_is_corrupt_not_half_a_book() -> None:
     data = make_epub({"a.xhtml": "<p>a</p>", "b.xhtml": "<p>b</p>"})
-    assert _unreadable(with_part(data, "OEBPS/b.xhtml", None)).reason == "corrupt"
-    assert _unreadable(changed(data, PACKAGE, 'id="i1"', 'id="other"')).reason == "corrupt"
+    assert unreadable(with_part(data, "OEBPS/b.xhtml", None), "a.epub").reason == "corrupt"
+    assert unreadable(changed(data, PACKAGE, 'id="i1"', 'id="other"'), "a.epub").reason == "corrupt"
 
 
 @pytest.mark.parametrize(
@@ -88,7 +81,7 @@ def test_a_book_is_encrypted_where_its_chapters_are(algorithm: str, uri: str, re
     )
     data = with_part(make_epub({"a.xhtml": "<p>Text</p>"}), "META-INF/encryption.xml", encryption)
     if reason:
-        assert _unreadable(data).reason == reason
+        assert unreadable(data, "a.epub").reason == reason
     else:
         assert parse_document(data, "a.epub").text == "Text"
 
@@ -100,18 +93,18 @@ def test_an_entity_is_not_resolved() -> None:
     )
     assert "root" not in parse_document(declared, "a.epub").text
     bomb = with_part(data, PACKAGE, '<!DOCTYPE x [<!ENTITY e "needle">]><package>&e;</package>')
-    assert "document type" in str(_unreadable(bomb))
+    assert "document type" in str(unreadable(bomb, "a.epub"))
 
 
 def test_the_chapters_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
     data = make_epub({"a.xhtml": "<p>a</p>" * 100, "b.xhtml": "<p>b</p>" * 100})
     monkeypatch.setattr(epub, "MAX_CHAPTER_BYTES", 1_000)
-    assert _unreadable(data).reason == "too_large"
+    assert unreadable(data, "a.epub").reason == "too_large"
 
 
 def test_a_book_without_text_is_empty_and_one_without_a_package_is_corrupt() -> None:
-    assert _unreadable(make_epub({"a.xhtml": "<p> </p>"})).reason == "empty"
-    assert _unreadable(with_part(make_epub({"a.xhtml": "x"}), PACKAGE, None)).reason == "corrupt"
+    assert unreadable(make_epub({"a.xhtml": "<p> </p>"}), "a.epub").reason == "empty"
+    assert unreadable(with_part(make_epub({"a.xhtml": "x"}), PACKAGE, None), "a.epub").reason == "corrupt"
 
 
 def test_endless_nesting_does_no_harm() -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers import parse_document
+from rag_assets_tests.parsers.refusals import unreadable
 
 
 def _parse(value: object) -> str:
@@ -14,9 +15,7 @@ def _parse(value: object) -> str:
 
 
 def _unreadable(source: str | bytes) -> DocumentUnreadable:
-    with pytest.raises(DocumentUnreadable) as caught:
-        parse_document(source.encode() if isinstance(source, str) else source, "a.JSON")
-    return caught.value
+    return unreadable(source.encode() if isinstance(source, str) else source, "a.JSON")
 
 
 def test_every_value_stands_beside_its_path() -> None:

@@ -1,17 +1,11 @@
 import pytest
 
-from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers import parse_document
+from rag_assets_tests.parsers.refusals import unreadable
 
 
 def _text(source: str) -> str:
     return parse_document(source.encode(), "a.jsonl").text
-
-
-def _unreadable(source: bytes) -> DocumentUnreadable:
-    with pytest.raises(DocumentUnreadable) as caught:
-        parse_document(source, "a.ndjson")
-    return caught.value
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\n\n \n"])
@@ -43,7 +37,7 @@ def test_line_separators_of_unicode_do_not_end_a_record() -> None:
 @pytest.mark.parametrize("around", [("", ""), ('{"a": 1}\n\n', ""), ('{"a": 1}\n\n', '\n{"b": 2}\n')])
 def test_a_broken_line_fails_the_document_and_is_named(broken: str, around: tuple[str, str]) -> None:
     before, after = around
-    error = _unreadable((before + broken + after).encode())
+    error = unreadable((before + broken + after).encode(), "a.ndjson")
     assert error.reason == "corrupt"
     assert f"line {before.count(chr(10)) + 1}, column" in error.detail
     assert "salary" not in str(error)
@@ -51,16 +45,16 @@ def test_a_broken_line_fails_the_document_and_is_named(broken: str, around: tupl
 
 
 def test_a_record_over_several_lines_is_not_json_lines() -> None:
-    assert "line 1" in _unreadable(b'{\n  "a": 1\n}\n').detail
+    assert "line 1" in unreadable(b'{\n  "a": 1\n}\n', "a.ndjson").detail
 
 
 @pytest.mark.parametrize("source", [b"", b"{}\n\nnull\n[]\n", b"\n"])
 def test_without_a_value_it_is_empty(source: bytes) -> None:
-    assert _unreadable(source).reason == "empty"
+    assert unreadable(source, "a.ndjson").reason == "empty"
 
 
 def test_a_line_that_is_nested_without_end_is_corrupt() -> None:
-    assert _unreadable(b'{"a": 1}\n' + b"[" * 100_000).reason == "corrupt"
+    assert unreadable(b'{"a": 1}\n' + b"[" * 100_000, "a.ndjson").reason == "corrupt"
 
 
 def test_the_encoding_is_found() -> None:

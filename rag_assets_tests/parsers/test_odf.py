@@ -1,9 +1,8 @@
 import pytest
 
-from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers import odf, parse_document, sheets
+from rag_assets_tests.parsers.refusals import assert_text_or_unreadable, unreadable
 from rag_assets_tests.parsers.zip_documents import (
-    assert_text_or_unreadable,
     changed,
     make_odf,
     mutants,
@@ -28,12 +27,6 @@ def _sheets(body: str, **parts: str) -> list[str]:
 
 def _slides(body: str, **parts: str) -> list[str]:
     return parse_document(make_odf("presentation", body, **parts), "a.odp").text.split("\n\n")
-
-
-def _unreadable(data: bytes) -> DocumentUnreadable:
-    with pytest.raises(DocumentUnreadable) as caught:
-        parse_document(data, "a.odt")
-    return caught.value
 
 
 def _p(text: str, style: str = "") -> str:
@@ -182,7 +175,7 @@ def test_a_bomb_of_repetitions_is_too_large(monkeypatch: pytest.MonkeyPatch) -> 
     full = f'<table:table-cell table:number-columns-repeated="999999999">{_p("1")}</table:table-cell>'
     bomb = make_odf("spreadsheet", _table(_row(full, attributes='table:number-rows-repeated="999999999"')))
     monkeypatch.setattr(sheets, "MAX_CELLS", 50_000)
-    error = _unreadable(bomb)
+    error = unreadable(bomb, "a.odt")
     assert (error.reason, "50,000 cells" in error.detail) == ("too_large", True)
 
 
@@ -222,7 +215,7 @@ def test_slides_stand_under_their_titles_with_their_notes() -> None:
 
 def test_an_encrypted_document_is_told_by_its_manifest() -> None:
     data = make_odf("text", _p("x"), manifest="<manifest:encryption-data/>")
-    assert _unreadable(with_part(data, "content.xml", b"\x07\x01")).reason == "encrypted"
+    assert unreadable(with_part(data, "content.xml", b"\x07\x01"), "a.odt").reason == "encrypted"
 
 
 def test_a_document_whose_type_stands_elsewhere_is_read_by_its_name() -> None:
@@ -234,19 +227,20 @@ def test_a_document_whose_type_stands_elsewhere_is_read_by_its_name() -> None:
 def test_limits_and_a_document_type_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     data = make_odf("text", _p("Text"))
     assert "document type" in str(
-        _unreadable(
-            changed(data, "content.xml", "<office:document-content", "<!DOCTYPE x><office:document-content")
+        unreadable(
+            changed(data, "content.xml", "<office:document-content", "<!DOCTYPE x><office:document-content"),
+            "a.odt",
         )
     )
     deep = "<text:span>" * 300 + "x" + "</text:span>" * 300
-    assert "256 levels" in str(_unreadable(make_odf("text", _p(deep))))
+    assert "256 levels" in str(unreadable(make_odf("text", _p(deep)), "a.odt"))
     monkeypatch.setattr(odf, "MAX_XML_NODES", 10)
-    assert str(_unreadable(data)) == "too_large: It has more than 10 XML nodes. Split it."
+    assert str(unreadable(data, "a.odt")) == "too_large: It has more than 10 XML nodes. Split it."
 
 
 def test_a_document_without_text_or_content() -> None:
-    assert _unreadable(make_odf("text", _p(""))).reason == "empty"
-    assert _unreadable(with_part(make_odf("text", _p("x")), "content.xml", None)).reason == "corrupt"
+    assert unreadable(make_odf("text", _p("")), "a.odt").reason == "empty"
+    assert unreadable(with_part(make_odf("text", _p("x")), "content.xml", None), "a.odt").reason == "corrupt"
 
 
 @pytest.mark.parametrize("kind", ["text", "spreadsheet", "presentation"])

@@ -1,18 +1,12 @@
 import pytest
 
-from rag_assets.errors import DocumentUnreadable
-from rag_assets.parsers import parse_document, recognize
-from rag_assets_tests.parsers.zip_documents import OLE, assert_text_or_unreadable, mutants
+from rag_assets.parsers import recognize
+from rag_assets_tests.parsers.refusals import assert_text_or_unreadable, unreadable
+from rag_assets_tests.parsers.zip_documents import OLE, mutants
 
 
 def _container(*streams: str) -> bytes:
     return OLE + b"".join(stream.encode("utf-16-le").ljust(128, b"\0") for stream in streams)
-
-
-def _unreadable(data: bytes, filename: str) -> DocumentUnreadable:
-    with pytest.raises(DocumentUnreadable) as caught:
-        parse_document(data, filename)
-    return caught.value
 
 
 @pytest.mark.parametrize(
@@ -26,19 +20,19 @@ def _unreadable(data: bytes, filename: str) -> DocumentUnreadable:
 )
 @pytest.mark.parametrize("filename", ["a.doc", "a.txt", "a"])
 def test_a_document_of_the_old_kind_says_what_to_do(stream: str, advice: str, filename: str) -> None:
-    error = _unreadable(_container("Root Entry", stream), filename)
+    error = unreadable(_container("Root Entry", stream), filename)
     assert (error.reason, advice in error.detail) == ("not_text", True)
 
 
 @pytest.mark.parametrize("suffix", [".docx", ".xlsx", ".pptx"])
 def test_under_a_name_of_today_it_is_corrupt(suffix: str) -> None:
-    assert _unreadable(_container("WordDocument"), f"a{suffix}").reason == "corrupt"
-    assert _unreadable(OLE, f"a{suffix}").reason == "corrupt"
+    assert unreadable(_container("WordDocument"), f"a{suffix}").reason == "corrupt"
+    assert unreadable(OLE, f"a{suffix}").reason == "corrupt"
 
 
 @pytest.mark.parametrize("filename", ["a.xlsx", "a.pptx", "a.docx", "a.bin"])
 def test_a_document_with_a_password_is_encrypted(filename: str) -> None:
-    assert _unreadable(_container("EncryptionInfo", "EncryptedPackage"), filename).reason == "encrypted"
+    assert unreadable(_container("EncryptionInfo", "EncryptedPackage"), filename).reason == "encrypted"
 
 
 def test_a_message_with_an_attached_document_is_none() -> None:
@@ -47,7 +41,7 @@ def test_a_message_with_an_attached_document_is_none() -> None:
 
 
 def test_what_only_has_the_name_is_not_text() -> None:
-    assert _unreadable(b"words", "a.doc").reason == "not_text"
+    assert unreadable(b"words", "a.doc").reason == "not_text"
 
 
 def test_damage_gives_one_kind_of_error() -> None:

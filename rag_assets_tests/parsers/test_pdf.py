@@ -15,6 +15,7 @@ from rag_assets.parsers import parse_document
 from rag_assets.parsers.isolation import ParseWorkers
 from rag_assets.parsers.pdf import PdfParser
 from rag_assets_tests.parsers.pdf_files import encrypt_pdf, make_pdf
+from rag_assets_tests.parsers.refusals import assert_text_or_unreadable, unreadable
 
 _PDF = make_pdf(["Leave policy\nEvery employee has 30 days.", "Second page"], title="HR Handbook")
 
@@ -51,9 +52,7 @@ def _scan(lines: str) -> bytes:
 
 
 def _reason(data: bytes) -> str:
-    with pytest.raises(DocumentUnreadable) as caught:
-        parse_document(data, "a.pdf")
-    return caught.value.reason
+    return unreadable(data, "a.pdf").reason
 
 
 def test_pages_are_joined_by_a_blank_line_and_lines_are_kept() -> None:
@@ -206,8 +205,4 @@ def test_random_damage_gives_text_or_one_kind_of_error(changes: list[tuple[int, 
     data = bytearray(_PDF)
     for position, value in changes:
         data[position] = value
-    try:
-        outcome = parse_document(bytes(data), "a.pdf").text
-    except DocumentUnreadable as error:
-        outcome = error.reason
-    assert outcome
+    assert_text_or_unreadable(bytes(data), "a.pdf")

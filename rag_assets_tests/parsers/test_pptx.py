@@ -6,11 +6,10 @@ from pptx.chart.data import CategoryChartData
 from pptx.enum.chart import XL_CHART_TYPE
 from pptx.util import Inches
 
-from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers import parse_document, pptx
+from rag_assets_tests.parsers.refusals import assert_text_or_unreadable, unreadable
 from rag_assets_tests.parsers.zip_documents import (
     add_table,
-    assert_text_or_unreadable,
     changed,
     make_pptx,
     mutants,
@@ -31,12 +30,6 @@ def _presentation() -> tuple[Any, Any]:
 
 def _blocks(presentation: Any) -> list[str]:
     return parse_document(saved(presentation), "a.pptx").text.split("\n\n")
-
-
-def _unreadable(data: bytes) -> DocumentUnreadable:
-    with pytest.raises(DocumentUnreadable) as caught:
-        parse_document(data, "a.pptx")
-    return caught.value
 
 
 @pytest.mark.parametrize("filename", ["a.pptx", "a.txt", "a", "a.xlsx"])
@@ -158,15 +151,15 @@ def test_no_picture_and_no_link_out_of_the_document_is_needed() -> None:
 
 
 def test_a_presentation_without_text_is_empty() -> None:
-    assert _unreadable(make_pptx([("", [])])).reason == "empty"
+    assert unreadable(make_pptx([("", [])]), "a.pptx").reason == "empty"
 
 
 def test_limits_and_a_document_type_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     data = make_pptx([("Rates", ["Oslo"])])
     bomb = with_part(data, SLIDE, '<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><x>&e;</x>')
-    assert "document type" in str(_unreadable(bomb))
+    assert "document type" in str(unreadable(bomb, "a.pptx"))
     monkeypatch.setattr(pptx, "MAX_XML_NODES", 500)
-    assert str(_unreadable(data)) == "too_large: It has more than 500 XML nodes. Split it."
+    assert str(unreadable(data, "a.pptx")) == "too_large: It has more than 500 XML nodes. Split it."
 
 
 def test_damage_gives_text_or_one_kind_of_error() -> None:

@@ -1,8 +1,8 @@
 import pytest
 
-from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers import parse_document
-from rag_assets_tests.parsers.zip_documents import assert_text_or_unreadable, mutants
+from rag_assets_tests.parsers.refusals import assert_text_or_unreadable, unreadable
+from rag_assets_tests.parsers.zip_documents import mutants
 
 HEAD = (
     r"{\rtf1\ansi\ansicpg1252\deff0{\fonttbl{\f0\fnil\fcharset0 Arial;}{\f1\fcharset2 Symbol;}"
@@ -17,12 +17,6 @@ def _rtf(body: str, head: str = HEAD) -> bytes:
 
 def _text(body: str) -> str:
     return parse_document(_rtf(body), "a.rtf").text
-
-
-def _unreadable(data: bytes) -> DocumentUnreadable:
-    with pytest.raises(DocumentUnreadable) as caught:
-        parse_document(data, "a.rtf")
-    return caught.value
 
 
 @pytest.mark.parametrize("filename", ["a.rtf", "a.doc", "a.txt", "a", "a.docx"])
@@ -103,7 +97,7 @@ def test_each_row_of_a_table_says_what_its_values_are() -> None:
 @pytest.mark.parametrize("share", [0.01, 0.3, 0.6, 0.99])
 def test_a_truncated_document_is_corrupt_not_half_a_document(share: float) -> None:
     data = _rtf("".join(rf"Paragraph {number}.\par " for number in range(100)))
-    assert _unreadable(data[: int(len(data) * share)]).reason == "corrupt"
+    assert unreadable(data[: int(len(data) * share)], "a.rtf").reason == "corrupt"
 
 
 def test_what_is_behind_the_document_is_no_part_of_it() -> None:
@@ -112,9 +106,9 @@ def test_what_is_behind_the_document_is_no_part_of_it() -> None:
 
 def test_absurd_numbers_and_nesting_do_no_harm() -> None:
     assert _text(r"\s9999999999\uc9999999999 a\u9999999999 b\bin-5 \outlinelevel77\f-1 c\par")
-    assert "1000 levels" in str(_unreadable(_rtf("{" * 5_000 + "x" + "}" * 5_000)))
-    assert _unreadable(_rtf(r"\par")).reason == "empty"
-    assert _unreadable(b"no RTF").reason == "corrupt"
+    assert "1000 levels" in str(unreadable(_rtf("{" * 5_000 + "x" + "}" * 5_000), "a.rtf"))
+    assert unreadable(_rtf(r"\par"), "a.rtf").reason == "empty"
+    assert unreadable(b"no RTF", "a.rtf").reason == "corrupt"
 
 
 def test_damage_gives_text_or_one_kind_of_error() -> None:

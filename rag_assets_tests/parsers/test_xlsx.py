@@ -6,12 +6,11 @@ from openpyxl import Workbook
 from openpyxl.comments import Comment
 from openpyxl.worksheet.worksheet import Worksheet
 
-from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers import parse_document, sheets, xlsx
 from rag_assets.parsers.isolation import ParseWorkers
 from rag_assets.parsers.xlsx import XlsxParser
+from rag_assets_tests.parsers.refusals import assert_text_or_unreadable, unreadable
 from rag_assets_tests.parsers.zip_documents import (
-    assert_text_or_unreadable,
     changed,
     mutants,
     saved,
@@ -34,12 +33,6 @@ def _workbook(rows: Sequence[Sequence[object]] = ()) -> tuple[Workbook, Workshee
 def _blocks(rows: Sequence[Sequence[object]]) -> list[str]:
     """The blocks of a sheet without its heading."""
     return parse_document(saved(_workbook(rows)[0]), "a.xlsx").text.split("\n\n")[1:]
-
-
-def _unreadable(data: bytes) -> DocumentUnreadable:
-    with pytest.raises(DocumentUnreadable) as caught:
-        parse_document(data, "a.xlsx")
-    return caught.value
 
 
 @pytest.mark.parametrize("filename", ["a.xlsx", "a.txt", "a", "a.docx", "a.pdf"])
@@ -156,26 +149,29 @@ def test_parts_that_hold_no_values_may_be_broken() -> None:
 
 
 def test_a_workbook_without_values_is_empty() -> None:
-    assert _unreadable(saved(_workbook()[0])).reason == "empty"
+    assert unreadable(saved(_workbook()[0]), "a.xlsx").reason == "empty"
 
 
 def test_a_workbook_has_limits_that_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     data = saved(_workbook([["City", "Rate"], *[["Oslo", 80]] * 50])[0])
     monkeypatch.setattr(sheets, "MAX_CELLS", 101)
-    assert str(_unreadable(data)) == "too_large: It has more than 101 cells with a value. Split it."
+    assert str(unreadable(data, "a.xlsx")) == "too_large: It has more than 101 cells with a value. Split it."
     monkeypatch.setattr(sheets, "MAX_CELLS", 102)
     parse_document(data, "a.xlsx")
     monkeypatch.setattr(xlsx, "MAX_XML_NODES", 100)
-    assert "100 XML nodes" in str(_unreadable(data))
+    assert "100 XML nodes" in str(unreadable(data, "a.xlsx"))
     monkeypatch.setattr(xlsx, "MAX_XML_BYTES", 1 << 10)
-    assert _unreadable(data).reason == "too_large"
+    assert unreadable(data, "a.xlsx").reason == "too_large"
 
 
 def test_a_document_type_is_refused() -> None:
     data = saved(_workbook([["a", 1]])[0])
     for part in (SHEET, "xl/workbook.xml", "docProps/core.xml"):
         bomb = with_part(data, part, '<!DOCTYPE x [<!ENTITY e "needle">]><x>&e;</x>')
-        assert (_unreadable(bomb).reason, "document type" in str(_unreadable(bomb))) == ("corrupt", True)
+        assert (unreadable(bomb, "a.xlsx").reason, "document type" in str(unreadable(bomb, "a.xlsx"))) == (
+            "corrupt",
+            True,
+        )
 
 
 def test_a_far_cell_costs_no_more_than_itself() -> None:

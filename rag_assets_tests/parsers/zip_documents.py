@@ -8,9 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pptx import Presentation
 from pptx.util import Inches
 
-from rag_assets.errors import DocumentUnreadable
-from rag_assets.parsers import parse_document
-
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504)
 _ODF = "urn:oasis:names:tc:opendocument:xmlns:"
 _ODF_NAMESPACES = (
@@ -178,12 +175,3 @@ def _with_another_number(xml: bytes, chance: random.Random) -> bytes:
             [b"", b"0", b"-1", b"999999999", b"x", b"rId99"]
         )
     return b'"'.join(parts)
-
-
-def assert_text_or_unreadable(data: bytes) -> None:
-    """Whatever becomes of a document: a text, or an error of the one kind."""
-    try:
-        outcome = parse_document(data, "a.bin").text
-    except DocumentUnreadable as error:
-        outcome = error.reason
-    assert outcome

@@ -1,0 +1,10 @@
+"""XML namespaces of OpenDocument, as ElementTree writes them before the name of an element."""
+
+NAMESPACE = "urn:oasis:names:tc:opendocument:xmlns:"
+TEXT = f"{{{NAMESPACE}text:1.0}}"
+TABLE = f"{{{NAMESPACE}table:1.0}}"
+STYLE = f"{{{NAMESPACE}style:1.0}}"
+DRAW = f"{{{NAMESPACE}drawing:1.0}}"
+OFFICE = f"{{{NAMESPACE}office:1.0}}"
+PRESENTATION = f"{{{NAMESPACE}presentation:1.0}}"
+SVG = f"{{{NAMESPACE}svg-compatible:1.0}}"
