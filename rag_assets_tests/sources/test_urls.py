@@ -392,7 +392,7 @@ def test_a_broken_page_keeps_what_it_linked_to(site: WebSite, tmp_path: Path) ->
     site.replies["/"] = Reply(b"", 500)
     assert paths(source_of(tmp_path / "notes", **options)) == ["/", "/a"]
     # Nobody knows what it links to: then nothing may be deleted.
-    assert "links to is not known" in problem_of(source_of(**options))
+    assert "the links of" in problem_of(source_of(**options))
     site.replies["/"] = Reply(b"", 404)
     assert paths(source_of(tmp_path / "notes", **options)) == []
 
