@@ -11,7 +11,6 @@ import re
 import stat
 from collections import deque
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar, Literal
 from urllib.parse import quote_from_bytes, unquote_to_bytes
@@ -30,6 +29,7 @@ from rag_assets.sources.base import (
     token_by_clock,
     too_large_error,
 )
+from rag_assets.sources.times import iso_utc
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -222,7 +222,7 @@ class FilesystemSource:
             # The change time too: `cp -p`, `rsync -a`, `mv` and archives bring other bytes under an old mtime.
             version_token=f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}",
             size_bytes=status.st_size,
-            modified_at=_iso_utc(status.st_mtime_ns // 1_000_000_000),
+            modified_at=iso_utc(status.st_mtime_ns // 1_000_000_000),
         )
 
     def _unavailable(self, path: str, error: OSError) -> SourceUnavailable:
@@ -236,13 +236,6 @@ class FilesystemSource:
 
 def _is_inside(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
-
-
-def _iso_utc(seconds: int) -> str | None:
-    try:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except (OverflowError, ValueError, OSError):
-        return None  # a time outside the years 1 to 9999
 
 
 def _escape(path: str) -> str:

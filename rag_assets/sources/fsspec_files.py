@@ -7,7 +7,6 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from importlib.util import find_spec
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import quote, urlsplit
@@ -27,6 +26,7 @@ from rag_assets.sources.base import (
     too_large_error,
 )
 from rag_assets.sources.option_types import JsonObject
+from rag_assets.sources.times import iso_utc
 from rag_assets.time_limits import bounded, within
 
 _LOGGER = logging.getLogger(__name__)
@@ -260,7 +260,7 @@ class FsspecSource:
             filename=path.rpartition("/")[2],
             version_token=_token(info),
             size_bytes=_size(info),
-            modified_at=_iso_utc(_modified(info)),
+            modified_at=iso_utc(_modified(info)),
         )
 
     def _unavailable(self, error: Exception) -> SourceUnavailable:
@@ -291,16 +291,3 @@ def _size(info: dict[str, Any]) -> int:
 
 def _modified(info: dict[str, Any]) -> Any:
     return next((info[key] for key in _TIMES if info.get(key)), None)
-
-
-def _iso_utc(moment: Any) -> str | None:
-    try:
-        if isinstance(moment, int | float):
-            moment = datetime.fromtimestamp(moment, UTC)
-        elif isinstance(moment, str):
-            moment = datetime.fromisoformat(moment)
-        if not isinstance(moment, datetime):
-            return None
-        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except (OverflowError, ValueError, OSError):
-        return None

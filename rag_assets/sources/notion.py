@@ -9,26 +9,25 @@ whatever its title and wherever it stands.
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, cast
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from pydantic import Field, SecretStr, field_validator
 
-from rag_assets.errors import DocumentGone, DocumentUnreadable, SourceUnavailable
+from rag_assets.errors import DocumentGone, DocumentUnreadable
 from rag_assets.records import SourceEntry
 from rag_assets.sources.base import Reading, RemoteSourceOptions, SourceOptions, missing_package_error
 from rag_assets.sources.notion_markdown import CHILDREN, markdown_of_page, title_of
-from rag_assets.time_limits import NothingCame, within
+from rag_assets.sources.option_types import plain_url
+from rag_assets.sources.times import iso_utc
+from rag_assets.sources.wiki_client import Json, Refused, WikiClient
 
 if TYPE_CHECKING:
     from notion_client import Client
-
-Json = Mapping[str, Any]
 
 # A line a request says nothing.
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -42,6 +41,7 @@ _MOST_ANSWERS = 100_000
 _DEEPEST_BLOCK = 30
 # These are documents of their own.
 _NOT_ENTERED = ("child_page", "child_database")
+_REASONS = {401: "refused the token", 404: "shows this integration no such thing"}
 
 
 class NotionOptions(RemoteSourceOptions):
@@ -60,12 +60,7 @@ class NotionOptions(RemoteSourceOptions):
     @field_validator("base_url")
     @classmethod
     def _is_a_plain_url(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError("expected an http or https URL without query")
-        if parts.username is not None or parts.password is not None:
-            raise ValueError("the secret belongs into token, not into the URL")
-        return url.rstrip("/")
+        return plain_url(url, "the secret belongs in `token`")
 
 
 class NotionSource:
@@ -82,6 +77,8 @@ class NotionSource:
             raise missing_package_error(name, "notion-client", "notion")
         self.name = name
         self.options = options
+        advice = "Check that it is up, and which pages are shared with the integration."
+        self._wiki = WikiClient(name, f"Notion at {options.base_url}", advice)
 
     def list_entries(self) -> Iterator[SourceEntry]:
         """Yield one entry a page.
@@ -100,10 +97,10 @@ class NotionSource:
                     continue
                 listed.add(page_id)
                 yield self._entry(page_id, page)
-        except _Refused as error:
-            raise self._unavailable(error.problem) from None
+        except Refused as error:
+            raise self._wiki.unavailable(error.problem) from None
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise self._unavailable("answered with a listing of an unknown form") from None
+            raise self._wiki.unavailable("answered with a listing of an unknown form") from None
 
     def read(self, entry: SourceEntry, known_token: str = "") -> Reading:
         """Return one page as Markdown.
@@ -123,13 +120,13 @@ class NotionSource:
             is_row = page["parent"]["type"] in ("data_source_id", "database_id")
             text = markdown_of_page(title, page["properties"] if is_row else {}, blocks)
             version_token = _token(_time(page["last_edited_time"]))
-        except _Refused as error:
+        except Refused as error:
             if error.status == 404:
                 raise DocumentGone("Notion has no such page, or it is not shared any more.") from None
             if error.status in (400, 403):
                 reason = f"Notion does not give it to the integration (HTTP {error.status})."
                 raise DocumentUnreadable("unreadable", reason) from None
-            raise self._unavailable(error.problem) from None
+            raise self._wiki.unavailable(error.problem) from None
         except (KeyError, TypeError, ValueError, AttributeError):
             raise DocumentUnreadable(
                 "unreadable", "Notion answered with a page of an unknown form."
@@ -147,7 +144,7 @@ class NotionSource:
             filename=_filename(title_of(page["properties"])),
             version_token=_token(edited_at),
             size_bytes=0,
-            modified_at=edited_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            modified_at=iso_utc(edited_at),
         )
 
     def _pages(self) -> Iterator[Json]:
@@ -179,7 +176,7 @@ class NotionSource:
             if block.get("has_children") and block.get("type") not in _NOT_ENTERED:
                 try:
                     block = {**block, CHILDREN: self._blocks_below(_id(block["id"]), budget, depth + 1)}
-                except _Refused as error:
+                except Refused as error:
                     # The original of a synced block may be on a page that is not shared.
                     if error.status != 404:
                         raise
@@ -196,13 +193,13 @@ class NotionSource:
             answer = self._ask(lambda client, cursor=cursor: ask(client, cursor))
             results, has_more = answer.get("results"), answer.get("has_more")
             if not isinstance(results, list) or not isinstance(has_more, bool):
-                raise self._unavailable("answered with a listing of an unknown form")
+                raise self._wiki.unavailable("answered with a listing of an unknown form")
             yield from cast("list[Json]", results)
             if not has_more:
                 return
             cursor = answer.get("next_cursor")
             if not cursor or cursor in seen or len(seen) >= _MOST_ANSWERS:
-                raise self._unavailable("has more, and does not say how to go on")
+                raise self._wiki.unavailable("has more, and does not say how to go on")
             seen.add(cursor)
 
     @cached_property
@@ -226,51 +223,25 @@ class NotionSource:
         )
 
     def _ask(self, ask: "Callable[[Client], Any]") -> Json:
-        """Ask Notion for an object.
+        """Ask Notion for a JSON object.
 
         Raises:
-            _Refused: a status other than 200.
-            SourceUnavailable: anything else than such an object.
+            Refused: a status other than 200.
+            SourceUnavailable: no answer in time, or not a JSON object.
         """
         import httpx
         from notion_client.errors import HTTPResponseError, NotionClientErrorBase
 
-        # Each try may take the timeout, and each pause between two of them the longest there is.
-        patience = (_MAX_RETRIES + 1) * self.options.timeout_seconds
-        patience += _MAX_RETRIES * _LONGEST_RETRY_AFTER_SECONDS
-        try:
-            client = self._client
-            answer = within(patience, lambda: ask(client))
-        except HTTPResponseError as error:
-            raise _Refused(error.status) from None
-        except NothingCame:
-            raise self._unavailable("did not answer in time") from None
-        except (NotionClientErrorBase, httpx.HTTPError, OSError, ValueError) as error:
-            raise self._unavailable(f"did not answer as it should ({type(error).__name__})") from None
-        if not isinstance(answer, dict):
-            raise self._unavailable("answered with something unknown")
-        return answer
+        def request() -> Any:
+            try:
+                return ask(self._client)
+            except HTTPResponseError as error:
+                raise Refused(error.status, _REASONS) from None
 
-    def _unavailable(self, problem: str) -> SourceUnavailable:
-        return SourceUnavailable(
-            f"source {self.name}: Notion at {self.options.base_url} {problem}. See whether it is up, and what is "
-            "shared with the integration."
-        )
-
-
-class _Refused(Exception):
-    """A status other than 200."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(str(status))
-        self.status = status
-        reasons = {
-            401: "refuses the token",
-            403: "forbids it",
-            404: "shows no such thing",
-            429: "is asked too often",
-        }
-        self.problem = f"{reasons.get(status, 'did not answer as it should')} (HTTP {status})"
+        # Each attempt may take the timeout, and each pause between attempts the longest delay.
+        patience_seconds = (_MAX_RETRIES + 1) * self.options.timeout_seconds
+        patience_seconds += _MAX_RETRIES * _LONGEST_RETRY_AFTER_SECONDS
+        return self._wiki.ask(request, patience_seconds, (NotionClientErrorBase, httpx.HTTPError))
 
 
 class _Budget:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-Json = Mapping[str, Any]
+from rag_assets.sources.wiki_client import Json, one_line
 
 CHILDREN = "children"
 """Where the children of a block are expected: beside its `type`."""
@@ -37,8 +37,7 @@ def title_of(properties: Json) -> str:
     """Return the title of a page, on one line; "" if it has none."""
     for value in properties.values():
         if value.get("type") == "title":
-            title = " ".join(plain_text(value.get("title")).split())
-            return title.encode(errors="replace").decode()  # JSON lets halves of characters through
+            return one_line(plain_text(value.get("title")))
     return ""
 
 

@@ -9,7 +9,6 @@ import json
 import re
 import weakref
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, LiteralString, NamedTuple, cast
 from urllib.parse import quote
@@ -27,6 +26,7 @@ from rag_assets.sources.base import (
     too_large_error,
 )
 from rag_assets.sources.option_types import SUFFIXES, TextFormat
+from rag_assets.sources.times import iso_utc
 
 if TYPE_CHECKING:
     from psycopg import sql
@@ -180,7 +180,7 @@ class PostgresSource:
             filename=(row_id.rpartition("/")[2] or "row") + SUFFIXES[self.options.format],
             version_token=f"{version} {self._columns_hash}" if version else "",
             size_bytes=0,  # not asked for: a query might have to compute the text for it
-            modified_at=_iso_utc(version),
+            modified_at=_time_of(version),
             access=self._principals(access) if self.options.access_column else None,
         )
 
@@ -375,12 +375,6 @@ def _column_or_null(column: str | None) -> "sql.Composable":
     return sql.Identifier(column) if column is not None else sql.SQL("NULL")
 
 
-def _iso_utc(version: str | None) -> str | None:
-    """Return a version that is a time in ISO 8601; None for a number, infinity, or a year before the first."""
-    if version is None or not _DATE.match(version):
-        return None
-    try:
-        moment = datetime.fromisoformat(version)
-    except ValueError:
-        return None
-    return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _time_of(version: str | None) -> str | None:
+    """Return a version that is a time; None for a number or infinity."""
+    return iso_utc(version) if version is not None and _DATE.match(version) else None

@@ -6,7 +6,7 @@ Here belongs which objects count as documents, and how one is read as it was lis
 import re
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.util import find_spec
 from threading import Lock
 from typing import Any, ClassVar, Literal
@@ -27,6 +27,7 @@ from rag_assets.sources.base import (
     missing_package_error,
     too_large_error,
 )
+from rag_assets.sources.times import iso_utc
 
 _WEB_ADDRESS = r"^https?://[^@\s/]+(/[^@\s]*)?$"  # without a user and a password
 _PIECE_BYTES = 256 * 1024
@@ -195,7 +196,7 @@ class S3Source:
             filename=path.rpartition("/")[2],
             version_token=f"{item['Size']}-{modified.timestamp() if modified else 0:.3f}-{etag}",
             size_bytes=item["Size"],
-            modified_at=modified.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if modified else None,
+            modified_at=iso_utc(modified),
         )
 
     def _unavailable(self, what: str, why: str) -> SourceUnavailable:

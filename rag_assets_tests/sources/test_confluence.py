@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from rag_assets.errors import ConfigurationError, DocumentGone, DocumentUnreadable, SourceUnavailable
 from rag_assets.parsers import parse_document
 from rag_assets.records import SourceEntry
-from rag_assets.sources import confluence
+from rag_assets.sources import confluence, confluence_client
 from rag_assets.sources.confluence import ConfluenceOptions, ConfluenceSource
 from rag_assets_tests.optional_packages import require
 from rag_assets_tests.sources.scenes.confluence import TOKEN, Page, Wiki
@@ -255,7 +255,7 @@ def test_a_folder_hands_down_restrictions_too() -> None:
 
 
 def test_parents_in_a_circle_are_not_followed_for_ever() -> None:
-    assert confluence._chain("1", {"1": "2", "2": "3", "3": "2"}) is None
+    assert confluence._ancestors("1", {"1": "2", "2": "3", "3": "2"}) is None
 
 
 def subjects(size: int = 0, **changes: Any) -> dict[str, Any]:
@@ -328,7 +328,7 @@ def test_a_user_and_a_token_make_basic_authentication() -> None:
     try:
         wiki.add(Page("7", "Page", ""))
         assert len(entries_of(source_of(wiki, username="ann"))) == 1
-        with pytest.raises(SourceUnavailable, match="refuses username and token"):
+        with pytest.raises(SourceUnavailable, match="refused username and token"):
             entries_of(source_of(wiki))
     finally:
         wiki.close()
@@ -424,13 +424,13 @@ def test_a_wiki_that_is_asked_too_often_is_asked_again_when_it_says(
     wiki.unreadable[body_path(wiki, "7")] = 429
     wiki.headers["Retry-After"] = "86400"
     assert b"text" in source.read(entry).data
-    assert confluence._LONGEST_RETRY_AFTER_SECONDS in pauses
-    assert max(pauses) <= confluence._LONGEST_RETRY_AFTER_SECONDS
+    assert confluence_client._LONGEST_RETRY_AFTER_SECONDS in pauses
+    assert max(pauses) <= confluence_client._LONGEST_RETRY_AFTER_SECONDS
 
 
 def test_an_answer_that_drips_for_ever_is_given_up(wiki: Wiki, monkeypatch: pytest.MonkeyPatch) -> None:
     # Each byte comes well within the timeout of one read.
-    monkeypatch.setattr(confluence, "_LONGEST_RETRY_AFTER_SECONDS", 0)
+    monkeypatch.setattr(confluence_client, "_LONGEST_RETRY_AFTER_SECONDS", 0)
     source = source_of(wiki, timeout_seconds=0.3)
     wiki.failure = "drip"
     with pytest.raises(SourceUnavailable, match="in time"):

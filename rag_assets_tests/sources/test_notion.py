@@ -261,7 +261,7 @@ def test_a_workspace_that_is_asked_too_often_is_asked_again_when_it_says(
     monkeypatch.setattr(time, "sleep", pauses.append)
     workspace.refused["/pages/"] = (429, "rate_limited")
     workspace.headers["Retry-After"] = "86400"
-    with pytest.raises(SourceUnavailable, match="too often"):
+    with pytest.raises(SourceUnavailable, match="limiting the rate"):
         source.read(entry)
     longest = notion._LONGEST_RETRY_AFTER_SECONDS
     assert [pause for pause in pauses if pause >= longest] == [longest] * notion._MAX_RETRIES
