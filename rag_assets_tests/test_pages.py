@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from rag_assets_tests.plain_english import ROOT, pages
+from rag_assets_tests.test_architecture import LAYERS
 
 DOCS = ROOT / "docs"
 MAX_README_LINES = 95
@@ -37,6 +38,22 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         if not target.exists() or (anchor and anchor not in anchors(target)):
             broken.append(link)
     assert broken == []
+
+
+def test_every_path_in_the_table_of_changes_exists() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:rag_assets|rag_assets_tests|docs)/[^`\s]*)`", text))
+    # `<name>.py` is the new file: its folder is there.
+    paths = {name.partition("<")[0] for name in named}
+    assert len(paths) > 15
+    assert sorted(path for path in paths if not (ROOT / path).exists()) == []
+
+
+def test_the_table_of_rooms_has_every_name_of_every_layer() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = text.partition("| layer, lowest first | subject |\n|---|---|\n")[2].partition("\n\n")[0]
+    rows = [set(re.findall(r"`(\w+)/?`", row.split("|")[1])) for row in table.splitlines()]
+    assert rows == [set(names) for names in LAYERS]
 
 
 @pytest.mark.parametrize("index", ["README.md", "docs/README.md"])
