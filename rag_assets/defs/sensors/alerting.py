@@ -1,4 +1,6 @@
-"""What is told to Slack: a refresh that failed, and one that could not read a source. Both are on by default."""
+"""Slack alerts for failed refreshes and for sources newly unreadable. Both sensors run by default."""
+
+from typing import Protocol
 
 import dagster as dg
 from pydantic import SecretStr
@@ -15,12 +17,24 @@ from rag_assets.knowledge_base import KnowledgeBase
 _ASSET_KEYS = frozenset(asset.key for asset in ALL_ASSETS)
 
 
+class _RecordedError(Protocol):
+    """An error in the event log, as Dagster records it."""
+
+    @property
+    def message(self) -> str: ...
+    @property
+    def cls_name(self) -> str | None: ...
+    @property
+    def cause(self) -> "_RecordedError | None": ...
+
+
 @dg.run_failure_sensor(
-    # Runs that a command line started name no code location: all are looked at, ours are told by their assets.
+    # A run started from the command line names no code location. `_is_ours` recognizes our runs by their assets.
     monitor_all_code_locations=True,
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=15,
-    description="Posts each failed run of this knowledge base to SLACK_WEBHOOK_URL, once. The only sender of alerts.",
+    description="Posts a Slack alert for each failed run of this knowledge base, once. Needs SLACK_WEBHOOK_URL. "
+    "A refresh superseded by another one is not reported.",
 )
 def slack_on_failure(
     context: dg.RunFailureSensorContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
@@ -29,13 +43,13 @@ def slack_on_failure(
         return
     step, reason, outcome = _failure(context)
     if outcome == SUPERSEDED:
-        context.log.info(
-            "run %s was superseded by another refresh: nothing to tell", context.dagster_run.run_id
-        )
+        context.log.info("no alert: run %s was superseded by another refresh", context.dagster_run.run_id)
         return
     webhook_url = knowledge_base.settings.slack_webhook_url
     if webhook_url is None:
-        context.log.warning("run %s failed, but SLACK_WEBHOOK_URL is not set", context.dagster_run.run_id)
+        context.log.warning(
+            "no alert for failed run %s: SLACK_WEBHOOK_URL is not set", context.dagster_run.run_id
+        )
         return
     alert = FailureAlert(
         job_name=context.dagster_run.job_name,
@@ -45,7 +59,7 @@ def slack_on_failure(
         production=_production(knowledge_base),
         unreadable_sources=_unreadable_sources(context, UNREADABLE_KEY),
     )
-    _tell(context, webhook_url, alert.text())
+    _post_alert(context, webhook_url, alert.text())
 
 
 @dg.run_status_sensor(
@@ -53,7 +67,8 @@ def slack_on_failure(
     monitor_all_code_locations=True,
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=15,
-    description="Posts to SLACK_WEBHOOK_URL when a refresh could not read a source that the refresh before it could.",
+    description="Posts a Slack alert when a refresh cannot read a source readable in the refresh before. "
+    "Needs SLACK_WEBHOOK_URL.",
 )
 def slack_on_degraded_source(
     context: dg.RunStatusSensorContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
@@ -65,17 +80,19 @@ def slack_on_degraded_source(
     if not problems:
         return
     alert = DegradedAlert(context.dagster_run.run_id, problems, _production(knowledge_base))
-    _tell(context, webhook_url, alert.text())
+    _post_alert(context, webhook_url, alert.text())
 
 
-def _tell(context: dg.RunStatusSensorContext, webhook_url: SecretStr, text: str) -> None:
+def _post_alert(context: dg.RunStatusSensorContext, webhook_url: SecretStr, text: str) -> None:
     problem = post_to_slack(webhook_url.get_secret_value(), text)
     if problem:
-        context.log.warning("what became of run %s was not told: %s", context.dagster_run.run_id, problem)
+        context.log.warning(
+            "could not post the Slack alert for run %s: %s", context.dagster_run.run_id, problem
+        )
 
 
 def _unreadable_sources(context: dg.RunStatusSensorContext, key: str) -> dict[str, str]:
-    """Return source -> problem, as the run's `raw_documents` has it."""
+    """Return source -> problem from the metadata of `raw_documents` in this run."""
     for record in context.instance.get_records_for_run(
         context.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
     ).records:
@@ -91,7 +108,7 @@ def _unreadable_sources(context: dg.RunStatusSensorContext, key: str) -> dict[st
 
 
 def _is_ours(context: dg.RunStatusSensorContext) -> bool:
-    """Whether a run was to materialize an asset of ours, or to roll back."""
+    """Recognize runs of this knowledge base: they plan one of its assets, or roll back."""
     planned = context.instance.get_records_for_run(
         context.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
     ).records
@@ -100,19 +117,27 @@ def _is_ours(context: dg.RunStatusSensorContext) -> bool:
 
 
 def _failure(context: dg.RunFailureSensorContext) -> tuple[str, str, str]:
-    """Return the step that failed, why in words, and the outcome that the step declared."""
+    """Return the failed step, the reason in words, and the outcome declared by the step."""
     for event in context.get_step_failure_events():
         data = event.step_failure_data
         declared = data.user_failure_data
         if declared is not None:
             outcome = declared.metadata.get(OUTCOME_KEY)
             return event.step_key or "", declared.description or "", str(outcome.value if outcome else "")
-        verdict = _failed_check(context)
-        if verdict:
-            return event.step_key or "", verdict, ""
-        # Not one of our own errors: its message may hold anything, so only its kind is told.
-        return event.step_key or "", f"{data.error.cls_name if data.error else 'error'}, see the run", ""
-    return "run", "it failed outside of its steps, see the run", ""
+        return event.step_key or "", _failed_check(context) or _reason(data.error), ""
+    # For example invalid settings, or a process that was killed.
+    return "run", _reason(context.failure_event.job_failure_data.error), ""
+
+
+def _reason(error: _RecordedError | None) -> str:
+    """Return the message of one of our own errors, or the type of any other: its message may quote a document."""
+    while error is not None and error.message.startswith("dagster."):
+        error = error.cause  # Dagster wraps the errors of steps and resources in its own
+    if error is None:
+        return "the run stopped without an error message; see its log in the Dagster UI"
+    if error.message.startswith(f"{RagAssetsError.__module__}."):
+        return error.message.partition(": ")[2].strip()
+    return f"unexpected {error.cls_name}; see the log of the run in the Dagster UI"
 
 
 def _failed_check(context: dg.RunFailureSensorContext) -> str:
@@ -130,4 +155,4 @@ def _production(knowledge_base: KnowledgeBase) -> str:
     try:
         return knowledge_base.vector_store.production_state().production or "nothing yet"
     except RagAssetsError:
-        return "unknown, the vector store does not answer"
+        return "unknown: the vector store does not answer"

@@ -1,0 +1,79 @@
+"""The alert for each kind of failure: the reason in words, and nothing of an unknown error but its type."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pytest
+
+from rag_assets.defs.resources import KnowledgeBaseResource
+from rag_assets.defs.sensors import slack_on_failure
+from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.settings import load_settings
+from rag_assets_tests.pipeline import Pipeline, text_about
+from rag_assets_tests.slack_receiver import SlackReceiver
+
+
+@pytest.fixture
+def slack(promoted: Pipeline) -> Iterator[SlackReceiver]:
+    with SlackReceiver() as receiver:
+        promoted.configure(SLACK_WEBHOOK_URL=receiver.url)
+        yield receiver
+
+
+def alert_about_failed_run(pipeline: Pipeline, slack: SlackReceiver) -> str:
+    """Evaluate the sensor for the last run as the daemon does; return the only message."""
+    instance = pipeline.instance
+    dagster_run = instance.get_runs(limit=1)[0]
+    (record,) = instance.get_records_for_run(
+        dagster_run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE
+    ).records
+    event = record.event_log_entry.dagster_event
+    assert event is not None
+    with pipeline.knowledge_base() as knowledge_base:
+        context = dg.build_run_status_sensor_context(
+            sensor_name=slack_on_failure.name,
+            dagster_event=event,
+            dagster_instance=instance,
+            dagster_run=dagster_run,
+            resources={"knowledge_base": knowledge_base},
+        )
+        slack_on_failure(context.for_run_failure())
+    (text,) = slack.texts
+    return text
+
+
+def test_an_unexpected_error_is_named_by_its_own_type(
+    promoted: Pipeline, slack: SlackReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(knowledge_base: KnowledgeBase) -> None:
+        raise ZeroDivisionError("text of a document")
+
+    monkeypatch.setattr(KnowledgeBase, "ingestion", fail)
+    assert not promoted.refresh().success
+    text = alert_about_failed_run(promoted, slack)
+    assert "`raw_documents` failed" in text
+    assert "unexpected ZeroDivisionError; see the log of the run in the Dagster UI" in text
+    assert "text of a document" not in text
+    assert "DagsterExecution" not in text
+
+
+def test_invalid_settings_are_explained(
+    promoted: Pipeline, slack: SlackReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(KnowledgeBaseResource, "run_settings", lambda resource: load_settings(chunk_size=-2))
+    with pytest.raises(dg.DagsterError):
+        promoted.refresh()
+    text = alert_about_failed_run(promoted, slack)
+    assert "\nRAG_CHUNK_SIZE: " in text
+    assert "-2" in text
+    assert "resource" not in text
+
+
+def test_a_refused_refresh_is_reported_in_its_own_words(promoted: Pipeline, slack: SlackReceiver) -> None:
+    promoted.configure(RAG_EVAL_THRESHOLD="0.999")
+    promoted.write("topic03.md", text_about("changed"))
+    run = promoted.refresh()
+    assert not run.success
+    text = alert_about_failed_run(promoted, slack)
+    assert "recall_gate` failed" in text
+    assert "is below the threshold 0.999" in text
