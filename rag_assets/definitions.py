@@ -1,4 +1,4 @@
-"""The code location. Wiring only; the one place that reads settings when it is loaded."""
+"""The Dagster code location. Lists every definition, and reads the settings when it is loaded."""
 
 import dagster as dg
 
@@ -12,10 +12,10 @@ from rag_assets.settings import Settings, load_settings
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
-    """Put the code location together.
+    """Assemble the code location.
 
     Args:
-        settings: name the executor; everything else is read when a run starts.
+        settings: used only for the executor. Every run reads all others at its start.
     """
     return dg.Definitions(
         assets=ALL_ASSETS,

@@ -59,7 +59,7 @@ def _refusal(status: int, body: bytes, webhook_url: str) -> str:
 
 
 def _cause(error: BaseException) -> str:
-    """Return the reason of the operating system or of TLS, never a text that may quote the URL."""
+    """Return the reason of the operating system or of TLS. Other texts may quote the URL."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLError):

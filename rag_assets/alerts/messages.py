@@ -8,7 +8,11 @@ _MAX_CHARACTERS = 1500
 
 @dataclass(frozen=True, slots=True)
 class FailureAlert:
-    """A refresh that failed, and what that means for those who read from production."""
+    """A failed refresh, and the generation still served to readers.
+
+    Attributes:
+        failed_step: empty if the run failed outside its steps.
+    """
 
     job_name: str
     run_id: str
@@ -18,16 +22,17 @@ class FailureAlert:
     unreadable_sources: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def text(self) -> str:
+        run = f"run `{self.run_id[:8]}` ({self.job_name})"
+        failed = f"`{self.failed_step}` failed in {run}" if self.failed_step else f"{run} failed"
         return (
-            f":rotating_light: *Knowledge base not refreshed*: `{self.failed_step}` failed in run `{self.run_id[:8]}` "
-            f"({self.job_name})\n{_shortened(self.reason)}{_problems(self.unreadable_sources)}\nProduction goes on "
-            f"serving `{self.production}`"
+            f":rotating_light: *Knowledge base not refreshed*: {failed}\n{_shortened(self.reason)}"
+            f"{_problems(self.unreadable_sources)}\nProduction still serves `{self.production}`"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class DegradedAlert:
-    """A refresh that succeeded without some of its sources.
+    """A successful refresh without some of its sources.
 
     Attributes:
         unreadable_sources: source -> problem.
@@ -39,8 +44,8 @@ class DegradedAlert:
 
     def text(self) -> str:
         return (
-            f":warning: *Knowledge base refreshed in part*: run `{self.run_id[:8]}` could not read every source"
-            f"{_problems(self.unreadable_sources)}\nWhat production has of them is kept and served on: "
+            f":warning: *Knowledge base refreshed in part*: run `{self.run_id[:8]}` could not read all sources"
+            f"{_problems(self.unreadable_sources)}\nTheir documents in production are kept and still served: "
             f"`{self.production}`"
         )
 
@@ -56,5 +61,5 @@ def _shortened(text: str) -> str:
 
 
 def _escape(text: str) -> str:
-    """Escape what Slack would read as markup; see its documentation on formatting text."""
+    """Escape Slack's control characters. See Slack's documentation on formatting text."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

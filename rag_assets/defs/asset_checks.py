@@ -1,4 +1,4 @@
-"""The gate: the one check that stands between a candidate and production."""
+"""The gate: the blocking check between a candidate and production."""
 
 import logging
 
@@ -17,9 +17,9 @@ from rag_assets.refresh.promotion import reject_candidate
 @dg.asset_check(
     asset=eval_report,
     blocking=True,
-    description="Recall@5 of the candidate reaches `RAG_EVAL_THRESHOLD`.\n\nIf not, production stays as it is, the "
-    "candidate is discarded, and `slack_on_failure` tells why. `production_collection` judges again by itself: skipping "
-    "this check lets nothing through.",
+    description="Passes if Recall@5 of the candidate reaches `RAG_EVAL_THRESHOLD`.\n\nOtherwise production is unchanged, "
+    "the candidate is discarded, and `slack_on_failure` posts the reason. `production_collection` repeats the "
+    "judgment, so skipping this check lets nothing through.",
 )
 def recall_gate(
     context: dg.AssetCheckExecutionContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
@@ -31,9 +31,9 @@ def recall_gate(
             raise StaleInputError(stale)
         verdict = judge(report, knowledge_base.settings.eval_threshold)
         production = knowledge_base.vector_store.production_state().production
-        candidate = f"candidate {report.generation} may go live"
+        candidate = f"candidate {report.generation} can be promoted"
         if report.generation == production:
-            candidate = f"{production} is in production already"
+            candidate = f"{production} is already in production"
         if not verdict.passed:
             candidate = reject_candidate(
                 knowledge_base.vector_store,
@@ -42,7 +42,7 @@ def recall_gate(
                 keep=knowledge_base.settings.keep_failed_candidate,
             )
             step.end_refresh()
-        # Dagster's own line about a failed check names the check and no reason.
+        # Dagster's own log line for a failed check gives no reason.
         context.log.log(logging.INFO if verdict.passed else logging.ERROR, "%s; %s", verdict, candidate)
         return dg.AssetCheckResult(
             passed=verdict.passed,

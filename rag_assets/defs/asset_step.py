@@ -1,4 +1,4 @@
-"""What surrounds the body of every asset: its run, its inputs and outputs, the lease, and how errors surface."""
+"""The frame around the body of each asset: its run, inputs and outputs, the lease, and errors."""
 
 from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -21,7 +21,7 @@ SUPERSEDED = "superseded"
 ASSET_GROUP = "knowledge_base"
 OWNERS = ["team:knowledge-base"]
 
-# Only for parts that may answer later: a source, an embedder, a vector store. Refusals, verdicts and
+# Retries are for parts that may answer later: a source, an embedder, a vector store. Refusals, verdicts and
 # errors of the program itself are never retried.
 _MAX_RETRIES = 2
 _RETRY_SECONDS = 5
@@ -29,10 +29,10 @@ _RETRY_SECONDS = 5
 
 @dataclass(frozen=True, slots=True)
 class AssetStep:
-    """The run that a body works for, and its access to the artefacts of that run.
+    """One step of a run, with access to the artifacts of that run.
 
     Attributes:
-        run_ids: this run, then the runs that it retries, nearest first.
+        run_ids: this run, then the runs it retries, latest first.
     """
 
     context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext
@@ -52,15 +52,15 @@ class AssetStep:
         return self.knowledge_base.artifacts.write(asset, self.run_id, schema, header)
 
     def end_refresh(self) -> None:
-        """Give up the lease, for nothing of this run follows. One process a step cannot tell otherwise."""
+        """Release the lease after the last step. With one process per step, no process sees the end of the run."""
         self.knowledge_base.ledger.release_lease(self.run_id)
 
     def file(self, asset: str) -> dg.PathMetadataValue:
-        """Return where the artefact is that `write` has just made, for a person who wants to look into it."""
+        """Return the path of the artifact just written, as a link in the UI."""
         return dg.MetadataValue.path(self.read(asset).folder / "data.parquet")
 
     def materialized(self, data_version: str, metadata: Mapping[str, Any]) -> dg.MaterializeResult[Any]:
-        """Return the result of an asset, and say it in one line of the log."""
+        """Return the result of an asset, and log it in one line."""
         metadata = shown(metadata)
         facts = {key: value for key, value in metadata.items() if isinstance(value, str | int | float)}
         line = ", ".join(
@@ -78,10 +78,14 @@ def asset_step(
     *,
     begins_refresh: bool = False,
 ) -> Generator[AssetStep]:
-    """Run the body of an asset with its lease renewed; turn the errors that we raise into Dagster's.
+    """Run the body of an asset with its lease renewed, and translate our errors for Dagster.
 
     Args:
-        begins_refresh: take the lease first, waiting while another refresh is at work.
+        begins_refresh: take the lease first, after waiting for any other running refresh.
+
+    Raises:
+        dg.RetryRequested: the error is transient, and retries are left.
+        dg.Failure: any other error of ours. Its description is the message of that error.
     """
     run_id = context.run.run_id
     step = context.op_execution_context.op.name
@@ -91,7 +95,8 @@ def asset_step(
             aside = knowledge_base.vector_store.set_aside_unreadable()
             if aside:
                 context.log.warning(
-                    "the vector store could not be read and is begun anew; what was is in %s", aside
+                    "the vector store was unreadable; this refresh rebuilds it. The old files are in %s",
+                    aside,
                 )
             wait_for_lease(knowledge_base.ledger, run_id)
         in_process = knowledge_base.settings.executor == "in_process"
@@ -101,7 +106,7 @@ def asset_step(
     except RagAssetsError as error:
         superseded = isinstance(error, SupersededError)
         if isinstance(error, TransientError) and not superseded and context.retry_number < _MAX_RETRIES:
-            context.log.warning("%s; trying again", error)
+            context.log.warning("%s; retrying in %d s", error, _RETRY_SECONDS)
             raise dg.RetryRequested(_MAX_RETRIES, _RETRY_SECONDS) from error
         if not superseded:
             knowledge_base.failures.put(step, run_id, str(error))
@@ -111,8 +116,10 @@ def asset_step(
             allow_retries=False,
         ) from error
     except Exception as error:
-        # Its message may quote anything; the log of the run has it.
-        knowledge_base.failures.put(step, run_id, f"{type(error).__name__}, see the log of the run")
+        # Its message may quote a document, so only its type is kept here.
+        knowledge_base.failures.put(
+            step, run_id, f"unexpected {type(error).__name__}; see the log of the run in the Dagster UI"
+        )
         raise
 
 

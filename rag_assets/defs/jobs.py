@@ -1,4 +1,4 @@
-"""The jobs: a whole refresh, and the way back."""
+"""The two jobs: a complete refresh, and a rollback."""
 
 import dagster as dg
 
@@ -13,12 +13,13 @@ REFRESH_JOB = "refresh"
 refresh = dg.define_asset_job(
     REFRESH_JOB,
     selection=dg.AssetSelection.groups(ASSET_GROUP),
-    description="Read all sources, embed what changed, stage, evaluate, and promote if the gate passes: what *Materialize "
-    "all* does in the lineage. Settings for one run: the arrow beside it, *Open launchpad*.",
+    description="Reads all sources, embeds the changes, builds and evaluates a candidate, and promotes it if the gate "
+    "passes. Same as *Materialize all* in the lineage. To change settings for one run, use the arrow beside the button "
+    "and *Open launchpad*.",
 )
 
 
-@dg.op(description="Put the previous generation back into production and hold it there.")
+@dg.op(description="Puts the previous generation back into production and holds it there.")
 def roll_back_production(
     context: dg.OpExecutionContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
 ) -> None:
@@ -28,7 +29,7 @@ def roll_back_production(
         manifest = knowledge_base.production_manifest()
     except RagAssetsError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-    # The page of the asset would otherwise go on naming the generation that was taken out of service.
+    # Otherwise the page of the asset would still name the generation taken out of service.
     if manifest is not None:
         context.log_event(
             dg.AssetMaterialization(
@@ -38,15 +39,15 @@ def roll_back_production(
             )
         )
     context.log.info(
-        "production is %s again and held there; %s is out of service until `rag-assets resume`",
+        "rolled back to %s and held there; %s stays out of service until `rag-assets resume`",
         state.production,
         state.held,
     )
 
 
 @dg.job(
-    description="Back to the previous generation, in seconds; held there until `rag-assets resume`, whatever refreshes "
-    "run meanwhile. Needs no configuration: *Launch Run*."
+    description="Returns production to the previous generation within seconds, and holds it there until "
+    "`rag-assets resume`. Refreshes in the meantime promote nothing. Needs no configuration: press *Launch Run*."
 )
 def rollback() -> None:
     roll_back_production()

@@ -1,4 +1,4 @@
-"""The resource that hands each step its `KnowledgeBase`, with what the Launchpad may change for one run."""
+"""The resource for each step: its `KnowledgeBase`, with settings for one run from the Launchpad."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -12,60 +12,64 @@ from rag_assets.settings import Settings, load_settings
 
 
 class KnowledgeBaseResource(dg.ConfigurableResource[KnowledgeBase]):
-    """Settings that several assets must agree on, in one place, so that they cannot disagree.
+    """Settings shared by all assets of a run.
 
-    What is not set here is as the environment has it when the run starts. Secrets and places are not here.
+    Empty fields take their value from the environment at the start of the run. Secrets and addresses are set only there.
     """
 
     sources: list[str] | None = Field(
-        default=None, description="Sources to read (RAG_SOURCES). One that is left out deletes nothing."
+        default=None,
+        description="Sources to read (RAG_SOURCES). Leaving one out deletes none of its documents.",
     )
     near_duplicates: str | None = Field(
         default=None,
-        description="Documents that say nearly the same: show, keep_one or off (RAG_NEAR_DUPLICATES). keep_one takes the "
-        "others out of the index.",
+        description="Near-duplicate documents: show, keep_one or off (RAG_NEAR_DUPLICATES). keep_one leaves all but one "
+        "of a group out of the index.",
     )
     chunker: str | None = Field(
         default=None,
-        description="How documents are cut: token_window, or section to follow their headings (RAG_CHUNKER). Another "
-        "one rebuilds the index in full.",
+        description="Chunker: token_window, or section to follow headings (RAG_CHUNKER). A change rebuilds the whole "
+        "index.",
     )
     chunk_size: int | None = Field(
         default=None,
-        description="Most tokens in a chunk (RAG_CHUNK_SIZE). Another value rebuilds the index in full.",
+        description="Maximum tokens per chunk (RAG_CHUNK_SIZE). A change rebuilds the whole index.",
     )
     chunk_overlap: int | None = Field(
-        default=None, description="Tokens that neighbouring chunks share (RAG_CHUNK_OVERLAP)."
+        default=None,
+        description="Tokens shared by neighboring chunks (RAG_CHUNK_OVERLAP). A change rebuilds the whole index.",
     )
     tokenizer: str | None = Field(
         default=None,
-        description="Tokenizer that counts, instead of the embedding model's own (RAG_TOKENIZER).",
+        description="Tokenizer for counting tokens, instead of the embedding model's own (RAG_TOKENIZER). A change "
+        "rebuilds the whole index.",
     )
     embedding_model: str | None = Field(
         default=None,
-        description="wordllama, or a model of the OpenAI API (RAG_EMBEDDING_MODEL). Another one than in production "
-        "rebuilds the index in full.",
+        description="Embedding model: wordllama, or a model of the OpenAI API (RAG_EMBEDDING_MODEL). A model other than "
+        "production's rebuilds the whole index.",
     )
     eval_threshold: float | None = Field(
-        default=None, description="Recall@5 that a candidate must reach to go live (RAG_EVAL_THRESHOLD)."
+        default=None, description="Minimum Recall@5 for promotion (RAG_EVAL_THRESHOLD)."
     )
     dense_weight: float | None = Field(
-        default=None, description="Share of the dense score in hybrid retrieval, 0 to 1 (RAG_DENSE_WEIGHT)."
+        default=None, description="Weight of the dense score in hybrid retrieval, 0 to 1 (RAG_DENSE_WEIGHT)."
     )
     max_deleted_share: float | None = Field(
         default=None,
-        description="Share of documents that may go without an approval; 10 may always, unless they are all that a "
-        "source had (RAG_MAX_DELETED_SHARE).",
+        description="Maximum share of documents deleted without approval (RAG_MAX_DELETED_SHARE). Up to 10 documents "
+        "need no approval, unless they are all the documents of a source.",
     )
     approve_deletions: str | None = Field(
-        default=None, description="Token from a refused deletion; lets exactly that set through in this run."
+        default=None,
+        description="Token from a refused deletion. Approves exactly that deletion, in this run.",
     )
 
     def run_settings(self) -> Settings:
-        """Return the environment's settings with this run's values in their place.
+        """Return the settings from the environment, overridden by the values for this run.
 
         Raises:
-            ConfigurationError: a value cannot be used.
+            ConfigurationError: a value is invalid.
         """
         values = {
             name: getattr(self, name) for name in type(self).model_fields if name != "approve_deletions"
@@ -84,6 +88,6 @@ class KnowledgeBaseResource(dg.ConfigurableResource[KnowledgeBase]):
             yield knowledge_base
         finally:
             if settings.executor == "in_process" and context.run_id:
-                # One process runs the whole run, so this is its end.
+                # One process executes the whole run, so the run ends here.
                 knowledge_base.ledger.release_lease(context.run_id)
             knowledge_base.close()

@@ -1,4 +1,4 @@
-"""When a refresh runs by itself: every six hours, unless one is at work. Starts stopped."""
+"""The schedule: a refresh every six hours, stopped by default."""
 
 import dagster as dg
 
@@ -8,18 +8,18 @@ from rag_assets.ledgers.lease import live_holder
 
 
 def reason_to_skip(knowledge_base: KnowledgeBase) -> str | None:
-    """Return why no refresh should be started now, or None."""
+    """Return the reason against starting a refresh now, or None."""
     holder = live_holder(knowledge_base.ledger)
     if holder is None:
         return None
-    return f"a refresh is live: run {holder.owner}, last heard of {holder.age_seconds:.0f} s ago"
+    return f"another refresh is running: run {holder.owner}, last active {holder.age_seconds:.0f} s ago"
 
 
 @dg.schedule(
     job=refresh,
     cron_schedule="0 */6 * * *",
     default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="A refresh every six hours; skipped while another refresh is live.",
+    description="Starts a refresh every six hours, unless another refresh is running.",
 )
 def refresh_every_six_hours(
     knowledge_base: dg.ResourceParam[KnowledgeBase],

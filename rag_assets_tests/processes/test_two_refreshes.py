@@ -103,7 +103,7 @@ def test_a_schedule_tick_and_a_sensor_tick_meanwhile_are_skipped_with_a_reason(
             (run,) = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
         for skipped in tick():
             assert not skipped.run_requests
-            assert f"a refresh is live: run {run.run_id}" in skipped.skip_message
+            assert f"another refresh is running: run {run.run_id}" in skipped.skip_message
         assert stopped.resume() == 0
     new = scene.documents / "new.md"
     try:

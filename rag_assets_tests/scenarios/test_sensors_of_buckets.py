@@ -74,7 +74,7 @@ def bucket(promoted: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Iterator[Buck
     promoted.refresh().checked()
     assert "s3:wiki/old.md" in promoted.served()
     # The events until now announce what is served, and go.
-    assert "serves what is listed" in str(bucket.on_event().skip_message)
+    assert "production is up to date" in str(bucket.on_event().skip_message)
     assert bucket.num_messages == 0
     return bucket
 
@@ -109,24 +109,24 @@ def test_without_a_bucket_there_is_nothing_to_watch(
 ) -> None:
     bucket = Bucket(promoted, monkeypatch)
     promoted.unset("RAG_S3_QUEUE_URL")
-    assert_skipped(bucket.on_event(), "no source has a queue_url")
+    assert_skipped(bucket.on_event(), "no configured source has a queue_url")
     promoted.configure(RAG_SOURCES="filesystem")
-    assert_skipped(bucket.on_listing(), "no source is a bucket")
+    assert_skipped(bucket.on_listing(), "no configured source is a bucket")
 
 
 # --- by listing ------------------------------------------------------------------------------------
 
 
 def test_the_bucket_sensor_asks_until_what_is_listed_serves(bucket: Bucket) -> None:
-    assert_skipped(bucket.on_listing(), "serves what is listed")
+    assert_skipped(bucket.on_listing(), "production is up to date")
     bucket.put("elsewhere/new.md")
     bucket.put("wiki/picture.png")
-    assert_skipped(bucket.on_listing(), "serves what is listed")
+    assert_skipped(bucket.on_listing(), "production is up to date")
     bucket.put("wiki/new.md")
     asked = run_key(bucket.on_listing())
     assert run_key(bucket.on_listing()) == asked, "Dagster starts one run a key"
     bucket.pipeline.refresh().checked()
-    assert_skipped(bucket.on_listing(), "serves what is listed")
+    assert_skipped(bucket.on_listing(), "production is up to date")
     bucket.remove("wiki/new.md")
     assert run_key(bucket.on_listing()) != asked
 
@@ -136,7 +136,7 @@ def test_each_sensor_looks_at_its_own_kind_of_source(bucket: Bucket) -> None:
     before = bucket.server.num_requests
     run_key(bucket.on_folder())
     assert bucket.server.num_requests == before
-    assert_skipped(bucket.on_listing(), "serves what is listed")
+    assert_skipped(bucket.on_listing(), "production is up to date")
 
 
 def test_a_bucket_that_is_down_starts_nothing(bucket: Bucket) -> None:
@@ -167,22 +167,22 @@ def test_an_unchanged_source_stays_served(bucket: Bucket, why: str) -> None:
         pipeline.documents.rename(pipeline.home / "away")
         bucket.put("wiki/new.md")
         pipeline.refresh().checked()
-        assert_skipped(bucket.on_listing(), "serves what is listed")
+        assert_skipped(bucket.on_listing(), "production is up to date")
         (pipeline.home / "away").rename(pipeline.documents)
         run_key(bucket.on_folder())  # what it listed was not seen to its end
         return
     pipeline.write("new.md", text_about("new"))
     if why.startswith("left out"):
         pipeline.refresh(launchpad={"sources": ["filesystem"]}).checked()
-        assert_skipped(bucket.on_listing(), "serves what is listed")
-        assert_skipped(bucket.on_folder(), "serves what is listed")
+        assert_skipped(bucket.on_listing(), "production is up to date")
+        assert_skipped(bucket.on_folder(), "production is up to date")
     if why != "left out in the Launchpad":
         pipeline.write("newer.md", text_about("newer"))
         pipeline.configure(RAG_EVAL_THRESHOLD="0.999")
         assert pipeline.refresh().gate_passed is False
         pipeline.configure(RAG_EVAL_THRESHOLD=THRESHOLD)
         run_key(bucket.on_folder())
-    assert_skipped(bucket.on_listing(), "serves what is listed")
+    assert_skipped(bucket.on_listing(), "production is up to date")
 
 
 def test_a_folder_that_is_down_does_not_hide_what_another_one_lists(promoted: Pipeline) -> None:
@@ -209,7 +209,7 @@ def test_an_event_asks_once_and_its_message_goes_when_the_request_was_handed_ove
     bucket.put("elsewhere/new.md")
     bucket.send("a message of somebody else")
     assert_skipped(
-        bucket.on_event(), "no event announces a document; 1 messages are no events of these buckets"
+        bucket.on_event(), "no new event about a document; ignored 1 foreign message: reserve the queue"
     )
     assert bucket.num_messages == 1
     bucket.put("wiki/new.md")
@@ -218,9 +218,9 @@ def test_an_event_asks_once_and_its_message_goes_when_the_request_was_handed_ove
     assert bucket.num_messages == 2
     after = bucket.on_event(asked.cursor)
     assert bucket.num_messages == 1
-    assert_skipped(after, "no event announces a document")
+    assert_skipped(after, "no new event about a document")
     bucket.pipeline.refresh().checked()
-    assert_skipped(bucket.on_event(after.cursor), "no event announces a document")
+    assert_skipped(bucket.on_event(after.cursor), "no new event about a document")
     bucket.remove("wiki/new.md")
     run_key(bucket.on_event(after.cursor))
 
@@ -232,7 +232,7 @@ def test_an_event_whose_request_was_lost_comes_again(bucket: Bucket) -> None:
     # The daemon died before it kept the cursor.
     assert run_key(bucket.on_event()) == asked
     bucket.pipeline.refresh().checked()
-    assert_skipped(bucket.on_event(), "serves what is listed")
+    assert_skipped(bucket.on_event(), "production is up to date")
     assert bucket.num_messages == 0
 
 
@@ -258,5 +258,5 @@ def test_what_was_asked_for_and_failed_is_asked_for_again_hours_later(
     bucket.pipeline.refresh().checked()
     monkeypatch.setattr("rag_assets.defs.sensors.watching._period", lambda: period + 2)
     settled = bucket.on_event(again.cursor)
-    assert_skipped(settled, "serves what is listed")
+    assert_skipped(settled, "production is up to date")
     assert json.loads(settled.cursor) == {"receipts": {}, "asked": {}}

@@ -170,7 +170,7 @@ def _tick(pipeline: Pipeline) -> Any:
 
 def test_the_folder_sensor_asks_until_what_is_listed_serves(promoted: Pipeline) -> None:
     promoted.refresh().checked()
-    assert "serves what is listed" in str(_tick(promoted).skip_message)
+    assert "production is up to date" in str(_tick(promoted).skip_message)
     promoted.write("new.md", text_about("new"))
     (asked,) = _tick(promoted).run_requests or ()
     promoted.configure(RAG_EVAL_THRESHOLD="0.999")
@@ -179,7 +179,7 @@ def test_the_folder_sensor_asks_until_what_is_listed_serves(promoted: Pipeline) 
     assert asked_after_the_failure.run_key == asked.run_key, "not at once again for the same change"
     promoted.configure(RAG_EVAL_THRESHOLD=THRESHOLD)
     promoted.refresh().checked()
-    assert "serves what is listed" in str(_tick(promoted).skip_message)
+    assert "production is up to date" in str(_tick(promoted).skip_message)
 
 
 def test_the_folder_sensor_asks_nothing_while_a_person_holds_production(rolled_back: Pipeline) -> None:

@@ -1,4 +1,4 @@
-"""The seven assets, in the order in which data flows."""
+"""The seven assets, in the order of the data flow."""
 
 from rag_assets.defs.assets.chunks import chunks
 from rag_assets.defs.assets.deduped_documents import deduped_documents

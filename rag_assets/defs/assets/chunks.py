@@ -1,8 +1,8 @@
-"""Token-bounded, overlapping chunks of the contents that production does not hold yet.
+"""Token-bounded, overlapping chunks of all contents new to production.
 
-One row a chunk: exact text with its offsets, position, token count and heading path. Empty when nothing is new;
-all contents after a change of model, chunk size or chunker. What looks like instructions to a language model is flagged
-and served all the same. Parquet in the state folder.
+One row per chunk: exact text with its offsets, position, token count and heading path. Empty if there is no new content.
+A change of model, chunk size or chunker puts all contents here. Text resembling instructions to a language model is
+flagged, and still served. Parquet in the state folder.
 """
 
 from collections import Counter

@@ -1,15 +1,16 @@
-"""What a refresh has to do: the sources compared with what production serves now.
+"""The change set of a refresh: the sources compared with production now.
 
-One row a document with its decision:
+One row per document with its decision:
 
-- *added*, *updated*, *deleted*: as they say. What is only unreadable is never *deleted*.
-- *moved*: the same content at another place. Nothing is embedded.
-- *duplicate*: a content that is known under another name. Nothing is embedded, both places are kept.
-- *unchanged*, or *quarantined* because it has no usable text now.
-- *omitted*: nearly the same as another that is kept, if `RAG_NEAR_DUPLICATES` is `keep_one`. By default such documents
-  are only shown.
+- *added*, *updated*, *deleted*: new, changed or missing at the source. An unreadable document is never *deleted*.
+- *moved*: the same content in another place. Nothing is embedded.
+- *duplicate*: known content under another name. Nothing is embedded, and both places are kept.
+- *unchanged*: nothing to do.
+- *quarantined*: no usable text at the moment.
+- *omitted*: nearly the same text as a kept document, with `RAG_NEAR_DUPLICATES` set to `keep_one`. By default such
+  documents are only listed.
 
-Too many deletions at once stop here and ask for an approval. Parquet in the state folder.
+Too many deletions at once stop the refresh here until they are approved. Parquet in the state folder.
 """
 
 from dataclasses import asdict
@@ -51,7 +52,7 @@ def deduped_documents(
         )
         check_deletions(knowledge_base, decision)
         changes, documents = decision.changes, decision.documents
-        # Before anything is embedded; a benchmark that cannot be read was told of when the refresh began.
+        # Before anything is embedded. `raw_documents` has warned about an unreadable benchmark.
         if problem := fitting_problem(knowledge_base.settings.benchmark_file, documents):
             context.log.warning("the gate will hold this refresh back: %s", problem)
         header = Header(raw.header.refresh_id, decision.base_name, knowledge_base.fingerprint())

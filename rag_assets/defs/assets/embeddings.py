@@ -1,8 +1,7 @@
-"""One vector for each distinct chunk text, with the tokens and the money that it took.
+"""One vector per distinct chunk text, with tokens and cost.
 
-A text that was ever embedded with this model comes from the cache: a moved file costs nothing, an edited paragraph
-costs that paragraph. Every vector is checked (finite, not zero, right dimension and order). Parquet in the
-state folder.
+Texts embedded earlier with this model come from the cache: a moved file costs nothing, an edited paragraph costs only
+itself. Every vector is checked: finite, not zero, right dimension, right order. Parquet in the state folder.
 """
 
 from typing import Any

@@ -1,12 +1,12 @@
-"""How well the candidate answers the benchmark, and how well production does, on the same questions.
+"""Retrieval quality of the candidate and of production, on the same benchmark questions.
 
-The blocking check `recall_gate` judges it. Means over all questions, from 0 to 1, over distinct documents:
+The blocking check `recall_gate` judges it. Means over all questions, from 0 to 1, on distinct documents:
 
-- `recall_at_5`: how many of the expected documents are among the first five found; the gate asks for this one.
-- `mrr`: 1 / rank of the first expected document: 1 if it comes first, 0.5 if second.
-- `ndcg_at_10`: how near to the top all expected documents are.
+- `recall_at_5`: share of the expected documents among the first five found. The gate uses this one.
+- `mrr`: 1 / rank of the first expected document. First is 1, second is 0.5.
+- `ndcg_at_10`: closeness of all expected documents to the top.
 
-The report speaks of one candidate, by its digest, and of one configuration. Parquet in the state folder.
+A report belongs to one candidate, by its digest, and to one configuration. Parquet in the state folder.
 """
 
 from typing import Any

@@ -1,9 +1,9 @@
-"""What readers get: the production alias, switched to the candidate in one atomic step.
+"""The generation served to readers: the production alias, switched to the candidate in one atomic step.
 
-Nothing that an earlier step said is trusted: the verdict is computed again, candidate and production are looked at once
-more, and a production that moved on meanwhile wins. If anything is amiss readers keep what they have: a *failed*
-production_collection is a refresh that did not go live, not an outage. The generation before stays for
-`rag-assets rollback`, or the job `rollback`.
+Earlier steps are not trusted: the verdict is computed again, and candidate and production are checked once more. If
+production has changed in the meantime, the newer production wins. After a failure here readers keep the current
+generation: a red box is a refresh without promotion, not an outage. The previous generation stays available for
+`rag-assets rollback` and for the job `rollback`.
 """
 
 from typing import Any
@@ -40,8 +40,8 @@ def production_collection(
         report = report_from(evaluated)
         if staged.details["generation"] != report.generation:
             raise StaleInputError(
-                f"eval_report speaks of {report.generation}, staging_collection made {staged.details['generation']}: "
-                "materialize eval_report and production_collection"
+                f"eval_report measured generation {report.generation}, but staging_collection now holds "
+                f"{staged.details['generation']}; materialize eval_report and production_collection"
             )
         documents = [document_from_row(row) for row in staged.rows()]
         before = knowledge_base.vector_store.production_state().production
@@ -86,7 +86,7 @@ def production_collection(
 
 
 def _contents_of_sources(knowledge_base: KnowledgeBase) -> set[str]:
-    """Return the contents that the sources hold: the text of an omitted document is kept, or it would be parsed again."""
+    """Return the contents of all sources. The text store keeps them, or omitted documents would be parsed again."""
     raw = knowledge_base.artifacts.latest("raw_documents")
     rows = raw.rows(["content_hash"]) if raw else ()
     return {row["content_hash"] for row in rows if row["content_hash"] is not None}

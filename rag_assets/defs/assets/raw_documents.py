@@ -1,14 +1,14 @@
-"""Every document now present in every configured source.
+"""All documents present now in the configured sources.
 
-One row a document: identity, version token, content hash. Its text is kept by content hash in the text store.
+One row per document: identity, version token, content hash. The text store keeps each text by its content hash.
 
-- Only documents whose version token moved are read, only bytes not seen before are parsed.
-- A source that cannot be listed completely is marked *incomplete* and never looks empty.
-- Recordings and pictures are sent to the models that are set for them; tokens, seconds and money are counted.
-- A document without usable text is *quarantined*, with a reason; its last good version stays served.
+- Only documents with a changed version token are read. Only new bytes are parsed.
+- A source with an incomplete listing is marked *incomplete*. It never looks empty.
+- Recordings and pictures go to the models configured for them. Tokens, seconds and cost are counted.
+- A document without usable text is *quarantined* with a reason. Its last good version is still served.
 
-Begins a refresh: every six hours if `refresh_every_six_hours` is on, when documents change if one of the sensors
-`refresh_on_…` is on, or when somebody presses *Materialize all*. Parquet in the state folder.
+Starts a refresh: every six hours with the schedule `refresh_every_six_hours`, after a change in a source with the sensors
+`refresh_on_…`, or by hand with *Materialize all*. Parquet in the state folder.
 """
 
 import hashlib
@@ -41,12 +41,12 @@ def raw_documents(
     with asset_step(context, knowledge_base, begins_refresh=True) as step:
         for sentence in knowledge_base.unread_variables():
             context.log.warning(sentence)
-        # Before anything is paid for. No failure: somebody may make the benchmark while the refresh runs.
+        # Before anything is paid for. Only a warning: a benchmark written during the refresh is in time.
         if problem := reading_problem(knowledge_base.settings.benchmark_file):
             context.log.warning("the gate will hold this refresh back: %s", problem)
         knowledge_base.artifacts.prune()
         header = Header(
-            # A later refresh sorts after an earlier one, also within a second: see `require_current_reading`.
+            # Ids sort in the order of the refreshes, even within one second: see `require_current_reading`.
             refresh_id=f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{step.run_id[:8]}",
             base=knowledge_base.vector_store.production_state().production,
             fingerprint=knowledge_base.fingerprint(),
@@ -67,7 +67,7 @@ def raw_documents(
             problems = unreadable_sources(ingestion.reports)
             details["complete_sources"] = [report.source for report in ingestion.reports if report.complete]
             details["unreadable_sources"] = problems
-            # What was not asked this time is served as it was before.
+            # Sources outside this run are still served as listed before.
             asked = {report.source for report in ingestion.reports}
             served = served_listings(knowledge_base.artifacts, header.base)
             details["listing_hashes"] = ingestion.listing_hashes | {

@@ -1,8 +1,8 @@
-"""A complete candidate for production, beside production: what serves now with the changes applied.
+"""A complete candidate beside production: production with the change set applied.
 
-Points of unchanged contents are copied, not embedded; a move only rewrites where a content lives; what is gone is gone.
-The candidate is sealed with its count and digest, then compared with the store. When nothing changed nothing is
-written: the candidate *is* production. Candidates that dead refreshes left behind are discarded first. A
+Points of unchanged contents are copied without embedding. A move updates only the stored location. Deleted contents are
+absent. The candidate is sealed with its point count and digest, then compared with the store. Without changes nothing
+is written, and production itself is the candidate. Leftover candidates of dead refreshes are removed first. A
 generation in the vector store.
 """
 

@@ -1,4 +1,4 @@
-"""Metadata of `chunks`: sizes, and documents with flagged text."""
+"""Metadata of `chunks`: their sizes, and the documents with flagged text."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -12,11 +12,11 @@ _SIZE_CLASSES = 8
 
 
 def flagged_table(flagged: Mapping[str, int], changes: Iterable[ContentChange]) -> dg.TableMetadataValue:
-    """The documents whose text seems to speak to a model: which, never what it says.
+    """Documents with text resembling instructions to a language model, without quoting it.
 
     Args:
-        flagged: content hash -> flagged chunks.
-        changes: where each content is.
+        flagged: content hash -> number of flagged chunks.
+        changes: hold the locations of each content.
     """
     rows = sorted(
         (
@@ -31,10 +31,10 @@ def flagged_table(flagged: Mapping[str, int], changes: Iterable[ContentChange]) 
 
 
 def chunk_size_breakdown(token_counts: Counter[int], chunk_size: int) -> dg.TableMetadataValue:
-    """How long the chunks are.
+    """Distribution of the chunk sizes.
 
     Args:
-        token_counts: tokens -> chunks of that many.
+        token_counts: size in tokens -> number of chunks.
     """
     width = -(-chunk_size // _SIZE_CLASSES)
     classes: Counter[int] = Counter()

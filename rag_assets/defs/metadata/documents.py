@@ -1,4 +1,4 @@
-"""Metadata about documents by name: changes, quarantine, near duplicates."""
+"""Metadata about single documents: changes, quarantine, near duplicates."""
 
 import shlex
 from collections import Counter
@@ -13,7 +13,7 @@ from rag_assets.records import DocumentState
 from rag_assets.refresh.decision import NearDuplicateDocuments
 
 _NAMES_IN_CELL = 6
-# What a person has to look at comes first.
+# Changes in need of attention come first.
 _CHANGES_SHOWN = (
     Change.QUARANTINED,
     Change.DELETED,
@@ -26,7 +26,7 @@ _CHANGES_SHOWN = (
 
 
 def change_metadata(changes: Sequence[DocumentChange]) -> dict[str, Any]:
-    """What a refresh does to documents: as bars, as counts, and each that changes by name."""
+    """Changes of a refresh: as bars, as counts, and by document."""
     counts = Counter(change.change for change in changes)
     quarantined = [change for change in changes if change.quarantine_reason]
     return {
@@ -39,7 +39,7 @@ def change_metadata(changes: Sequence[DocumentChange]) -> dict[str, Any]:
 
 
 def change_table(changes: Iterable[DocumentChange]) -> dg.TableMetadataValue:
-    """The documents that change; unchanged ones are left out, and those that were omitted before."""
+    """Changed documents, without those omitted before."""
     changing = sorted(
         (
             change
@@ -69,9 +69,9 @@ def quarantine_table(states: Iterable[DocumentState | DocumentChange]) -> dg.Tab
 
 
 def trace_hint(document_ids: Sequence[str]) -> dict[str, dg.TextMetadataValue]:
-    """The command that explains what the table beside it names; nothing for an empty table.
+    """The command to explain the documents of a table. Empty for an empty table.
 
-    As a metadata value, not a string: then it is shown, and not repeated in the log.
+    A metadata value appears only in the UI, a string also in the log.
     """
     if not document_ids:
         return {}
@@ -81,13 +81,13 @@ def trace_hint(document_ids: Sequence[str]) -> dict[str, dg.TextMetadataValue]:
 def near_duplicate_metadata(
     groups: Sequence[NearDuplicateDocuments], changes: Iterable[DocumentChange]
 ) -> dict[str, Any]:
-    """Which documents say nearly the same, and which of them are not in the index for that."""
+    """Groups of near-duplicate documents, with those left out of the index."""
     omitted = {change.document_id for change in changes if change.change is Change.OMITTED}
 
     def names(document_ids: Iterable[str]) -> str | None:
-        every = list(document_ids)
-        more = f" … {len(every) - _NAMES_IN_CELL} more" if len(every) > _NAMES_IN_CELL else ""
-        return (", ".join(every[:_NAMES_IN_CELL]) + more) or None
+        ids = list(document_ids)
+        more = f" … {len(ids) - _NAMES_IN_CELL} more" if len(ids) > _NAMES_IN_CELL else ""
+        return (", ".join(ids[:_NAMES_IN_CELL]) + more) or None
 
     rows = (
         {
@@ -101,10 +101,12 @@ def near_duplicate_metadata(
         "num_near_duplicates": sum(len(group.document_ids) for group in groups),
         "near_duplicates": table(
             rows,
-            column("documents", description="that say nearly the same"),
-            column("omitted", description="not in the index, for RAG_NEAR_DUPLICATES is keep_one"),
+            column("documents", description="documents with nearly the same text"),
+            column("omitted", description="left out of the index, because RAG_NEAR_DUPLICATES is keep_one"),
             column(
-                "similarity", "float", "estimated share of three-word phrases in common, of the least alike"
+                "similarity",
+                "float",
+                "estimated share of common three-word phrases, for the least similar pair",
             ),
         ),
     }

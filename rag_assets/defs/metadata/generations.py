@@ -1,4 +1,4 @@
-"""Metadata about generations: the points of a candidate, the settings of an index, a rollback."""
+"""Metadata about generations: points of a candidate, settings of an index, a rollback."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from rag_assets.records import GenerationManifest, ProductionState
 
 
 def staging_metadata(staged: StagedGeneration) -> dict[str, Any]:
-    """Where the points of a candidate come from, and how many of production it has no more."""
+    """Origin of a candidate's points, and the number of points deleted from production."""
     manifest, added, relocated = staged.manifest, staged.num_points_added, staged.num_points_relocated
     points = {
         "as in production": manifest.points_count - added - relocated,
@@ -31,7 +31,7 @@ def staging_metadata(staged: StagedGeneration) -> dict[str, Any]:
 
 
 def rollback_metadata(manifest: GenerationManifest, state: ProductionState) -> dict[str, Any]:
-    """What serves since a person went back, under the names that production_collection has for it."""
+    """Production after a rollback, with the same keys as `production_collection`."""
     return shown(
         {
             "promoted": False,
@@ -47,7 +47,7 @@ def rollback_metadata(manifest: GenerationManifest, state: ProductionState) -> d
 
 
 def index_table(fingerprint: Mapping[str, Any]) -> dg.TableMetadataValue:
-    """With what the points were made; a change of any of these rebuilds all."""
+    """Settings behind the points of a generation. A change of any of them rebuilds the whole index."""
 
     def text(value: Any) -> str:
         if isinstance(value, dict):

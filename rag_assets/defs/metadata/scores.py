@@ -10,7 +10,7 @@ from rag_assets.evaluation.report import EvalReport, QueryResult, Scores, worst_
 
 
 def report_metadata(report: EvalReport) -> dict[str, Any]:
-    """What a person asks of a report, in that order: is it good, where is it not, how was it measured."""
+    """Scores first, then the worst questions, then the size of the measurement."""
     return {
         "scores": score_table(report),
         "problems": "; ".join(report.problems + report.notes) or None,
@@ -25,7 +25,7 @@ def report_metadata(report: EvalReport) -> dict[str, Any]:
 
 
 def gate_metadata(report: EvalReport, threshold: float) -> dict[str, Any]:
-    """What the verdict is about; Dagster sorts the keys of a check by name."""
+    """Values behind the verdict. Dagster sorts the keys of a check by name."""
     return shown(
         {
             "eval_threshold": threshold,
@@ -56,7 +56,7 @@ def score_metadata(scores: Scores) -> dict[str, float]:
 
 
 def score_table(report: EvalReport) -> dg.TableMetadataValue | None:
-    """Candidate and production side by side, and the threshold below what it is for."""
+    """Scores of candidate and production side by side, with the threshold below Recall@5."""
     candidate, production = report.scores, report.production_scores
     if candidate is None:
         return None
@@ -80,8 +80,8 @@ def score_table(report: EvalReport) -> dg.TableMetadataValue | None:
         rows,
         column("metric", description="mean over all questions"),
         column("candidate", "float"),
-        column("production", "float", "what served during the measurement, on the same questions"),
-        column("change", description="candidate less production"),
+        column("production", "float", "generation served during the measurement, on the same questions"),
+        column("change", description="candidate minus production"),
         column("0 to 1", description="the candidate's score as a bar"),
     )
 
@@ -92,7 +92,7 @@ def _signed(difference: float) -> str:
 
 
 def worst_queries_table(report: EvalReport) -> dg.TableMetadataValue:
-    """The questions of `worst_queries`, with what was found instead."""
+    """The questions of `worst_queries`, with the documents found instead."""
     rows = (
         {
             "query": query.query,
@@ -108,10 +108,10 @@ def worst_queries_table(report: EvalReport) -> dg.TableMetadataValue:
         column("query"),
         column("recall_at_5", "float"),
         column("before", "float", "recall_at_5 of production, on the same question"),
-        column("rank", "int", "of the first expected document; empty if none was found"),
-        # One column: two of paths, which do not wrap, would push each other out of the page.
+        column("rank", "int", "of the first expected document, empty if none was found"),
+        # One column: paths do not wrap, so two columns of them would not fit on the page.
         column("expected_docs → retrieved", description="the first three documents found, best first"),
-        most_rows=10,
+        max_rows=10,
     )
 
 

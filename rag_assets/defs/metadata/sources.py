@@ -1,4 +1,4 @@
-"""Metadata of `raw_documents`: the state of each source, and the use of models for recordings and pictures."""
+"""Metadata of `raw_documents`: the state of each source, and model usage for recordings and pictures."""
 
 from collections.abc import Container, Iterable, Sequence
 from typing import Any
@@ -18,10 +18,10 @@ NEWLY_UNREADABLE_KEY = "newly_unreadable_sources"
 def ingestion_metadata(
     reports: Sequence[SourceReport], quarantined: Iterable[DocumentState], known_problems: Container[str]
 ) -> dict[str, Any]:
-    """What the sources gave.
+    """Counts, sources and quarantined documents of one reading.
 
     Args:
-        known_problems: sources that the refresh before could not read either; they are not told to anybody again.
+        known_problems: sources already unreadable in the previous refresh. They trigger no second alert.
     """
     problems = unreadable_sources(reports)
     new_problems = {source: problem for source, problem in problems.items() if source not in known_problems}
@@ -53,16 +53,16 @@ def source_table(reports: Iterable[SourceReport]) -> dg.TableMetadataValue:
     return table(
         rows,
         column("source"),
-        column("listing", description="of an incomplete source nothing is deleted"),
-        column("num_documents", "int", "that it lists"),
-        column("num_read", "int", "whose version token moved"),
-        column("num_parsed", "int", "whose bytes were never seen before"),
-        column("num_quarantined", "int", "without usable text"),
+        column("listing", description="nothing of an incomplete source is deleted"),
+        column("num_documents", "int", "documents listed"),
+        column("num_read", "int", "documents with a changed version token"),
+        column("num_parsed", "int", "documents with new bytes"),
+        column("num_quarantined", "int", "documents without usable text"),
     )
 
 
 def media_metadata(usages: Iterable[ModelUsage], reports: Iterable[SourceReport]) -> dict[str, Any]:
-    """What models were asked about recordings and pictures, and what was left out for want of a model."""
+    """Model usage for recordings and pictures, and files skipped without a model."""
     usages, left_out = list(usages), files_left_out(reports)
     costs = [usage.cost_usd for usage in usages]
     asked = {
@@ -93,8 +93,8 @@ def _media_table(usages: Iterable[ModelUsage]) -> dg.TableMetadataValue:
     return table(
         rows,
         column("model"),
-        column("num_asked", "int", "recordings or pictures that it gave an answer for"),
-        column("audio_seconds", "float", "billed, where seconds are"),
-        column("num_tokens", "int", "billed, where tokens are"),
-        column("cost_usd", "float", "empty if the price is not known"),
+        column("num_asked", "int", "recordings and pictures answered"),
+        column("audio_seconds", "float", "billed seconds, for models priced by the second"),
+        column("num_tokens", "int", "billed tokens, for models priced by the token"),
+        column("cost_usd", "float", "empty if the price is unknown"),
     )

@@ -1,4 +1,4 @@
-"""Tables, and bars made of text: the forms in which Dagster shows metadata at once, without a click."""
+"""Tables, and bars made of text. Dagster shows them at once, without a click."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,7 +9,7 @@ _BAR_CELLS = 10
 
 
 def shown(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what says nothing: None, and tables without a row."""
+    """Leave out empty values: None, and tables without rows."""
     return {
         key: value
         for key, value in metadata.items()
@@ -18,7 +18,7 @@ def shown(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def bar(share: float) -> str:
-    """Draw a share, 0 to 1, to an eighth of a character."""
+    """Draw a share from 0 to 1, precise to an eighth of a character."""
     full, eighths = divmod(round(share * _BAR_CELLS * 8), 8)
     return ("█" * full + " ▏▎▍▌▋▊▉"[eighths].strip()).ljust(_BAR_CELLS, "░")
 
@@ -28,22 +28,23 @@ def column(name: str, column_type: str = "string", description: str | None = Non
 
 
 def table(
-    rows: Iterable[dict[str, Any]], *columns: dg.TableColumn, most_rows: int = 20
+    rows: Iterable[dict[str, Any]], *columns: dg.TableColumn, max_rows: int = 20
 ) -> dg.TableMetadataValue:
-    every = list(rows)
-    records = [dg.TableRecord(row) for row in every[:most_rows]]
-    if len(every) > most_rows:
+    """Return a table. Rows beyond `max_rows` are replaced by one with their number."""
+    all_rows = list(rows)
+    records = [dg.TableRecord(row) for row in all_rows[:max_rows]]
+    if len(all_rows) > max_rows:
         first, *others = (heading.name for heading in columns)
-        note = {first: f"… {len(every) - most_rows} more"}
+        note = {first: f"… {len(all_rows) - max_rows} more"}
         records.append(dg.TableRecord(note | dict.fromkeys(others)))
     return dg.MetadataValue.table(records, dg.TableSchema(list(columns)))
 
 
 def breakdown(part: str, counts: Mapping[str, int]) -> dg.TableMetadataValue:
-    """How a whole divides into parts, as bars; parts that are empty are left out.
+    """Return the parts of a whole as counts and bars, without empty parts.
 
     Args:
-        part: what a part is called, the head of the first column.
+        part: heading of the first column, the name of a part.
     """
     total = sum(counts.values())
     rows = (

@@ -1,4 +1,4 @@
-"""What reacts to runs and to sources: `alerting` tells people, `watching` starts refreshes."""
+"""Sensors for runs and sources: `alerting` posts to Slack, `watching` starts refreshes."""
 
 from rag_assets.defs.sensors.alerting import slack_on_degraded_source, slack_on_failure
 from rag_assets.defs.sensors.watching import (

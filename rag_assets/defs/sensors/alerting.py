@@ -126,7 +126,7 @@ def _failure(context: dg.RunFailureSensorContext) -> tuple[str, str, str]:
             return event.step_key or "", declared.description or "", str(outcome.value if outcome else "")
         return event.step_key or "", _failed_check(context) or _reason(data.error), ""
     # For example invalid settings, or a process that was killed.
-    return "run", _reason(context.failure_event.job_failure_data.error), ""
+    return "", _reason(context.failure_event.job_failure_data.error), ""
 
 
 def _reason(error: _RecordedError | None) -> str:

@@ -1,6 +1,6 @@
-"""Refreshes when something changed at a source; each starts stopped.
+"""Sensors starting a refresh after a change in a source. All are stopped by default.
 
-A tick costs a listing at most, and asks for no run that would find nothing to do.
+A tick costs at most one listing, and never requests a run without work to do.
 """
 
 import hashlib
@@ -18,18 +18,20 @@ from rag_assets.ingestion.listings import hash_listings, served_listings
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.sources.base import CheapToWatch, Source
 from rag_assets.sources.s3_events import event_queues
+from rag_assets.text.wording import counted
 
 _ASK_AGAIN_AFTER_SECONDS = 6 * 3600
 _LISTING_SECONDS = 30.0  # Dagster gives a tick 60
+_UP_TO_DATE = "production is up to date with the listed documents"
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What sources list and production does not serve.
+    """Differences between the listings of sources and production.
 
     Attributes:
-        run_key: of these changes; "" if there are none.
-        problems: source -> why it could not be listed.
+        run_key: identifies these changes, empty without changes.
+        problems: source -> reason for a failed listing.
     """
 
     run_key: str
@@ -38,11 +40,11 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class HandedOver:
-    """What the last tick that asked for a refresh because of events left to the next ones.
+    """State passed from one tick of the event sensor to the next, in Dagster's cursor.
 
     Attributes:
         receipts: URL of a queue -> receipts of the messages to delete there.
-        asked: source -> period in which a refresh was last asked for because of it.
+        asked: source -> period of its last requested refresh.
     """
 
     receipts: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
@@ -53,7 +55,7 @@ class HandedOver:
         try:
             return cls(**json.loads(cursor or "{}"))
         except (ValueError, TypeError):
-            return cls()  # of another version, or edited: messages that were not deleted come again
+            return cls()  # from another version, or edited by hand: undeleted messages arrive again
 
     def to_cursor(self) -> str:
         return json.dumps(asdict(self))
@@ -63,29 +65,29 @@ class HandedOver:
     job=refresh,
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.STOPPED,
-    description="Refreshes when a document in a folder appeared, changed or went away since the last reading.",
+    description="Starts a refresh after a document in a folder is added, changed or deleted.",
 )
 def refresh_on_changed_documents(
     knowledge_base: dg.ResourceParam[KnowledgeBase],
 ) -> dg.RunRequest | dg.SkipReason:
-    return _refresh_if_listed_anew(knowledge_base, "folder")
+    return _refresh_if_listing_changed(knowledge_base, "folder")
 
 
 @dg.sensor(
     job=refresh,
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.STOPPED,
-    description="Refreshes when an object in an S3 bucket appeared, changed or went away since the last reading.",
+    description="Starts a refresh after an object in an S3 bucket is added, changed or deleted. Lists the bucket.",
 )
 def refresh_on_new_objects(knowledge_base: dg.ResourceParam[KnowledgeBase]) -> dg.RunRequest | dg.SkipReason:
-    return _refresh_if_listed_anew(knowledge_base, "bucket")
+    return _refresh_if_listing_changed(knowledge_base, "bucket")
 
 
 @dg.sensor(
     job=refresh,
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.STOPPED,
-    description="Refreshes when S3 announces in an SQS queue that an object appeared, changed or went away.",
+    description="Starts a refresh after S3 reports a new, changed or deleted object in an SQS queue.",
 )
 def refresh_on_object_events(
     context: dg.SensorEvaluationContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
@@ -96,8 +98,10 @@ def refresh_on_object_events(
         return dg.SkipReason(str(error))
 
 
-def _refresh_if_listed_anew(knowledge_base: KnowledgeBase, watched_as: str) -> dg.RunRequest | dg.SkipReason:
-    """Ask for a refresh if production does not serve what these sources list."""
+def _refresh_if_listing_changed(
+    knowledge_base: KnowledgeBase, watched_as: str
+) -> dg.RunRequest | dg.SkipReason:
+    """Request a refresh if the listings of these sources differ from production."""
     try:
         sources = [
             source
@@ -105,7 +109,7 @@ def _refresh_if_listed_anew(knowledge_base: KnowledgeBase, watched_as: str) -> d
             if isinstance(source, CheapToWatch) and source.watched_as == watched_as
         ]
         if not sources:
-            return dg.SkipReason(f"no source is a {watched_as}")
+            return dg.SkipReason(f"no configured source is a {watched_as}")
         reason = _reason_to_wait(knowledge_base)
         if reason:
             return dg.SkipReason(reason)
@@ -114,19 +118,19 @@ def _refresh_if_listed_anew(knowledge_base: KnowledgeBase, watched_as: str) -> d
         return dg.SkipReason(str(error))
     if changes.run_key:
         return dg.RunRequest(run_key=changes.run_key)
-    return dg.SkipReason("; ".join(changes.problems.values()) or "production serves what is listed")
+    return dg.SkipReason("; ".join(changes.problems.values()) or _UP_TO_DATE)
 
 
 def _refresh_if_announced(knowledge_base: KnowledgeBase, handed_over: HandedOver) -> dg.SensorResult:
-    """Ask for a refresh if an event announces what production does not serve yet.
+    """Request a refresh if an event reports a change missing in production.
 
-    A message is deleted when production serves what it announced, or by the tick after the one that asked: Dagster
-    keeps the cursor together with the request, so a message whose request was lost comes again by itself.
+    A message is deleted once production includes its change, or by the tick after the request. Dagster stores the cursor
+    together with the request, so after a lost request the messages arrive again by themselves.
     """
     sources = knowledge_base.sources()
     queues = event_queues(sources)
     if not queues:
-        return dg.SensorResult(skip_reason="no source has a queue_url")
+        return dg.SensorResult(skip_reason="no configured source has a queue_url")
     for queue in queues:
         queue.delete(handed_over.receipts.get(queue.url, ()))
     asked = handed_over.asked
@@ -141,23 +145,25 @@ def _refresh_if_announced(knowledge_base: KnowledgeBase, handed_over: HandedOver
     received = {queue: queue.receive() for queue in queues}
     for queue, messages in received.items():
         queue.delete(messages.moot)
-    # What was asked for long ago may have been refused then.
+    # A refresh requested long ago may have been refused.
     changed = {name for name, asked_at in asked.items() if asked_at != period}.union(
         *(messages.sources for messages in received.values())
     )
     num_foreign = sum(messages.num_foreign for messages in received.values())
-    foreign = f"; {num_foreign} messages are no events of these buckets: use a queue for nothing else"
-    aside = foreign if num_foreign else ""
+    aside = ""
+    if num_foreign:
+        foreign = counted(num_foreign, "foreign message")
+        aside = f"; ignored {foreign}: reserve the queue for events of these buckets"
     if not changed:
-        return skip(f"no event announces a document{aside}")
+        return skip(f"no new event about a document{aside}")
     changes = _compare(knowledge_base, [source for source in sources if source.name in changed])
     if changes.problems:
-        return skip("; ".join(changes.problems.values()) + aside)  # the messages come again
+        return skip("; ".join(changes.problems.values()) + aside)  # the messages arrive again
     if not changes.run_key:
         for queue, messages in received.items():
             queue.delete(messages.receipts)
         asked = {name: asked_at for name, asked_at in asked.items() if name not in changed}
-        return skip(f"production serves what is listed{aside}")
+        return skip(_UP_TO_DATE + aside)
     asked = asked | dict.fromkeys(changed, period)
     receipts = {queue.url: messages.receipts for queue, messages in received.items() if messages.receipts}
     return dg.SensorResult(
@@ -172,19 +178,19 @@ def _reason_to_wait(knowledge_base: KnowledgeBase) -> str | None:
         return reason
     state = knowledge_base.vector_store.production_state()
     if state.held is not None:
-        return f"production is held at {state.production} until `rag-assets resume`"
+        return f"production is held at {state.production} after a rollback, until `rag-assets resume`"
     return None
 
 
 def _compare(knowledge_base: KnowledgeBase, sources: Sequence[Source]) -> Changes:
-    """Compare what sources list with what production serves of them."""
+    """Compare the listings of sources with their documents in production."""
     hashes, problems = hash_listings(sources, _LISTING_SECONDS, knowledge_base.media_models().reads)
     production = knowledge_base.vector_store.production_state().production
     served = served_listings(knowledge_base.artifacts, production)
     changed = {name: listed for name, listed in hashes.items() if served.get(name) != listed}
     if not changed:
         return Changes("", problems)
-    # A change asks once, and again only after hours: what refused it, or was down, may have been mended by then.
+    # A change requests one refresh, and another after six hours: by then the cause of a failure may be fixed.
     listed = hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()
     return Changes(f"{production}-{listed}-{_period()}", problems)
 
