@@ -1,17 +1,17 @@
-"""Which chunker, and how large? Refreshes the knowledge base with each, asks its benchmark, and takes the time.
+"""Compares chunkers and chunk sizes: retrieval quality, shape of the chunks, speed.
 
     python eval_benchmarks/chunkers.py [CHUNK_SIZE/CHUNK_OVERLAP ...]
 
-Without arguments at 512/50 and 128/16. Prints two Markdown tables:
+Refreshes the knowledge base with each chunker, at 512/50 and 128/16 without arguments. Prints two Markdown tables:
 
-- retrieval: Recall@1/5/10 (Recall@5 with its standard error), MRR, nDCG@10; the questions whose first right document
-  stands higher/lower than with `token_window` of the same size; the number of chunks in the index;
-- chunks of the documents whose format has headings (Markdown, HTML): how many there are; the median of their tokens;
-  the share that begins at a heading; the share of their text that stands under the headings that its chunk names;
-  MB of text cut in a second of processor time, the best of three.
+- retrieval: Recall@1/5/10 (Recall@5 with its standard error), MRR and nDCG@10. Questions with the first right document
+  higher/lower than with `token_window` of the same size. Number of chunks in the index.
+- chunks of the documents with headings (Markdown, HTML): their number, their median tokens, the share with a heading at
+  the start, the share of their text under the headings in `heading_path`, MB of text per second of processor time (best
+  of three).
 
-Documents, benchmark and embedding model are those of the settings. Each refresh has a temporary state folder of its
-own, so production stays as it is; a model that costs money is paid for each time.
+Documents, benchmark and embedding model come from the settings. Each refresh has its own temporary state folder, so
+production is unchanged. A model with a price is paid for each time.
 """
 
 import os
@@ -80,14 +80,14 @@ def main() -> None:
 
 
 def configure(chunker: str, size: str, state_dir: str) -> None:
-    """Set the environment, because a run reads its settings when it starts."""
+    """Set the environment: a run reads its settings at its start."""
     chunk_size, _, overlap = size.partition("/")
     os.environ |= {
         "RAG_CHUNKER": chunker,
         "RAG_CHUNK_SIZE": chunk_size,
         "RAG_CHUNK_OVERLAP": overlap,
         "RAG_STATE_DIR": state_dir,
-        "RAG_EVAL_THRESHOLD": "0",  # a chunker that retrieves badly is to be measured too
+        "RAG_EVAL_THRESHOLD": "0",  # a chunker with bad retrieval is measured too
     }
 
 
@@ -100,7 +100,7 @@ def refresh() -> None:
 def ask(knowledge_base: KnowledgeBase) -> tuple[Scores, list[QueryResult], int]:
     manifest = knowledge_base.production_manifest()
     if manifest is None:
-        raise SystemExit("the refresh put nothing into production")
+        raise SystemExit("the refresh promoted nothing: see its log above")
     search = knowledge_base.retriever().open(manifest.generation)
     names = DocumentNames(knowledge_base.documents_of(manifest.generation))
     benchmark = load_benchmark(knowledge_base.settings.benchmark_file)
@@ -119,7 +119,7 @@ def texts_with_headings(knowledge_base: KnowledgeBase) -> list[str]:
 
 
 def shape(chunker: Chunker, texts: Sequence[str]) -> str:
-    """Return the cells between the size and the speed."""
+    """Return the table cells between the size and the speed."""
     tokens: list[int] = []
     num_at_heading = num_characters = num_under = 0
     for text, spans in zip(texts, chunker.chunk(texts), strict=True):
@@ -142,7 +142,7 @@ def shape(chunker: Chunker, texts: Sequence[str]) -> str:
 
 
 def speed(chunker: Chunker, texts: Sequence[str]) -> float:
-    """Return MB a second, over the texts repeated to `SPEED_CHARACTERS`."""
+    """Return MB per second, over the texts repeated to `SPEED_CHARACTERS`."""
     texts = [*texts] * (SPEED_CHARACTERS // sum(map(len, texts)) + 1)
     seconds: list[float] = []
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""Which weight should the dense half have? Asks production every question of the benchmark under each weight.
+"""Compares weights of the dense half: asks production every benchmark question under each weight.
 
     python eval_benchmarks/fusion_weights.py
 
@@ -17,7 +17,7 @@ def main() -> None:
         knowledge_base = KnowledgeBase(load_settings(dense_weight=tenths / 10))
         manifest = knowledge_base.production_manifest()
         if manifest is None:
-            raise SystemExit("nothing is in production yet")
+            raise SystemExit("production is empty: refresh first")
         search = knowledge_base.retriever().open(manifest.generation)
         benchmark = load_benchmark(knowledge_base.settings.benchmark_file)
         names = DocumentNames(knowledge_base.documents_of(manifest.generation))

@@ -1,10 +1,10 @@
-"""What do the processes that parse cost, and what do they gain? Both sides use the same libraries on the same files.
+"""Compares parsing in this process with parsing in the processes of a refresh: same libraries, same files.
 
     python eval_benchmarks/parsing.py FOLDER [--endings .html .pdf] [--most 1000] [--rounds 3]
 
-One side parses in this process, one document after the other, as a script would: no limits, and a document that hangs or
-crashes ends it. The other hands them to the processes of a refresh, started anew for each round, and waits for the last.
-Prints documents and megabytes a second, and the ratio of the medians, for each ending.
+One side parses one document after the other in this process, as in a script: without limits, and a hanging or crashing
+document ends it. The other side hands the documents to the processes of a refresh, new ones in each round, and waits for
+the last. Prints documents and megabytes per second, and the ratio of the medians, for each file ending.
 """
 
 import argparse
@@ -24,7 +24,7 @@ Documents = list[tuple[str, bytes]]
 
 
 def in_this_process(documents: Documents) -> int:
-    """Return the characters of text that came out."""
+    """Return the number of characters of extracted text."""
     characters = 0
     for name, data in documents:
         try:
@@ -35,7 +35,7 @@ def in_this_process(documents: Documents) -> int:
 
 
 def in_processes(documents: Documents) -> int:
-    """Return the characters of text that came out."""
+    """Return the number of characters of extracted text."""
     workers = ParseWorkers()
     characters = 0
     at_work: deque[Future[ParsedText]] = deque()
@@ -71,7 +71,7 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--endings", nargs="+", default=[".html", ".pdf"])
-    parser.add_argument("--most", type=int, default=1000, help="documents of each ending")
+    parser.add_argument("--most", type=int, default=1000, help="maximum documents per ending")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     print("| | documents | MB | in this process | in processes | ratio |\n|---|---|---|---|---|---|")
@@ -83,7 +83,7 @@ def main() -> None:
         if not documents:
             print(f"| {ending} | none | | | | |")
             continue
-        in_this_process(documents[:1])  # what is imported late is imported now
+        in_this_process(documents[:1])  # late imports happen now
         alone: list[float] = []
         together: list[float] = []
         for _ in range(arguments.rounds):
@@ -93,7 +93,9 @@ def main() -> None:
                 if run is in_this_process:
                     expected = characters
                 elif characters != expected:
-                    raise SystemExit(f"{ending}: {characters} characters of text instead of {expected}")
+                    raise SystemExit(
+                        f"{ending}: the sides differ, {characters:,} and {expected:,} characters of text"
+                    )
         one, many = statistics.median(alone), statistics.median(together)
         megabytes = sum(len(data) for _, data in documents) / 1e6
         print(

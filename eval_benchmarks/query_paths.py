@@ -1,10 +1,10 @@
-"""What does each way of asking find? Asks production every question of the benchmark in each way of docs/querying.md.
+"""Compares the ways of asking in docs/querying.md: asks production every benchmark question in each of them.
 
     python eval_benchmarks/query_paths.py
 
-Prints Recall@1, Recall@5 and MRR over five chunks, as an application asks for them, and by how much Recall@5 differs
-from that of `Retriever` on the same questions, with the standard error of that difference. Needs a knowledge base in
-production and the `dev` extra; its generation is copied into an in-memory client, so no server is needed.
+Prints Recall@1, Recall@5 and MRR over five chunks, as applications ask for them, and the difference of Recall@5 from
+`Retriever` on the same questions, with its standard error. Needs a knowledge base in production and the `dev` extra. The
+generation is copied into an in-memory client, without a server.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ CHUNKS = 5
 ALIAS = "knowledge_base"
 
 Way = Callable[[str], list[str]]
-"""A question -> ids of the chunks found, best first."""
+"""Question -> ids of the found chunks, best first."""
 
 
 def main() -> None:
@@ -63,10 +63,10 @@ def main() -> None:
 
 
 def copy_of_production(knowledge_base: KnowledgeBase) -> tuple[QdrantClient, dict[str, str]]:
-    """Return a client that has production under `ALIAS`, and chunk id -> content hash."""
+    """Return a client with production under `ALIAS`, and chunk id -> content hash."""
     manifest = knowledge_base.production_manifest()
     if manifest is None:
-        raise SystemExit("nothing is in production yet")
+        raise SystemExit("production is empty: refresh first")
     client = QdrantClient(":memory:")
     store = ServerVectorStore(client, ALIAS)
     contents: dict[str, str] = {}

@@ -1,12 +1,11 @@
-"""What does a refresh cost beside Dagster itself?
+"""Compares the cost of a refresh with the cost of Dagster itself.
 
     python eval_benchmarks/refresh_overhead.py
 
-Materializes, each time in a new process with `dagster asset materialize`, in a new folder with the `dagster.yaml` of
-this repository: two assets that do nothing, and the sample knowledge base; then both once more, where nothing has
-changed. The two take turns, so that other work on the machine disturbs both. Prints medians by the clock and by
-processor time (of the process, user and system), and what the first refresh may cost:
-twice the empty run and a second for every hundred chunks.
+Materializes two empty assets and the sample knowledge base, then both again without a change. Each time a new process
+runs `dagster asset materialize`, in a new folder with the `dagster.yaml` of this repository. The two take turns, so other
+work on the machine disturbs both. Prints medians by the clock and by processor time (user and system), and the limit for
+the first refresh: twice the empty run, and a second per hundred chunks.
 """
 
 import argparse
@@ -40,7 +39,7 @@ defs = dg.Definitions(assets=[first, second], executor=dg.in_process_executor)
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one process.
+    """Cost of one process.
 
     Attributes:
         processor_seconds: user and system time.
@@ -51,7 +50,7 @@ class Cost:
 
 
 def materialize(module: str, folder: Path) -> Cost:
-    """Materialize all assets of a module in a new process that works in a folder."""
+    """Materialize all assets of a module in a new process, with the folder as its working folder."""
     command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", module, "--select", "*"]
     started_at = time.perf_counter()
     with (folder / "output.txt").open("wb") as output:
@@ -67,7 +66,7 @@ def materialize(module: str, folder: Path) -> Cost:
 
 
 def _environment() -> dict[str, str]:
-    """Return this environment without settings of ours, of Dagster, and without what forbids bytecode."""
+    """Return this environment without our settings, without Dagster's, and with bytecode allowed."""
     settings = {field.alias for field in Settings.model_fields.values()}
     dropped = settings | {"DAGSTER_HOME", "PYTHONDONTWRITEBYTECODE"}
     kept = {name: value for name, value in os.environ.items() if name not in dropped}
@@ -97,13 +96,13 @@ def num_chunks(folder: Path) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--folder", help="where to work; the system's temporary folder by default")
+    parser.add_argument("--folder", help="working folder (default: the temporary folder of the system)")
     options = parser.parse_args()
 
     costs: dict[tuple[str, str], list[Cost]] = {}
     chunks = 0
     with tempfile.TemporaryDirectory(dir=options.folder) as parent:
-        # Not counted: it writes the bytecode of whatever was not compiled yet.
+        # Not counted: it writes missing bytecode.
         for module in (EMPTY, REFRESH):
             materialize(module, new_folder(Path(parent)))
         for _ in range(options.repeats):

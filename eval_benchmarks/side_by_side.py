@@ -1,16 +1,16 @@
-"""A refresh as a runner for side-by-side benchmarks of ingestion systems: the real pipeline behind two commands.
+"""Runs a refresh for side-by-side benchmarks of ingestion systems: the real pipeline behind two commands.
 
     python eval_benchmarks/side_by_side.py sync --corpus DIR --state DIR --base-url http://127.0.0.1:8791/v1
     python eval_benchmarks/side_by_side.py dump --corpus DIR --state DIR --out FILE
 
-`sync` brings production to the state of the files in the corpus, with chunks of 512 tokens that share 50 and an
-endpoint that speaks OpenAI's API (1536 dimensions), and prints one JSON object last: the seconds of the work
-(imports not counted) and of each step. All seven assets and the gate run in this process, as a Dagster job with
-its history in the state folder; `--without-dagster` calls the bodies of the assets one after the other instead. The
-gate asks for passages of 50 of the documents that the first `sync` found, which are embedded as well.
+`sync` brings production to the state of the files in the corpus, with chunks of 512 tokens, an overlap of 50, and an
+OpenAI-compatible endpoint (1536 dimensions). Its last line is one JSON object: the seconds of the work (without imports)
+and of each step. All seven assets and the gate run in this process, as a Dagster job with its history in the state
+folder. `--without-dagster` calls the bodies of the assets one after the other instead. The questions of the gate are
+passages of 50 documents of the first `sync`, and are embedded as well.
 
-`dump` writes one `{"source": path in the corpus, "text": chunk}` a line for every point in production. All that is
-kept is in the state folder.
+`dump` writes one line `{"source": path in the corpus, "text": chunk}` per point in production. All state is in the
+state folder.
 """
 
 import argparse
@@ -29,7 +29,7 @@ NUM_QUESTIONS = 50
 
 
 def write_benchmark(corpus: Path, path: Path) -> None:
-    """Ask for a passage of every so many documents; kept, so that later refreshes answer the same questions."""
+    """Write questions: passages of documents at even distances. Later refreshes answer the same ones."""
     if path.exists():
         return
     documents = sorted(file for file in corpus.rglob("*") if file.is_file())
@@ -46,7 +46,7 @@ def write_benchmark(corpus: Path, path: Path) -> None:
 
 
 def run_job(state: Path) -> dict[str, float]:
-    """Run the job `refresh`; return the seconds of each step."""
+    """Run the job `refresh` and return the seconds of each step."""
     import dagster as dg
 
     from rag_assets.definitions import defs
@@ -67,7 +67,7 @@ def run_job(state: Path) -> dict[str, float]:
 
 
 def run_bodies() -> dict[str, float]:
-    """Call what the assets and the gate are made of; return the seconds of each."""
+    """Call the bodies of the assets and the gate, and return the seconds of each."""
     from rag_assets.defs.asset_checks import recall_gate
     from rag_assets.defs.assets import ALL_ASSETS
     from rag_assets.knowledge_base import KnowledgeBase
@@ -92,9 +92,11 @@ def run_bodies() -> dict[str, float]:
 
 def sync(options: argparse.Namespace) -> None:
     if options.batch != BATCH:
-        raise SystemExit(f"a request embeds {BATCH} texts, not {options.batch}")
+        raise SystemExit(
+            f"--batch is {options.batch}: only {BATCH} is supported, the texts per embedding request"
+        )
     write_benchmark(options.corpus, options.state / "benchmark.jsonl")
-    import rag_assets.definitions  # noqa: F401 - the work begins after it
+    import rag_assets.definitions  # noqa: F401 - not part of the measured work
 
     started_at, processor = time.perf_counter(), time.process_time()
     steps = run_bodies() if options.without_dagster else run_job(options.state)
@@ -113,7 +115,7 @@ def dump(options: argparse.Namespace) -> None:
     knowledge_base = KnowledgeBase(load_settings())
     production = knowledge_base.vector_store.production_state().production
     if production is None:
-        raise SystemExit("nothing is in production")
+        raise SystemExit("production is empty: run `sync` first")
     reader = knowledge_base.vector_store.read(production)
     with options.out.open("w", encoding="utf-8") as file:
         for batch in reader.scroll():

@@ -1,13 +1,13 @@
-"""How fast is the embedded vector store beside qdrant-client's local mode? Both as an ordinary user would use them.
+"""Compares the speed of the embedded vector store with qdrant-client's local mode, both in ordinary use.
 
     python eval_benchmarks/vector_stores.py
 
-Both get the same points (dense vector, BM25 vector, payload as a refresh writes it) in the same batches, and the
-same questions, and must give the same answers. Prints points written and questions answered per second, and how many
-times faster the embedded store is: by the clock, and by processor time, which other work on the machine disturbs
-less. Writing ends when everything is durable: the embedded store seals its generation, local mode in a folder
-commits each point. Then both are opened again, as by the process that asks. In memory local mode keeps nothing, and
-in neither place has it payload indexes; the embedded store keeps fourteen.
+Both get the same points (dense vector, BM25 vector, payload as in a refresh) in the same batches, and the same
+questions, and must give the same answers. Prints points written and questions answered per second, and the ratio of the
+two, by the clock and by processor time. Other work on the machine disturbs processor time less. Writing ends with
+everything durable: the embedded store seals its generation, local mode in a folder commits each point. Then both are
+opened again, as by a reader in another process. Local mode in memory keeps nothing. In neither place does it have payload
+indexes. The embedded store keeps fourteen.
 """
 
 import argparse
@@ -44,7 +44,7 @@ class Question:
 
 
 class Side(Protocol):
-    """One store: written once, then asked for the ids of its best points.
+    """One store, written once, then asked for the ids of its best points.
 
     Attributes:
         keeps: whether it can be opened again.
@@ -61,7 +61,7 @@ class Side(Protocol):
 
 
 class Embedded:
-    """Our store, through its public interface; hybrid answers are fused as `rag_assets.retrieval` does."""
+    """Our store, through its public interface. `rag_assets.retrieval.fuse` joins hybrid answers."""
 
     keeps = True
 
@@ -104,7 +104,7 @@ class Embedded:
 
 
 class LocalMode:
-    """qdrant-client's local mode; hybrid answers are fused by its own reciprocal rank fusion."""
+    """qdrant-client's local mode. Its own reciprocal rank fusion joins hybrid answers."""
 
     def __init__(self, folder: Path | None) -> None:
         self.keeps = folder is not None
@@ -163,11 +163,11 @@ def _point_struct(point: Point) -> models.PointStruct:
     return models.PointStruct(id=point.id, vector=vectors, payload=point.payload)
 
 
-# What is written and asked
+# Points and questions
 
 
 class Texts:
-    """Invented texts; a few words are frequent and most are rare, as in a language."""
+    """Invented texts. A few words are frequent and most are rare, as in a language."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
@@ -186,7 +186,7 @@ def make_points(count: int, dimensions: int) -> list[Point]:
     points: list[Point] = []
     for number in range(count):
         document, index = divmod(number, CHUNKS_A_DOCUMENT)
-        text = texts.draw(150 + number % 101)  # of different lengths: else many points score the same
+        text = texts.draw(150 + number % 101)  # of different lengths: otherwise many points score the same
         path = f"folder{document // 100}/document{document}.md"
         location = {
             "document_id": f"filesystem:{path}",
@@ -228,12 +228,12 @@ def _unit_vectors(count: int, dimensions: int, seed: int) -> Vectors:
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
-# Measuring
+# Measurement
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Units of work a second, by the clock and by processor time."""
+    """Units of work per second, by the clock and by processor time."""
 
     clock: float
     processor: float
@@ -256,7 +256,7 @@ class Figures:
 def measure(side: Side, points: Sequence[Point], questions: Sequence[Question]) -> Figures:
     written = _rate(len(points), lambda: side.write(points, len(questions[0].dense)))
     opened = _rate(len(points), side.open_again) if side.keeps else None
-    side.hybrid(questions[0])  # whatever the first question has to load
+    side.hybrid(questions[0])  # the first question loads parts of the store
     dense_answers: list[list[str]] = []
     dense = _rate(len(questions), lambda: dense_answers.extend(map(side.dense, questions)))
     hybrid = _rate(len(questions), lambda: [side.hybrid(question) for question in questions])
@@ -276,7 +276,7 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=20_000)
     parser.add_argument("--dimensions", type=int, default=256)
     parser.add_argument("--questions", type=int, default=30)
-    parser.add_argument("--folder", help="where to write; the system's temporary folder by default")
+    parser.add_argument("--folder", help="folder to write to (default: the temporary folder of the system)")
     options = parser.parse_args()
     warnings.filterwarnings("ignore", message="Local mode is not recommended")
 

@@ -1,4 +1,4 @@
-"""Plain words for values that pydantic refuses, in settings and in options of sources.
+"""Plain words for values refused by pydantic, in settings and in options of sources.
 
 Each problem names the variable, the values it may have, and the value it has now. A value is quoted only if it is a
 number or a single short word: a key pasted into the wrong variable must not reach a log.
@@ -25,8 +25,8 @@ def describe_invalid_values(
     """Return every problem of a refused model, separated by semicolons.
 
     Args:
-        fields: by the name under which the error lists them.
-        label_of: name of a field -> the name known to the user, such as its variable; "" -> that of the whole.
+        fields: by their name in the error.
+        label_of: name of a field -> the name known to the user, such as its variable. "" -> the name of the whole.
         owner: owner of the fields, such as `a source of kind s3`.
     """
     return "; ".join(
@@ -49,7 +49,7 @@ def _problem(item: Any, fields: Mapping[str, FieldInfo], label_of: Callable[[str
 
 
 def expected_form(field: FieldInfo) -> str:
-    """Return the values that a field may have, for example `a whole number of at least 16`."""
+    """Return the possible values of a field in words, for example `a whole number of at least 16`."""
     if isinstance(field.json_schema_extra, dict) and FORM in field.json_schema_extra:
         return str(field.json_schema_extra[FORM])
     annotation = _without_none(field.annotation)
