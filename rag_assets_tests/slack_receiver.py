@@ -35,7 +35,7 @@ class SlackReceiver:
                     self.wfile.write(body)
 
             def log_message(self, *args: Any) -> None:
-                """Say nothing."""
+                """Keep the output of the tests clean."""
 
         self.messages = messages
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -1,4 +1,4 @@
-"""pyproject.toml declares each package that is imported, and nothing without a use."""
+"""pyproject.toml declares every imported package, and no package without a use."""
 
 import ast
 import re
@@ -29,7 +29,7 @@ USED_WITHOUT_IMPORT = {
 
 @cache
 def project() -> dict[str, list[str]]:
-    """Extra -> names of its distributions; an empty name for the base dependencies."""
+    """Extra -> names of its distributions. The base dependencies have an empty name."""
     declared = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     groups = {"": declared["dependencies"], **declared["optional-dependencies"]}
     names = {extra: [re.split(r"[\[<>=!~; ]", line)[0] for line in lines] for extra, lines in groups.items()}
@@ -47,7 +47,7 @@ distributions_of_modules = cache(packages_distributions)
 
 @cache
 def imported(folder: str) -> list[tuple[str, frozenset[str]]]:
-    """Return each third-party import as `file: module`, with the distributions that contain the module."""
+    """Return each third-party import as `file: module`, with the distributions of the module."""
     distributions = distributions_of_modules()
     imports: list[tuple[str, frozenset[str]]] = []
     for path in sorted((REPOSITORY / folder).rglob("*.py")):

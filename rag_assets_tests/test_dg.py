@@ -47,7 +47,7 @@ def test_dg_finds_nothing_wrong_with_the_project(home: Path) -> None:
         assert "elemetry" not in done.stdout + done.stderr
 
 
-def test_dg_lists_what_there_is(home: Path) -> None:
+def test_dg_lists_all_definitions(home: Path) -> None:
     done = dg(home, "list", "defs", "--json")
     assert done.returncode == 0, done.stderr
     listed = json.loads(done.stdout)

@@ -1,9 +1,9 @@
-"""Take the pictures in docs/images anew, from the real UI in a real browser.
+"""Retake the pictures in docs/images, from the real UI in a real browser.
 
     python -m docs.screenshots.take_screenshots
 
-Starts `dagster dev` on the sample knowledge base, with everything it writes in a temporary folder, and refreshes a few times
-by pressing *Materialize all*. Needs Chromium; see CONTRIBUTING. Look at the pictures before you commit them.
+Starts `dagster dev` on the sample knowledge base, with all its files in a temporary folder, and refreshes a few times
+by pressing *Materialize all*. Needs Chromium, see CONTRIBUTING. Check the pictures before committing them.
 """
 
 import os
@@ -22,7 +22,7 @@ from rag_assets_tests.browser.dagster_dev import REPOSITORY, dagster_dev
 from rag_assets_tests.browser.ui import DagsterUi, open_ui
 
 IMAGES = REPOSITORY / "docs" / "images"
-MOST_BYTES = 250_000
+MAX_BYTES = 250_000
 LAUNCHPAD_CONFIG = """\
 resources:
   knowledge_base:
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def _environment(home: Path, documents: Path) -> dict[str, str]:
-    """Nothing of this shell's own configuration gets into the pictures."""
+    """Return the environment without this shell's own settings."""
     ours = {str(field.alias) for field in Settings.model_fields.values()}
     return {name: value for name, value in os.environ.items() if name not in ours} | {
         "RAG_DOCUMENTS_DIR": str(documents),
@@ -52,7 +52,7 @@ def _environment(home: Path, documents: Path) -> dict[str, str]:
 
 
 def _tell_the_story(url: str, home: Path, documents: Path) -> None:
-    """Documents come in, one after another folder; then one is spoilt, and the gate is in the way."""
+    """Two folders arrive one after the other. Then one document is emptied, and the gate fails."""
     later = [documents / name for name in ("sales", "legal")]
     for folder in later:
         folder.rename(home / folder.name)
@@ -64,8 +64,8 @@ def _tell_the_story(url: str, home: Path, documents: Path) -> None:
         assert ui.wait_for_run(run_id) == "Success"
     picture_lineage(url, "lineage_promoted")
 
-    spoilt = documents / "it" / "vpn_troubleshooting.md"
-    spoilt.write_text("# Moved\n\nThis page has moved to the new wiki.\n", encoding="utf-8")
+    emptied = documents / "it" / "vpn_troubleshooting.md"
+    emptied.write_text("# Moved\n\nThis page has moved to the new wiki.\n", encoding="utf-8")
     (home / ".env").write_text("RAG_EVAL_THRESHOLD=0.999\n", encoding="utf-8")
     _refresh(url, "Failure")
     picture_lineage(url, "lineage_blocked")
@@ -87,19 +87,19 @@ def _refresh(url: str, outcome: str) -> None:
 
 @contextmanager
 def _narrow(url: str, width: int = 1120, height: int = 400, **kept: object) -> Generator[DagsterUi]:
-    """Open a window for a picture: twice the pixels, and no navigation."""
+    """Open a window for a picture, with double resolution and without navigation."""
     with open_ui(url, width, height, scale=2, kept={"dagster-nav-collapsed": True, **kept}) as ui:
         yield ui
 
 
 def _press(ui: DagsterUi) -> str:
-    """The moment at which a refresh has been started."""
+    """Start a refresh and take a picture of that moment."""
     page = ui.page
     ui.open_lineage()
     page.get_by_role("button").filter(has=page.get_by_label("panel_show_right")).click()
     page.locator("svg:has(foreignObject)").first.dblclick(
         position={"x": 400, "y": 20}
-    )  # fits it to the window
+    )  # fits the graph to the window
     run_id = ui.materialize_all()
     heading, view = (
         page.get_by_text("Global asset lineage"),
@@ -170,7 +170,7 @@ def _arrow(page: Page) -> Locator:
 
 
 def _save(ui: DagsterUi, name: str, *parts: Locator, margin: int = 0) -> None:
-    """Write the window, or the rectangle around some parts of it, with as few colours as a picture of a UI needs."""
+    """Save the window, or the rectangle around some of its parts, with 256 colors."""
     path = IMAGES / f"{name}.png"
     clip: FloatRect | None = None
     boxes = [box for box in (part.bounding_box() for part in parts) if box]
@@ -184,7 +184,7 @@ def _save(ui: DagsterUi, name: str, *parts: Locator, margin: int = 0) -> None:
         small = picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE)
     small.save(path, optimize=True)
     size = path.stat().st_size
-    assert size < MOST_BYTES, f"{path.name} has {size} bytes"
+    assert size < MAX_BYTES, f"{path.name} has {size} bytes"
     print(f"{path.name}: {small.width} x {small.height}, {size // 1000} kB")
 
 

@@ -14,8 +14,8 @@ from rag_assets_tests.slack_receiver import SlackReceiver
 
 
 @contextmanager
-def server_that(answer: bytes, *, drips: bytes = b"") -> Iterator[str]:
-    """A server that sends `answer` to one client at once, then `drips` every 50 ms; yields the URL of a webhook."""
+def server_sending(answer: bytes, *, drips: bytes = b"") -> Iterator[str]:
+    """Send `answer` to one client, then `drips` every 50 ms. Yields the URL of the webhook."""
     finished = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -109,7 +109,7 @@ def test_a_webhook_url_that_is_no_url_is_reported_as_such(url: str) -> None:
 
 
 def test_an_answer_that_is_not_http_is_reported_as_a_broken_connection() -> None:
-    with server_that(b"220 mail.secret ESMTP\r\n\r\n") as url:
+    with server_sending(b"220 mail.secret ESMTP\r\n\r\n") as url:
         problem = post_to_slack(url, "text")
     assert problem == "the connection to Slack broke: RemoteProtocolError"
 
@@ -142,7 +142,7 @@ def test_a_slack_that_does_not_answer_costs_a_few_seconds_only(monkeypatch: pyte
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 404 Not Found\r\n\r\n"])
 def test_a_slack_that_drips_is_not_waited_for(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delivery, "_TOTAL_SECONDS", 0.3)
-    with server_that(answer, drips=b"X: y\r\n") as url:
+    with server_sending(answer, drips=b"X: y\r\n") as url:
         problem = post_to_slack(url, "text")
     assert problem in (
         "Slack did not answer within 0.3 s",

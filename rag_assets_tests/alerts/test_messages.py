@@ -11,11 +11,16 @@ ALERT = FailureAlert(
 )
 
 
-def test_an_alert_says_what_failed_why_and_what_still_serves() -> None:
+def test_an_alert_names_the_failed_step_the_reason_and_the_served_generation() -> None:
     text = ALERT.text()
-    for said in ("not refreshed", "recall_gate", "01234567", "refresh", ALERT.reason, "`20260101T000000-g1`"):
-        assert said in text
+    for part in ("not refreshed", "recall_gate", "01234567", "refresh", ALERT.reason, "`20260101T000000-g1`"):
+        assert part in text
     assert ALERT.run_id not in text
+
+
+def test_a_failure_outside_the_steps_names_only_the_run() -> None:
+    text = replace(ALERT, failed_step="").text()
+    assert "*Knowledge base not refreshed*: run `01234567` (refresh) failed\n" in text
 
 
 def test_markup_in_a_reason_is_escaped() -> None:
@@ -34,7 +39,7 @@ def test_an_alert_names_the_sources_that_could_not_be_read() -> None:
     assert "Degraded: `wiki`: source wiki: &lt;refused&gt;" in text
 
 
-def test_a_degraded_refresh_says_what_is_missing_and_that_it_is_served_on() -> None:
+def test_a_degraded_refresh_names_its_unreadable_sources_and_the_served_generation() -> None:
     text = DegradedAlert("0123456789abcdef", {"wiki": "it is down", "bucket": "403"}, "g2").text()
-    for said in ("in part", "01234567", "`wiki`: it is down", "`bucket`: 403", "kept", "`g2`"):
-        assert said in text
+    for part in ("in part", "01234567", "`wiki`: it is down", "`bucket`: 403", "kept", "`g2`"):
+        assert part in text

@@ -1,4 +1,4 @@
-"""One `dagster dev` and one browser window for the tests of this folder, and the skip for machines without a browser."""
+"""Fixtures of the browser tests: one `dagster dev` and one browser window. Without a browser the tests are skipped."""
 
 import os
 import shutil
@@ -35,6 +35,6 @@ def ui(scene: Scene) -> "Iterator[DagsterUi]":
 
 @pytest.fixture(scope="package")
 def first_refresh(ui: "DagsterUi") -> str:
-    """How the first refresh ended, which was started by pressing a button."""
+    """Outcome of the first refresh, started by pressing a button."""
     ui.open_lineage()
     return ui.wait_for_run(ui.materialize_all())

@@ -1,4 +1,4 @@
-"""`dagster dev` as a person starts it: webserver, daemon and code location, in folders of its own."""
+"""`dagster dev` as started by hand: webserver, daemon and code location, in temporary folders."""
 
 import contextlib
 import os
@@ -19,10 +19,10 @@ _STOP_SECONDS = 20
 
 @contextlib.contextmanager
 def dagster_dev(home: Path, environment: Mapping[str, str]) -> Generator[str]:
-    """Start it in `home` with the repository's own configuration; yields the address of the UI.
+    """Start it in `home` with the repository's own configuration, and yield the address of the UI.
 
     Args:
-        home: becomes `DAGSTER_HOME` and the working directory; a `.env` there is read by each run anew.
+        home: becomes `DAGSTER_HOME` and the working directory. Each run reads the `.env` there again.
     """
     home.mkdir(parents=True, exist_ok=True)
     for name in ("dagster.yaml", "workspace.yaml"):
@@ -49,7 +49,7 @@ def dagster_dev(home: Path, environment: Mapping[str, str]) -> Generator[str]:
         process.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_STOP_SECONDS)
-        # Where SIGINT is ignored, as in a background job of a shell, its children do not hear it.
+        # Its children ignore SIGINT in a background job of a shell.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -57,13 +57,13 @@ def dagster_dev(home: Path, environment: Mapping[str, str]) -> Generator[str]:
 
 
 def _read(process: "subprocess.Popen[str]", output: list[str], serving: threading.Event) -> None:
-    """Take in what it says, so that it never waits for a reader."""
+    """Read the output, so the process never blocks on a full pipe."""
     assert process.stdout is not None
     for line in process.stdout:
         output.append(line)
         if _SERVING in line:
             serving.set()
-    serving.set()  # it has ended: nothing more to wait for
+    serving.set()  # the process has ended
 
 
 def _free_port() -> int:

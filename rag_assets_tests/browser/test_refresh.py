@@ -10,11 +10,11 @@ from rag_assets_tests.processes.scene import Scene, text_about
 if TYPE_CHECKING:
     from rag_assets_tests.browser.ui import DagsterUi
 
-# Three servers, a browser and the runs are at work at once: on a busy machine, that takes its time.
+# Three servers, a browser and the runs work at once, which is slow on a busy machine.
 pytestmark = pytest.mark.timeout(900)
 
 
-def test_the_lineage_shows_the_seven_assets_and_nothing_lies_over_it(ui: "DagsterUi") -> None:
+def test_the_lineage_shows_the_seven_assets_without_a_dialog(ui: "DagsterUi") -> None:
     nodes = ui.open_lineage()
     names = [asset.key.to_user_string() for asset in ALL_ASSETS]
     assert ui.listed_assets(names) == dict.fromkeys(names, True)
@@ -22,7 +22,7 @@ def test_the_lineage_shows_the_seven_assets_and_nothing_lies_over_it(ui: "Dagste
     assert ui.page.get_by_role("dialog").count() == 0
 
 
-def test_a_refresh_that_was_started_in_the_browser_ends_in_production(
+def test_a_refresh_started_in_the_browser_reaches_production(
     ui: "DagsterUi", scene: Scene, first_refresh: str
 ) -> None:
     assert first_refresh == "Success"
@@ -33,13 +33,13 @@ def test_a_refresh_that_was_started_in_the_browser_ends_in_production(
     assert "reaches the threshold" in ui.open_check("eval_report")
 
 
-def test_a_failed_gate_is_shown_with_its_reason_and_production_stays(
+def test_a_failed_gate_shows_its_reason_and_leaves_production_unchanged(
     ui: "DagsterUi", scene: Scene, first_refresh: str
 ) -> None:
     assert first_refresh == "Success"
     production = scene.production()
     (scene.documents / "parking.md").write_text(text_about("parking", edition=2), encoding="utf-8")
-    # Read by each run anew, as if somebody had changed the settings of the running deployment.
+    # Each run reads this file again, as after a change of settings in a running deployment.
     (scene.home / ".env").write_text("RAG_EVAL_THRESHOLD=0.999\n", encoding="utf-8")
 
     ui.open_lineage()

@@ -1,4 +1,4 @@
-"""What a person does in Dagster's UI, in a real Chromium: open a page, press a button, wait for what it shows."""
+"""Actions of a person in Dagster's UI, in a real Chromium: open a page, press a button, wait for a result."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ _OPTIONS = (
     "--disable-component-update",
     "--disable-sync",
 )
-# Generous, for a machine that is busy: what is waited for is a state, and it ends the waiting.
+# Generous, for a busy machine: the expected state ends the wait.
 _PAGE_SECONDS = 90
 _RUN_SECONDS = 300
 
@@ -28,7 +28,7 @@ class DagsterUi:
     """One window with Dagster's UI.
 
     Args:
-        url: where `dagster dev` serves.
+        url: address of `dagster dev`.
     """
 
     def __init__(self, page: Page, url: str) -> None:
@@ -39,18 +39,18 @@ class DagsterUi:
         self.page.goto(self._url + path)
 
     def open_lineage(self) -> Locator:
-        """Show the lineage of everything; returns its nodes, one an asset."""
+        """Show the lineage of all assets, and return its nodes."""
         self.open("/asset-groups")
         nodes = self.page.locator("foreignObject")
         expect(nodes.first).to_be_visible()
         return nodes
 
     def listed_assets(self, names: list[str]) -> dict[str, bool]:
-        """Return whether each of these names stands in the list beside the lineage."""
+        """Return whether each name is visible in the list beside the lineage."""
         return {name: self.page.get_by_role("button", name=name).first.is_visible() for name in names}
 
     def materialize_all(self) -> str:
-        """Press the button of the lineage; returns the id of the run that the UI says it has launched."""
+        """Press the button of the lineage, and return the id of the launched run."""
         self.page.get_by_role("button", name="Materialize all").click()
         address = self.page.get_by_role("link", name="View", exact=True).get_attribute("href") or ""
         found = re.search(r"/runs/([0-9a-f-]{36})$", address)
@@ -58,7 +58,7 @@ class DagsterUi:
         return found[1]
 
     def wait_for_run(self, run_id: str) -> str:
-        """Look at the page of a run until it has ended; returns how, in Dagster's word."""
+        """Watch the page of a run until its end, and return its status as shown."""
         self.open(f"/runs/{run_id}")
         ended = self.page.get_by_text(re.compile(r"^(Success|Failure|Canceled)$")).first
         expect(ended).to_be_visible(timeout=_RUN_SECONDS * 1000)
@@ -69,12 +69,12 @@ class DagsterUi:
         expect(self.page.get_by_role("cell", name="refresh_id", exact=True)).to_be_visible()
 
     def metadata(self, key: str) -> str:
-        """Return what the open page of an asset shows beside a key."""
+        """Return the value beside a key on the open page of an asset."""
         cell = self.page.get_by_role("cell", name=key, exact=True)
         return self.page.get_by_role("row").filter(has=cell).first.get_by_role("cell").last.inner_text()
 
     def open_check(self, asset: str) -> str:
-        """Show the only check of an asset; returns the text of its page."""
+        """Show the only check of an asset, and return the text of the page."""
         self.open(f"/assets/{asset}?view=checks")
         expect(self.page.get_by_text("Evaluation result")).to_be_visible()
         return self.page.locator("body").inner_text()
@@ -89,11 +89,11 @@ def open_ui(
     scale: float = 1,
     kept: Mapping[str, Any] | None = None,
 ) -> Generator[DagsterUi]:
-    """Open a window of a browser that was never used before.
+    """Open a window of a browser with an empty profile.
 
     Args:
-        scale: device pixels for each pixel of the page.
-        kept: what the UI would remember of earlier visits, in the browser's local storage.
+        scale: device pixels per pixel of the page.
+        kept: local storage of the browser, as left by earlier visits to the UI.
     """
     expect.set_options(timeout=_PAGE_SECONDS * 1000)
     with tempfile.TemporaryDirectory() as profile, sync_playwright() as playwright:

@@ -1,4 +1,4 @@
-"""With a daemon on the same Dagster home, a refresh that failed is told to Slack, once; one that was superseded is not."""
+"""A daemon on the same Dagster home alerts once for a failed refresh, and never for a superseded one."""
 
 import re
 import subprocess
@@ -16,7 +16,7 @@ from rag_assets_tests.processes.scene import Scene, dagster_instance, materializ
 from rag_assets_tests.slack_receiver import SlackReceiver
 
 SENSOR = "slack_on_failure"
-API_KEY = "sk-a-key-that-must-not-be-told"
+API_KEY = "sk-a-key-to-keep-secret"
 
 
 def wait_until(happened: Callable[[], bool], what: str, seconds: float = 240) -> None:
@@ -50,7 +50,7 @@ class Daemon:
         self._log.close()
 
     def ticks(self) -> list[list[str]]:
-        """The runs that each finished tick of the alerting sensor was about, the first tick first."""
+        """Runs of each finished tick of the alerting sensor, in order."""
         assert self._process.poll() is None, (self._scene.home / "daemon.log").read_text(encoding="utf-8")
         with dagster_instance(self._scene) as instance:
             states = [state for state in instance.all_instigator_state() if state.name == SENSOR]
@@ -98,16 +98,16 @@ def generations(scene: Scene) -> set[str]:
 
 
 def failed_runs(scene: Scene) -> list[dg.DagsterRun]:
-    """The latest first."""
+    """Return the failed runs, latest first."""
     with dagster_instance(scene) as instance:
         return list(instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])))
 
 
-def test_a_failed_gate_is_told_once_and_a_superseded_refresh_not_at_all(
+def test_a_failed_gate_is_alerted_once_and_a_superseded_refresh_never(
     scene: Scene, daemon: Daemon, slack: SlackReceiver
 ) -> None:
     exported, kept = export(scene), generations(scene)
-    # What failed before the daemon looked for the first time is history to it.
+    # The sensor ignores failures before its first tick.
     wait_until(lambda: bool(daemon.ticks()), "the first tick of the sensor")
 
     process = materialize(scene, RAG_EVAL_THRESHOLD="0.999", OPENAI_API_KEY=API_KEY)
@@ -119,7 +119,7 @@ def test_a_failed_gate_is_told_once_and_a_superseded_refresh_not_at_all(
     assert steps["eval_report_recall_gate"] == "FAILURE"
     assert "production_collection" not in steps
     assert export(scene) == exported
-    assert generations(scene) == kept, "the candidate is gone"
+    assert generations(scene) == kept, "the failed candidate was not discarded"
     production = scene.production()
     wait_until(lambda: bool(slack.messages), "the alert")
 
@@ -129,13 +129,13 @@ def test_a_failed_gate_is_told_once_and_a_superseded_refresh_not_at_all(
         assert stopped.resume() == 1
     superseded = failed_runs(scene)[0]
     with dagster_instance(scene) as instance:
-        somebody_elses_job.execute_in_process(instance=instance, raise_on_error=False)
+        job_of_another_project.execute_in_process(instance=instance, raise_on_error=False)
     foreign = failed_runs(scene)[0]
     assert len({failed.run_id, superseded.run_id, foreign.run_id}) == 3
 
-    looked_at = {failed.run_id, superseded.run_id, foreign.run_id}
+    all_runs = {failed.run_id, superseded.run_id, foreign.run_id}
     wait_until(
-        lambda: looked_at <= {run_id for tick in daemon.ticks() for run_id in tick}, "a look at all runs"
+        lambda: all_runs <= {run_id for tick in daemon.ticks() for run_id in tick}, "a tick about all runs"
     )
     num_ticks = len(daemon.ticks())
     wait_until(lambda: len(daemon.ticks()) > num_ticks, "another tick")
@@ -161,5 +161,5 @@ def fails() -> None:
 
 
 @dg.job
-def somebody_elses_job() -> None:
+def job_of_another_project() -> None:
     fails()

@@ -1,4 +1,4 @@
-"""The alert for each kind of failure: the reason in words, and nothing of an unknown error but its type."""
+"""Alerts for the kinds of failure: the reason in words, and only the type of an unexpected error."""
 
 from collections.abc import Iterator
 

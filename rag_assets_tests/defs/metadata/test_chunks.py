@@ -16,7 +16,7 @@ def test_each_chunk_is_counted_in_its_size_class(tokens: int, expected: str) -> 
     ]
 
 
-def test_size_classes_are_in_order_and_share_all_chunks() -> None:
+def test_size_classes_are_in_order_and_include_all_chunks() -> None:
     found = rows(chunk_size_breakdown(Counter({500: 1, 20: 1, 30: 1, 70: 1}), 512))
     assert [(row["tokens"], row["count"]) for row in found] == [
         ("1 to 64", 2),

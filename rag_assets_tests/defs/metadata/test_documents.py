@@ -11,13 +11,13 @@ def changes(kind: Change, count: int) -> list[DocumentChange]:
     return [DocumentChange(kind, place(f"{kind.value}{number:03}.md"), "hash") for number in range(count)]
 
 
-def test_changes_that_a_person_has_to_look_at_come_first_and_unchanged_documents_do_not_come() -> None:
+def test_changes_in_need_of_attention_come_first_and_unchanged_documents_are_left_out() -> None:
     given = [change for kind in Change for change in changes(kind, 1)]
     kinds = [row["change"] for row in rows(change_table(given))]
     assert kinds == ["quarantined", "deleted", "updated", "moved", "duplicate", "added"]
 
 
-def test_a_document_that_leaves_the_index_for_another_is_shown_as_a_change_once() -> None:
+def test_an_omitted_document_is_listed_only_when_it_leaves_the_index() -> None:
     [omitted] = changes(Change.OMITTED, 1)
     assert rows(change_table([omitted])) == []
     assert [row["change"] for row in rows(change_table([replace(omitted, previous_content_hash="h")]))] == [
@@ -25,7 +25,7 @@ def test_a_document_that_leaves_the_index_for_another_is_shown_as_a_change_once(
     ]
 
 
-def test_groups_of_near_duplicates_are_shown_with_what_is_omitted() -> None:
+def test_groups_of_near_duplicates_are_shown_with_their_omitted_documents() -> None:
     omitted = [
         replace(change, content_hash=None, near_duplicate_of="filesystem:a.md")
         for change in changes(Change.OMITTED, 9)
@@ -40,7 +40,7 @@ def test_groups_of_near_duplicates_are_shown_with_what_is_omitted() -> None:
     assert (second["documents"], second["omitted"]) == ("x:1, x:2", None)
 
 
-def test_a_long_table_says_how_much_is_left_out() -> None:
+def test_a_long_table_ends_with_the_number_of_missing_rows() -> None:
     given = [*changes(Change.ADDED, 30), *changes(Change.DELETED, 1)]
     table = change_table(given)
     found = rows(table)

@@ -3,7 +3,7 @@ from rag_assets_tests.defs.metadata.table_rows import rows
 from rag_assets_tests.documents import FINGERPRINT
 
 
-def test_the_settings_of_the_index_are_shown_each_in_a_row() -> None:
+def test_each_setting_of_the_index_has_a_row() -> None:
     values = {row["setting"]: row["value"] for row in rows(index_table(FINGERPRINT))}
     assert values.keys() == FINGERPRINT.keys()
     assert values["chunk_size"] == "512"

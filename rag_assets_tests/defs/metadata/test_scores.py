@@ -18,7 +18,7 @@ def query(
     return replace(result, production_recall_at_5=before, **fields)
 
 
-def test_scores_stand_beside_those_of_production_with_the_threshold_below_the_one_it_is_for() -> None:
+def test_scores_are_shown_beside_production_with_the_threshold_below_recall_at_5() -> None:
     found = rows(score_table(passing_report("g1", "ab", recall=0.9)))
     at = next(number for number, row in enumerate(found) if row["metric"] == "recall_at_5")
     assert (found[at]["candidate"], found[at]["production"], found[at]["change"]) == (0.9, 0.8, "▲ 0.100")
@@ -27,12 +27,12 @@ def test_scores_stand_beside_those_of_production_with_the_threshold_below_the_on
 
 
 @pytest.mark.parametrize(("recall", "change"), [(0.7, "▼ 0.100"), (0.8, "="), (0.80004, "=")])
-def test_a_score_that_fell_or_stayed_is_told_from_one_that_rose(recall: float, change: str) -> None:
+def test_the_sign_of_a_change_is_shown(recall: float, change: str) -> None:
     found = rows(score_table(passing_report("g1", "ab", recall=recall)))
     assert {row["change"] for row in found if row["production"] is not None} == {change}
 
 
-def test_the_first_candidate_is_compared_with_nothing() -> None:
+def test_the_first_candidate_has_no_comparison() -> None:
     report = replace(passing_report("g1", "ab"), production_scores=None)
     assert {(row["production"], row["change"]) for row in rows(score_table(report))} == {(None, None)}
     assert score_table(replace(report, scores=None)) is None
@@ -42,7 +42,7 @@ def report_with(*queries: QueryResult) -> EvalReport:
     return replace(passing_report("g1", "ab"), queries=queries)
 
 
-def test_what_production_answers_better_comes_first_among_the_worst_questions() -> None:
+def test_questions_answered_better_by_production_come_first() -> None:
     table = worst_queries_table(
         report_with(
             query("as bad as ever", 0.0, 0.0),
@@ -56,7 +56,7 @@ def test_what_production_answers_better_comes_first_among_the_worst_questions() 
     assert [row["query"] for row in rows(table)] == ["lost", "lost a little", "as bad as ever", "new", "half"]
 
 
-def test_a_bad_question_shows_where_the_answer_stood_and_what_stood_before_it() -> None:
+def test_a_bad_question_shows_the_rank_of_the_answer_and_the_documents_above_it() -> None:
     late = query("late", 0.0, mrr=1 / 7)
     never = query("never", 0.0, mrr=0.0, expected_docs=("a.md", "gone.md"), missing_docs=("gone.md",))
     by_query = {row["query"]: row for row in rows(worst_queries_table(report_with(late, never)))}

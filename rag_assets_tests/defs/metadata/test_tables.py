@@ -10,12 +10,12 @@ def test_a_bar_grows_with_its_share_and_keeps_its_width() -> None:
     assert set(bar(0)) == {"░"}
 
 
-def test_a_breakdown_shows_the_parts_that_there_are() -> None:
+def test_a_breakdown_shows_only_parts_above_zero() -> None:
     found = rows(breakdown("texts", {"cached": 3, "embedded": 1, "lost": 0}))
     assert [(row["texts"], row["count"]) for row in found] == [("cached", 3), ("embedded", 1)]
     assert found[0]["share"] == bar(0.75)
 
 
-def test_nothing_is_shown_of_what_says_nothing() -> None:
+def test_empty_values_are_hidden() -> None:
     metadata = {"table": breakdown("texts", {"cached": 0}), "none": None, "zero": 0, "no": False, "text": ""}
     assert shown(metadata) == {"zero": 0, "no": False, "text": ""}
