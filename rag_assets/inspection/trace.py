@@ -1,23 +1,22 @@
-"""What became of one document, or one point, and why: the answer to "why is this answer wrong?".
+"""The history and state of one document or point: the answer to "why is this answer wrong?".
 
-What is kept nowhere is not guessed. The form of `trace --json` is stable.
+Reports only recorded facts. The form of `trace --json` is stable.
 """
 
 import difflib
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
-from rag_assets.changes.change_set import Change
 from rag_assets.fingerprint import short_hash
 from rag_assets.generations.contents import points_of_content
-from rag_assets.inspection.trace_evidence import Evidence, KeptGeneration, PastChange
+from rag_assets.inspection.lines import labeled
+from rag_assets.inspection.trace_evidence import Evidence, KeptGeneration, PastChange, TracedDocument
+from rag_assets.inspection.trace_outcome import explain
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.base import ParseRecord
-from rag_assets.parsers import asks_by_name
-from rag_assets.records import DocumentState, Location, SourceEntry
+from rag_assets.records import Location
 from rag_assets.retrieval import recorded_model
+from rag_assets.text.wording import counted
 
 UNKNOWN = "unknown"
 _POINT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -26,52 +25,13 @@ _MOST_CHUNKS = 20
 _MOST_NEAR_DUPLICATES = 10
 
 
-@dataclass(frozen=True, slots=True)
-class _Document:
-    """One document, and all that is known of it.
-
-    Attributes:
-        entry: as its source lists it now.
-        history: what refreshes did to it, the latest first.
-        holding: generations that hold it, by role.
-        candidate: as the last candidate holds it, which never went live.
-    """
-
-    location: Location
-    entry: SourceEntry | None
-    parse: ParseRecord | None
-    history: list[PastChange]
-    holding: dict[str, KeptGeneration]
-    candidate: DocumentState | None
-
-    @property
-    def id(self) -> str:
-        return self.location.document_id
-
-    @property
-    def content_hash(self) -> str | None:
-        """Of the version that serves, else of the newest that is known."""
-        for generation in self.holding.values():
-            return generation.documents[self.id].content_hash
-        if self.candidate is not None:
-            return self.candidate.content_hash
-        return self.parse.content_hash if self.parse else None
-
-    @property
-    def quarantine(self) -> PastChange | None:
-        """The refresh that found it unusable, if that is the last that is known of it."""
-        last = self.history[0] if self.history else None
-        there = self.entry is not None or "production" in self.holding
-        return last if last is not None and last.quarantine_reason and there else None
-
-
 def trace(knowledge_base: KnowledgeBase, name: str) -> dict[str, Any]:
-    """Explain a document (id, URI, path or unique filename) or a point (id), as JSON can hold it.
+    """Explain a document (id, URI, path or unique filename) or a point (id) as JSON-compatible data.
 
     The keys are documented in docs/cli.md.
 
     Raises:
-        RefusedError: the name fits several documents that differ.
+        RefusedError: the name fits several different documents.
     """
     evidence = Evidence(knowledge_base)
     point, holding = evidence.point(name) if _POINT_ID.fullmatch(name) else (None, [])
@@ -88,16 +48,16 @@ def trace(knowledge_base: KnowledgeBase, name: str) -> dict[str, Any]:
         where = " and ".join(generation.role for generation in holding)
         report["explanation"].insert(
             0,
-            f"the point is chunk {point.payload['chunk_index']} of {point.payload['total_chunks']} (from 0), in {where}",
+            f"the point is chunk {point.payload['chunk_index']} of {point.payload['total_chunks']} (numbered from 0) "
+            f"in {where}",
         )
     return {"asked": name, **report}
 
 
 def _known(evidence: Evidence, location: Location) -> dict[str, Any]:
-    document = _look_up(evidence, location)
-    outcome, why = _outcome(evidence, document)
+    document = evidence.document(location)
+    outcome, explanation = explain(evidence, document)
     also_at = _also_at(evidence, document)
-    explanation = [why, *_elsewhere(evidence, document), *_next_refresh(evidence, document)]
     if also_at:
         explanation.append(f"the same text is also at {', '.join(also_at)}: they share its points")
     near_duplicates = [one for one in evidence.near_duplicates(document.id) if one not in also_at]
@@ -106,7 +66,7 @@ def _known(evidence: Evidence, location: Location) -> dict[str, Any]:
         names = ", ".join(near_duplicates[:_MOST_NEAR_DUPLICATES]) + (
             f" and {more:,} more" if more > 0 else ""
         )
-        explanation.append(f"the last refresh found that it says nearly the same as {names}")
+        explanation.append(f"in the last refresh it was a near-duplicate of {names}")
     candidate = evidence.candidate
     return {
         "outcome": outcome,
@@ -134,148 +94,24 @@ def _known(evidence: Evidence, location: Location) -> dict[str, Any]:
     }
 
 
-def _look_up(evidence: Evidence, location: Location) -> _Document:
-    document_id, uri = location.document_id, location.source_uri
-    rows = evidence.candidate.staged.find_rows("document_id", document_id) if evidence.candidate else []
-    return _Document(
-        location=location,
-        entry=evidence.listed.get(document_id),
-        parse=evidence.knowledge_base.ledger.parses([uri]).get(uri),
-        history=evidence.history(document_id),
-        holding={one.role: one for one in evidence.generations if document_id in one.documents},
-        candidate=DocumentState(location, rows[0]["content_hash"]) if rows else None,
-    )
-
-
-# Why
-
-
-def _outcome(evidence: Evidence, document: _Document) -> tuple[str, str]:
-    """Return what became of a document, in one word and in a sentence."""
-    holding, quarantine = document.holding, document.quarantine
-    if quarantine is not None:
-        served = "its last good version" if "production" in holding else "nothing of it"
-        return "quarantined", (
-            f"refresh {quarantine.refresh_id} quarantined it ({quarantine.quarantine_reason}: "
-            f"{quarantine.quarantine_detail}); {served} is served"
-        )
-    if "production" in holding:
-        return "served", f"production, generation {holding['production'].name}, holds it"
-    if "held" in holding:
-        return "rolled_back", (
-            f"generation {holding['held'].name} holds it, which a rollback took out of service; production is held "
-            "until `rag-assets resume`"
-        )
-    if document.candidate is not None:
-        return "not_promoted", "production does not hold it"
-    last = document.history[0] if document.history else None
-    if document.entry is not None and last is not None and last.change is Change.OMITTED:
-        return "omitted", (
-            f"refresh {last.refresh_id} left it out of the index, for it says nearly the same as "
-            f"{last.near_duplicate_of}, which is kept (RAG_NEAR_DUPLICATES is keep_one)"
-        )
-    if document.entry is not None:
-        if last is not None and last.change is None:
-            return "not_promoted", (
-                f"refresh {last.refresh_id} read it and ended before it decided what to do: its run says why"
-            )
-        asks = asks_by_name(document.entry.filename)
-        if asks is not None and not evidence.knowledge_base.media_models().is_set(asks):
-            return "skipped", (
-                f"its source lists it, but only a model can read it, and none is set for {asks.plural}: set "
-                f"{asks.model_variable}"
-            )
-        return "not_read_yet", (
-            "its source lists it, and no refresh has taken it in yet: `rag-assets plan` says what the next one does"
-        )
-    return _gone(evidence, document)
-
-
-def _gone(evidence: Evidence, document: _Document) -> tuple[str, str]:
-    """Say since when a document that neither serves nor is listed is gone, and what still holds it."""
-    moved = next((one for one in document.history if one.moved_to), None)
-    deleted = next((one for one in document.history if one.change is Change.DELETED), None)
-    previous = document.holding.get("previous")
-    outcome = "deleted"
-    if moved is not None:
-        outcome, why = "moved", f"refresh {moved.refresh_id} found it at {moved.moved_to}: trace that"
-    elif deleted is not None:
-        why = f"refresh {deleted.refresh_id} found it gone from its source and took it out of production"
-    elif previous is not None:
-        why = "production no longer holds it, and the refresh that took it out is no longer kept"
-    else:
-        why = f"it was last read by refresh {document.history[0].refresh_id}, never went live, and is listed no longer"
-    if previous is not None:
-        why += f"; the previous generation {previous.name} still holds it (`rag-assets rollback` goes back to all of that)"
-    else:
-        why += "; no generation that is kept holds it"
-    skipped = evidence.why_skipped(document.id)
-    return outcome, f"{why}; a file of that name is there, but {skipped}" if skipped else why
-
-
-def _elsewhere(evidence: Evidence, document: _Document) -> Iterator[str]:
-    """Say where a generation that could serve instead of production differs in this document."""
-    served = evidence.served.get(document.id)
-    rolled_back = next((one for one in evidence.generations if one.role == "held"), None)
-    if rolled_back is not None and served is not None:
-        what = _difference(served, rolled_back.documents.get(document.id))
-        if what:
-            yield f"generation {rolled_back.name}, which a rollback took out of service, {what}"
-    candidate = evidence.candidate
-    what = _difference(served, document.candidate)
-    if candidate is not None and what:
-        yield (
-            f"candidate {candidate.name} of refresh {candidate.staged.header.refresh_id} {what}, and never went live: "
-            f"{candidate.not_live_because}"
-        )
-
-
-def _difference(served: DocumentState | None, other: DocumentState | None) -> str:
-    if served is None or other is None:
-        return "no longer holds it" if served else "holds it" if other else ""
-    return "" if served.content_hash == other.content_hash else "holds another version of it"
-
-
-def _next_refresh(evidence: Evidence, document: _Document) -> Iterator[str]:
-    """Say what is waiting for the next refresh."""
-    source, entry, parse = document.location.source, document.entry, document.parse
-    if source not in evidence.sources:
-        yield f"its source {source} is not among RAG_SOURCES: nothing of it is read or deleted"
-    elif source in evidence.problems and entry is None:
-        yield f"its source cannot be listed, so nothing of it is deleted: {evidence.problems[source]}"
-    elif entry is None and "production" in document.holding:
-        skipped = evidence.why_skipped(document.id)
-        yield "its source no longer lists it: the next refresh deletes it" + (
-            f" ({skipped})" if skipped else ""
-        )
-    elif entry is not None and parse is not None and parse.version_token != entry.version_token:
-        yield (
-            "it may have changed since it was last read: the next refresh reads it"
-            if parse.version_token
-            else "it was read within seconds of being written: the next refresh reads it once more"
-        )
-
-
 def _unknown(evidence: Evidence, name: str) -> dict[str, Any]:
-    """Explain a name that nothing that is kept knows."""
+    """Explain a name without any record."""
     suggestions: list[str] = []
     skipped = evidence.why_skipped(name)
     if skipped:
-        outcome, explanation = "skipped", [f"it is there, but it is no document: {skipped}"]
+        outcome, explanation = "skipped", [f"it exists but is not read as a document: {skipped}"]
     elif evidence.problems:
         outcome = "unreadable_source"
         explanation = [
-            f"nothing that is kept knows it, and whether its source has it cannot be told: {problem}"
+            f"it is in no record, and a source that may hold it cannot be listed: {problem}"
             for problem in evidence.problems.values()
         ]
     else:
         outcome = UNKNOWN
         oldest = evidence.refreshes[-1].refresh_id if evidence.refreshes else None
         refreshes = f"nor any refresh since {oldest}" if oldest else "and nothing was refreshed yet"
-        what = "point of this id" if _POINT_ID.fullmatch(name) else "document of this name"
-        explanation = [
-            f"there is no {what}: neither a source nor a generation that is kept has it, {refreshes}"
-        ]
+        noun = "point with this id" if _POINT_ID.fullmatch(name) else "document with this name"
+        explanation = [f"there is no {noun} in any source or generation, {refreshes}"]
         suggestions = _close_matches(name, evidence.current_locations())
     return {
         "outcome": outcome,
@@ -296,7 +132,7 @@ def _unknown(evidence: Evidence, name: str) -> dict[str, Any]:
 
 
 def _close_matches(name: str, locations: list[Location]) -> list[str]:
-    """Return the ids of the documents with the most similar names, the most similar first."""
+    """Return the ids of the documents with the most similar names, best match first."""
     ids: dict[str, str] = {}
     for location in locations:
         for known in (location.path, location.filename, location.document_id):
@@ -305,15 +141,15 @@ def _close_matches(name: str, locations: list[Location]) -> list[str]:
     return list(dict.fromkeys(ids[match] for match in matches))[:_MOST_SUGGESTIONS]
 
 
-# What
+# Parts of the report
 
 
 def _run(run_id: str | None) -> dict[str, str | None]:
-    """Return a run id, and its path in the Dagster UI."""
+    """Return a run id and its path in the Dagster UI."""
     return {"run_id": run_id or None, "run_path": f"/runs/{run_id}" if run_id else None}
 
 
-def _source(evidence: Evidence, document: _Document) -> dict[str, Any]:
+def _source(evidence: Evidence, document: TracedDocument) -> dict[str, Any]:
     location, entry = document.location, document.entry
     unsure = location.source in evidence.problems or location.source not in evidence.sources
     return {
@@ -341,8 +177,8 @@ def _parse(parse: ParseRecord) -> dict[str, Any]:
     }
 
 
-def _also_at(evidence: Evidence, document: _Document) -> list[str]:
-    """Return where else production holds the same text, or the last refresh found it."""
+def _also_at(evidence: Evidence, document: TracedDocument) -> list[str]:
+    """Return the other documents with the same text, in production or in the last refresh."""
     content_hash = document.content_hash
     if content_hash is None:
         return []
@@ -381,8 +217,8 @@ def _generation(generation: KeptGeneration, document_id: str) -> dict[str, Any]:
     }
 
 
-def _chunks(evidence: Evidence, document: _Document) -> dict[str, Any] | None:
-    """Return the points of the document in production, else in another generation that holds it."""
+def _chunks(evidence: Evidence, document: TracedDocument) -> dict[str, Any] | None:
+    """Return the points of the document in production, or else in another generation with the document."""
     generation = next(iter(document.holding.values()), None)
     if generation is None or document.content_hash is None:
         return None
@@ -417,7 +253,7 @@ def _chunks(evidence: Evidence, document: _Document) -> dict[str, Any] | None:
 
 
 def describe(report: dict[str, Any]) -> str:
-    """Return the explanation for a person."""
+    """Return the report as text for a person."""
     lines = [f"{report['document_id'] or report['asked']}: {report['outcome'].replace('_', ' ')}"]
     lines.extend(f"  {sentence}" for sentence in report["explanation"])
     if report["suggestions"]:
@@ -426,21 +262,20 @@ def describe(report: dict[str, Any]) -> str:
     if source is not None:
         listed = {True: "listed", False: "not listed", None: "not known whether listed"}[source["listed"]]
         version = f", version {source['version_token']}" if source["version_token"] else ""
-        lines.append(f"source         {source['source_uri']}, {listed}{version}")
+        lines.append(labeled("source", f"{source['source_uri']}, {listed}{version}"))
     if parse is not None:
-        lines.append(f"parsed by      {parse['parser']}, version {parse['parser_version']}")
+        lines.append(labeled("parsed by", f"{parse['parser']}, version {parse['parser_version']}"))
     if report["content_hash"]:
-        lines.append(f"content        {report['content_hash']}")
-    lines.extend(f"refresh        {_history_line(entry)}" for entry in report["history"])
+        lines.append(labeled("content", report["content_hash"]))
+    lines.extend(labeled("refresh", _history_line(entry)) for entry in report["history"])
     lines.extend(
-        f"{one['role']:<15}{one['generation']}, model {one['embedding_model']}{_run_at_end(one)}"
+        labeled(one["role"], f"{one['generation']}, model {one['embedding_model']}{_run_at_end(one)}")
         for one in report["generations"]
     )
     if chunks is not None:
-        lines.append(
-            f"chunks         {chunks['num_chunks']:,}, {chunks['num_tokens']:,} tokens, made by refresh "
-            f"{chunks['refresh_id']}{_run_at_end(chunks)}"
-        )
+        made = f"made by refresh {chunks['refresh_id']}{_run_at_end(chunks)}"
+        tokens = counted(chunks["num_tokens"], "token")
+        lines.append(labeled("chunks", f"{chunks['num_chunks']:,}, {tokens}, {made}"))
         for point in chunks["points"][:_MOST_CHUNKS]:
             headings = " > ".join(point["heading_path"])
             flags = f"  flagged: {', '.join(point['flags'])}" if point["flags"] else ""
@@ -451,7 +286,7 @@ def describe(report: dict[str, Any]) -> str:
 
 
 def _history_line(entry: dict[str, Any]) -> str:
-    line = f"{entry['refresh_id']}: {entry['change'] or 'read, nothing decided'}"
+    line = f"{entry['refresh_id']}: {entry['change'] or 'read, not compared with production'}"
     for way in ("from", "to"):
         if entry[f"moved_{way}"]:
             line += f" {way} {entry[f'moved_{way}']}"

@@ -18,6 +18,7 @@ from rag_assets.errors import RefusedError, SourceUnavailable
 from rag_assets.evaluation.benchmark import ids_named
 from rag_assets.evaluation.gate import judge
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.ledgers.base import ParseRecord
 from rag_assets.records import DocumentState, GenerationManifest, Location, Point, SourceEntry
 from rag_assets.sources.base import ExplainsWhatItSkips
 
@@ -89,6 +90,45 @@ class Candidate:
         return self.staged.details["generation"]
 
 
+@dataclass(frozen=True, slots=True)
+class TracedDocument:
+    """One document with all its records.
+
+    Attributes:
+        entry: as its source lists it now.
+        history: its past changes, the latest first.
+        holding: generations with the document, by role.
+        candidate: its state in the last candidate, if that never went live.
+    """
+
+    location: Location
+    entry: SourceEntry | None
+    parse: ParseRecord | None
+    history: list[PastChange]
+    holding: dict[str, KeptGeneration]
+    candidate: DocumentState | None
+
+    @property
+    def id(self) -> str:
+        return self.location.document_id
+
+    @property
+    def content_hash(self) -> str | None:
+        """Content hash of the served version, else of the newest known one."""
+        for generation in self.holding.values():
+            return generation.documents[self.id].content_hash
+        if self.candidate is not None:
+            return self.candidate.content_hash
+        return self.parse.content_hash if self.parse else None
+
+    @property
+    def quarantine(self) -> PastChange | None:
+        """The latest refresh of the document, if it quarantined the document."""
+        last = self.history[0] if self.history else None
+        there = self.entry is not None or "production" in self.holding
+        return last if last is not None and last.quarantine_reason and there else None
+
+
 class Evidence:
     """What is known of the documents of a knowledge base."""
 
@@ -115,16 +155,18 @@ class Evidence:
         for role, name in roles.items():
             manifest = self.knowledge_base.vector_store.manifest(name) if name else None
             if manifest is not None:
-                documents = self.knowledge_base.documents_of(name)
-                found.append(
-                    KeptGeneration(role, manifest, {state.document_id: state for state in documents})
+                documents = (
+                    self.served
+                    if role == "production"
+                    else {state.document_id: state for state in self.knowledge_base.documents_of(name)}
                 )
+                found.append(KeptGeneration(role, manifest, documents))
         return found
 
-    @property
+    @cached_property
     def served(self) -> dict[str, DocumentState]:
         """The documents in production, by id."""
-        return next((one.documents for one in self.generations if one.role == "production"), {})
+        return self.knowledge_base.served_documents()
 
     @cached_property
     def refreshes(self) -> list[KeptRefresh]:
@@ -159,6 +201,19 @@ class Evidence:
         if staged.header.base != self.state.production:
             return "production moved on before it was promoted: materialize all assets"
         return "it passed its gate and was not promoted yet: materialize production_collection"
+
+    def document(self, location: Location) -> TracedDocument:
+        """Collect the records of one document."""
+        document_id, uri = location.document_id, location.source_uri
+        rows = self.candidate.staged.find_rows("document_id", document_id) if self.candidate else []
+        return TracedDocument(
+            location=location,
+            entry=self.listed.get(document_id),
+            parse=self.knowledge_base.ledger.parses([uri]).get(uri),
+            history=self.history(document_id),
+            holding={one.role: one for one in self.generations if document_id in one.documents},
+            candidate=DocumentState(location, rows[0]["content_hash"]) if rows else None,
+        )
 
     def current_locations(self) -> list[Location]:
         listed = [entry.location() for entry in self.listed.values()]
