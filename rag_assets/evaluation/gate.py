@@ -9,13 +9,22 @@ from rag_assets.evaluation.report import EvalReport
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a candidate may go live, and why (not), in words."""
+    """Whether a candidate may go live, and why.
+
+    Attributes:
+        advice: where to look next, for readers that are not there already.
+    """
 
     passed: bool
     reasons: tuple[str, ...]
+    advice: str = ""
+
+    @property
+    def reason(self) -> str:
+        return "; ".join(self.reasons)
 
     def __str__(self) -> str:
-        return "; ".join(self.reasons)
+        return "; ".join(filter(None, (*self.reasons, self.advice)))
 
 
 def stale_reason(report: EvalReport, verdict_configuration: dict[str, Any]) -> str:
@@ -60,9 +69,7 @@ def judge(report: EvalReport, threshold: float) -> Verdict:
     if recall < threshold:
         return Verdict(
             False,
-            (
-                f"{measured} is below the threshold {threshold:g}",
-                "production stays as it was; `rag-assets status` and the metadata of eval_report list the worst questions",
-            ),
+            (f"{measured} is below the threshold {threshold:g}",),
+            "production is unchanged; `rag-assets status` and the metadata of eval_report list the worst questions",
         )
     return Verdict(True, (f"{measured} reaches the threshold {threshold:g}",))

@@ -1,7 +1,7 @@
 """What a reading of the sources came to, source by source, and how an incomplete listing is reported."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from rag_assets.artifacts.store import ArtifactStore
@@ -59,14 +59,6 @@ def last_problems(artifacts: ArtifactStore) -> dict[str, str]:
     except StateFormatError:
         return {}  # of another version, or damaged; this refresh replaces it
     return dict(read.details["unreadable_sources"]) if read is not None else {}
-
-
-def degraded_lines(problems: Mapping[str, str]) -> list[str]:
-    """Return a line for each source that `unreadable_sources` names, for a person."""
-    return [
-        f"DEGRADED       source {source}: {without_name(source, problem)}"
-        for source, problem in problems.items()
-    ]
 
 
 def without_name(source: str, problem: str) -> str:

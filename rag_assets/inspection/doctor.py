@@ -1,33 +1,40 @@
-"""What is configured, and whether each part answers. `--deep` reads every point of production."""
+"""A check of each part of the configuration: is it set, and does it answer? `--deep` reads every point of production."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from rag_assets.errors import BenchmarkError, ConfigurationError, RagAssetsError
 from rag_assets.evaluation.benchmark import fitting_problem, load_benchmark
 from rag_assets.fingerprint import fingerprint_difference, short_hash
 from rag_assets.generations.verification import check_every_point
-from rag_assets.inspection.unconfigured_sources import unconfigured_lines, unconfigured_sources
+from rag_assets.inspection.lines import labeled, unconfigured_lines
+from rag_assets.inspection.unconfigured_sources import unconfigured_sources
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.text.wording import counted
 
 _MOST_PROBLEMS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One part, looked at."""
+    """The state of one part.
+
+    Attributes:
+        result: `-` if there was nothing to try.
+    """
 
     part: str
-    ok: bool
+    result: Literal["ok", "FAIL", "-"]
     detail: str
 
     @property
     def failed(self) -> bool:
-        return not self.ok
+        return self.result == "FAIL"
 
 
 def examine(knowledge_base: KnowledgeBase, *, deep: bool = False) -> Iterator[Finding]:
-    """Look at one part after the other; a failure of one does not keep the others from being looked at."""
+    """Examine one part after the other. A failure of one does not stop the examination."""
     parts: dict[str, Callable[[KnowledgeBase], str]] = {
         "variables": _variables,
         "vector store": _vector_store,
@@ -35,13 +42,13 @@ def examine(knowledge_base: KnowledgeBase, *, deep: bool = False) -> Iterator[Fi
         "sources": _sources,
         "embedding model": _embedder,
         "benchmark": _benchmark,
-        "slack": _slack,
     }
     for part, look in parts.items():
         try:
-            yield Finding(part, True, look(knowledge_base))
+            yield Finding(part, "ok", look(knowledge_base))
         except RagAssetsError as error:
-            yield Finding(part, False, str(error))
+            yield Finding(part, "FAIL", str(error))
+    yield _slack(knowledge_base)
     if deep:
         yield from _every_point(knowledge_base)
 
@@ -50,17 +57,17 @@ def _variables(knowledge_base: KnowledgeBase) -> str:
     unread = knowledge_base.unread_variables()
     if unread:
         raise ConfigurationError("; ".join(unread))
-    return "every RAG_ variable that is set is read"
+    return "all RAG_ variables are known"
 
 
 def _vector_store(knowledge_base: KnowledgeBase) -> str:
-    where = knowledge_base.settings.qdrant_url or f"embedded, in {knowledge_base.state_dir}"
+    where = knowledge_base.settings.qdrant_url or f"embedded in {knowledge_base.state_dir}"
     manifest = knowledge_base.production_manifest()
     if manifest is None:
         return f"{where}; nothing in production yet"
     reader = knowledge_base.vector_store.read(manifest.generation)
     try:
-        return f"{where}; production {manifest.generation} holds {reader.count()} points"
+        return f"{where}; production {manifest.generation} holds {counted(reader.count(), 'point')}"
     finally:
         reader.close()
 
@@ -69,7 +76,9 @@ def _ledger(knowledge_base: KnowledgeBase) -> str:
     production = knowledge_base.vector_store.production_state().production
     documents = knowledge_base.documents_of(production)
     unconfigured = unconfigured_sources(knowledge_base.settings, documents)
-    known = f"{knowledge_base.state_dir / 'ledger.sqlite'}; knows {len(documents)} documents of production"
+    known = (
+        f"{knowledge_base.state_dir / 'ledger.sqlite'}, {counted(len(documents), 'document')} in production"
+    )
     return "; ".join([known, *unconfigured_lines(unconfigured)])
 
 
@@ -79,7 +88,7 @@ def _sources(knowledge_base: KnowledgeBase) -> str:
         source.name: sum(reads(entry.filename) for entry in source.list_entries())
         for source in knowledge_base.sources()
     }
-    return ", ".join(f"{name} lists {count} documents" for name, count in listed.items())
+    return ", ".join(f"{name} lists {counted(count, 'document')}" for name, count in listed.items())
 
 
 def _embedder(knowledge_base: KnowledgeBase) -> str:
@@ -91,7 +100,9 @@ def _embedder(knowledge_base: KnowledgeBase) -> str:
     if manifest is not None:
         differing = fingerprint_difference(manifest.fingerprint, fingerprint)
         if differing:
-            detail += f"; the next refresh rebuilds in full, these settings differ: {', '.join(differing)}"
+            detail += (
+                f"; the next refresh rebuilds in full because of changed settings: {', '.join(differing)}"
+            )
     return detail
 
 
@@ -99,18 +110,17 @@ def _benchmark(knowledge_base: KnowledgeBase) -> str:
     path = knowledge_base.settings.benchmark_file
     benchmark = load_benchmark(path)
     documents = knowledge_base.documents_of(knowledge_base.vector_store.production_state().production)
-    # Without production, or if nobody knows what it holds, there is nothing that it could be compared with.
+    # Without known documents in production there is nothing to compare the benchmark with.
     if documents and (problem := fitting_problem(path, documents)):
-        raise BenchmarkError(f"compared with what is in production, {problem}")
-    return f"{path}, {len(benchmark.queries)} questions"
+        raise BenchmarkError(f"compared with production, {problem}")
+    return f"{path}, {counted(len(benchmark.queries), 'question')}"
 
 
-def _slack(knowledge_base: KnowledgeBase) -> str:
-    return (
-        "a webhook is set"
-        if knowledge_base.settings.slack_webhook_url
-        else "no webhook is set, nobody is told"
-    )
+def _slack(knowledge_base: KnowledgeBase) -> Finding:
+    # Never tried: a check must not post to a channel.
+    if knowledge_base.settings.slack_webhook_url:
+        return Finding("slack", "-", "a webhook is set; not tried")
+    return Finding("slack", "-", "no webhook is set, so failures are not posted")
 
 
 def _every_point(knowledge_base: KnowledgeBase) -> Iterator[Finding]:
@@ -120,16 +130,17 @@ def _every_point(knowledge_base: KnowledgeBase) -> Iterator[Finding]:
             return
         check = check_every_point(knowledge_base.vector_store, manifest, short_hash(manifest.fingerprint))
     except RagAssetsError as error:
-        yield Finding("every point", False, str(error))
+        yield Finding("every point", "FAIL", str(error))
         return
     if not check.problems:
-        yield Finding("every point", True, f"{check.num_points} points are as they were sealed")
+        yield Finding("every point", "ok", f"{counted(check.num_points, 'point')} unchanged since sealing")
     for problem in check.problems[:_MOST_PROBLEMS]:
-        yield Finding("every point", False, problem)
+        yield Finding("every point", "FAIL", problem)
     if len(check.problems) > _MOST_PROBLEMS:
-        yield Finding("every point", False, f"and {len(check.problems) - _MOST_PROBLEMS} more problems")
+        more = counted(len(check.problems) - _MOST_PROBLEMS, "more problem")
+        yield Finding("every point", "FAIL", f"and {more}")
 
 
 def describe(finding: Finding) -> str:
-    """Return a finding for a person."""
-    return f"{'ok  ' if finding.ok else 'FAIL'}  {finding.part}: {finding.detail}"
+    """Return a finding as text for a person."""
+    return labeled(finding.result, f"{finding.part}: {finding.detail}", width=6)

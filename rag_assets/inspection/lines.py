@@ -1,4 +1,10 @@
-"""The layout of the lines of every report, `rag-assets trace` to `doctor`: a label, then its text."""
+"""Layout and wording shared by the reports for a person, from `rag-assets status` to `rag-assets doctor`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rag_assets.ingestion.source_reports import without_name
+from rag_assets.text.wording import counted
 
 _LABEL_WIDTH = 15
 
@@ -11,3 +17,47 @@ def labeled(label: str, text: str, width: int = _LABEL_WIDTH) -> str:
         text: begins at column `width`.
     """
     return f"{label:<{width}}{text}"
+
+
+def last_good_version(served: bool) -> str:
+    """Return a clause about a quarantined document.
+
+    Args:
+        served: whether production holds the document now. The refresh that quarantined it cannot tell: a rollback
+            may have taken its last good version away since.
+    """
+    return "its last good version is served" if served else "no version of it is served"
+
+
+def quarantined_text(entry: Mapping[str, Any]) -> str:
+    """Return one quarantined document, with reason and detail, for a line of a report."""
+    served = last_good_version(entry["last_good_version_served"])
+    return f"{entry['document_id']}: {entry['reason']}, {entry['detail']} ({served})"
+
+
+def degraded_lines(problems: Mapping[str, str]) -> list[str]:
+    """Return one line per unreadable source.
+
+    Args:
+        problems: source -> problem.
+    """
+    return [
+        labeled("DEGRADED", f"source {source}: {without_name(source, problem)}")
+        for source, problem in problems.items()
+    ]
+
+
+def unconfigured_lines(unconfigured: Mapping[str, int]) -> list[str]:
+    """Return one line per source removed from the configuration.
+
+    Args:
+        unconfigured: source -> its documents in production.
+    """
+    return [
+        labeled(
+            "NOT CONFIGURED",
+            f"source {source}: {counted(count, 'document')} still in production; docs/sources.md shows how to remove "
+            "a source",
+        )
+        for source, count in unconfigured.items()
+    ]

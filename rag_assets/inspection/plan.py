@@ -1,7 +1,6 @@
-"""What a refresh would do now, found out with the refresh's own code on a dry run, which writes nothing.
+"""A dry run of the next refresh with the refresh's own code. It writes nothing.
 
-Figures have the names that the assets give them in their metadata, asset by asset. The form of `plan --json` is
-stable.
+Figures are grouped by asset and named as in the metadata of the assets. The form of `plan --json` is stable.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,29 +15,30 @@ from rag_assets.errors import MENDED_BY_REBUILD, DeletionRefused
 from rag_assets.evaluation.benchmark import fitting_problem, reading_problem
 from rag_assets.fingerprint import fingerprint_difference, short_hash
 from rag_assets.ingestion.source_reports import (
-    degraded_lines,
     files_left_out,
     require_a_readable_source,
     unreadable_sources,
 )
 from rag_assets.inspection.dry_run import UNKNOWN_DIMENSIONS, dry_run
-from rag_assets.inspection.unconfigured_sources import unconfigured_lines, unconfigured_sources
+from rag_assets.inspection.lines import degraded_lines, labeled, quarantined_text, unconfigured_lines
+from rag_assets.inspection.unconfigured_sources import unconfigured_sources
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import Chunk
 from rag_assets.refresh.decision import Decision, check_deletions, decide
 from rag_assets.refresh.promotion import is_held
 from rag_assets.refresh.staging_plan import staging_plan_for
 from rag_assets.settings import Settings
+from rag_assets.text.wording import counted
 
 _MOST_DOCUMENTS = 1000
 _MOST_LINES = 10
 
 
 def plan(settings: Settings) -> dict[str, Any]:
-    """Return what a refresh would do, as JSON can hold it; the keys are documented in docs/cli.md.
+    """Return the next refresh as JSON-compatible data. The keys are documented in docs/cli.md.
 
     Raises:
-        SourceUnavailable, RefusedError: where a refresh would stop before it has decided anything.
+        SourceUnavailable, RefusedError: a refresh would stop before deciding anything.
     """
     with dry_run(settings) as knowledge_base:
         ingestion = knowledge_base.ingestion()
@@ -51,7 +51,7 @@ def plan(settings: Settings) -> dict[str, Any]:
         new_contents = [change.content_hash for change in staging.changes if not change.was_held]
         chunked = {"num_contents": len(new_contents), "num_chunks": 0, "num_tokens": 0}
         chunks = chunk_contents(new_contents, staging.text_of, knowledge_base.chunker)
-        embedded = _embeddings(knowledge_base, _counted(chunks, chunked))
+        embedded = _embeddings(knowledge_base, _counting(chunks, chunked))
         return {
             "base_generation": decision.base_name,
             "raw_documents": {
@@ -87,7 +87,7 @@ def plan(settings: Settings) -> dict[str, Any]:
         }
 
 
-def _counted(chunks: Iterator[Chunk], counts: dict[str, int]) -> Iterator[Chunk]:
+def _counting(chunks: Iterator[Chunk], counts: dict[str, int]) -> Iterator[Chunk]:
     for chunk in chunks:
         counts["num_chunks"] += 1
         counts["num_tokens"] += chunk.token_count
@@ -147,7 +147,7 @@ def _document_lists(changes: Sequence[DocumentChange]) -> dict[str, list[dict[st
 
 
 def _embeddings(knowledge_base: KnowledgeBase, chunks: Iterator[Chunk]) -> dict[str, Any]:
-    """Look every distinct text up in the cache, a bounded number at a time."""
+    """Look up every distinct text in the cache, a bounded number at a time."""
     embedder = knowledge_base.embedder
     num_texts = num_cached = num_tokens = 0
     for window in batched(distinct(chunks, lambda chunk: chunk.text_hash), WINDOW):
@@ -157,7 +157,7 @@ def _embeddings(knowledge_base: KnowledgeBase, chunks: Iterator[Chunk]) -> dict[
         num_texts += len(window)
         num_cached += len(cached)
         num_tokens += sum(chunk.token_count for chunk in window if chunk.text_hash not in cached)
-    # Without the dimension there is no key to look up: how much is cached is not known.
+    # The dimension is part of the cache's keys: without it the number of cached texts is unknown.
     known = embedder.model.dimensions != UNKNOWN_DIMENSIONS or not num_texts
     price = embedder.usd_per_million_tokens
     return {
@@ -177,90 +177,92 @@ def _held_generation(knowledge_base: KnowledgeBase) -> str | None:
 
 
 def describe(report: dict[str, Any]) -> str:
-    """Return the plan for a person."""
-    raw, deduped, chunked, embedded = (
-        report[name] for name in ("raw_documents", "deduped_documents", "chunks", "embeddings")
-    )
+    """Return the plan as text for a person."""
+    raw, deduped, chunked = report["raw_documents"], report["deduped_documents"], report["chunks"]
     lines = [
-        f"production     {report['base_generation'] or 'nothing yet'}",
-        (
-            f"sources        {raw['num_documents']:,} documents listed, {raw['num_read']:,} to read, "
-            f"{raw['num_parsed']:,} to parse"
+        labeled("production", report["base_generation"] or "nothing yet"),
+        labeled(
+            "sources",
+            f"{counted(raw['num_documents'], 'document')} listed, {raw['num_read']:,} to read, "
+            f"{raw['num_parsed']:,} to parse",
         ),
     ]
     lines.extend(degraded_lines(raw["unreadable_sources"]))
     lines.extend(unconfigured_lines(raw["unconfigured_sources"]))
     lines.extend(
-        f"to ask         {asked['model']} about {asked['num_documents']:,} documents ({asked['num_bytes'] / 1e6:,.1f} MB), "
-        "at a price that only its answers tell; what they hold is in no figure below"
+        labeled(
+            "to ask",
+            f"{asked['model']} about {counted(asked['num_documents'], 'document')} "
+            f"({asked['num_bytes'] / 1e6:,.1f} MB); price and contents are known only afterwards and are in no figure "
+            "below",
+        )
         for asked in raw["to_ask"]
         if asked["num_documents"]
     )
     lines.extend(
-        f"left out       {count:,} files that only a model can read: set {variable}"
+        labeled("left out", f"{counted(count, 'file')} that only a model can read: set {variable}")
         for variable, count in raw["left_out"].items()
     )
-    counts = {kind.value: deduped[f"num_{kind.value}"] for kind in Change}
-    lines.append(
-        "changes        " + (", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count))
-    )
-    for kind, entries in deduped["documents"].items():
-        lines.extend(f"  {kind:<13}{_entry_line(entry)}" for entry in entries[:_MOST_LINES])
-        if counts[kind] > _MOST_LINES:
-            lines.append(f"  {kind:<13}and {counts[kind] - _MOST_LINES:,} more")
+    lines.extend(_change_lines(deduped))
     if deduped["full_rebuild"] and report["base_generation"]:
         differing = deduped["differing_settings"]
         why = f"{', '.join(differing)} changed" if differing else "production is damaged"
-        lines.append(f"REBUILD        in full: {why}")
-    lines.append(
-        f"to chunk       {chunked['num_contents']:,} contents: {chunked['num_chunks']:,} chunks, "
-        f"{chunked['num_tokens']:,} tokens"
+        lines.append(labeled("REBUILD", f"in full: {why}"))
+    texts = counted(chunked["num_contents"], "document text")
+    chunks, tokens = counted(chunked["num_chunks"], "chunk"), counted(chunked["num_tokens"], "token")
+    lines.append(labeled("to chunk", f"{texts}: {chunks}, {tokens}"))
+    lines.append(labeled("to embed", _embedding_text(report["embeddings"])))
+    staged = report["staging_collection"]
+    candidate = (
+        counted(staged["num_documents"], "document")
+        if staged["written"]
+        else "none: production is up to date"
     )
-    lines.append(f"to embed       {_embedding_line(embedded)}")
-    if not report["staging_collection"]["written"]:
-        lines.append("candidate      none: production is up to date")
-    else:
-        lines.append(f"candidate      {report['staging_collection']['num_documents']:,} documents")
+    lines.append(labeled("candidate", candidate))
     if deduped["deletion_refused"]:
-        lines.append(f"REFUSED        {deduped['deletion_refused']['message']}")
-    evaluated = report["eval_report"]
-    if evaluated["no_benchmark"]:
-        lines.append(f"NO BENCHMARK   the gate would hold this refresh back: {evaluated['no_benchmark']}")
-    if evaluated["benchmark_does_not_fit"]:
-        lines.append(
-            f"BENCHMARK      the gate would hold this refresh back: {evaluated['benchmark_does_not_fit']}"
-        )
+        lines.append(labeled("REFUSED", deduped["deletion_refused"]["message"]))
+    for label, key in (("NO BENCHMARK", "no_benchmark"), ("BENCHMARK", "benchmark_does_not_fit")):
+        if report["eval_report"][key]:
+            problem = report["eval_report"][key]
+            lines.append(labeled(label, f"the gate would hold this refresh back: {problem}"))
     held = report["production_collection"]["held_generation"]
     if held:
         lines.append(
-            f"HELD           rolled back from {held}: no candidate goes live until `rag-assets resume`"
+            labeled("HELD", f"rolled back from {held}: no candidate goes live until `rag-assets resume`")
         )
     return "\n".join(lines)
 
 
-def _entry_line(entry: dict[str, Any]) -> str:
-    line = str(entry["document_id"])
-    if "moved_from" in entry:
-        line += f" (from {entry['moved_from']})"
-    if entry.get("duplicate_of"):
-        line += f" (of {entry['duplicate_of']})"
-    if "near_duplicate_of" in entry:
-        line += f" (nearly the same as {entry['near_duplicate_of']}, which is kept)"
+def _change_lines(deduped: dict[str, Any]) -> Iterator[str]:
+    counts = {kind.value: deduped[f"num_{kind.value}"] for kind in Change}
+    yield labeled("changes", ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count))
+    for kind, entries in deduped["documents"].items():
+        for entry in entries[:_MOST_LINES]:
+            yield labeled(f"  {kind}", _entry_text(entry))
+        if counts[kind] > _MOST_LINES:
+            yield labeled(f"  {kind}", f"and {counts[kind] - _MOST_LINES:,} more")
+
+
+def _entry_text(entry: dict[str, Any]) -> str:
     if "reason" in entry:
-        line += f" ({entry['reason']}: {entry['detail']}"
-        line += " Its last good version stays.)" if entry["last_good_version_served"] else ")"
-    return line
+        return quarantined_text(entry)
+    text = str(entry["document_id"])
+    if "moved_from" in entry:
+        text += f" (from {entry['moved_from']})"
+    if entry.get("duplicate_of"):
+        text += f" (of {entry['duplicate_of']})"
+    if "near_duplicate_of" in entry:
+        text += f" (near-duplicate of {entry['near_duplicate_of']}, which is kept)"
+    return text
 
 
-def _embedding_line(embedded: dict[str, Any]) -> str:
-    model = embedded["embedding_model"]
+def _embedding_text(embedded: dict[str, Any]) -> str:
+    model, texts = embedded["embedding_model"], embedded["num_texts"]
     if embedded["num_embedded"] is None:
-        return (
-            f"at most {embedded['num_texts']:,} texts with {model}, whose dimension only its endpoint knows"
-        )
+        return f"at most {counted(texts, 'text')} with {model}, whose dimension only its endpoint knows"
     cost = embedded["estimated_cost_usd"]
     price = "at an unknown price" if cost is None else f"{cost:.4f} USD"
     return (
-        f"{embedded['num_embedded']:,} texts with {model} ({embedded['num_cached']:,} more are cached), "
-        f"{embedded['num_tokens']:,} tokens, {price}"
+        f"{counted(embedded['num_embedded'], 'text')} with {model} ({embedded['num_cached']:,} more in the cache), "
+        f"{counted(embedded['num_tokens'], 'token')}, {price}"
     )

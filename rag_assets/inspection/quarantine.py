@@ -1,6 +1,6 @@
-"""Which documents cannot be used now, why, and since when. The form of `quarantine --json` is stable.
+"""The quarantined documents of the last refresh, with reason and date. The form of `quarantine --json` is stable.
 
-As the last refresh that read the sources found them. What is kept nowhere is not guessed.
+Reports only recorded facts.
 """
 
 from collections import Counter
@@ -9,16 +9,17 @@ from typing import Any, get_args
 
 from rag_assets.artifacts.artifact import Artifact
 from rag_assets.errors import QuarantineReason, StateFormatError
+from rag_assets.inspection.lines import labeled, last_good_version
 from rag_assets.knowledge_base import KnowledgeBase
 
 _COLUMNS = ("document_id", "source_uri", "quarantine_reason", "quarantine_detail")
 
 
 def quarantine(knowledge_base: KnowledgeBase) -> dict[str, Any]:
-    """Return every quarantined document as JSON can hold it; the keys are documented in docs/cli.md.
+    """Return every quarantined document as JSON-compatible data. The keys are documented in docs/cli.md.
 
     Raises:
-        StateFormatError: what the last refresh read cannot be read any more.
+        StateFormatError: the artifact of the last refresh is damaged.
     """
     last = knowledge_base.artifacts.latest("raw_documents")
     others = [
@@ -26,8 +27,7 @@ def quarantine(knowledge_base: KnowledgeBase) -> dict[str, Any]:
     ]
     rows = _quarantined(last) if last else []
     since = _since([last, *others] if last else [], [row["document_id"] for row in rows])
-    production = knowledge_base.vector_store.production_state().production if rows else None
-    served = {state.document_id for state in knowledge_base.documents_of(production)}
+    served = knowledge_base.served_documents() if rows else {}
     return {
         "refresh_id": last and last.header.refresh_id,
         "at": last and last.header.created_at,
@@ -53,17 +53,17 @@ def _quarantined(reading: Artifact) -> list[dict[str, Any]]:
 
 
 def _counts(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
-    """Return reason -> documents, in the order in which the reasons are documented."""
+    """Return reason -> number of documents, in the documented order of reasons."""
     counts = Counter(row["quarantine_reason"] for row in rows)
     order = (*get_args(QuarantineReason), *sorted(counts))
     return {reason: counts[reason] for reason in order if counts[reason]}
 
 
 def _since(readings: Sequence[Artifact], document_ids: Sequence[str]) -> dict[str, str | None]:
-    """Return when each was first found unusable; None if the oldest reading that is kept found it so already.
+    """Return when each document was first quarantined. None: in the oldest recorded refresh or before.
 
     Args:
-        readings: the latest first; the first found all of them unusable.
+        readings: latest first. All the documents are quarantined in the first one.
     """
     since: dict[str, str | None] = dict.fromkeys(document_ids)
     waiting = set(document_ids)
@@ -84,20 +84,19 @@ def _since(readings: Sequence[Artifact], document_ids: Sequence[str]) -> dict[st
 
 
 def describe(report: dict[str, Any]) -> str:
-    """Return the quarantine for a person, by reason."""
+    """Return the quarantine as text for a person, by reason."""
     if report["refresh_id"] is None:
-        return "nothing was refreshed yet: no document is quarantined"
+        return "no document is quarantined: nothing was refreshed yet"
     if not report["documents"]:
         return f"no document is quarantined (refresh {report['refresh_id']}, {report['at']})"
     lines = [f"{report['num_quarantined']:,} quarantined by refresh {report['refresh_id']}, {report['at']}"]
     for reason, count in report["reasons"].items():
-        lines.append(f"{reason:<14} {count:,}")
+        lines.append(labeled(reason, f"{count:,}"))
         lines.extend(_line(entry) for entry in report["documents"] if entry["reason"] == reason)
-    lines.append("What to do for each reason: docs/cli.md. Why one document: rag-assets trace DOCUMENT")
+    lines.append("How to fix each reason: docs/cli.md. History of one document: rag-assets trace DOCUMENT")
     return "\n".join(lines)
 
 
 def _line(entry: dict[str, Any]) -> str:
     since = f", since {entry['since']}" if entry["since"] else ""
-    served = "its last good version is served" if entry["last_good_version_served"] else "nothing is served"
-    return f"  {entry['document_id']}: {entry['detail']} ({served}{since})"
+    return f"  {entry['document_id']}: {entry['detail']} ({last_good_version(entry['last_good_version_served'])}{since})"

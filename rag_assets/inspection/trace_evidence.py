@@ -195,7 +195,7 @@ class Evidence:
             return "it was not evaluated: materialize eval_report and production_collection"
         verdict = judge(report, report.verdict_configuration["eval_threshold"])
         if not verdict.passed:
-            return f"it failed its gate: {verdict}"
+            return f"it failed its gate: {verdict.reason}"
         if self.state.held is not None:
             return "production is held since a rollback: run `rag-assets resume`, then materialize all assets"
         if staged.header.base != self.state.production:

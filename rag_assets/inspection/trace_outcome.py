@@ -6,7 +6,7 @@
 from collections.abc import Iterator
 
 from rag_assets.changes.change_set import Change
-from rag_assets.inspection.last_good_version import last_good_version
+from rag_assets.inspection.lines import last_good_version
 from rag_assets.inspection.trace_evidence import Evidence, TracedDocument
 from rag_assets.parsers import asks_by_name
 from rag_assets.records import DocumentState
@@ -27,7 +27,7 @@ def _outcome(evidence: Evidence, document: TracedDocument) -> tuple[str, str]:
     if quarantine is not None:
         return "quarantined", (
             f"refresh {quarantine.refresh_id} quarantined it ({quarantine.quarantine_reason}: "
-            f"{quarantine.quarantine_detail}); {last_good_version(document.id, evidence.served)}"
+            f"{quarantine.quarantine_detail}); {last_good_version(document.id in evidence.served)}"
         )
     if "production" in holding:
         return "served", f"production, generation {holding['production'].name}, holds it"

@@ -1,10 +1,10 @@
-"""Sources that are configured no more, and of which production still holds documents.
+"""Sources removed from the configuration that still have documents in production.
 
-They may be left out or renamed by mistake, so nothing of them is deleted; served for ever, they have to be told of.
+The removal may be a mistake, or a new name for the source. So its documents are kept, and every report names it.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from rag_assets.errors import ConfigurationError
 from rag_assets.records import DocumentState
@@ -13,19 +13,10 @@ from rag_assets.sources.declarations import source_names
 
 
 def unconfigured_sources(settings: Settings, production: Iterable[DocumentState]) -> dict[str, int]:
-    """Return source that is not configured -> documents of it in production."""
+    """Return unconfigured source -> its documents in production."""
     try:
         configured = source_names(settings.sources, settings.sources_file)
     except ConfigurationError:
-        return {}  # which are configured cannot be told; a refresh and `doctor` say what is wrong
+        return {}  # the configured sources are unknown; a refresh and `doctor` report the error
     counts = Counter(state.location.source for state in production)
     return {source: count for source, count in sorted(counts.items()) if source not in configured}
-
-
-def unconfigured_lines(unconfigured: Mapping[str, int]) -> list[str]:
-    """Return a line a source, for a person."""
-    return [
-        f"NOT CONFIGURED source {source}: {count:,} documents of it are still served; docs/sources.md says how to "
-        "remove them"
-        for source, count in unconfigured.items()
-    ]

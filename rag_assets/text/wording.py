@@ -2,11 +2,11 @@
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
-    """Return `1 document`, `2 documents`, `0 documents`.
+    """Return `1 document`, `2,000 documents`, `0 documents`.
 
     Args:
         number: how many.
         noun: singular.
         plural: where it is not the singular with an `s`.
     """
-    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -57,13 +57,22 @@ def test_an_unforeseen_error_is_told_without_its_message(
 def test_a_refresh_that_ended_half_way_is_unfinished_until_it_is_promoted(promoted: Pipeline) -> None:
     promoted.write("topic03.md", text_about("another"))
     promoted.materialize("raw_documents", "deduped_documents", "chunks").checked()
-    assert "UNFINISHED     nothing of it went live, it came as far as chunks" in promoted.succeed("status")
+    assert "UNFINISHED     last step chunks; nothing of it went live" in promoted.succeed("status")
     promoted.materialize("embeddings", "staging_collection", "eval_report").checked()
     said = promoted.succeed("status")
     assert "NOT LIVE       " in said
     assert "UNFINISHED" not in said
     promoted.materialize("production_collection").checked()
     assert "NOT LIVE" not in promoted.succeed("status")
+
+
+def test_status_gives_the_verdict_of_a_failed_gate_without_referring_to_itself(promoted: Pipeline) -> None:
+    promoted.write("topic03.md", text_about("another"))
+    promoted.configure(RAG_EVAL_THRESHOLD="0.999")
+    assert not promoted.refresh().success
+    said = promoted.succeed("status")
+    assert "is below the threshold 0.999\n" in said
+    assert "rag-assets status" not in said
 
 
 def test_a_held_promotion_is_told_as_held_and_a_spoiled_record_as_nothing(rolled_back: Pipeline) -> None:

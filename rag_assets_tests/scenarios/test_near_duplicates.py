@@ -41,10 +41,10 @@ def test_by_default_they_are_shown_and_all_are_served(similar: Pipeline) -> None
     assert 0.9 <= row.data["similarity"] < 1
     assert similar.served() >= IDS
     assert similar.status()["last_refresh"]["num_near_duplicates"] == 3
-    assert "3 say nearly the same as another" in similar.succeed("status")
+    assert "3 near-duplicates" in similar.succeed("status")
     report = trace(similar, "b.md")
     assert report["near_duplicates"] == ["filesystem:a.md", "filesystem:c.md"]
-    assert "says nearly the same as filesystem:a.md, filesystem:c.md" in "; ".join(report["explanation"])
+    assert "it was a near-duplicate of filesystem:a.md, filesystem:c.md" in "; ".join(report["explanation"])
     assert trace(similar, "topic01.md")["near_duplicates"] == []
 
 
@@ -93,7 +93,7 @@ def test_one_of_each_is_kept_and_the_others_are_counted_named_and_explained(simi
         {"document_id": "filesystem:a.md", "near_duplicate_of": "filesystem:b.md"},
         {"document_id": "filesystem:c.md", "near_duplicate_of": "filesystem:b.md"},
     ]
-    assert "a.md (nearly the same as filesystem:b.md, which is kept)" in similar.succeed("plan")
+    assert "a.md (near-duplicate of filesystem:b.md, which is kept)" in similar.succeed("plan")
 
     run = similar.refresh()
     assert similar.served() & IDS == {"filesystem:b.md"}  # the oldest

@@ -61,6 +61,32 @@ def test_each_is_listed_with_its_reason_since_when_and_what_is_served(promoted: 
     assert quarantine(promoted)["documents"] == []
 
 
+def test_no_report_says_that_a_version_is_served_which_a_rollback_took_away(promoted: Pipeline) -> None:
+    promoted.write("new.md", text_about("new"))
+    promoted.refresh().checked()
+    promoted.write("new.md", b"")
+    promoted.refresh().checked()
+
+    def reports() -> list[bool]:
+        [in_status] = promoted.status()["last_refresh"]["quarantined"]
+        [in_quarantine] = quarantine(promoted)["documents"]
+        explanation = json.loads(promoted.succeed("trace", "new.md", "--json"))["explanation"][0]
+        return [
+            in_status["last_good_version_served"],
+            in_quarantine["last_good_version_served"],
+            explanation.endswith("its last good version is served"),
+        ]
+
+    assert reports() == [True, True, True]
+    promoted.succeed("rollback")
+    assert "new.md" not in promoted.export()
+    assert reports() == [False, False, False]
+    for command in (("status",), ("quarantine",), ("trace", "new.md")):
+        said = promoted.succeed(*command)
+        assert "no version of it is served" in said
+        assert "its last good version" not in said
+
+
 def test_what_the_oldest_refresh_that_is_kept_found_already_has_no_date(empty: Pipeline) -> None:
     empty.write("nothing.txt", b"")
     empty.refresh().checked()

@@ -43,7 +43,7 @@ def test_what_is_left_of_a_source_that_is_not_configured_is_told(with_archive: P
     commands = ("status", "plan", "doctor")
     assert not any("NOT CONFIGURED" in with_archive.succeed(command) for command in commands)
     with_archive.configure(RAG_SOURCES="filesystem")
-    told = "NOT CONFIGURED source archive: 2 documents of it are still served; docs/sources.md says how to remove them"
+    told = "NOT CONFIGURED source archive: 2 documents still in production; docs/sources.md shows how to remove a source"
     assert all(told in with_archive.succeed(command) for command in commands)
     assert with_archive.status()["unconfigured_sources"] == {"archive": 2}
     planned = json.loads(with_archive.succeed("plan", "--json"))

@@ -68,7 +68,7 @@ def test_a_quarantined_document(sample: Pipeline) -> None:
     assert report["chunks"]["num_chunks"] > 0
     never_good = trace(sample, "hr/torn.pdf")
     assert never_good["outcome"] == "quarantined"
-    assert "nothing of it is served" in why(never_good)
+    assert "no version of it is served" in why(never_good)
     assert (never_good["generations"], never_good["chunks"]) == ([], None)
 
 
@@ -89,7 +89,7 @@ def test_a_deleted_document(sample: Pipeline) -> None:
 def test_a_moved_document(sample: Pipeline) -> None:
     report = trace(sample, "it/software_request.txt")
     assert report["outcome"] == "moved"
-    assert "found it at filesystem:it/software.txt" in why(report)
+    assert "found it moved to filesystem:it/software.txt" in why(report)
     there = trace(sample, "it/software.txt")
     assert there["outcome"] == "served"
     assert there["history"][0]["moved_from"] == "filesystem:it/software_request.txt"
@@ -172,10 +172,10 @@ def test_a_candidate_that_failed_its_gate(promoted: Pipeline) -> None:
     assert report["candidate"]["run_id"] == report["history"][0]["run_id"]
     changed = trace(promoted, "topic05.md")
     assert changed["outcome"] == "served"
-    assert "holds another version of it, and never went live: it failed its gate" in why(changed)
+    assert "holds another version of it, but never went live: it failed its gate" in why(changed)
     deleted = trace(promoted, "topic06.md")
     assert deleted["outcome"] == "served"
-    assert "no longer holds it, and never went live" in why(deleted)
+    assert "no longer holds it, but never went live" in why(deleted)
     assert "its source no longer lists it" in why(deleted)
     assert "candidate" not in why(trace(promoted, "topic07.md"))
     promoted.refresh().checked()
@@ -201,7 +201,7 @@ def test_a_document_that_was_rolled_back_to_an_older_version(rolled_back: Pipeli
     report = trace(rolled_back, "topic03.md")
     assert report["outcome"] == "served"
     held = rolled_back.production().held
-    assert f"generation {held}, which a rollback took out of service, holds another version of it" in why(
+    assert f"generation {held}, which was rolled back, holds another version of it" in why(
         report
     )
 
@@ -223,7 +223,7 @@ def test_a_refresh_that_was_refused(promoted: Pipeline) -> None:
     report = trace(promoted, "new.md")
     assert report["outcome"] == "not_promoted"
     assert report["history"][0]["change"] is None
-    assert "ended before it decided what to do" in why(report)
+    assert "ended before it compared it with production" in why(report)
     assert trace(promoted, "topic09.md")["outcome"] == "served"
 
 
@@ -253,7 +253,7 @@ def test_a_source_that_cannot_be_read(promoted: Pipeline) -> None:
     shutil.rmtree(promoted.documents)
     report = trace(promoted, "topic04.md")
     assert report["outcome"] == "served"
-    assert (report["source"]["listed"], "nothing of it is deleted" in why(report)) == (None, True)
+    assert (report["source"]["listed"], "none of its documents is deleted" in why(report)) == (None, True)
     assert trace(promoted, "never.md")["outcome"] == "unreadable_source"
 
 

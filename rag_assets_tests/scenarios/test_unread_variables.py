@@ -45,4 +45,4 @@ def test_a_refresh_warns_of_it_in_its_log(misspelt: Pipeline) -> None:
 def test_without_one_nothing_is_said(empty: Pipeline) -> None:
     code, _, errors = empty.command("status")
     assert (code, errors) == (0, "")
-    assert "ok    variables: every RAG_ variable that is set is read" in empty.command("doctor")[1]
+    assert "ok    variables: all RAG_ variables are known" in empty.command("doctor")[1]
