@@ -53,5 +53,8 @@ def test_a_degraded_source_and_bad_documents_are_said(settings: Settings) -> Non
     report: dict[str, Any] = plan(settings)
     report["raw_documents"]["unreadable_sources"] = {"s3": "the bucket is gone"}
     said = describe(report)
-    assert "quarantined  filesystem:empty.txt: empty, The file has no bytes. (no version of it is served)" in said
+    assert (
+        "quarantined  filesystem:empty.txt: empty, The file has no bytes. (no version of it is served)"
+        in said
+    )
     assert "DEGRADED       source s3: the bucket is gone" in said

@@ -40,5 +40,7 @@ def test_a_long_list_of_chunks_is_cut_and_their_number_is_not() -> None:
 
 def test_a_run_that_is_not_known_is_not_said() -> None:
     entry = {"refresh_id": "r", "change": None, "moved_from": None, "moved_to": None, "run_path": None}
-    assert "r: read, not compared with production" in describe({**NOTHING, "history": [entry]}).splitlines()[-1]
+    assert (
+        "r: read, not compared with production" in describe({**NOTHING, "history": [entry]}).splitlines()[-1]
+    )
     assert describe({**NOTHING, "history": [{**entry, "run_path": "/runs/1"}]}).endswith(", run /runs/1")

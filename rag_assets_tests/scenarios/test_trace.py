@@ -201,9 +201,7 @@ def test_a_document_that_was_rolled_back_to_an_older_version(rolled_back: Pipeli
     report = trace(rolled_back, "topic03.md")
     assert report["outcome"] == "served"
     held = rolled_back.production().held
-    assert f"generation {held}, which was rolled back, holds another version of it" in why(
-        report
-    )
+    assert f"generation {held}, which was rolled back, holds another version of it" in why(report)
 
 
 def test_what_the_next_refresh_is_to_see(promoted: Pipeline) -> None:
