@@ -8,6 +8,7 @@ import dataclasses
 import os
 import subprocess
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 
 from rag_assets.records import SourceEntry
 from rag_assets.sources.filesystem import FilesystemSource
-from rag_assets_tests.pipeline import Pipeline
+from rag_assets_tests.pipeline import Pipeline, assert_same_points
 
 ARCHIVES = sorted(Path(__file__).parents[1].joinpath("state_of_earlier_versions").glob("*.tar.xz"))
 MADE_IN = "/var/tmp/rag-assets-state"
@@ -182,12 +183,23 @@ def test_moving_the_documents_folder_embeds_and_deletes_nothing(earlier: Pipelin
     assert earlier.problems_of_production() == ()
 
 
-def test_all_texts_of_a_rebuild_come_from_the_cache(earlier: Pipeline) -> None:
-    """The keys of cached vectors are those of the earlier version."""
+def test_a_rebuild_makes_the_same_points_from_cached_vectors(
+    earlier: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ids, payloads, vectors and the keys of the cache are those of the earlier version."""
+    points = earlier.points()
+    _documents_lie_where_they_did(earlier, monkeypatch)
+    _take_back_the_last_edit(earlier)
+    # Production keeps the time when the content of a document last changed; the files were touched since.
+    for location in (location for point in points.values() for location in point.payload["locations"]):
+        modified_at = datetime.fromisoformat(location["modified_at"]).timestamp()
+        os.utime(earlier.documents / location["path"], (modified_at, modified_at))
     earlier.configure(RAG_COLLECTION="another")
     run = earlier.refresh().checked()
     embeddings = run.metadata["embeddings"]
     assert (embeddings["num_texts"], embeddings["num_cached"], embeddings["num_embedded"]) == (97, 97, 0)
+    rebuilt = earlier.points()
+    assert_same_points(rebuilt, {identity: points[identity] for identity in rebuilt})
 
 
 def test_a_run_stopped_by_its_gate_is_judged_again(earlier: Pipeline) -> None:
