@@ -5,8 +5,7 @@ RagAssetsError
 │   ├── SourceUnavailable       a source could not be listed completely
 │   ├── ParserUnavailable       documents cannot be parsed here and now, whichever they are
 │   ├── EmbedderUnavailable     the embedding endpoint did not answer as it should
-│   ├── VectorStoreUnavailable  the vector store did not answer
-│   │   └── GenerationDamaged       a generation is not whole any more; the next refresh builds anew
+│   ├── VectorStoreUnavailable  the vector store did not answer, or a generation vanished while it was read
 │   ├── LedgerUnavailable       the ledger did not answer, or had to be begun anew
 │   ├── FetchFailed             something on the web did not answer, or not completely
 │   └── SupersededError         another refresh promoted first; run again
@@ -14,6 +13,9 @@ RagAssetsError
 │   ├── ConfigurationError      settings that cannot work
 │   ├── InvalidVectorError      a vector that must not enter a store
 │   ├── StateFormatError        a state file of another format version
+│   ├── GenerationDamaged       a generation does not hold the points it was sealed with
+│   ├── HandleClosed            a reader or writer used after its end
+│   ├── DiskUnusable            a full or read-only disk, or a folder without permission
 │   ├── BenchmarkError          the benchmark cannot be used
 │   ├── FetchRefused            a URL or an address that is not connected to
 │   ├── ResponseTooLarge        something on the web has more bytes than are read
@@ -68,11 +70,11 @@ class EmbedderUnavailable(TransientError):
 
 
 class VectorStoreUnavailable(TransientError):
-    """The vector store did not answer, or a generation vanished while it was read."""
+    """The vector store did not answer, or a generation vanished while it was read.
 
-
-class GenerationDamaged(VectorStoreUnavailable):
-    """A generation does not hold what was sealed. If it serves, the next refresh builds everything anew."""
+    A vanished generation belongs here, not to `GenerationDamaged`: another refresh replaced it and removed it, so a
+    reader that looks up production again finds its successor, and nothing has to be rebuilt.
+    """
 
 
 class LedgerUnavailable(TransientError):
@@ -97,6 +99,21 @@ class InvalidVectorError(PermanentError):
 
 class StateFormatError(PermanentError):
     """A state file that this version cannot read; it is rebuilt, never half-read."""
+
+
+class GenerationDamaged(PermanentError):
+    """A generation does not hold the points that it was sealed with, or was never sealed.
+
+    Reading it again gives the same result. If production cannot be opened, the next refresh rebuilds everything.
+    """
+
+
+class HandleClosed(PermanentError):
+    """A reader used after `close`, or a writer used after its end, after a failure, or in a forked process."""
+
+
+class DiskUnusable(PermanentError):
+    """The disk is full or read-only, or a folder denies access: a person has to act before anything can work."""
 
 
 MENDED_BY_REBUILD = (StateFormatError, GenerationDamaged)

@@ -12,7 +12,7 @@ from typing import Self
 
 from rag_assets.embedders.base import Embedder
 from rag_assets.embedders.bm25 import Bm25Encoder
-from rag_assets.errors import ConfigurationError, RefusedError, VectorStoreUnavailable
+from rag_assets.errors import ConfigurationError, GenerationDamaged, RefusedError, VectorStoreUnavailable
 from rag_assets.generations.contents import locations_of
 from rag_assets.records import (
     EmbeddingModel,
@@ -26,6 +26,11 @@ from rag_assets.records import (
 from rag_assets.vector_stores.base import GenerationReader, VectorStore
 
 _MIN_CANDIDATES = 100
+
+_LOOK_AGAIN = (VectorStoreUnavailable, GenerationDamaged)
+"""Errors after which production is looked up once more: a generation that a promotion has just replaced vanishes while
+it is read, or is not there when it is opened.
+"""
 
 
 def fuse(
@@ -149,6 +154,7 @@ class Retriever:
             RefusedError: nothing is in production yet.
             ConfigurationError: the question is empty, or a filter names an unknown field.
             VectorStoreUnavailable, EmbedderUnavailable: a part does not answer.
+            GenerationDamaged: production cannot be opened; a refresh rebuilds it.
         """
         if not query.strip():
             raise ConfigurationError("the question is empty")
@@ -157,7 +163,7 @@ class Retriever:
         try:
             with self._production() as production:
                 return production.search(query, limit, search_filter)
-        except VectorStoreUnavailable:
+        except _LOOK_AGAIN:
             # The generation may have been retired between looking it up and asking it: look once more.
             with self._production() as production:
                 return production.search(query, limit, search_filter)
@@ -178,7 +184,7 @@ class Retriever:
         broken = False
         try:
             yield lent
-        except VectorStoreUnavailable:
+        except _LOOK_AGAIN:
             broken = True
             raise
         finally:

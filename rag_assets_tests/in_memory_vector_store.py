@@ -12,6 +12,8 @@ from typing import Self
 import numpy as np
 
 from rag_assets.errors import (
+    GenerationDamaged,
+    HandleClosed,
     PromotionRefused,
     RefusedError,
     StaleInputError,
@@ -79,7 +81,7 @@ class InMemoryVectorStore:
 
     def read(self, generation: str) -> "InMemoryReader":
         if generation not in self.manifests:
-            raise VectorStoreUnavailable(f"generation {generation} does not exist or was never sealed")
+            raise GenerationDamaged(f"generation {generation} does not exist or was never sealed")
         reader = InMemoryReader(self, generation)
         self.open_readers.append(reader)
         return reader
@@ -163,7 +165,7 @@ class InMemoryWriter:
 
     def seal(self, manifest: GenerationManifest) -> None:
         if manifest.points_count != len(self._points):
-            raise VectorStoreUnavailable(f"holds {len(self._points)}, not {manifest.points_count}")
+            raise GenerationDamaged(f"holds {len(self._points)}, not {manifest.points_count}")
         self._store.calls.append(("seal", self._generation))
         self._store.points[self._generation] = self._points
         self._store.manifests[self._generation] = manifest
@@ -176,6 +178,7 @@ class InMemoryReader:
         self.generation = generation
         self._store = store
         self._closed = False
+        self._answers = True
 
     def close(self) -> None:
         self._closed = True
@@ -183,8 +186,8 @@ class InMemoryReader:
             self._store.open_readers.remove(self)
 
     def break_down(self) -> None:
-        """From now on this handle answers nothing, though it was not closed."""
-        self._closed = True
+        """From now on the store does not answer this reader."""
+        self._answers = False
 
     def count(self) -> int:
         return len(self._points())
@@ -225,8 +228,10 @@ class InMemoryReader:
         return next(without), next(without)
 
     def _points(self) -> dict[str, Point]:
-        if self._closed or self.generation not in self._store.manifests:
-            raise VectorStoreUnavailable(f"generation {self.generation} is gone, or its reader is closed")
+        if self._closed:
+            raise HandleClosed(f"the reader of generation {self.generation} is closed")
+        if not self._answers or self.generation not in self._store.manifests:
+            raise VectorStoreUnavailable(f"generation {self.generation} does not answer")
         return self._store.points[self.generation]
 
 

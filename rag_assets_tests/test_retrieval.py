@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 
 from rag_assets.embedders.base import Embedder
 from rag_assets.embedders.bm25 import Bm25Encoder
-from rag_assets.errors import ConfigurationError, EmbedderUnavailable, RefusedError, VectorStoreUnavailable
+from rag_assets.errors import (
+    ConfigurationError,
+    EmbedderUnavailable,
+    GenerationDamaged,
+    RefusedError,
+    VectorStoreUnavailable,
+)
 from rag_assets.records import (
     EmbeddingModel,
     Point,
@@ -422,6 +428,22 @@ def test_a_store_that_stays_away_is_asked_twice_and_no_more() -> None:
     with pytest.raises(VectorStoreUnavailable, match="g1 is gone"):
         Retriever(store, embedder_for).search("password")
     assert Away.looks == 2
+
+
+def test_a_generation_that_cannot_be_opened_is_looked_up_once_more() -> None:
+    """A promotion may replace and remove it between the look at its manifest and its opening."""
+
+    class Overtaken(Store):
+        def read(self, generation: str) -> InMemoryReader:
+            if generation == "g1":
+                self.state = ProductionState("g2")
+                raise GenerationDamaged("generation g1 does not exist")
+            return super().read(generation)
+
+    store = Overtaken("g1", "g2")
+    assert store.production_state().production == "g1"
+    retriever = Retriever(store, embedder_for)
+    assert retriever.search("password")
 
 
 def test_an_embedder_that_does_not_answer_is_not_asked_again_by_the_retriever() -> None:

@@ -1,6 +1,7 @@
 """Small state files: replaced atomically, made durable, refused if another version wrote them."""
 
 import contextlib
+import errno
 import json
 import shutil
 from collections.abc import Generator
@@ -8,16 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from rag_assets.disk.atomic_files import replace_file
-from rag_assets.errors import StateFormatError, VectorStoreUnavailable
+from rag_assets.errors import DiskUnusable, StateFormatError, VectorStoreUnavailable
 
 FORMAT_VERSION = 1
+
+_LASTING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
+"""Errors that stay until a person makes room or mends permissions. Others may pass: too many open files, a network
+file system that is away, a folder that another process has just removed.
+"""
 
 
 def require_free_space(folder: Path, needed: int) -> None:
     """Out of disk, the engine's mapped files end the process with SIGBUS: look before."""
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise VectorStoreUnavailable(
+        raise DiskUnusable(
             f"the disk of {folder} has {free // 2**20} MB free and {needed // 2**20 + 1} MB are needed"
         )
 
@@ -27,7 +33,12 @@ def disk_errors(folder: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        raise VectorStoreUnavailable(f"{folder}: {error.strerror or error} ({error.filename})") from error
+        raise disk_error(f"{folder}: {error.strerror or error} ({error.filename})", error) from error
+
+
+def disk_error(message: str, error: OSError) -> DiskUnusable | VectorStoreUnavailable:
+    """Return the error to raise for an error of the operating system, lasting or transient."""
+    return (DiskUnusable if error.errno in _LASTING else VectorStoreUnavailable)(message)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -35,7 +46,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
     Raises:
         StateFormatError: another version wrote it, or it is damaged.
-        VectorStoreUnavailable: it cannot be read.
+        DiskUnusable, VectorStoreUnavailable: it cannot be read.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -44,7 +55,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except UnicodeDecodeError:
         raise StateFormatError(f"{path} is damaged: materialize all assets to build anew") from None
     except OSError as error:
-        raise VectorStoreUnavailable(f"{path}: {error.strerror or error}") from error
+        raise disk_error(f"{path}: {error.strerror or error}", error) from error
     try:
         stored = json.loads(text)
     except ValueError:

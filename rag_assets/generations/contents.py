@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 
-from rag_assets.errors import MENDED_BY_REBUILD, StateFormatError, VectorStoreUnavailable
+from rag_assets.errors import MENDED_BY_REBUILD, GenerationDamaged, StateFormatError
 from rag_assets.fingerprint import point_id
 from rag_assets.generations.digest import documents_hash
 from rag_assets.ledgers.base import Ledger
@@ -78,11 +78,11 @@ def points_of_contents(
     """Return all points of these contents.
 
     Raises:
-        VectorStoreUnavailable: points that must be there are not.
+        GenerationDamaged: points that must be there are not.
     """
     points, expected = _find_points(reader, fingerprint_hash, contents)
     if len(points) != expected:
-        raise VectorStoreUnavailable(
+        raise GenerationDamaged(
             f"generation {reader.generation} lacks points that it should hold ({expected - len(points)} of "
             f"{expected}): run `rag-assets doctor --deep`"
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rag_assets.changes.content_changes import ContentChange
-from rag_assets.errors import VectorStoreUnavailable
+from rag_assets.errors import GenerationDamaged
 from rag_assets.fingerprint import point_id
 from rag_assets.generations.digest import digest_of, digest_to_hex, vector_hash
 from rag_assets.progress import Progress
@@ -30,11 +30,11 @@ def verify_generation(
         contents: what the generation is to hold, with locations; the sample is drawn from it.
 
     Raises:
-        RagAssetsError: the store does not hold what was sealed.
+        GenerationDamaged: the store does not hold what was sealed.
     """
     count = reader.count()
     if count != manifest.points_count:
-        raise VectorStoreUnavailable(
+        raise GenerationDamaged(
             f"generation {manifest.generation} holds {count} points, sealed were {manifest.points_count}: refresh again"
         )
     sample = random.sample(contents, min(_SAMPLE, len(contents)))
@@ -51,7 +51,7 @@ def verify_generation(
         if not problem and point is not None and point.payload["locations"] != locations:
             problem = "is not where it should be"
         if problem:
-            raise VectorStoreUnavailable(
+            raise GenerationDamaged(
                 f"generation {manifest.generation}: point {identity} {problem}: refresh again, and run "
                 "`rag-assets doctor --deep`"
             )

@@ -35,7 +35,7 @@ def measure_candidate(
 
     Raises:
         SupersededError, PromotionRefused: the candidate is gone or rejected.
-        VectorStoreUnavailable: the store does not hold what was sealed.
+        GenerationDamaged: the store does not hold what was sealed.
     """
     manifest = check_candidate(knowledge_base.vector_store, generation, digest)
     # What was verified is what is asked: one handle, which also takes long to open and to close.

@@ -79,8 +79,10 @@ class GenerationWriter(Protocol):
         """Make everything durable, then the manifest, last. Nothing can be written after it.
 
         Raises:
-            VectorStoreUnavailable: something could not be made durable, or the points counted in the store
-                are not `manifest.points_count`; the candidate is discarded.
+            GenerationDamaged: the store holds another number of points than `manifest.points_count`.
+            VectorStoreUnavailable, DiskUnusable: the points could not be made durable.
+
+        After any of them the candidate is discarded.
         """
         ...
 
@@ -173,7 +175,9 @@ class VectorStore(Protocol):
         The work begins when the `with` block is entered. `on_progress` counts points of the base copied.
 
         Raises:
-            VectorStoreUnavailable: `base` is gone, the disk is full, or the store does not answer.
+            GenerationDamaged: `base` is gone, or does not hold what was sealed.
+            VectorStoreUnavailable: the store does not answer.
+            DiskUnusable: too little space is free.
             RefusedError: the generation exists already.
             ConfigurationError: the name cannot be used, or `base` has other dimensions.
         """
@@ -220,7 +224,8 @@ class VectorStore(Protocol):
         Raises:
             SupersededError: production has moved on, or the candidate is gone. Nothing was changed.
             PromotionRefused: the generation is not sealed, or rejected, or a hold stands.
-            VectorStoreUnavailable: its files are incomplete, or the store does not answer.
+            GenerationDamaged: it is incomplete.
+            VectorStoreUnavailable: the store does not answer.
         """
         ...
 

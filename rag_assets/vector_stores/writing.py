@@ -2,7 +2,13 @@
 
 from collections.abc import Callable, Container, Iterable
 
-from rag_assets.errors import ConfigurationError, RefusedError, StaleInputError, VectorStoreUnavailable
+from rag_assets.errors import (
+    ConfigurationError,
+    GenerationDamaged,
+    HandleClosed,
+    RefusedError,
+    StaleInputError,
+)
 from rag_assets.records import GenerationManifest
 from rag_assets.vector_stores.names import check_generation_name
 
@@ -44,13 +50,13 @@ def require_present(point_ids: Iterable[str], found: Container[str], generation:
             )
 
 
-def not_being_written(generation: str) -> VectorStoreUnavailable:
+def not_being_written(generation: str) -> HandleClosed:
     """Return the error of a writer that is used outside its `with` block, or after a failure."""
-    return VectorStoreUnavailable(
+    return HandleClosed(
         f"generation {generation} is not being written: it was sealed, failed, or never begun"
     )
 
 
-def incomplete_copy(base: str | None, found: int, expected: int) -> VectorStoreUnavailable:
+def incomplete_copy(base: str | None, found: int, expected: int) -> GenerationDamaged:
     """Return the error of a candidate that begins with fewer or more points than its base has."""
-    return VectorStoreUnavailable(f"the copy of generation {base} holds {found} points instead of {expected}")
+    return GenerationDamaged(f"the copy of generation {base} holds {found} points instead of {expected}")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rag_assets.changes.change_set import decide_changes, target_documents
 from rag_assets.changes.content_changes import content_changes
-from rag_assets.errors import StaleInputError, VectorStoreUnavailable
+from rag_assets.errors import GenerationDamaged, StaleInputError
 from rag_assets.fingerprint import point_id
 from rag_assets.generations.digest import UNHASHED_FIELDS
 from rag_assets.generations.staging import Staging, join_vectors
@@ -169,7 +169,7 @@ def test_a_base_that_lacks_points_is_not_built_upon() -> None:
     before = corpus({"a": TEXTS[0], "b": TEXTS[1]})
     first = stage(store, "g1", before, TEXTS)
     store.points["g1"].pop(point_id(FINGERPRINT_HASH, hashed(TEXTS[0]), 1))
-    with pytest.raises(VectorStoreUnavailable, match=r"lacks points .*\(1 of 2\)"):
+    with pytest.raises(GenerationDamaged, match=r"lacks points .*\(1 of 2\)"):
         stage(store, "g2", before[1:], TEXTS, base=first.manifest, held=before)
 
 

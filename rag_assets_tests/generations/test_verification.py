@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rag_assets.changes.content_changes import content_changes
-from rag_assets.errors import VectorStoreUnavailable
+from rag_assets.errors import GenerationDamaged
 from rag_assets.generations.verification import check_every_point, verify_generation
 from rag_assets.records import Point
 from rag_assets_tests.documents import FINGERPRINT_HASH, hashed, place, sparse_of, stage, vector_of
@@ -33,7 +33,7 @@ def test_a_damaged_point_in_the_sample_stops_the_candidate(store: InMemoryVector
     damage, message = DAMAGE[kind]
     manifest = stage(store, "g1", DOCUMENTS, TEXTS).manifest
     store.points["g1"][FIRST_POINT] = damage(store.points["g1"][FIRST_POINT])
-    with pytest.raises(VectorStoreUnavailable, match=message), store_reader(store, "g1") as reader:
+    with pytest.raises(GenerationDamaged, match=message), store_reader(store, "g1") as reader:
         verify_generation(
             reader, manifest, fingerprint_hash=FINGERPRINT_HASH, contents=content_changes((), DOCUMENTS)
         )
@@ -43,7 +43,7 @@ def test_a_candidate_with_another_number_of_points_is_stopped(store: InMemoryVec
     manifest = stage(store, "g1", DOCUMENTS, TEXTS).manifest
     del store.points["g1"][SECOND_POINT]
     with (
-        pytest.raises(VectorStoreUnavailable, match="holds 2 points, sealed were 3"),
+        pytest.raises(GenerationDamaged, match="holds 2 points, sealed were 3"),
         store_reader(store, "g1") as reader,
     ):
         verify_generation(

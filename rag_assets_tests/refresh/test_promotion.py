@@ -7,6 +7,7 @@ import pytest
 
 from rag_assets.changes.content_changes import content_changes
 from rag_assets.errors import (
+    GenerationDamaged,
     PromotionRefused,
     StaleInputError,
     SupersededError,
@@ -178,7 +179,7 @@ def test_a_candidate_whose_points_are_not_there_is_refused(
     store: InMemoryVectorStore, ledger: Ledger
 ) -> None:
     store.points["g2"].popitem()
-    with pytest.raises(VectorStoreUnavailable, match="sealed were 3"):
+    with pytest.raises(GenerationDamaged, match="sealed were 3"):
         go_live(store, ledger)
     assert (store.calls, store.open_readers) == ([], [])
 
@@ -186,7 +187,7 @@ def test_a_candidate_whose_points_are_not_there_is_refused(
 def test_a_candidate_that_holds_other_documents_than_the_ledger_would_learn_is_refused(
     store: InMemoryVectorStore, ledger: Ledger
 ) -> None:
-    with pytest.raises(VectorStoreUnavailable, match="not where it should be"):
+    with pytest.raises(GenerationDamaged, match="not where it should be"):
         go_live(store, ledger, documents=corpus({"elsewhere.md": TEXTS[0], "b.md": TEXTS[1]}))
     assert store.calls == []
 

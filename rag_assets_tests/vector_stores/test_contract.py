@@ -9,6 +9,8 @@ import pytest
 
 from rag_assets.errors import (
     ConfigurationError,
+    GenerationDamaged,
+    HandleClosed,
     InvalidVectorError,
     PromotionRefused,
     RefusedError,
@@ -61,7 +63,7 @@ def test_an_untouched_store_has_no_production_no_generations_and_no_manifest(sto
     store.discard("g1")
     store.reject("g1", "why")
     assert store.resume() == ProductionState()
-    with pytest.raises(VectorStoreUnavailable):
+    with pytest.raises(GenerationDamaged):
         store.read("g1")
 
 
@@ -133,7 +135,7 @@ def test_an_unsealed_generation_cannot_be_read_or_promoted_and_is_listed_as_a_le
         writer.upsert([point(1)])
         assert other.manifest("g1") is None
         assert other.generations() == ["g1"]
-        with pytest.raises(VectorStoreUnavailable):
+        with pytest.raises(GenerationDamaged):
             other.read("g1")
         with pytest.raises(PromotionRefused, match="never sealed"):
             other.promote("g1", None)
@@ -165,7 +167,7 @@ def test_nothing_can_be_written_after_the_seal(store: VectorStore) -> None:
             lambda: writer.set_payload({point_id(1): {"refresh_id": "r2"}}),
             lambda: writer.seal(manifest("g1", 1)),
         ):
-            with pytest.raises(VectorStoreUnavailable):
+            with pytest.raises(HandleClosed):
                 call()
     assert everything(store, "g1").keys() == {point_id(1)}
     assert store.generations() == ["g1"]
@@ -174,7 +176,7 @@ def test_nothing_can_be_written_after_the_seal(store: VectorStore) -> None:
 def test_a_seal_that_counts_other_points_than_the_manifest_discards(store: VectorStore) -> None:
     with store.write("g1", DIMENSIONS, None) as writer:
         writer.upsert([point(1)])
-        with pytest.raises(VectorStoreUnavailable, match="1"):
+        with pytest.raises(GenerationDamaged, match="1"):
             writer.seal(manifest("g1", 2))
     assert store.generations() == []
 
@@ -199,7 +201,7 @@ def test_a_name_that_could_be_taken_for_something_else_is_refused(store: VectorS
     with pytest.raises(ConfigurationError):
         store.write(name, DIMENSIONS, None)
     assert store.manifest(name) is None
-    with pytest.raises(VectorStoreUnavailable):
+    with pytest.raises(GenerationDamaged):
         store.read(name)
     store.discard(name)
 
@@ -255,13 +257,13 @@ def test_a_copy_reports_its_progress_to_the_end(store: VectorStore) -> None:
 
 
 def test_a_base_that_is_gone_or_unsealed_or_of_another_model_cannot_be_built_on(store: VectorStore) -> None:
-    with pytest.raises(VectorStoreUnavailable), store.write("g1", DIMENSIONS, "nowhere"):
+    with pytest.raises(GenerationDamaged), store.write("g1", DIMENSIONS, "nowhere"):
         pass
     stage(store, "g1", [point(1)])
     with pytest.raises(ConfigurationError, match="dimensions"), store.write("g2", DIMENSIONS + 1, "g1"):
         pass
     with store.write("g3", DIMENSIONS, None):
-        with pytest.raises(VectorStoreUnavailable), store.write("g4", DIMENSIONS, "g3"):
+        with pytest.raises(GenerationDamaged), store.write("g4", DIMENSIONS, "g3"):
             pass
         assert store.generations() == ["g1", "g3"]
     assert store.generations() == ["g1"]
@@ -526,7 +528,7 @@ def test_a_closed_reader_says_so(store: VectorStore) -> None:
     reader = store.read("g1")
     reader.close()
     reader.close()
-    with pytest.raises(VectorStoreUnavailable, match="closed"):
+    with pytest.raises(HandleClosed, match="closed"):
         reader.count()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag_assets.disk.state_files import read_json
-from rag_assets.errors import GenerationDamaged, VectorStoreUnavailable
+from rag_assets.errors import DiskUnusable, GenerationDamaged, HandleClosed, VectorStoreUnavailable
 from rag_assets.records import Point, ScoredPoint, SearchFilter, SparseVector, Vector
 from rag_assets.vector_stores.base import DENSE, SPARSE
 from rag_assets.vector_stores.embedded.engine import (
@@ -119,7 +119,7 @@ class EmbeddedGenerationReader:
 
     def _handle(self) -> "qdrant_edge.EdgeShard":
         if self._closed:
-            raise VectorStoreUnavailable(f"the reader of generation {self.generation} is closed")
+            raise HandleClosed(f"the reader of generation {self.generation} is closed")
         if self._pid != os.getpid():
             # The threads of the parent's handle were not copied: using it would hang.
             self._shard = self._open()
@@ -129,13 +129,14 @@ class EmbeddedGenerationReader:
     def _open(self) -> "qdrant_edge.EdgeShard":
         stored = read_json(self._folder / "manifest.json")
         if stored is None:
-            raise GenerationDamaged(f"generation {self.generation} is gone")
+            # `EmbeddedVectorStore.read` saw the manifest a moment ago, or this reader did before a fork.
+            raise VectorStoreUnavailable(
+                f"generation {self.generation} disappeared while it was opened; retry"
+            )
         shard_folder = self._folder / "shard"
         check_files(shard_folder, stored["files"])
         if not os.access(shard_folder, os.W_OK):
-            raise VectorStoreUnavailable(
-                f"{shard_folder} cannot be written to: the engine needs that even for reading"
-            )
+            raise DiskUnusable(f"{shard_folder} cannot be written to: the engine needs that even for reading")
         with engine_errors(f"cannot open generation {self.generation}"):
             shard = load_shard(shard_folder)
             found = count_points(shard)

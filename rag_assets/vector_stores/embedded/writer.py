@@ -12,7 +12,7 @@ from rag_assets.batches import batched
 from rag_assets.disk.durability import fsync_tree
 from rag_assets.disk.sparse_copy import allocated_bytes, copy_sparse
 from rag_assets.disk.state_files import FORMAT_VERSION, disk_errors, require_free_space, write_json
-from rag_assets.errors import RefusedError, VectorStoreUnavailable
+from rag_assets.errors import GenerationDamaged, HandleClosed, RefusedError
 from rag_assets.records import GenerationManifest, Payload, Point, Vector
 from rag_assets.vector_stores.base import ProgressCallback
 from rag_assets.vector_stores.embedded.engine import (
@@ -152,7 +152,7 @@ class EmbeddedGenerationWriter:
             shard.close()
         if counts != [manifest.points_count] * 2:
             self._abandon()
-            raise VectorStoreUnavailable(
+            raise GenerationDamaged(
                 f"generation {self._generation} holds {counts[0]} points, {counts[1]} after opening it again, "
                 f"and should hold {manifest.points_count}; it was discarded"
             )
@@ -179,7 +179,7 @@ class EmbeddedGenerationWriter:
         if self._shard is None:
             raise not_being_written(self._generation)
         if self._pid != os.getpid():
-            raise VectorStoreUnavailable(
+            raise HandleClosed(
                 f"generation {self._generation} is written by process {self._pid}; a writer does not survive fork"
             )
         return self._shard

@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rag_assets.batches import batched
-from rag_assets.errors import VectorStoreUnavailable
+from rag_assets.errors import HandleClosed
 from rag_assets.records import Point, ScoredPoint, SearchFilter, SparseVector, Vector
 from rag_assets.vector_stores.base import DENSE, SPARSE
 from rag_assets.vector_stores.point_checks import check_point_ids
@@ -108,6 +108,6 @@ class ServerGenerationReader:
     @contextlib.contextmanager
     def _errors(self, doing: str) -> Generator[None]:
         if self._closed:
-            raise VectorStoreUnavailable(f"the reader of generation {self.generation} is closed")
+            raise HandleClosed(f"the reader of generation {self.generation} is closed")
         with server_errors(f"{doing} generation {self.generation}", quote=False):
             yield

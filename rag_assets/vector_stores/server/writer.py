@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from rag_assets.batches import batched
-from rag_assets.errors import RefusedError, VectorStoreUnavailable
+from rag_assets.errors import GenerationDamaged, RefusedError, VectorStoreUnavailable
 from rag_assets.records import GenerationManifest, Payload, Point
 from rag_assets.vector_stores.base import DENSE, SPARSE, ProgressCallback
 from rag_assets.vector_stores.point_checks import check_payloads, check_point_ids, checked_points
@@ -119,7 +119,7 @@ class ServerGenerationWriter:
         try:
             found = self._collections.count(self._generation)
             if found != manifest.points_count:
-                raise VectorStoreUnavailable(
+                raise GenerationDamaged(
                     f"generation {self._generation} holds {found} points and should hold "
                     f"{manifest.points_count}; it was discarded"
                 )

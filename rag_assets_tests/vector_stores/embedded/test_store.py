@@ -21,7 +21,15 @@ import pytest
 
 from rag_assets.disk import state_files
 from rag_assets.disk.sparse_copy import allocated_bytes
-from rag_assets.errors import RefusedError, StateFormatError, SupersededError, VectorStoreUnavailable
+from rag_assets.errors import (
+    DiskUnusable,
+    GenerationDamaged,
+    HandleClosed,
+    RefusedError,
+    StateFormatError,
+    SupersededError,
+    VectorStoreUnavailable,
+)
 from rag_assets.records import ProductionState, SparseVector
 from rag_assets.vector_stores import build_vector_store
 from rag_assets.vector_stores.embedded.folders import GenerationFolders
@@ -209,14 +217,14 @@ def test_a_damaged_generation_is_not_opened_and_nothing_else_of_it_is_touched(
     shard = root / "kb" / "generations" / "g1" / "shard"
     damage(shard)
     before = tree(root)
-    with pytest.raises(VectorStoreUnavailable, match="not opened"):
+    with pytest.raises(GenerationDamaged, match="not opened"):
         store.read("g1")
-    with pytest.raises(VectorStoreUnavailable, match="not opened"), store.write("g3", DIMENSIONS, "g1"):
+    with pytest.raises(GenerationDamaged, match="not opened"), store.write("g3", DIMENSIONS, "g1"):
         pass
     assert tree(root) == before
     damage(root / "kb" / "generations" / "g2" / "shard")
     before = tree(root)
-    with pytest.raises(VectorStoreUnavailable, match="not opened"):
+    with pytest.raises(GenerationDamaged, match="not opened"):
         store.promote("g2", "g1")
     assert tree(root) == before
     assert store.production_state().production == "g1"
@@ -229,10 +237,10 @@ def test_a_generation_that_lost_points_behind_its_file_sizes_is_not_read(
     path = root / "kb" / "generations" / "g1" / "manifest.json"
     stored = json.loads(path.read_text())
     path.write_text(json.dumps({**stored, "points": 21}))
-    with pytest.raises(VectorStoreUnavailable, match="20 points instead of 21"):
+    with pytest.raises(GenerationDamaged, match="20 points instead of 21"):
         store.read("g1")
     with (
-        pytest.raises(VectorStoreUnavailable, match="20 points instead of 21"),
+        pytest.raises(GenerationDamaged, match="20 points instead of 21"),
         store.write("g2", DIMENSIONS, "g1"),
     ):
         pass
@@ -267,16 +275,16 @@ def test_too_little_space_is_said_before_anything_is_written(
         state_files.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**12, 10**12, free[0])
     )
     free[0] = 256 * 2**20 - 1
-    with pytest.raises(VectorStoreUnavailable, match=str(root)), store.write("g2", DIMENSIONS, None):
+    with pytest.raises(DiskUnusable, match=str(root)), store.write("g2", DIMENSIONS, None):
         pass
     free[0] = 256 * 2**20 + int(base_bytes * 1.2) - 4096
-    with pytest.raises(VectorStoreUnavailable, match=str(root)), store.write("g2", DIMENSIONS, "g1"):
+    with pytest.raises(DiskUnusable, match=str(root)), store.write("g2", DIMENSIONS, "g1"):
         pass
     assert store.generations() == ["g1"]
     free[0] = 256 * 2**20 + int(base_bytes * 1.2) + 4096
     with store.write("g2", DIMENSIONS, "g1") as writer:
         free[0] = 2**20
-        with pytest.raises(VectorStoreUnavailable, match="free"):
+        with pytest.raises(DiskUnusable, match="free"):
             writer.upsert([point(30)])
     assert store.generations() == ["g1"]
 
@@ -378,7 +386,7 @@ def test_killing_a_writer_leaves_nothing_visible_and_production_as_it_was(
     assert everything(store, "g1").keys() == {point_id(n) for n in range(50)}
     assert store.generations() == ["g1", "g2"]
     assert store.manifest("g2") is None
-    with pytest.raises(VectorStoreUnavailable):
+    with pytest.raises(GenerationDamaged):
         store.read("g2")
     store.discard("g2")
     assert store.generations() == ["g1"]
@@ -478,7 +486,7 @@ def test_a_reader_and_a_writer_survive_a_fork(store: EmbeddedVectorStore) -> Non
                 found = [p.id for p in reader.search(unit_vector(3), None, 5)[0]]
                 assert found == [p.id for p in store.read("g1").search(unit_vector(3), None, 5)[0]]
                 assert reader.count() == 20
-                with pytest.raises(VectorStoreUnavailable, match="fork"):
+                with pytest.raises(HandleClosed, match="fork"):
                     writer.upsert([point(99)])
                 writer.__exit__(None, None, None)
                 reader.close()
@@ -530,9 +538,9 @@ def test_an_error_of_the_engine_ends_the_stage(
             patch.setattr(qdrant_edge.UpdateOperation, "upsert_points", panic)
             with pytest.raises(VectorStoreUnavailable, match="PanicException"):
                 writer.upsert([point(2)])
-        with pytest.raises(VectorStoreUnavailable, match="not being written"):
+        with pytest.raises(HandleClosed, match="not being written"):
             writer.upsert([point(3)])
-        with pytest.raises(VectorStoreUnavailable, match="not being written"):
+        with pytest.raises(HandleClosed, match="not being written"):
             writer.seal(manifest("g1", 1))
     assert store.generations() == []
 

@@ -14,6 +14,8 @@ from qdrant_client import QdrantClient, models
 
 from rag_assets.errors import (
     ConfigurationError,
+    GenerationDamaged,
+    HandleClosed,
     PromotionRefused,
     RefusedError,
     StateFormatError,
@@ -354,9 +356,9 @@ def test_points_lost_on_the_server_are_noticed_when_reading_and_promoting(
 ) -> None:
     stage(store, "g1", [point(1), point(2)])
     client.inner.delete("kb--g1", points_selector=[point_id(1)])
-    with pytest.raises(VectorStoreUnavailable, match="1 points instead of 2"):
+    with pytest.raises(GenerationDamaged, match="1 points instead of 2"):
         store.read("g1")
-    with pytest.raises(VectorStoreUnavailable):
+    with pytest.raises(GenerationDamaged):
         store.promote("g1", None)
 
 
@@ -383,7 +385,7 @@ def test_a_hiccup_while_writing_is_tried_again_and_an_outage_ends_the_stage(
         with pytest.raises(VectorStoreUnavailable):
             writer.upsert([point(1)])
         assert failures[0] == 100 - ATTEMPTS
-        with pytest.raises(VectorStoreUnavailable, match="not being written"):
+        with pytest.raises(HandleClosed, match="not being written"):
             writer.seal(manifest("g2", 0))
     assert store.generations() == ["g1"]
 
