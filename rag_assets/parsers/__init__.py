@@ -1,6 +1,6 @@
 """The registry of parsers, and `parse_document`, the one way to use them.
 
-A new format is one file in this folder and one line in `PARSERS`. Here belongs the choice of a parser for a document;
+A new format is one file in this folder and one line in `PARSERS`. Here belongs the choice of a parser for a document.
 `parsed_text` runs it.
 """
 
@@ -57,8 +57,8 @@ PARSERS: tuple[AnyParser, ...] = (
 )
 
 _PLAIN_TEXT = next(parser for parser in PARSERS if isinstance(parser, PlainTextParser))
-# Under a known name these formats are not looked for: Markdown may begin with HTML, and a damaged Word document that
-# is only a ZIP archive is for the parser of Word, which reports it.
+# Under a known name these formats are not looked for. Markdown may begin with HTML, and another kind of ZIP archive
+# named .docx goes to the Word parser, which reports the mistake.
 _LOOKED_FOR_UNDER_VAGUE_NAMES = (HtmlParser, XmlParser, EmailParser, ArchiveParser)
 _VAGUE_NAMES = (PlainTextParser, XmlParser)
 
@@ -80,7 +80,7 @@ def may_be_part(filename: str) -> bool:
 
 
 def asks_by_name(filename: str) -> AsksModel | None:
-    """Return the parser for a name whose format only a model can read, None for any other name."""
+    """Return the parser that asks a model for files of this name, None for other names."""
     name = filename.lower()
     return next((parser for parser in _asking(PARSERS) if name.endswith(parser.suffixes)), None)
 
@@ -98,8 +98,8 @@ def _suffixes_of(parsers: tuple[AnyParser, ...]) -> tuple[str, ...]:
 def recognize(data: bytes, filename: str) -> AnyParser:
     """Return the parser for these bytes.
 
-    The bytes decide before the name. The exception are formats that begin like others: they are looked for only under
-    vague names. Everything else goes to the parser of plain text, which refuses binary data.
+    The bytes decide before the name. Formats without an unmistakable beginning are looked for only under vague names.
+    Everything else goes to the parser of plain text, which refuses binary data.
     """
     name = filename.lower()
     named = next((parser for parser in PARSERS if name.endswith(parser.suffixes)), _PLAIN_TEXT)

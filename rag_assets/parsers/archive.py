@@ -1,8 +1,7 @@
-"""Archives: one document, whose sections are the documents in it, by path; and single files that are compressed.
+"""Archives: one document with a section for each document inside, ordered by path. And single compressed files.
 
-Here belongs what is taken out of an archive, and that nothing of it touches the disk. Members that a folder of
-documents would not be read for (pictures, hidden files) are left out, and so are links, devices, and names that lead
-out of the archive.
+Here belongs the choice of members. Left out are files that would be ignored in a folder too (pictures, hidden files),
+links, devices, and names leading out of the archive. Nothing touches the disk.
 """
 
 import io
@@ -43,7 +42,7 @@ class ArchiveParser:
     suffixes: tuple[str, ...] = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".gz", ".bz2", ".xz")
 
     def recognizes(self, data: bytes) -> bool:
-        """See `RecognizesContent`. Office documents and books are ZIP archives too, but not for us."""
+        """See `RecognizesContent`. Office documents and books are ZIP archives too, with parsers of their own."""
         if data.startswith(_ZIP):
             return _is_plain_zip(data)
         return _is_tar(data) or data.startswith(tuple(_COMPRESSIONS))
@@ -61,12 +60,12 @@ class ArchiveParser:
         elif data.startswith((_ZIP, b"PK\x05\x06")):
             members = _zip_members(data, parts)
         else:
-            raise DocumentUnreadable("corrupt", "It is no archive, whatever its name says.")
+            raise DocumentUnreadable("corrupt", "It is not an archive, despite its name.")
         return ParsedDocument(text="\n\n".join(parts.sections(members, are_all=True)))
 
 
 def _is_plain_zip(data: bytes) -> bool:
-    """Whether a ZIP archive is whole, and neither an office document nor a book."""
+    """Return whether a ZIP archive is complete, and neither an office document nor a book."""
     if data[30:38] == b"mimetype":
         return False
     start = data.rfind(b"PK\x05\x06", -_ZIP_END.size - 0xFFFF)
@@ -109,7 +108,9 @@ def _decompressed(data: bytes, kind: str, budget: Budget) -> bytes:
                 budget.take_bytes(len(part))
                 parts.append(part)
     except (OSError, EOFError, zlib.error, lzma.LZMAError):
-        raise DocumentUnreadable("corrupt", f"It cannot be unpacked: it is no whole {kind} file.") from None
+        raise DocumentUnreadable(
+            "corrupt", f"It cannot be unpacked: it is not a complete {kind} file."
+        ) from None
     return b"".join(parts)
 
 
@@ -119,8 +120,8 @@ def _zip_members(data: bytes, parts: Parts) -> _Members:
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
     except (zipfile.BadZipFile, NotImplementedError, ValueError):
-        raise DocumentUnreadable("corrupt", "It is no ZIP archive, or its end is missing.") from None
-    # Of several entries of one name the last counts, as for everybody who unpacks them.
+        raise DocumentUnreadable("corrupt", "It is not a ZIP archive, or its end is missing.") from None
+    # Of several entries with one name the last one counts, as for every program that unpacks archives.
     entries = {entry.filename.replace("\\", "/"): entry for entry in archive.infolist()}
     for name, entry in sorted(entries.items()):
         kind = stat.S_IFMT(entry.external_attr >> 16)
@@ -133,20 +134,20 @@ def _read_zip_member(
 ) -> bytes | DocumentUnreadable:
     if entry.flag_bits & 1:
         return DocumentUnreadable("encrypted", "It needs a password.")
-    # No more than the directory says is unpacked.
+    # zipfile unpacks no more than the size in the directory.
     budget.take_bytes(entry.file_size)
     try:
         return archive.read(entry)
     except MemoryError:
         raise
-    except Exception:  # there are many ways for it to be broken, and as many kinds of errors
+    except Exception:  # a member can be broken in many ways, with as many kinds of errors
         return DocumentUnreadable("corrupt", "It cannot be unpacked.")
 
 
 def _tar_members(data: bytes, parts: Parts) -> _Members:
     import tarfile
 
-    # tarfile takes what is there for the whole.
+    # tarfile accepts a truncated archive as complete.
     if data[-_TAR_BLOCK_BYTES:].strip(b"\0"):
         raise DocumentUnreadable("corrupt", "Its end is missing.")
     try:
@@ -156,7 +157,7 @@ def _tar_members(data: bytes, parts: Parts) -> _Members:
                 if _is_wanted(name, parts):
                     yield name, _read_tar_member(archive, member, parts.budget)
     except tarfile.TarError:
-        raise DocumentUnreadable("corrupt", "It is no whole tar archive.") from None
+        raise DocumentUnreadable("corrupt", "It is not a complete tar archive.") from None
 
 
 def _tar_name(member: "tarfile.TarInfo") -> str:

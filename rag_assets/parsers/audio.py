@@ -1,6 +1,6 @@
-"""Recordings: what is said in them, as a transcription model of the OpenAI API hears it.
+"""Recordings, transcribed by a model of the OpenAI API.
 
-The format is told by the first bytes, to send it under the name that the endpoint goes by. Nothing is decoded here.
+Here belongs the recognition of the format by its first bytes: the endpoint goes by the ending of the file name.
 """
 
 import json
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 _EBML = b"\x1a\x45\xdf\xa3"
 _OGG_CODECS = (b"OpusHead", b"\x01vorbis", b"\x7fFLAC", b"Speex   ")
-# Of the many kinds of files of this build, those that no endpoint takes: QuickTime, and pictures.
+# Variants of the MP4 container that no endpoint accepts: QuickTime and pictures.
 _NO_MP4 = (b"qt  ", b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis", b"crx ")
 
 
 class AudioParser(AsksModel):
-    """One run of text, without speakers or times. Of a video in MP4 or WebM, its sound. It has no title."""
+    """One run of text, without speakers or times. Takes the sound of MP4 and WebM videos. No title."""
 
     name = "audio"
     version = "1"
@@ -35,7 +35,7 @@ class AudioParser(AsksModel):
     def kind_of(self, data: bytes) -> str | None:
         """Return the file name ending that the endpoint expects for such bytes.
 
-        A text may begin with the letters of a format; the numbers beside them tell the two apart.
+        A text may begin with the letters of a format. The numbers beside the letters tell the two apart.
         """
         if data[:4] in (b"RIFF", b"RF64") and data[8:12] == b"WAVE":
             return "wav"
@@ -74,7 +74,7 @@ def _is_mp3(data: bytes) -> bool:
         return len(data) >= 10 and data[3] in (2, 3, 4) and max(data[6:10]) < 0x80
     if len(data) < 4 or data[0] != 0xFF:
         return False
-    # A frame of layer III with a bit rate and a sample rate that there are; a byte order mark is none.
+    # A frame of layer III with an existing bit rate and sample rate. A byte order mark is not one.
     return (
         data[1] & 0xE6 == 0xE2
         and data[1] & 0x18 != 0x08

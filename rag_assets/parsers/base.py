@@ -11,7 +11,7 @@ class Format(Protocol):
 
     Attributes:
         name: stable, recorded with each document.
-        version: raised whenever the same bytes may give another text, so that documents are parsed again.
+        version: raise it whenever the same bytes may give another text. Documents are then parsed again.
         suffixes: lower-case file name endings of the format, with the dot.
     """
 
@@ -23,8 +23,8 @@ class Format(Protocol):
 class Parser(Format, Protocol):
     """Turns the bytes of one format into text.
 
-    Runs in a process of its own with limits on time and memory, which is killed when it exceeds them. Heavy packages
-    are imported by `parse`, not with the module.
+    Runs in a separate process with limits on time and memory, and is killed when it exceeds them. Import heavy packages
+    in `parse`, not with the module.
     """
 
     def parse(self, data: bytes, filename: str) -> ParsedDocument:
@@ -50,7 +50,7 @@ AnyParser = Parser | ContainerParser
 
 @runtime_checkable
 class RecognizesContent(Protocol):
-    """A parser of a format that its bytes reveal under any file name."""
+    """A parser that can tell its format by the bytes, under any file name."""
 
     def recognizes(self, data: bytes) -> bool:
         """Return whether these bytes are of this format. Cheap, and never raises."""

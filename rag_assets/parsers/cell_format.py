@@ -1,7 +1,7 @@
-"""Values of a workbook as text, near to how Excel shows them, the same in every country.
+"""Values of a workbook as text, close to the display in Excel, but the same in every country.
 
-Dates are ISO 8601, the decimal separator is a point, and thousands are not separated: what is searched for is
-`2026-03-01` and `1234.50`.
+Dates are ISO 8601, the decimal separator is a point, and thousands are not separated: people search for `2026-03-01`
+and `1234.50`.
 """
 
 import re
@@ -18,11 +18,11 @@ _DIGITS = re.compile(r"[0#?](?:[0#?,]*[0#?])?(?:\.([0#?]*))?")
 
 
 class _NumberFormat(NamedTuple):
-    """What is kept of a number format.
+    """The parts of a number format that matter here.
 
     Attributes:
-        decimals: digits behind the point; None for as many as there are.
-        min_digits: before the point; only with leading zeros, as in postal codes.
+        decimals: number of digits behind the point, None for all.
+        min_digits: before the point. More than 0 only for formats with leading zeros, as in postal codes.
     """
 
     decimals: int | None
@@ -75,7 +75,7 @@ def _shown_number(value: float, number_format: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _read_format(number_format: str) -> _NumberFormat:
-    """Return what the first section says: the one of positive numbers."""
+    """Return the format of positive numbers, the first section."""
     section = number_format.partition(";")[0][:200]
     currency = _CURRENCY.search(section)
     plain = _QUOTED.sub("", _BRACKETS.sub("", section))

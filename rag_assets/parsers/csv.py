@@ -1,7 +1,6 @@
 """CSV and TSV: one paragraph a row, each value with the header of its column.
 
-The delimiter is found in the content, not in the name: the same bytes give the same text, however the file is
-called. So is the header row.
+Delimiter and header row are found in the content: the same bytes give the same text under any file name.
 """
 
 import csv
@@ -22,9 +21,9 @@ _END = "\0"  # never in a decoded text
 
 
 class CsvParser:
-    """`header: value; header: value`, and only the values where the first row holds values as well.
+    """`header: value; header: value`, or the values alone if the first row holds values as well.
 
-    Lines of one cell above the table are paragraphs of their own. It has no title.
+    Lines of one cell above the table are paragraphs of their own. No title.
     """
 
     name = "csv"
@@ -60,13 +59,13 @@ class CsvParser:
 
 
 def _declared_delimiter(text: str) -> str:
-    """Return what a first line `sep=;`, which Excel writes and reads, says; "" without one."""
+    """Return the delimiter declared by a first line `sep=;`, as in Excel, "" without such a line."""
     first_line = text[:8].partition("\n")[0].rstrip("\r")
     return first_line[4] if len(first_line) == 5 and first_line.lower().startswith("sep=") else ""
 
 
 def _likely_delimiter(text: str) -> tuple[str, int]:
-    """Return the delimiter that most rows agree on, and their number of columns.
+    """Return the delimiter with the most regular rows, and their number of columns.
 
     `csv.Sniffer` is not used: it takes letters for delimiters, and its patterns are slow on hostile quotes.
     """
@@ -78,7 +77,7 @@ def _likely_delimiter(text: str) -> tuple[str, int]:
         del widths[1]
         if widths:
             width, agreeing = max(widths.items(), key=lambda item: (item[1], item[0]))
-            # Of two that all rows agree on, the one with more columns: decimal commas are as regular.
+            # Of two regular delimiters take the one with more columns: decimal commas are regular too.
             score = (agreeing / num_rows, width)
             if score > best_score:
                 best, best_score = (delimiter, width), score
@@ -89,7 +88,7 @@ def _rows(text: str, delimiter: str) -> Iterator[list[str]]:
     """Yield the rows.
 
     Raises:
-        DocumentUnreadable: `corrupt`: a quotation mark that is never closed would swallow all that follows.
+        DocumentUnreadable: `corrupt`: an unclosed quotation mark would swallow the rest of the file.
     """
     reader = csv.reader(chain(io.StringIO(text, newline=""), [_END]), delimiter=delimiter)
     line = 1

@@ -1,7 +1,7 @@
-"""Word documents (.docx) by mammoth, which makes HTML of them, and resiliparse, which makes text of that.
+"""Word documents (.docx): mammoth converts them to HTML, and resiliparse converts the HTML to text.
 
-Here belongs what must be changed so that the text comes out right. The text is the one that Word shows with all
-changes accepted. Nothing is fetched, no picture unpacked.
+Here belong the corrections before, between and after the two. The result is the text of Word with all changes accepted.
+Nothing is fetched, no picture is unpacked.
 """
 
 import re
@@ -20,9 +20,9 @@ MAX_XML_BYTES = 64 * 1024 * 1024
 MAX_XML_NODES = 1_000_000
 """Elements and attributes: about a thousand pages. mammoth (1.13.0) takes some 1 kB and 0.1 ms for each."""
 
-# Simple fields and phonetic guides: mammoth skips them with all that is in them, but looks into smart tags.
+# Simple fields and phonetic guides: mammoth skips them with their text, but reads smart tags.
 _SKIPPED_WRAPPER = re.compile(rb"(?<=[</])w:(?:fldSimple|rubyBase|ruby)(?=[\s>])")
-# Headings are one level below the title. Names of styles are English in every Word; their case does not matter.
+# Headings are one level below the title. Style names are English in every Word, in any case.
 _STYLE_MAP = "\n".join(
     (
         "p[style-name='Title'] => h1.title:fresh",
@@ -34,7 +34,7 @@ _STYLE_MAP = "\n".join(
 
 
 class DocxParser:
-    """Title: that of the properties, else the first paragraph of style Title, else the first heading."""
+    """Title: from the properties, else the first paragraph of style Title, else the first heading."""
 
     name = "docx"
     suffixes: tuple[str, ...] = (".docx",)
@@ -63,9 +63,11 @@ class DocxParser:
                 include_embedded_style_map=False,
                 external_file_access=False,
             ).value
-        except OSError:  # no disk is involved: it finds no main part
-            raise DocumentUnreadable("corrupt", "It is a zip archive, but not a Word document.") from None
-        tree = HTMLTree.parse(html.replace("\u2011", "-"))  # else no search for ISO-9001 finds it
+        except OSError:  # no disk is involved: mammoth found no main part
+            raise DocumentUnreadable("corrupt", "It is a ZIP archive, but not a Word document.") from None
+        tree = HTMLTree.parse(
+            html.replace("\u2011", "-")
+        )  # otherwise a search for ISO-9001 would not find it
         document, body = tree.document, tree.body
         if document is None or body is None:
             return ParsedDocument(text="")

@@ -1,6 +1,6 @@
-"""E-mail (.eml): the headers that a reader sees, the body, and the attachments as sections.
+"""E-mail (.eml): the visible headers, the body, and the attachments as sections.
 
-Of a message in several forms the plain one is taken. What earlier mails are quoted in it stays.
+Of a message in several forms the plain text is used. Quotations of earlier mails stay.
 """
 
 import email
@@ -25,14 +25,14 @@ _TELLING_HEADERS = re.compile(
 
 
 class EmailParser:
-    """Headers, body, attachments that are documents. Title: the subject."""
+    """Headers, body, attached documents. Title: the subject."""
 
     name = "email"
     version = "1"
     suffixes: tuple[str, ...] = (".eml",)
 
     def recognizes(self, data: bytes) -> bool:
-        """See `RecognizesContent`. Only what begins with headers, and with those that every mail on its way gets."""
+        """See `RecognizesContent`. A mail begins with headers, among them those added by mail servers."""
         head = data[:16_384].replace(b"\r\n", b"\n").partition(b"\n\n")[0]
         if not all(_HEADER_LINE.match(line) for line in head.split(b"\n")[:20]):
             return False
@@ -43,7 +43,7 @@ class EmailParser:
         del filename
         message = email.message_from_bytes(data, policy=email.policy.default)
         if not isinstance(message, EmailMessage) or not message.keys():
-            raise DocumentUnreadable("corrupt", "It has no headers of a mail.")
+            raise DocumentUnreadable("corrupt", "It has no mail headers.")
         headers = [(name, _header(message, name)) for name in _SHOWN_HEADERS]
         blocks = [
             "\n".join(f"{name}: {value}" for name, value in headers if value),
@@ -56,7 +56,7 @@ class EmailParser:
 def _header(message: EmailMessage, name: str) -> str:
     try:
         value = str(message[name] or "")
-    except Exception:  # the parser of headers fails in many ways on what is none, and the body is still good
+    except Exception:  # malformed headers fail in many ways, and the body is still good
         return ""
     return one_line(value)[:_MAX_HEADER_CHARACTERS]
 
@@ -74,7 +74,7 @@ def _text(part: MIMEPart) -> str:
     if charset:
         try:
             return content.decode(charset)
-        except (LookupError, UnicodeError):  # it says what is not so
+        except (LookupError, UnicodeError):  # the declared charset is unknown or wrong
             pass
     return decode_text(content) if content else ""
 

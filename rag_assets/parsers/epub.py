@@ -1,7 +1,7 @@
-"""Books (.epub): the chapters in their order of reading, each by resiliparse.
+"""Books (.epub): the chapters in reading order, each by resiliparse.
 
-Here belongs the way from the archive to the chapters. Not by EbookLib, whose license is the AGPL. Nothing is fetched,
-no picture unpacked.
+Here belongs the way from the archive to the chapters. EbookLib is not used: its license is the AGPL. Nothing is
+fetched, no picture is unpacked.
 """
 
 import posixpath
@@ -18,15 +18,15 @@ from rag_assets.records import ParsedDocument
 from rag_assets.text.decoding import decode_text
 
 MAX_CHAPTER_BYTES = 64 * 1024 * 1024
-"""Unpacked size of the chapters, together. Pictures and fonts do not count."""
+"""Unpacked size of all chapters together. Pictures and fonts do not count."""
 
 _MAX_PACKAGE_BYTES = 16 * 1024 * 1024
 _MAX_PACKAGE_NODES = 500_000
 _CONTAINER, _ENCRYPTION = "META-INF/container.xml", "META-INF/encryption.xml"
 _CHAPTER_TYPES = ("application/xhtml+xml", "text/html", "text/x-oeb1-document")
-# Fonts are scrambled in every book that embeds some. That needs no key, and fonts no reading.
+# Books scramble their embedded fonts. Undoing that needs no key, and fonts are not read.
 _FONT_SCRAMBLING = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC")
-# HTML knows no empty elements but these: an empty <title/> would be open to the end of the chapter.
+# HTML has no other empty elements: an empty <title/> would stay open to the end of the chapter.
 _VOID = frozenset(
     ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "wbr")
 )
@@ -34,7 +34,7 @@ _EMPTY_ELEMENT = re.compile(r"<([A-Za-z][\w:.-]*)((?:\s[^<>]*)?)/>")
 
 
 class EpubParser:
-    """Title: that of the package."""
+    """Title: from the package document."""
 
     name = "epub"
     suffixes: tuple[str, ...] = (".epub",)
@@ -56,7 +56,7 @@ class EpubParser:
         if any(name not in container for name in chapters):
             raise DocumentUnreadable("corrupt", "A chapter of it is missing.")
         if _encrypted(container).intersection(chapters):
-            raise DocumentUnreadable("encrypted", "It is copy-protected. Store a copy that is not.")
+            raise DocumentUnreadable("encrypted", "It is copy-protected. Store an unprotected copy.")
         container.check(chapters, MAX_CHAPTER_BYTES)
         texts = (_chapter_text(container.read(name)) for name in chapters)
         return ParsedDocument(
@@ -66,7 +66,7 @@ class EpubParser:
 
 def _xml(container: ZipContainer, name: str) -> ElementTree.Element:
     if name not in container:
-        raise DocumentUnreadable("corrupt", "It is a zip archive, but not an EPUB.")
+        raise DocumentUnreadable("corrupt", "It is a ZIP archive, but not an EPUB.")
     container.check_xml([name], max_bytes=_MAX_PACKAGE_BYTES, max_nodes=_MAX_PACKAGE_NODES)
     return ElementTree.fromstring(container.read(name))  # noqa: S314  checked
 
@@ -87,7 +87,7 @@ def _chapters(package: ElementTree.Element, folder: str) -> list[str]:
 
 
 def _encrypted(container: ZipContainer) -> set[str]:
-    """Return the names of members that need a key."""
+    """Return the names of the members with real encryption."""
     if _ENCRYPTION not in container:
         return set()
     return {

@@ -1,6 +1,6 @@
 """HTML by resiliparse: the main content of a page as text, headings marked as in Markdown.
 
-Here belongs what must be changed in the page so that its text comes out right. Nothing is fetched.
+Here belong the corrections to a page before its text is extracted. Nothing is fetched.
 """
 
 import re
@@ -19,7 +19,7 @@ _LOOKS_LIKE_HEADING = re.compile(r"^#{1,6}[ \t]", re.MULTILINE)
 _PERMALINKS = frozenset(("#", "¶", "§", "🔗", "\uf0c1"))
 _NESTING_TAG = re.compile(r"<(/?)(?:div|article|section|blockquote|[uo]l|table|pre|h[1-6])\b", re.IGNORECASE)
 _MAX_NESTING = 2_000
-# Atomic, for there are more ways to read a row of comments than anybody can wait for.
+# Atomic groups: there are exponentially many ways to match a row of comments.
 _START_OF_PAGE = re.compile(
     rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?\s*+(?:(?>(?><\?xml[^>]*>)|(?><!--.*?-->))\s*+)*+(?:<!doctype\s++html\b|<html[\s>])",
     re.IGNORECASE | re.DOTALL,
@@ -28,7 +28,7 @@ _MOST_BYTES_BEFORE_PAGE = 4_096
 
 
 class HtmlParser:
-    """Main content, or the whole body where none is found. Title: `<title>`, else the first `<h1>`."""
+    """Main content, or the whole body without one. Title: `<title>`, else the first `<h1>`."""
 
     name = "resiliparse"
     suffixes: tuple[str, ...] = (".html", ".htm", ".xhtml")
@@ -37,7 +37,7 @@ class HtmlParser:
         self.version = f"1/{version('resiliparse')}"
 
     def recognizes(self, data: bytes) -> bool:
-        """See `RecognizesContent`. Only a whole page: what has a few tags may be anything."""
+        """See `RecognizesContent`. Only whole pages: any text may hold a few tags."""
         return looks_like_html(data)
 
     def parse(self, data: bytes, filename: str) -> ParsedDocument:
@@ -56,7 +56,7 @@ class HtmlParser:
 
 
 def looks_like_html(data: bytes) -> bool:
-    """Return whether these bytes begin as a page does, be it XHTML."""
+    """Return whether these bytes begin like a page, HTML or XHTML."""
     return _START_OF_PAGE.match(data[:_MOST_BYTES_BEFORE_PAGE].replace(b"\0", b"")) is not None
 
 
@@ -64,7 +64,7 @@ def marked_text(tree: "HTMLTree", *, main_content: bool) -> str:
     """Return the text of a page with its headings marked as in Markdown. Changes the page.
 
     Args:
-        main_content: leave out what looks like navigation and the like.
+        main_content: leave out navigation and other boilerplate.
     """
     document, body = tree.document, tree.body
     if document is None or body is None:
@@ -78,14 +78,14 @@ def marked_text(tree: "HTMLTree", *, main_content: bool) -> str:
 
 
 def html_text(html: str) -> str:
-    """Return the text of a page or a piece of one, all of it, with its headings marked as in Markdown."""
+    """Return the whole text of a page or a piece of one, with its headings marked as in Markdown."""
     from resiliparse.parse.html import HTMLTree
 
     return marked_text(HTMLTree.parse(html), main_content=False)
 
 
 def plain_text(tree: "HTMLTree", *, main_content: bool = False) -> str:
-    """Return the text of a page as it is; linear, whatever the page."""
+    """Return the text of a page as it is, in linear time for every page."""
     from resiliparse.extract.html2text import (  # pyright: ignore[reportMissingModuleSource]
         extract_plain_text,
     )
@@ -103,13 +103,13 @@ def _mark_headings(body: "ElementNode") -> None:
             if _one_line(link) in _PERMALINKS:
                 link.remove()
         title = _one_line(heading)
-        # In a list item it would stand behind the bullet, where no mark is recognized.
+        # In a list item the mark would follow the bullet, where it is not recognized.
         if title and heading.closest("li") is None:
             heading.text_content = f"{'#' * int((heading.tag or 'h1')[1])} {title}"
 
 
 def _keep_code_apart(body: "ElementNode") -> None:
-    """Fence code with `# comments`, which would be taken for headings."""
+    """Fence code with `# comments`, because they look like headings."""
     for pre in body.query_selector_all("pre").values():
         code = pre.text_content or ""
         if _LOOKS_LIKE_HEADING.search(code):
@@ -136,7 +136,7 @@ def _keep_lists(document: "DocumentNode", body: "ElementNode") -> None:
 
 
 def is_too_deep(html: str) -> bool:
-    """Whether anything beyond plain extraction, quadratic in the depth, could take minutes."""
+    """Return whether anything beyond plain extraction could take minutes: it is quadratic in the depth."""
     depth = deepest = 0
     for tag in _NESTING_TAG.finditer(html):
         depth = max(depth - 1, 0) if tag[1] else depth + 1

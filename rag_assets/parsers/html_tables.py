@@ -1,4 +1,4 @@
-"""Tables of an HTML page as lines, one a row, with the names of the columns."""
+"""Tables of an HTML page as lines: one line per row, with the names of the columns."""
 
 from typing import TYPE_CHECKING
 

@@ -1,6 +1,6 @@
-"""Pictures: what is to be seen in them, as a vision model of the OpenAI API describes it.
+"""Pictures, described by a vision model of the OpenAI API.
 
-Here belongs the prompt. The format is told by the first bytes; nothing is decoded here.
+Here belong the prompt and the recognition of the format by its first bytes. Nothing is decoded here.
 """
 
 import base64
@@ -26,10 +26,10 @@ _MAX_OUTPUT_TOKENS = 8_192
 
 
 class ImageParser(AsksModel):
-    """A description with the text, the values of charts and the rows of tables. It has no title."""
+    """A description with the text, the values of charts and the rows of tables. No title."""
 
     name = "image"
-    # The prompt makes the text as much as the code does.
+    # The prompt determines the text as much as the code does.
     version = f"1-{text_sha256(_PROMPT)[:8]}"
     suffixes: tuple[str, ...] = (".png", ".jpg", ".jpeg", ".gif", ".webp")
     model_variable = "RAG_VISION_MODEL"
@@ -44,7 +44,7 @@ class ImageParser(AsksModel):
             return "image/png"
         if data.startswith(b"\xff\xd8\xff"):
             return "image/jpeg"
-        # No text about the format, for that has no byte of zero; a picture has one in its width, height or aspect.
+        # A text about the format has no zero byte. A picture has one in its width, height or aspect.
         if data.startswith((b"GIF87a", b"GIF89a")) and b"\0" in data[6:13]:
             return "image/gif"
         return "image/webp" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else None
@@ -73,9 +73,9 @@ class ImageParser(AsksModel):
         if message.get("refusal") or choice.get("finish_reason") == "content_filter":
             problem = DocumentUnreadable("not_text", "The vision model declines to describe it.")
         elif choice.get("finish_reason") == "length":
-            detail = f"What it holds takes more than {_MAX_OUTPUT_TOKENS:,} tokens to describe. Split it."
+            detail = f"Its description takes more than {_MAX_OUTPUT_TOKENS:,} tokens. Split it."
             problem = DocumentUnreadable("too_large", detail)
-        # Null is what some servers answer when their model has nothing to say; it was asked all the same.
+        # Some servers answer null when their model has nothing to say. The request was billed all the same.
         text = message["content"] if problem is None else ""
         if not isinstance(text, str | None):
             raise TypeError

@@ -1,7 +1,7 @@
-"""Parsing in processes that can be killed: whatever a document does, it costs that document and nothing else.
+"""Parsing in disposable processes: a malicious document harms only itself.
 
-Here belong the limits and what becomes of a process that exceeds them. A hang, a crash or a bomb ends the process;
-the next document gets a new one. As many documents are parsed at once as there are processors.
+Here belong the limits and the handling of a process beyond them. A hang, a crash or a bomb ends the process.
+The next document gets a new one. There is one process per processor, up to eight.
 """
 
 import contextlib
@@ -35,12 +35,12 @@ _MOST_WORKERS = 8
 
 @dataclass(frozen=True, slots=True)
 class ParseLimits:
-    """What one document may take.
+    """Limits for one document.
 
     Attributes:
-        seconds: of processor time, so that a busy machine changes nothing; of waiting, five times that.
-        memory_bytes: address space of the process that parses it.
-        text_bytes: of its text as UTF-8.
+        seconds: of processor time, independent of the load of the machine. The limit of waiting is five times as long.
+        memory_bytes: address space of the parsing process.
+        text_bytes: of the text, in UTF-8.
     """
 
     seconds: int = 60
@@ -49,7 +49,7 @@ class ParseLimits:
 
 
 class ParseWorkers:
-    """Parses documents in other processes. Processes start when there is something for them to do."""
+    """Parses documents in other processes. A process starts with its first document."""
 
     def __init__(self, limits: ParseLimits | None = None, num_workers: int | None = None) -> None:
         self.limits = limits or ParseLimits()
@@ -64,7 +64,7 @@ class ParseWorkers:
         """Parse a document as `parse_with` does.
 
         Returns:
-            A future that raises `DocumentUnreadable`: also `too_slow`, `too_large` or `crashed`.
+            A future. It raises `DocumentUnreadable`, also for `too_slow`, `too_large` and `crashed`.
         """
         return self._threads.submit(self._parse, parser, data, filename)
 
@@ -74,7 +74,7 @@ class ParseWorkers:
             try:
                 return own.parse(parser, data, filename)
             except DocumentUnreadable as error:
-                # What it parsed before may be why: only a new process tells.
+                # The cause may be an earlier document of this process: try again in a new one.
                 if error.reason not in ("too_large", "crashed"):
                     raise
         own = self._own.worker = self._new_worker()
@@ -89,7 +89,7 @@ class ParseWorkers:
             return new
 
     def close(self) -> None:
-        """End all processes, and what they are at."""
+        """End all processes at once, with their work."""
         with self._lock:
             self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -123,14 +123,14 @@ class _Worker:
         self._requests, self._answers = (pipe.fileno() for pipe in self._pipes)
         for pipe in self._pipes:
             os.set_blocking(pipe.fileno(), False)
-        # Before it says so, nothing that goes wrong is the fault of a document.
+        # Until the process reports that it is ready, no failure is the fault of a document.
         if (
             not select.select([self._answers], [], [], _START_SECONDS)[0]
             or os.read(self._answers, 1) != READY
         ):
             self.end()
             raise ParserUnavailable(
-                f"the process that parses documents does not start ({_name_of(self._process.returncode)}): "
+                f"the parsing process does not start ({_name_of(self._process.returncode)}); "
                 f"run `{sys.executable} -m {worker.__name__} 800000000 60 1000` to see why"
             )
 
@@ -156,16 +156,16 @@ class _Worker:
             if answer["reason"] not in get_args(QuarantineReason):
                 raise ValueError("no reason")
             error = DocumentUnreadable(answer["reason"], _short(answer["detail"]))
-        # What a hostile document made of the process may answer anything.
+        # A process that a hostile document has taken over may answer anything.
         except (OSError, EOFError, ValueError, LookupError, TypeError, RecursionError) as problem:
             self.kill()
             raise self._lost(problem) from None
         if error.reason == "too_large":
-            self.end()  # its memory is in pieces
+            self.end()  # its memory is fragmented
         raise error
 
     def _exchange(self, header: bytes, data: bytes) -> tuple[dict[str, Any], bytes]:
-        """Send the request and read the answer; both at once, for neither side can hold all of it."""
+        """Send the request and read the answer at the same time: neither side can buffer all of it."""
         deadline = time.monotonic() + self._limits.seconds * _WALL_TIME_FACTOR
         waiting = [memoryview(header), memoryview(data)]
         received = bytearray()
@@ -200,19 +200,19 @@ class _Worker:
         return json.loads(received[:end_of_header]), bytes(received[end_of_header + 1 :])
 
     def _lost(self, error: Exception) -> DocumentUnreadable:
-        """Say why the process is gone."""
+        """Return the error for a process that ended."""
         status = self._process.wait()
         self._close_pipes()
         if isinstance(error, TimeoutError) or status == -signal.SIGXCPU:
-            detail = f"It takes more than {self._limits.seconds} s to parse. Split it, or simplify it."
+            detail = f"It takes more than {self._limits.seconds} s to parse. Split it or simplify it."
             return DocumentUnreadable("too_slow", detail, lasting=status == -signal.SIGXCPU)
-        # Somebody else ended it, such as a system that is short of memory; we do, too, on a forged answer.
+        # Killed from outside, such as by a system short of memory. We kill it too, after a forged answer.
         killed = isinstance(error, EOFError) and -status in _SENT_BY_OTHERS
         detail = f"Parsing it ended the process ({_name_of(status)}). Open the file and save it again."
         return DocumentUnreadable("crashed", detail, lasting=not killed)
 
     def end(self) -> None:
-        """Kill the process, and leave nothing of it."""
+        """Kill the process and release its resources."""
         self.kill()
         self._process.wait()
         self._close_pipes()
@@ -229,7 +229,7 @@ def _short(text: object) -> str:
 
 
 def _num_processors() -> int:
-    """Return how many this process may use, where the system says."""
+    """Return the number of processors available to this process."""
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

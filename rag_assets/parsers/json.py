@@ -1,8 +1,8 @@
-"""JSON as text for people and embedding models: one line a value, its path before it.
+"""JSON as text for people and embedding models: one line per value, after its path.
 
-Arrays of objects are records, one block each, under a heading with the name of the array. Nothing is rounded or
-dropped: numbers stand as they are written, of a key that occurs twice both values are kept. Only what is empty
-(`null`, `""`, `[]`, `{}`) goes.
+Arrays of objects are records: one block each, under a heading with the name of the array. Nothing is rounded or
+dropped: numbers keep their notation, and a repeated key keeps both values. Only empty values (`null`, `""`, `[]`,
+`{}`) are left out.
 """
 
 import json
@@ -40,7 +40,7 @@ class JsonParser:
         lines: list[str] = []
         arrays: list[tuple[str, list[JsonValue]]] = []
         _collect(members, "", lines, arrays)
-        # Headings reach to the next one, so what belongs to no array comes first.
+        # A heading covers everything up to the next one, so the values outside arrays come first.
         blocks = [f"# {title}"] if title else []
         blocks.append(without_marks("\n".join(lines)))
         for path, records in arrays:
@@ -53,10 +53,10 @@ def load_json(text: str, line: int | None = None) -> JsonValue:
     """Return a JSON value.
 
     Args:
-        line: number of the line that the text is, where it is one line of a file.
+        line: its number, if the text is one line of a file.
 
     Raises:
-        DocumentUnreadable: `corrupt`; says where, never what.
+        DocumentUnreadable: `corrupt`, with the place and without the content.
     """
     try:
         return json.loads(text, object_pairs_hook=tuple, parse_int=str, parse_float=str, parse_constant=str)
@@ -70,7 +70,7 @@ def load_json(text: str, line: int | None = None) -> JsonValue:
 
 
 def record_blocks(records: Iterable[JsonValue], heading_level: int) -> list[str]:
-    """Return a block for each record that is not empty, headed by its `title` or `name` where it has one."""
+    """Return a block for each non-empty record, headed by its `title` or `name` if it has one."""
     blocks: list[str] = []
     for record in records:
         name, members = _split_name(record) if isinstance(record, tuple) else ("", record)
@@ -103,7 +103,7 @@ def _collect(
     arrays: list[tuple[str, list[JsonValue]]],
     depth: int = 1,
 ) -> None:
-    """Gather the lines of an object, and apart from them the arrays of records in it."""
+    """Collect the lines of an object, and separately its arrays of records."""
     if depth > _MAX_DEPTH:
         raise _too_deep()
     for key, value in members:
@@ -119,7 +119,7 @@ def _collect(
 
 
 def _lines(value: JsonValue, path: str, depth: int) -> list[str]:
-    """Return one line a value, or a few where it has several lines itself."""
+    """Return one line per value, or several for a value with line breaks."""
     if depth > _MAX_DEPTH:
         raise _too_deep()
     if isinstance(value, tuple):
@@ -131,7 +131,7 @@ def _lines(value: JsonValue, path: str, depth: int) -> list[str]:
     lines: list[str] = []
     for item in value:
         if isinstance(item, tuple) and all(_is_scalar(inner) for _, inner in item):
-            # What belongs together stays in one line.
+            # The members of a small object stay on one line.
             keys = [label(key) for key, _ in item]
             lines += _labelled(path, row_line(keys, [one_line(_shown(inner)) for _, inner in item]))
         else:
@@ -147,7 +147,7 @@ def _labelled(path: str, text: str) -> list[str]:
 
 
 def _joined(path: str, key: str) -> str:
-    """Return the path of a member, its end if it is long."""
+    """Return the path of a member, shortened to its end if it is long."""
     return (f"{path}.{label(key)}" if path else label(key))[-MAX_LABEL_CHARACTERS:]
 
 

@@ -1,6 +1,6 @@
-"""JSON Lines: one block a record, written as in JSON.
+"""JSON Lines: one block per record, in the layout of `json`.
 
-A line that cannot be read fails the whole document: half of it must not replace its last good version.
+An unreadable line fails the whole document: half of it must not replace its last good version.
 """
 
 from rag_assets.parsers.json import load_json, record_blocks
@@ -9,7 +9,7 @@ from rag_assets.text.decoding import decode_text
 
 
 class JsonLinesParser:
-    """The records in order, each under its `title` or `name` where it has one. The document has no title."""
+    """The records in order, each under its `title` or `name` if it has one. The document has no title."""
 
     name = "json_lines"
     version = "1"
@@ -19,7 +19,7 @@ class JsonLinesParser:
         del filename
         records = (
             load_json(line, line=number)
-            # Not `splitlines`: U+2028 and its like may stand inside a JSON string.
+            # Not `splitlines`: a JSON string may hold U+2028 and similar characters.
             for number, line in enumerate(decode_text(data).split("\n"), start=1)
             if line.strip()
         )

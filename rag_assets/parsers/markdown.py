@@ -1,7 +1,7 @@
-"""Markdown: the source is the text, for readers and models know its marks.
+"""Markdown: the source is the text, because readers and models know its marks.
 
-Two things change: YAML front matter goes (its title is kept), and underlined headings become `#` headings,
-because headings are recognized by that mark alone.
+Two things change: YAML front matter is removed (its title is kept), and underlined headings become `#` headings, the
+only mark of a heading in this package.
 """
 
 import re
@@ -10,7 +10,7 @@ from rag_assets.records import ParsedDocument
 from rag_assets.text.decoding import decode_text
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
-# A rule at the top of a page looks like front matter; so every line must look like YAML.
+# A horizontal rule at the top looks like front matter, so every line must look like YAML.
 _YAML_LINE = re.compile(r"""[\w"'.-][\w"' .-]*:(?:\s|$)|\s|-(?:\s|$)|\#|[\]}]|$""")
 _YAML_TITLE = re.compile(
     r"""^title:[ \t]*(?:"(?P<d>[^"\n]*)"|'(?P<s>[^'\n]*)'|(?P<p>[^\n]*?))[ \t]*(?:[ \t]\#.*)?$""", re.M
@@ -22,7 +22,7 @@ _PARAGRAPH = re.compile(r" {0,3}(?![#>|*+\-\s]|\d+[.)]\s|<)\S")
 
 
 class MarkdownParser:
-    """The source without front matter. Title: `title:` of the front matter, else the first heading."""
+    """The source without front matter. Title: `title:` in the front matter, else the first heading."""
 
     name = "markdown"
     version = "1"
@@ -52,7 +52,7 @@ def _front_matter_title(front_matter: str) -> str:
 
 
 def _with_plain_headings(body: str) -> tuple[str, str]:
-    """Return the body with `#` headings only, and the title of the first of them."""
+    """Return the body with `#` headings only, and the title of the first heading."""
     lines: list[str] = []
     fence = first_heading = ""
     for line in body.split("\n"):
@@ -73,7 +73,7 @@ def _with_plain_headings(body: str) -> tuple[str, str]:
 
 
 def _is_underline(line: str, above: list[str]) -> bool:
-    """Whether a line underlines the one above it, and that is a paragraph of its own."""
+    """Return whether a line underlines the line above, and the line above is a paragraph of its own."""
     if not _UNDERLINE.match(line) or not above or not _PARAGRAPH.match(above[-1]):
         return False
     return len(above) == 1 or not above[-2].strip() or bool(_HEADING.match(above[-2]))

@@ -1,4 +1,4 @@
-"""Formats that only a model can read: recordings and pictures.
+"""Formats for which a model is needed: recordings and pictures.
 
 Here belongs the base of their parsers and the reading of a model's bill. `ingestion.media_models` asks the models.
 """
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     import openai
 
 _MOST_BILLED = 1_000_000_000
-"""For one document; more is no number that anybody could be billed for."""
+"""Of seconds or tokens for one document. A higher figure is an error of the server."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelAnswer:
-    """What a model says a document holds, and what it counts for saying so.
+    """The text of a document by a model, and the bill for it.
 
     Attributes:
-        problem: why the text is of no use, although it was paid for; None if it is of use.
-        audio_seconds: billed; 0 where tokens are.
-        input_tokens: billed, those of audio included.
+        problem: why the text is unusable although it was paid for, None if it is usable.
+        audio_seconds: billed, 0 where tokens are billed.
+        input_tokens: billed, including `audio_tokens`.
     """
 
     text: str
@@ -36,7 +36,7 @@ class ModelAnswer:
 
 
 class AsksModel(ABC):
-    """A parser of a format that only a model can read.
+    """A parser of a format for which a model is needed.
 
     The process that holds the key asks the model over the network, in a thread. It decodes no byte of the document.
     Where documents are parsed, nothing is asked: `parse` refuses, and so archives and mails leave such files out.
@@ -78,7 +78,7 @@ class AsksModel(ABC):
     def parse(self, data: bytes, filename: str) -> ParsedDocument:
         """Refuse: parsing has neither a key nor the network."""
         del data, filename
-        raise DocumentUnreadable("not_text", f"It is a {self.singular}: only a model can tell what it holds.")
+        raise DocumentUnreadable("not_text", f"It is a {self.singular}; only a model can read it.")
 
     def required_kind(self, data: bytes) -> str:
         """As `kind_of`.
@@ -88,13 +88,13 @@ class AsksModel(ABC):
         """
         kind = self.kind_of(data)
         if kind is None:
-            detail = f"It is no {self.formats} {self.singular}, whatever its name says."
+            detail = f"It is not a {self.formats} {self.singular}, despite its name."
             raise DocumentUnreadable("corrupt", detail)
         return kind
 
 
 def billed(usage: object, key: str) -> float:
-    """Return a number of a response's `usage`; 0 where a compatible server does not tell, or nothing sensible."""
+    """Return a number in a response's `usage`, 0 if a compatible server omits it or sends an implausible one."""
     value = usage.get(key) if isinstance(usage, dict) else None
     if not isinstance(value, int | float) or isinstance(value, bool):
         return 0
@@ -102,6 +102,6 @@ def billed(usage: object, key: str) -> float:
 
 
 def billed_tokens(usage: object, key: str) -> int:
-    """As `billed`, of tokens."""
+    """As `billed`, for tokens."""
     value = billed(usage, key)
     return value if isinstance(value, int) else 0

@@ -1,8 +1,8 @@
 """Documents inside documents: members of archives, attachments of mails.
 
-Here belong the limits that hold for all of them together, however they are nested, and how they become sections of one
-text. A document among them that cannot be read costs itself alone, and is named at the end; more than the limits costs
-the whole, for nobody could say what is missing.
+Here belong the limits for all of them together, at any depth of nesting, and their layout as sections of one text. An
+unreadable document is left out and named at the end. A container beyond the limits is refused as a whole, because nobody
+could tell the missing part.
 """
 
 from collections.abc import Callable, Generator, Iterable
@@ -17,7 +17,7 @@ MAX_UNPACKED_BYTES = 200 * 1024 * 1024
 MAX_RATIO = 1_000
 MAX_DOCUMENTS = 1_000
 MAX_DEPTH = 3
-"""Of containers in one another, such as an archive in an archive in a mail."""
+"""Number of nested containers, such as an archive in an archive in a mail."""
 
 _ALWAYS_ALLOWED_BYTES = 10 * 1024 * 1024
 _MAX_NAMED = 100
@@ -25,7 +25,7 @@ _MAX_NAME_CHARACTERS = 200
 
 
 class LimitExceeded(DocumentUnreadable):
-    """More than the limits of a whole container."""
+    """A limit of the whole container is exceeded."""
 
     def __init__(self, detail: str) -> None:
         super().__init__("too_large", detail)
@@ -33,21 +33,21 @@ class LimitExceeded(DocumentUnreadable):
 
 @dataclass
 class Budget:
-    """What the outermost document and all that is in it may still take."""
+    """The remaining allowance of the outermost container, shared with everything inside."""
 
     unpacked_bytes: int
     documents: int = MAX_DOCUMENTS
     depth: int = 0
 
     def take_bytes(self, num_bytes: int) -> None:
-        """Count what is unpacked, before it is where that can be known."""
+        """Count unpacked bytes, in advance if their number is known."""
         self.unpacked_bytes -= num_bytes
         if self.unpacked_bytes < 0:
             limits = f"{MAX_UNPACKED_BYTES >> 20} MiB, or {MAX_RATIO:,} times its size"
             raise LimitExceeded(f"It unpacks to more than {limits}. Split it.")
 
     def take_document(self) -> None:
-        """Count a document that is to be read."""
+        """Count a document before it is read."""
         self.documents -= 1
         if self.documents < 0:
             raise LimitExceeded(f"It holds more than {MAX_DOCUMENTS:,} documents. Split it.")
@@ -75,11 +75,11 @@ def opened(data: bytes, outer: Budget | None) -> Generator[Budget]:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The means of a container's parser to read the documents inside.
+    """The documents inside one container, as its parser sees them.
 
     Attributes:
         may_be_part: whether a file of this name is read at all.
-        parse: bytes and name of a document inside -> text and title, by the parser for it.
+        parse: bytes and name of a document -> text and title, by the parser of its format.
     """
 
     budget: Budget
@@ -90,7 +90,8 @@ class Parts:
         """Return text and title of a document in the container.
 
         Raises:
-            DocumentUnreadable: also `LimitExceeded`, which concerns the whole container.
+            DocumentUnreadable: the document is unreadable.
+            LimitExceeded: the whole container exceeds a limit.
         """
         self.budget.take_document()
         return self.parse(data, name)
@@ -98,14 +99,15 @@ class Parts:
     def sections(
         self, documents: Iterable[tuple[str, bytes | DocumentUnreadable]], *, are_all: bool
     ) -> list[str]:
-        """Return a section for each document, headed by its name, and last one with the names of those without text.
+        """Return a section for each document, headed by its name, and a last one with the unreadable names.
 
         Args:
-            documents: name, and bytes or why there are none.
-            are_all: there is no other text, so that one of them has to be readable.
+            documents: name, and bytes or the reason for their absence.
+            are_all: there is no other text, so at least one document has to be readable.
 
         Raises:
-            DocumentUnreadable: all of them are unreadable, and that is all there is; or a limit of the whole is exceeded.
+            DocumentUnreadable: no document is readable, and there is no other text.
+            LimitExceeded: the whole container exceeds a limit.
         """
         found: list[str] = []
         unread: list[tuple[str, DocumentUnreadable]] = []

@@ -1,6 +1,6 @@
-"""Text of pages that are pictures, by tesseract, a program of its own (Debian: `tesseract-ocr`).
+"""OCR of scanned pages by the program tesseract (Debian: `tesseract-ocr`).
 
-Here belongs how a page is rendered and handed over. The program is a child of the process that parses, has the same
+Here belong the rendering of a page and its transfer. The program is a child of the parsing process, has the same
 limits, and writes nothing to the disk.
 """
 
@@ -20,15 +20,15 @@ _MOST_PIXELS_A_SIDE = 4_000  # A4 at 300 dots per inch has 3,508
 
 @cache
 def is_installed() -> bool:
-    """Return whether there is a tesseract to run."""
+    """Return whether tesseract is installed."""
     return shutil.which("tesseract") is not None
 
 
 def recognize_page(page: "PdfPage") -> str:
-    """Return the text of a page as it looks, in any of the languages that are installed.
+    """Return the text of a page by its looks, in any installed language.
 
     Raises:
-        DocumentUnreadable: `too_slow`, `too_large` or `corrupt`, as tesseract ends.
+        DocumentUnreadable: `too_slow` or `corrupt`, after a failure of tesseract.
     """
     inches = max(page.get_size()) / 72
     dots_per_inch = min(_DOTS_PER_INCH, _MOST_PIXELS_A_SIDE / max(inches, 1 / 72))
@@ -55,16 +55,16 @@ def _languages() -> str:
 
 def _run(*arguments: str, picture: bytes = b"") -> str:
     done = subprocess.run(  # noqa: S603  no part of it comes from a document
-        ["tesseract", *arguments],  # noqa: S607  where it is is the user's affair
+        ["tesseract", *arguments],  # noqa: S607  the user decides where it is
         input=picture,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         check=False,
     )
-    if done.returncode < 0:  # a signal: of the limit on its time, more often than not
+    if done.returncode < 0:  # a signal, usually of the time limit
         raise DocumentUnreadable(
-            "too_slow", "OCR of a page takes too long. Split it, or run OCR on it first."
+            "too_slow", "OCR of a page takes too long. Split the file, or run OCR on it first."
         )
     if done.returncode:
-        raise DocumentUnreadable("corrupt", "OCR of a page fails. Run OCR on it first.")
+        raise DocumentUnreadable("corrupt", "OCR of a page failed. Run OCR on the file first.")
     return done.stdout.decode(errors="replace")

@@ -1,7 +1,7 @@
 """OpenDocument texts, spreadsheets and presentations (.odt, .ods, .odp), as LibreOffice writes them.
 
-Read from the XML: the library for it, odfdo, builds the tree of a whole spreadsheet, and leaves to its caller what is
-text of the document and what is a comment, a deleted paragraph or a page number. Here belongs which element is what.
+Read directly from the XML. The library odfdo builds the tree of a whole spreadsheet, and leaves it to its caller to tell
+text from comments, deleted paragraphs and page numbers. Here belongs the meaning of each element.
 """
 
 import re
@@ -23,7 +23,7 @@ MAX_XML_NODES = 1_500_000
 """Elements and attributes of a text or a presentation: more than a thousand pages."""
 MAX_SHEET_XML_BYTES = 512 * 1024 * 1024
 MAX_SHEET_XML_NODES = 12_000_000
-"""Of a spreadsheet, which is read row by row."""
+"""Of a spreadsheet. It is read row by row."""
 
 _MEDIA_TYPE = "application/vnd.oasis.opendocument."
 _CONTENT, _STYLES, _META, _MANIFEST = "content.xml", "styles.xml", "meta.xml", "META-INF/manifest.xml"
@@ -37,7 +37,7 @@ _INDEXES = tuple(
         *("user-index", "bibliography"),
     )
 )
-# What stands in the text and is none of it. The ruby text is the reading of its base.
+# Elements inside the text without text of the document. Ruby text is the reading of its base.
 _NO_TEXT = frozenset(
     (
         *(*_INDEXES, f"{TEXT}tracked-changes", f"{TEXT}ruby-text", f"{TEXT}sequence-decls"),
@@ -54,7 +54,7 @@ _XML_BREAK = re.compile(r"\s+")
 
 
 class OdfParser:
-    """Title: that of the properties, else the first paragraph of style Title, else the first heading."""
+    """Title: from the properties, else the first paragraph of style Title, else the first heading."""
 
     name = "odf"
     version = "1"
@@ -68,7 +68,7 @@ class OdfParser:
         del filename
         container = ZipContainer(data)
         if _CONTENT not in container:
-            raise DocumentUnreadable("corrupt", "It is a zip archive, but not an OpenDocument file.")
+            raise DocumentUnreadable("corrupt", "It is a ZIP archive, but not an OpenDocument file.")
         _refuse_encrypted(container)
         names = [name for name in (_CONTENT, _STYLES, _META) if name in container]
         is_spreadsheet = _media_type(container).startswith(f"{_MEDIA_TYPE}spreadsheet")
@@ -106,7 +106,7 @@ def _refuse_encrypted(container: ZipContainer) -> None:
 
 
 class _Reader:
-    """Turns the body of a text or a presentation into blocks, in order; notes stand at the end."""
+    """Turns the body of a text or a presentation into blocks, in order. Notes come last."""
 
     def __init__(self, styles: list[Element]) -> None:
         self._parents: dict[str, str] = {}
@@ -180,12 +180,12 @@ class _Reader:
                 self._read_blocks(box)
 
     def _has_style(self, element: Element, wanted: str) -> bool:
-        """Whether the style of a paragraph is this one, or one of the document's own that only changes it."""
+        """Return whether a paragraph has this style, or a style of the document derived from it."""
         name = element.get(f"{TEXT}style-name", "")
         return name == wanted or self._parents.get(name) == wanted
 
     def _text(self, element: Element) -> str:
-        """Return the text in a paragraph; collect its notes and text boxes."""
+        """Return the text in a paragraph, and collect its notes and text boxes."""
         parts: list[str] = []
         self._collect(element, parts)
         return "\n".join(one_line(line) for line in "".join(parts).split("\n")).strip()
@@ -206,7 +206,7 @@ class _Reader:
                     parts.append(f"[{len(self._notes)}]")
                 case tag if tag.startswith(DRAW):
                     self._boxes.append(child)
-                case "p" | "h":  # within a note or a shape that is text of this paragraph
+                case "p" | "h":  # within a note or a shape inside this paragraph
                     parts.append(" ")
                     self._collect(child, parts)
                 case _:
@@ -299,7 +299,7 @@ def _flat_text(element: Element) -> str:
 
 
 def _rows(table: Element) -> Iterator[Element]:
-    """Yield the rows of a table, not those of tables in it."""
+    """Yield the rows of a table, without those of tables inside it."""
     for child in table:
         if child.tag == f"{TABLE}table-row":
             yield child

@@ -1,4 +1,4 @@
-"""The sheets of an OpenDocument spreadsheet, read as a stream: values as the program showed them when it stored them."""
+"""The sheets of an OpenDocument spreadsheet, read as a stream, with the values as displayed when the file was saved."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ _VALUES = tuple(
 
 
 def spreadsheet_blocks(content: IO[bytes]) -> list[str]:
-    """Return the blocks of all sheets that are not hidden.
+    """Return the blocks of all visible sheets.
 
     Args:
         content: `content.xml`, checked.
@@ -46,9 +46,9 @@ def spreadsheet_blocks(content: IO[bytes]) -> list[str]:
 
 
 def _rows(events: Events, table: Element) -> Iterator[Sequence[str]]:
-    """Yield the rows of the table that has begun, to its end; forget each as soon as it is read."""
+    """Yield the rows of a table up to its end, and release the memory of each row."""
     within = [table]
-    spans: dict[int, tuple[int, str]] = {}  # column -> last row and text of a cell that spans several rows
+    spans: dict[int, tuple[int, str]] = {}  # column -> last row and text of a cell over several rows
     row_number = 0
     for event, element in events:
         if event == "start":
@@ -87,7 +87,7 @@ def _cells(row: Element, row_number: int, spans: dict[int, tuple[int, str]]) -> 
         num_empty = 0
         if (num_rows := _number(cell.get(f"{TABLE}number-rows-spanned"))) > 1:
             spans[column] = row_number + num_rows - 1, text
-    # A value that spans several rows stands in each that has another value.
+    # A value over several rows is repeated in each row with another value.
     for column in covered if cells else ():
         last_row, text = spans.get(column, (0, ""))
         if row_number <= last_row:
@@ -113,5 +113,5 @@ def _texts(element: Element) -> Iterator[str]:
 
 
 def _number(value: str | None) -> int:
-    """Return how often something is repeated, once if it does not say."""
+    """Return the declared number of repetitions, 1 without a declaration."""
     return max(int(value), 1) if value and value.isdecimal() and len(value) < 10 else 1

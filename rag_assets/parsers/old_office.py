@@ -1,6 +1,6 @@
-"""OLE containers: Word, Excel and PowerPoint before 2007, and documents of today with a password.
+"""OLE containers: Word, Excel and PowerPoint before 2007, and current documents with a password.
 
-They are recognized to say what to do with them; none is read.
+They are recognized only to give advice. None is read.
 """
 
 from rag_assets.errors import DocumentUnreadable
@@ -8,7 +8,7 @@ from rag_assets.records import ParsedDocument
 
 OLE_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
-# Names of streams, which tell the program. An Outlook message may hold any of them, as an attachment.
+# Names of streams, typical of each program. An Outlook message may hold any of them, as an attachment.
 _MESSAGE = "__properties_version1.0".encode("utf-16-le")
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 _PROGRAMS = (
@@ -21,7 +21,7 @@ _KINDS_OF_TODAY = (".docx", ".docm", ".pptx", ".pptm", ".xlsx", ".xlsm")
 
 
 class OldOfficeParser:
-    """Refuses what it recognizes."""
+    """Refuses every document, with advice."""
 
     name = "old_office"
     version = "1"
@@ -35,14 +35,16 @@ class OldOfficeParser:
 
     def parse(self, data: bytes, filename: str) -> ParsedDocument:
         refuse_ole(data, filename)
-        raise DocumentUnreadable("not_text", "It is no document of a program that is known here.")
+        raise DocumentUnreadable(
+            "not_text", "It is not a document of a known program. Save it in a current format."
+        )
 
 
 def refuse_ole(data: bytes, filename: str) -> None:
     """Raise if this is an OLE container.
 
     Raises:
-        DocumentUnreadable: `encrypted`; `corrupt` where the name promises a format of today; else `not_text`.
+        DocumentUnreadable: `encrypted`, else `corrupt` if the name promises a current format, else `not_text`.
     """
     if not data.startswith(OLE_MAGIC):
         return
@@ -52,5 +54,6 @@ def refuse_ole(data: bytes, filename: str) -> None:
     what, suffix = next(found, ("an office document", ".docx, .xlsx or .pptx"))
     promises_more = filename.lower().endswith(_KINDS_OF_TODAY)
     raise DocumentUnreadable(
-        "corrupt" if promises_more else "not_text", f"It is {what} of the old kind; save it as {suffix}."
+        "corrupt" if promises_more else "not_text",
+        f"It is {what} in the format before 2007; save it as {suffix}.",
     )

@@ -32,7 +32,7 @@ class ParsedText:
 
 @dataclass(frozen=True, slots=True)
 class Formats:
-    """The choice of a parser for each part of a container. A parser knows no other parser.
+    """The choice of a parser for each document in a container. Parsers do not know one another.
 
     Attributes:
         recognize: bytes and file name -> parser.

@@ -1,7 +1,7 @@
-"""PDF by pdfium, and by pypdf what pdfium refuses: the text layer of each page, in the order of the file.
+"""PDF by pdfium, or by pypdf if pdfium refuses a file: the text layer of each page, in the order of the file.
 
-Pages that are pictures go to `parsers.ocr`, where tesseract is installed. A page that cannot be read fails the whole
-document: half of it must not replace its last good version.
+Scanned pages go to `parsers.ocr` if tesseract is installed. An unreadable page fails the whole document: half of it
+must not replace its last good version.
 """
 
 import io
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 MAX_PAGES = 20_000
 
-_HYPHEN_AT_LINE_END = "\ufffe"  # where pdfium takes out a hyphen and the end of its line
+_HYPHEN_AT_LINE_END = "\ufffe"  # pdfium puts it in place of a hyphen at the end of a line
 _DIVIDED = re.compile(rf"(\w+){_HYPHEN_AT_LINE_END}(\w+)")
 _COMPOUND = re.compile(r"\w+-\w+")
 _LIGATURES = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"})
-# Without one of them near its end a file is not whole. Of files made for the web pdfium reads what is there of it:
-# of 40 that were cut at 90 % of their bytes, 29 came out without their last pages.
+# Without one of them near its end a file is truncated. pdfium reads truncated files made for the web without an error:
+# of 40 files cut at 90 % of their bytes, 29 came out without their last pages.
 _END_MARKS = (b"%%EOF", b"startxref")
 _MOST_BYTES_AFTER_THE_END = 64 * 1024
 
 
 class PdfParser:
-    """Page texts, joined by a blank line. Lines end where they end on the page; divided words are put together."""
+    """Page texts, joined by a blank line. Lines end as on the page, and divided words are joined."""
 
     name = "pdf"
     suffixes: tuple[str, ...] = (".pdf",)
@@ -41,7 +41,7 @@ class PdfParser:
         self.version = "/".join(parts)
 
     def recognizes(self, data: bytes) -> bool:
-        """See `RecognizesContent`. Readers of PDF tolerate something before the mark."""
+        """See `RecognizesContent`. PDF readers tolerate other bytes before the mark."""
         return b"%PDF-" in data[:1024]
 
     def parse(self, data: bytes, filename: str) -> ParsedDocument:
@@ -95,7 +95,7 @@ def _read_with_pypdf(data: bytes) -> tuple[list[str], str]:
     from pypdf import PasswordType, PdfReader
     from pypdf.errors import DependencyError, FileNotDecryptedError
 
-    # It warns about every oddity of a file, and quotes from it.
+    # pypdf warns about every oddity of a file, and quotes from the file.
     logging.getLogger("pypdf").setLevel(logging.CRITICAL + 1)
     try:
         reader = PdfReader(io.BytesIO(data))
@@ -114,7 +114,7 @@ def _read_with_pypdf(data: bytes) -> tuple[list[str], str]:
 def _title(reader: object) -> str:
     try:
         title = getattr(getattr(reader, "metadata", None), "title", None)
-    except Exception:  # metadata can be broken in any way, and is no reason to lose the text
+    except Exception:  # broken metadata is no reason to lose the text
         return ""
     return title if isinstance(title, str) else ""
 
@@ -129,9 +129,9 @@ def _needs_password() -> DocumentUnreadable:
 
 
 def _whole_words(text: str) -> str:
-    """Put words together that were divided at the end of a line.
+    """Join words divided at the end of a line.
 
-    A hyphen stays where the document has the same word with one elsewhere, or no small letter follows it.
+    A hyphen stays if the document has the hyphenated word elsewhere, or if no small letter follows the hyphen.
     """
     if _HYPHEN_AT_LINE_END not in text:
         return text
@@ -142,5 +142,5 @@ def _whole_words(text: str) -> str:
         is_compound = f"{left}-{right}" in compounds or not right[0].islower()
         return f"{left}-{right}" if is_compound else left + right
 
-    # Twice, for a word that is divided twice.
+    # Twice, for words divided twice.
     return _DIVIDED.sub(joined, _DIVIDED.sub(joined, text)).replace(_HYPHEN_AT_LINE_END, "-")

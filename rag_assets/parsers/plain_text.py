@@ -1,11 +1,11 @@
-"""Plain text: decoding is all there is to do."""
+"""Plain text, decoded."""
 
 from rag_assets.records import ParsedDocument
 from rag_assets.text.decoding import decode_text
 
 
 class PlainTextParser:
-    """Text as it is. It has no title."""
+    """Text as it is. No title."""
 
     name = "plain_text"
     version = "2"

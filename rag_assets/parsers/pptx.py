@@ -1,6 +1,6 @@
-"""PowerPoint presentations (.pptx) by python-pptx: the shown slides in their order, each under its title.
+"""PowerPoint presentations (.pptx) by python-pptx: the visible slides in order, each under its title.
 
-No picture is unpacked, and nothing that a slide links to is fetched.
+No picture is unpacked, and no link of a slide is followed.
 """
 
 import re
@@ -24,7 +24,7 @@ MAX_XML_NODES = 2_000_000
 """Elements and attributes: several thousand slides."""
 
 _CONTENT_TYPES = "[Content_Types].xml"
-# Shows and templates are presentations that open otherwise; python-pptx knows the presentations only.
+# Slide shows and templates are presentations of another content type. python-pptx accepts only presentations.
 _OTHER_MAIN_PART = re.compile(rb"presentationml\.(?:slideshow|template)\.main")
 _DRAWING = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _CHART = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
@@ -35,7 +35,7 @@ _ON_EVERY_SLIDE = ("DATE", "FOOTER", "HEADER", "SLIDE_NUMBER")
 
 
 class PptxParser:
-    """Title: that of the properties, else the title of the first slide that has one."""
+    """Title: from the properties, else the first title of a slide."""
 
     name = "pptx"
     suffixes: tuple[str, ...] = (".pptx", ".pptm", ".ppsx")
@@ -59,7 +59,7 @@ class PptxParser:
         package = Package.open(container.edited_copy(names, _as_presentation))
         main = package.part_related_by(RELATIONSHIP_TYPE.OFFICE_DOCUMENT)
         if not isinstance(main, PresentationPart):
-            raise DocumentUnreadable("corrupt", "It is a zip archive, but not a PowerPoint presentation.")
+            raise DocumentUnreadable("corrupt", "It is a ZIP archive, but not a PowerPoint presentation.")
         blocks: list[str] = []
         titles = [container.title_in(CORE_PROPERTIES)]
         for number, slide in enumerate(main.presentation.slides, 1):
@@ -75,12 +75,12 @@ class PptxParser:
 
 
 def _as_presentation(name: str, xml: bytes) -> bytes:
-    """Declare a show or a template to be a presentation."""
+    """Declare a slide show or a template as a presentation."""
     return _OTHER_MAIN_PART.sub(b"presentationml.presentation.main", xml) if name == _CONTENT_TYPES else xml
 
 
 def _choose_alternatives(slide: "Slide") -> None:
-    """Put the first alternative in its place: python-pptx sees none, and a formula makes one of a text box."""
+    """Replace alternatives by the first one: python-pptx sees none. A text box with a formula has alternatives."""
     for alternatives in list(slide.element.iter(_ALTERNATIVES)):
         parent = alternatives.getparent()
         if parent is not None and len(alternatives):
@@ -89,7 +89,7 @@ def _choose_alternatives(slide: "Slide") -> None:
 
 
 def _blocks(shapes: Any) -> Iterator[str]:
-    """Yield the texts of shapes in their order, which is the one that screen readers follow, without the title."""
+    """Yield the texts of shapes without the title, in the reading order of screen readers."""
     from pptx.enum.shapes import MSO_SHAPE_TYPE, PP_PLACEHOLDER
 
     for shape in shapes:
@@ -111,7 +111,7 @@ def _blocks(shapes: Any) -> Iterator[str]:
 
 
 def _paragraphs(paragraphs: Any, is_list: bool) -> str:
-    """Return the paragraphs of a text box: items, one a line, where it is one of the layout for them."""
+    """Return the paragraphs of a text box, as list items if the layout intends a list."""
     texts = [(paragraph.level, one_line(paragraph.text)) for paragraph in paragraphs]
     texts = [(level, text) for level, text in texts if text]
     if is_list and len(texts) > 1:
@@ -127,7 +127,7 @@ def _notes(slide: "Slide") -> str:
 
 def _table(table: Any) -> str:
     grid = [[one_line(cell.text) for cell in row.cells] for row in table.rows]
-    # Every new table has a first row that is marked, whatever stands in it.
+    # PowerPoint marks the first row of every new table, whatever its content.
     return table_text(grid, int(table.first_row and len(grid) > 1 and looks_like_header(grid[0])))
 
 
@@ -146,7 +146,7 @@ def _chart(chart: ElementTree.Element) -> str:
 
 
 def _points(values: ElementTree.Element | None) -> dict[int, str]:
-    """Return the values that are stored with a chart by their places."""
+    """Return the values stored with a chart, by their position."""
     if values is None:
         return {}
     points = ((point.get("idx", ""), point.findtext(f"{_CHART}v")) for point in values.iter(f"{_CHART}pt"))

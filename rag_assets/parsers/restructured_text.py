@@ -1,7 +1,7 @@
-"""reStructuredText by docutils, which makes HTML of it, and resiliparse, which makes text of that.
+"""reStructuredText: docutils converts it to HTML, and resiliparse converts the HTML to text.
 
-Here belongs what keeps the text of directives and roles that docutils does not know (Sphinx has dozens), and keeps all
-of them away from files: nothing is included, no raw HTML, no picture or table is opened.
+Here belong two precautions. The text of directives and roles unknown to docutils is kept (Sphinx has dozens). And no
+directive reaches a file: nothing is included, no raw HTML, no picture or table is opened.
 """
 
 import re
@@ -25,7 +25,7 @@ def _names(text: str) -> frozenset[str]:
 _DIRECTIVE = re.compile(r"^[ \t]*\.\. (?:\|[^|\n]+\| )?([\w:.+-]+?)[ ]?::(?=\s|$)", re.MULTILINE)
 _ROLE = re.compile(r":([\w:.+-]{1,60}):(?=`)|(?<=`):([\w:.+-]{1,60}):")
 _ROLE_TEXT = re.compile(r"[~!]?(.*?)(?:\s*<[^<>]*>)?", re.DOTALL)
-# Those that docutils itself makes the best of. Of all others the text is kept as it stands.
+# Left to docutils. The text of all other directives is kept as it is.
 _OF_DOCUTILS = _names(
     """
     list-table csv-table table replace unicode date role default-role class image
@@ -69,7 +69,7 @@ _SETTINGS = {
     "smart_quotes": False,
     "section_self_link": False,
     "toc_backlinks": False,
-    "report_level": 3,  # what it cannot read stays in the text, as a message that quotes it
+    "report_level": 3,  # a message in the text quotes the unreadable source
     "halt_level": 5,
     "warning_stream": False,
     "traceback": True,
@@ -78,7 +78,7 @@ _SETTINGS = {
 
 
 class RestructuredTextParser:
-    """Title: that of the document, else its first heading."""
+    """Title: of the document, else its first heading."""
 
     name = "restructured_text"
     suffixes: tuple[str, ...] = (".rst", ".rest")
@@ -102,7 +102,7 @@ class RestructuredTextParser:
 
 
 def _know_all_of(source: str) -> None:
-    """Make directives and roles known that are not, for docutils leaves out what it does not know."""
+    """Register unknown directives and roles, because docutils leaves out their text."""
     from docutils.parsers.rst import directives, roles
 
     for name in {name.lower() for name in _DIRECTIVE.findall(source)} - _OF_DOCUTILS:
@@ -121,7 +121,7 @@ def _role(_name: str, rawtext: str, text: str, *_: Any, **__: Any) -> tuple[list
 
 
 class _AnyOption(dict[str, Any]):
-    """Every option is known, and stays what it is."""
+    """Accepts every option, with its value as text."""
 
     def __missing__(self, key: str) -> Any:
         return str

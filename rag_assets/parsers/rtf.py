@@ -1,8 +1,8 @@
 """Rich Text Format (.rtf): paragraphs, headings by their style, rows of tables, and notes at the end.
 
-Code of our own, for striprtf (0.0.35) tells no headings and no header rows, keeps what a tracked change deleted, drops
-footnotes, and takes the half of a truncated file for the whole. Here belongs which control word means what. Nothing
-that a document embeds or links to is opened.
+Our own code, because striprtf (0.0.35) ignores headings and header rows, keeps the deletions of tracked changes, drops
+footnotes, and accepts a truncated file as complete. Here belongs the meaning of the control words. No embedded or linked
+content is opened.
 """
 
 import re
@@ -44,7 +44,7 @@ _CHARACTERS = {
 }
 _SYMBOLS = {"~": " ", "_": "-", "\\": "\\", "{": "{", "}": "}"}
 _PARAGRAPH_ENDS = frozenset(("par", "sect", "page", "column"))
-# Groups whose text is not of the document; those that begin with \* are left out unless they are known.
+# Groups without text of the document. Those that begin with \* are left out unless they are known.
 _LEFT_OUT = frozenset(
     (
         *("colortbl", "fldinst", "header", "headerl", "headerr", "headerf", "footer", "footerl", "footerr"),
@@ -89,11 +89,11 @@ _HEADING_STYLE = re.compile(r"heading ([1-9])$", re.IGNORECASE)
 
 @dataclass(slots=True)
 class _Group:
-    """What a closing brace brings back.
+    """The state restored by a closing brace.
 
     Attributes:
-        destination: what becomes of the text: `body`, `note`, `title`, `fonts`, `styles`, or `none`.
-        unicode_skip: characters after a Unicode character that stand for it in old readers.
+        destination: of the text: `body`, `note`, `title`, `fonts`, `styles`, or `none`.
+        unicode_skip: number of characters after a Unicode character that replace it in old readers.
     """
 
     destination: str = "body"
@@ -114,7 +114,7 @@ class _Table:
 
 
 class RtfParser:
-    """Title: that of the properties, else the first heading."""
+    """Title: from the properties, else the first heading."""
 
     name = "rtf"
     version = "1"
@@ -127,7 +127,7 @@ class RtfParser:
     def parse(self, data: bytes, filename: str) -> ParsedDocument:
         del filename
         if not self.recognizes(data):
-            raise DocumentUnreadable("corrupt", "It does not begin as RTF does.")
+            raise DocumentUnreadable("corrupt", "It does not begin like an RTF file.")
         reader = _Reader(data.decode("latin-1"))
         reader.read()
         return ParsedDocument(text=reader.text, title=reader.title)
@@ -215,7 +215,7 @@ class _Reader:
         self._outer.append(replace(self._group))
 
     def _close(self) -> bool:
-        """End a group; return whether it was the document."""
+        """End a group, and return whether it was the document."""
         self._flush()
         ended, self._group = self._group, self._outer.pop()
         if ended.destination == "note" != self._group.destination:
@@ -226,7 +226,7 @@ class _Reader:
         return not self._outer
 
     def _end_style(self, number: int) -> None:
-        """A style ends with its group, the first one with a semicolon as well."""
+        """End a style with its group. The name may end with a semicolon."""
         name = one_line("".join(self._pieces["styles"])).rstrip(";")
         self._pieces["styles"].clear()
         if heading := _HEADING_STYLE.match(name):
@@ -252,7 +252,7 @@ class _Reader:
             self._enter("styles")
         elif word == "title" and group.destination == "none":
             group.destination = "title"
-        elif word == "ud" and len(self._outer) > 1:  # the text of the group around it, in Unicode
+        elif word == "ud" and len(self._outer) > 1:  # the text of the enclosing group, in Unicode
             group.destination = self._outer[-2].destination
         elif (word in _LEFT_OUT or starred) and word not in _KNOWN_THOUGH_STARRED:
             self._enter("none")
@@ -324,12 +324,12 @@ class _Reader:
             self._bytes += data
 
     def _flush(self) -> None:
-        """Decode the text up to here; what follows may be in another encoding."""
+        """Decode the text so far, because the rest may have another encoding."""
         if not self._bytes:
             return
         font = self._group.font
         if font in self._symbol_fonts:
-            # They hold pictures, of which lists have bullets.
+            # Symbol fonts hold pictures. Lists use them for bullets.
             text = self._bytes.decode("ascii", "replace").replace("\ufffd", "•")
         else:
             text = self._bytes.decode(self._fonts.get(font, self._default_encoding), "replace")
@@ -339,7 +339,7 @@ class _Reader:
     def _taken(self) -> str:
         text = "".join(self._pieces["body"])
         self._pieces["body"].clear()
-        # Characters beyond the first plane are written as two.
+        # A character beyond the first plane is written as a surrogate pair.
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
     def _end_paragraph(self) -> None:

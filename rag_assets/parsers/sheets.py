@@ -1,6 +1,7 @@
-"""Sheets of a workbook as paragraphs, one a row; for Excel and OpenDocument alike.
+"""Sheets of a workbook as paragraphs, one per row, for both Excel and OpenDocument.
 
-Here belongs what is a header, a table and a line above it. Unlike in a CSV file there may be several tables.
+Here belongs the recognition of tables, their headers and the lines above them. Unlike a CSV file, a sheet may hold
+several tables.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,11 +11,11 @@ from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers.layout import label, looks_like_header, one_line, row_line, without_marks
 
 MAX_CELLS = 2_000_000
-"""In a workbook, those without a value not counted: 100,000 rows of 20 columns."""
+"""Non-empty cells in a workbook: 100,000 rows of 20 columns."""
 
 
 class CellBudget:
-    """What a workbook may hold."""
+    """The number of cells allowed in a workbook."""
 
     def __init__(self) -> None:
         self._left = MAX_CELLS
@@ -33,14 +34,14 @@ class CellBudget:
 
 
 def sheet_blocks(name: str, rows: Iterable[Sequence[str]], budget: CellBudget) -> list[str]:
-    """Return the name of a sheet as a heading, and a block for each row; of a sheet without values, nothing.
+    """Return the name of a sheet as a heading and a block for each row, or nothing for an empty sheet.
 
     Args:
-        rows: the shown values of each row from the first column on, "" where there is none.
+        rows: the displayed values of each row from the first column on, "" for an empty cell.
     """
     blocks: list[str] = []
     headers: list[str] = []
-    names: Sequence[str] | None = None  # the header, until a row has come that it is of
+    names: Sequence[str] | None = None  # the header, until its first row has come
     expects_header = at_top = True
     for cells, after_gap, following in _with_following(rows):
         num_values = sum(map(bool, cells))
@@ -65,9 +66,9 @@ def sheet_blocks(name: str, rows: Iterable[Sequence[str]], budget: CellBudget) -
 
 
 def _begins_table(cells: Sequence[str], following: Sequence[str]) -> bool:
-    """Whether the row below a gap is a header of its own: it names, and the next row does not.
+    """Return whether the row below a gap is a header: it looks like one, and the next row does not.
 
-    The values below must not get the names of the table above; nor may a gap within a table end it.
+    The values below must not get the names of the table above. And a gap within a table must not end it.
     """
     occupied = _occupied(cells)
     return (
@@ -86,7 +87,7 @@ def _occupied(cells: Sequence[str]) -> Sequence[str]:
 
 
 def _with_following(rows: Iterable[Sequence[str]]) -> Iterator[tuple[Sequence[str], bool, Sequence[str]]]:
-    """Yield each row that is not empty, whether the row right above it is empty, and the row right below it."""
+    """Yield each non-empty row, whether the row directly above is empty, and the row directly below."""
     above: Sequence[str] = ()
     row: Sequence[str] = ()
     for below in chain(rows, [()]):

@@ -1,7 +1,7 @@
-"""Subtitles (SubRip and WebVTT): what is said, as paragraphs, each after the time at which it begins.
+"""Subtitles (SubRip and WebVTT): the speech as paragraphs, each after its start time.
 
-A cue is a line or two, cut where the picture changes; so cues are put together until someone else speaks, nobody
-speaks for a while, or a paragraph is long. Lines that roll, shown again in the next cue, stand once.
+A cue is a line or two, cut where the picture changes. So cues are joined until the speaker changes, a pause comes, or
+the paragraph is long. Rolling lines, repeated in the next cue, appear once.
 """
 
 import re
@@ -22,7 +22,7 @@ _SENTENCE_END = (".", "!", "?", "…", '"', "”", "。", "！", "？")
 
 
 class SubtitleParser:
-    """`[0:12:31] text`, a paragraph each. It has no title."""
+    """Paragraphs of `[0:12:31] text`. No title."""
 
     name = "subtitles"
     version = "1"
@@ -50,12 +50,12 @@ class SubtitleParser:
                 speaker = speaks
             last_end = end
         if not paragraphs and "-->" not in (text := decode_text(data)) and text.strip():
-            raise DocumentUnreadable("corrupt", "It has no cues of SubRip or WebVTT.")
+            raise DocumentUnreadable("corrupt", "It has no SubRip or WebVTT cues.")
         return ParsedDocument(text="\n\n".join(paragraphs))
 
 
 def _cues(text: str) -> list[tuple[float, float, list[str]]]:
-    """Return begin and end in seconds, and the lines that are shown; without numbers, notes and styles."""
+    """Return begin and end in seconds, and the displayed lines, without numbers, notes and styles."""
     found: list[tuple[float, float, list[str]]] = []
     is_inside = False
     for line in text.splitlines():

@@ -1,7 +1,7 @@
-"""The process in which documents are parsed: one at a time, within limits, until its input ends.
+"""The process that parses documents: one at a time, within limits, until its input ends.
 
-It is handed nothing but bytes, a file name and the class of a parser, and answers with text: no settings, no secrets,
-no open files. Both directions are a header, as JSON in one line, and the bytes that it announces.
+It receives the bytes, a file name and the class of a parser, and answers with text. It has no settings, no secrets and
+no open files. A message in either direction is a header, one line of JSON, followed by the announced number of bytes.
 """
 
 import importlib
@@ -19,21 +19,21 @@ from rag_assets.parsers.base import AnyParser
 from rag_assets.parsers.parsed_text import require_text_size
 
 READY = b"!"
-"""Said once, when the first document may come."""
+"""Sent once, when the process is ready for the first document."""
 
 _SPARE_FILES = 64
 _MOST_FILE_BYTES = 256 * 1024 * 1024
 
 
 def main() -> None:
-    """Serve until the input ends. Arguments: most bytes of memory, most seconds, most bytes of text."""
+    """Serve until the input ends. Arguments: maximum bytes of memory, seconds, and bytes of text."""
     memory_bytes, seconds, text_bytes = (int(argument) for argument in sys.argv[1:4])
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    # What a library prints must not get among the answers, and may quote the document.
+    # The output of a library must not mix with the answers, and may quote the document.
     with Path(os.devnull).open("r+b") as nothing:
         for descriptor in (0, 1, 2):
             os.dup2(nothing.fileno(), descriptor)
-    if sys.platform == "linux":  # elsewhere it is refused, or means something else
+    if sys.platform == "linux":  # other systems refuse it, or give it another meaning
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (_SPARE_FILES, _SPARE_FILES))
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def _limit_processor_time(seconds: int) -> None:
-    """Give the next document its time: the kernel ends this process at the limit, wherever it hangs."""
+    """Give the next document its time. At the limit the kernel ends this process, even if it hangs."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     limit = int(usage.ru_utime + usage.ru_stime) + seconds + 1
     most = resource.getrlimit(resource.RLIMIT_CPU)[1]
@@ -84,5 +84,5 @@ def send(stream: BinaryIO, header: dict[str, Any], data: bytes) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; who started us ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all processes; our parent ends us
     main()

@@ -1,7 +1,7 @@
-"""Excel workbooks (.xlsx) by openpyxl: the visible sheets, one paragraph a row, values as they are shown.
+"""Excel workbooks (.xlsx) by openpyxl: the visible sheets, one paragraph per row, with the displayed values.
 
-Read as a stream. Nothing is calculated: of a formula the value that Excel stored is read. Chosen before
-python-calamine, nine times as fast, because that does not tell 12.5% from 0.125.
+Read as a stream. Nothing is calculated: a formula has the value stored by Excel. python-calamine is nine times as fast
+but was not chosen: it does not distinguish 12.5% from 0.125.
 """
 
 import warnings
@@ -17,22 +17,22 @@ from rag_assets.parsers.zip_container import CORE_PROPERTIES, ZipContainer, hold
 from rag_assets.records import ParsedDocument
 
 MAX_XML_BYTES = 256 * 1024 * 1024
-"""Unpacked size of the parts that are read, together."""
+"""Unpacked size of all parts read."""
 MAX_XML_NODES = 12_000_000
 """Elements and attributes: some 2,000,000 cells."""
 
-# What is not needed for the values, and may be what openpyxl stumbles over.
+# Not needed for the values, and openpyxl may fail on them.
 _LEFT_OUT = (
     *("docProps/", "customXml/", "xl/chartsheets/", "xl/charts/", "xl/drawings/", "xl/externalLinks/"),
     *("xl/pivot", "xl/theme/", "xl/comments", "xl/threadedComments/", "xl/tables/", "xl/queryTables/"),
 )
 
 MergedRange = tuple[int, int, int]
-"""First row, last row, first column; from 1."""
+"""First row, last row, first column, counted from 1."""
 
 
 class XlsxParser:
-    """Title: that of the properties."""
+    """Title: from the properties."""
 
     name = "xlsx"
     suffixes: tuple[str, ...] = (".xlsx", ".xlsm")
@@ -53,7 +53,7 @@ class XlsxParser:
         names = [name for name in container.xml_names if not name.startswith(_LEFT_OUT)]
         merged: dict[str, list[MergedRange]] = defaultdict(list)
 
-        values = CellBudget()  # counted here already: to read them takes far longer than to count them
+        values = CellBudget()  # counted in advance: reading takes far longer than counting
 
         def note(part: str, element: str, attributes: dict[str, str]) -> None:
             name = element.rpartition(":")[2]
@@ -69,11 +69,11 @@ class XlsxParser:
         budget = CellBudget()
         blocks: list[str] = []
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they quote the workbook
+            warnings.simplefilter("ignore")  # warnings quote the workbook
             workbook = load_workbook(container.copy(names), read_only=True, data_only=True, keep_links=False)
             for sheet in workbook.worksheets:
                 if isinstance(sheet, ReadOnlyWorksheet) and sheet.sheet_state == "visible":
-                    sheet.reset_dimensions()  # those that it declares are often wrong
+                    sheet.reset_dimensions()  # the declared dimensions are often wrong
                     part: str = getattr(sheet, "_worksheet_path", "")
                     rows = _filled_down(_shown_rows(sheet), merged[part])
                     blocks += sheet_blocks(sheet.title, rows, budget)
@@ -87,7 +87,7 @@ def _shown_rows(sheet: Any) -> Iterator[list[str]]:
 
 
 def _merged_range(reference: str) -> MergedRange | None:
-    """Return a range of several rows; None for any other and for what is no range."""
+    """Return a range over several rows, None for any other text."""
     from openpyxl.utils.cell import range_boundaries
 
     try:
@@ -100,7 +100,7 @@ def _merged_range(reference: str) -> MergedRange | None:
 
 
 def _filled_down(rows: Iterator[list[str]], merged: list[MergedRange]) -> Iterator[Sequence[str]]:
-    """Yield the rows; a value that is merged over several rows stands in each that has another value."""
+    """Yield the rows. A value merged over several rows is repeated in each row with another value."""
     waiting = sorted(merged, reverse=True)
     open_ranges: dict[int, tuple[int, str]] = {}
     for number, cells in enumerate(rows, 1):

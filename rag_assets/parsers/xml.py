@@ -1,7 +1,7 @@
 """XML of any vocabulary as text: prose as paragraphs, data as lines with the name of their element.
 
-Titles are headings, one level a level of nesting. Nothing is fetched, and no entity is resolved but those of HTML,
-which stand for characters.
+Titles become headings, one level per level of nesting. Nothing is fetched. Only the entities of HTML are resolved, all
+of them single characters.
 """
 
 import re
@@ -51,7 +51,7 @@ def _parsed(data: bytes) -> "Element":
     from defusedxml.common import DefusedXmlException
     from defusedxml.ElementTree import DefusedXMLParser
 
-    parser = DefusedXMLParser()  # refuses every declaration of an entity
+    parser = DefusedXMLParser()  # refuses declarations of entities
     parser.entity.update({name.rstrip(";"): text for name, text in html5.items()})
     try:
         parser.feed(decode_text(data, html=True))  # expat knows few encodings
@@ -59,7 +59,7 @@ def _parsed(data: bytes) -> "Element":
     except DefusedXmlException:
         raise DocumentUnreadable(
             "corrupt",
-            "It declares entities, which is the way to grow without bound. Store it with them resolved.",
+            "It declares entities, a way to grow without bound. Store it with resolved entities.",
         ) from None
     except (ParseError, ValueError) as error:
         line = getattr(error, "position", (None,))[0]
@@ -79,7 +79,7 @@ def _title(root: "Element") -> str:
 
 
 def _lines(element: "Element", depth: int, *, is_prose: bool) -> Iterator[str]:
-    """Yield the lines of an element, and an empty one where a paragraph or record ends."""
+    """Yield the lines of an element, and an empty line after each paragraph or record."""
     if depth > _MAX_DEPTH:
         raise DocumentUnreadable("corrupt", f"It is nested more than {_MAX_DEPTH} levels deep.")
     name = _name(element)
@@ -108,7 +108,7 @@ def _lines(element: "Element", depth: int, *, is_prose: bool) -> Iterator[str]:
 
 def _leaf(element: "Element", name: str, *, is_prose: bool) -> Iterator[str]:
     text = (element.text or "").strip()
-    if _ESCAPED_MARKUP.search(text):  # of feeds
+    if _ESCAPED_MARKUP.search(text):  # in feeds
         text = html_text(text)
     text = without_marks(text if "\n" in text and not is_prose else one_line(text))
     if is_prose:

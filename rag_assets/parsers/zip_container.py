@@ -1,6 +1,6 @@
-"""ZIP archives that are documents: which kind one is, and the limits within which anything is unpacked.
+"""Documents in the form of ZIP archives: recognition of their kind, and limits on unpacking.
 
-Here belongs what protects the process from an archive and from the XML in it. Names in an archive are only keys:
+Here belongs the protection of the process from an archive and from the XML inside. Names in an archive are only keys:
 nothing is written to disk, no archive within an archive is opened.
 """
 
@@ -18,7 +18,7 @@ from rag_assets.parsers.layout import one_line
 
 MAX_MEMBERS = 20_000
 MAX_RATIO = 200
-"""Unpacked to packed size of a part; XML that was written for readers stays below 50."""
+"""Unpacked to packed size of a part. The XML of real documents stays below 50."""
 MAX_XML_DEPTH = 256
 
 _RATIO_MATTERS_ABOVE_BYTES = 16 * 1024 * 1024
@@ -42,7 +42,7 @@ ElementHandler = Callable[[str, str, dict[str, str]], None]
 
 
 def declared_type(data: bytes) -> str:
-    """Return the media type that an OpenDocument or EPUB file begins with, "" if it begins otherwise."""
+    """Return the media type at the beginning of an OpenDocument or EPUB file, "" for other files."""
     if (
         not data.startswith(_LOCAL_HEADER)
         or data[_LOCAL_HEADER_BYTES : _LOCAL_HEADER_BYTES + 8] != b"mimetype"
@@ -50,13 +50,13 @@ def declared_type(data: bytes) -> str:
         return ""
     size, _, _, extra = struct.unpack("<IIHH", data[18:30])
     start = _LOCAL_HEADER_BYTES + 8 + extra
-    if struct.unpack("<H", data[6:8])[0] & 8:  # its size stands behind it
+    if struct.unpack("<H", data[6:8])[0] & 8:  # its size follows the content
         size = data[start : start + 256].find(b"PK")
     return data[start : start + min(max(size, 0), 256)].strip().decode("ascii", "replace")
 
 
 def holds_office_part(data: bytes, folder: str) -> bool:
-    """Return whether this is an Office Open XML package with this folder (`word/`, `ppt/`, `xl/`) in it."""
+    """Return whether this is an Office Open XML package with this folder (`word/`, `ppt/`, `xl/`)."""
     if not data.startswith(b"PK"):
         return False
     has_types = has_folder = False
@@ -74,15 +74,15 @@ def holds_member(data: bytes, name: str) -> bool:
 
 
 def _member_names(data: bytes) -> Iterator[bytes]:
-    """Yield the names of the directory, the first 2,000; of what is no archive, none.
+    """Yield the first 2,000 names in the directory, none if this is not an archive.
 
-    Not by `zipfile`, which reads the directory whole: this looks into every file that a source lists.
+    Not by `zipfile`: it reads the whole directory, and this runs for every file of a source.
     """
     end = data.rfind(_END_OF_DIRECTORY, max(len(data) - _END_OF_DIRECTORY_BYTES - _MAX_COMMENT_BYTES, 0))
     if end < 0 or end + _END_OF_DIRECTORY_BYTES > len(data):
         return
     size, declared_offset = struct.unpack("<II", data[end + 12 : end + 20])
-    # Where something stands before the archive the offset is wrong, the size is not.
+    # With other bytes before the archive, the offset is wrong but the size is right.
     position = end - size if data.startswith(_DIRECTORY_ENTRY, max(end - size, 0)) else declared_offset
     for _ in range(_MAX_LOOKED_AT_MEMBERS):
         entry = data[position : position + _DIRECTORY_ENTRY_BYTES] if position >= 0 else b""
@@ -95,10 +95,10 @@ def _member_names(data: bytes) -> Iterator[bytes]:
 
 
 class ZipContainer:
-    """A document that is a ZIP archive. Nothing of it is unpacked before `check`."""
+    """A document in the form of a ZIP archive. Nothing is unpacked before `check`."""
 
     def __init__(self, data: bytes) -> None:
-        """Look into the directory.
+        """Read the directory.
 
         Raises:
             DocumentUnreadable: `corrupt`, `too_large`.
@@ -106,7 +106,7 @@ class ZipContainer:
         try:
             self._archive = zipfile.ZipFile(io.BytesIO(data))
         except (zipfile.BadZipFile, ValueError, NotImplementedError):
-            raise DocumentUnreadable("corrupt", "It is not a zip archive, or its end is missing.") from None
+            raise DocumentUnreadable("corrupt", "It is not a ZIP archive, or its end is missing.") from None
         members = self._archive.infolist()
         if len(members) > MAX_MEMBERS:
             raise DocumentUnreadable("too_large", f"It has more than {MAX_MEMBERS:,} parts. Split it.")
@@ -123,9 +123,9 @@ class ZipContainer:
         return [name for name in self._members if name.endswith((".xml", ".rels"))]
 
     def check(self, names: Collection[str], max_bytes: int) -> None:
-        """Admit these members for reading: together they unpack to no more than that.
+        """Admit these members for reading, if together they unpack to no more than `max_bytes`.
 
-        No more than the directory says is unpacked later: a member that is larger fails its checksum.
+        Unpacking stops at the size in the directory: a larger member fails its checksum.
 
         Raises:
             DocumentUnreadable: `encrypted`, `corrupt`, `too_large`.
@@ -135,14 +135,18 @@ class ZipContainer:
             raise DocumentUnreadable("too_large", f"It unpacks to more than {max_bytes >> 20} MiB. Split it.")
         if any(member.flag_bits & 1 for member in members):
             raise DocumentUnreadable(
-                "encrypted", "It is a zip archive with a password. Store it without one."
+                "encrypted", "It is a ZIP archive with a password. Store it without one."
             )
         if any(member.compress_type not in _PACKED_AS_DOCUMENTS_ARE for member in members):
-            raise DocumentUnreadable("corrupt", "It is packed in a way that office programs do not know.")
+            raise DocumentUnreadable(
+                "corrupt",
+                "It uses a compression unknown to office programs. Open the file and save it again.",
+            )
         for member in members:
             if member.file_size > max(MAX_RATIO * member.compress_size, _RATIO_MATTERS_ABOVE_BYTES):
                 raise DocumentUnreadable(
-                    "too_large", f"A part of it unpacks to more than {MAX_RATIO} times its size, as bombs do."
+                    "too_large",
+                    f"A part of it unpacks to more than {MAX_RATIO} times its size, like a ZIP bomb.",
                 )
         self._checked.update(names)
 
@@ -154,7 +158,7 @@ class ZipContainer:
         max_nodes: int,
         on_element: ElementHandler | None = None,
     ) -> None:
-        """As `check`, and these parts are XML with no document type and no more nodes than that, together.
+        """As `check`, for parts with XML. They must have no document type, and together at most `max_nodes`.
 
         Args:
             max_nodes: elements and attributes.
@@ -170,18 +174,18 @@ class ZipContainer:
                 guard.check(name, part)
 
     def open(self, name: str) -> IO[bytes]:
-        """Return a stream of a part that was checked."""
+        """Return a stream of a checked part."""
         if name not in self._checked:
             raise DocumentUnreadable("corrupt", "A part of it is missing.")
         return self._archive.open(self._members[name])
 
     def read(self, name: str) -> bytes:
-        """Return a part that was checked."""
+        """Return the content of a checked part."""
         with self.open(name) as part:
             return part.read()
 
     def copy(self, names: Collection[str]) -> io.BytesIO:
-        """Return an archive of these checked parts, so that no link in it leads to an unchecked one."""
+        """Return an archive of these checked parts. No link in it can lead to an unchecked part."""
         copied = io.BytesIO()
         with zipfile.ZipFile(copied, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             for name in names:
@@ -190,7 +194,7 @@ class ZipContainer:
         return copied
 
     def edited_copy(self, names: Collection[str], edit: Callable[[str, bytes], bytes]) -> io.BytesIO:
-        """As `copy`, each part changed by `edit`, which gets its name and content."""
+        """As `copy`, with the content of each part changed by `edit(name, content)`."""
         copied = io.BytesIO()
         with zipfile.ZipFile(copied, "w") as archive:
             for name in names:
@@ -205,7 +209,7 @@ class ZipContainer:
 
 
 def _refuse_overlaps(members: list[zipfile.ZipInfo]) -> None:
-    """Members that share their bytes make a small archive unpack to petabytes."""
+    """Refuse members with shared bytes: they make a small archive unpack to petabytes."""
     end = 0
     for member in sorted(members, key=lambda member: member.header_offset):
         if member.header_offset < end:
@@ -248,5 +252,5 @@ class _XmlGuard:
         self._depth -= 1
 
     def _refuse(self, *_: object) -> None:
-        # Before any entity of it is declared: they are how XML reaches for files and grows without bound.
-        raise DocumentUnreadable("corrupt", "It declares a document type, which office documents never do.")
+        # Before its entities are declared: with them XML reads files and grows without bound.
+        raise DocumentUnreadable("corrupt", "It declares a document type, unlike any office document.")

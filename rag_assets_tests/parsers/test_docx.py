@@ -380,7 +380,7 @@ def test_an_archive_that_is_no_word_document_is_corrupt(parts: dict[str, str]) -
 @pytest.mark.parametrize("data", [b"PK\x03\x04", b"<html>Not found</html>", b"\x00" * 1000])
 def test_what_is_no_archive_is_corrupt(data: bytes) -> None:
     error = unreadable(data, "a.docx")
-    assert (error.reason, "not a zip archive" in error.detail) == ("corrupt", True)
+    assert (error.reason, "not a ZIP archive" in error.detail) == ("corrupt", True)
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
