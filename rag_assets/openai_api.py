@@ -19,7 +19,7 @@ class ApiFailure:
     Attributes:
         kind: `unavailable`: the same request may succeed later; `key`: it is refused; `not_found`: model or path;
             `refused`: this request is.
-        status: of HTTP; None if there was no answer.
+        status: of HTTP, or None if there was no answer.
         says: what happened, without a full stop.
     """
 

@@ -39,7 +39,7 @@ class _Document:
     """A listed document on its way through the stages.
 
     Attributes:
-        record: what it parses to; None until that is known.
+        record: what it parses to, or None until that is known.
         reading: what was read of it.
         parse: of that; None again when the record tells what came of it.
     """

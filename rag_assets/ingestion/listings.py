@@ -38,7 +38,7 @@ class Listing:
     """Entries of one source.
 
     Attributes:
-        problem: reason why there may be more; "" if the listing is complete.
+        problem: reason why there may be more, or "" if the listing is complete.
     """
 
     entries: list[SourceEntry]

@@ -59,7 +59,7 @@ USD_PER_MILLION_TOKENS = {
 
 
 def cost_usd(model: str, answer: ModelAnswer) -> float | None:
-    """Return what an answer costs at OpenAI; None if the price is not known, or not what it counts by."""
+    """Return what an answer costs at OpenAI, or None if the price is not known, or not what it counts by."""
     minute, tokens = USD_PER_AUDIO_MINUTE.get(model), USD_PER_MILLION_TOKENS.get(model)
     if minute is not None and answer.audio_seconds:
         return answer.audio_seconds / 60 * minute
@@ -97,7 +97,7 @@ class MediaModels:
 
     Args:
         models: variable -> model; one that is empty is not asked.
-        base_url: of a server that speaks the API; None for OpenAI's own.
+        base_url: of a server that speaks the API, or None for OpenAI's own.
         api_key: "" for a server that wants none.
         key_variable: where the key is set, for a person.
         asks: whether anything is sent; if not, it is only counted.

@@ -104,7 +104,7 @@ class Parsing:
         """Wait for a parse, and remember it as that of a document.
 
         Args:
-            title: of the document as its source knows it; "" for what the bytes say.
+            title: of the document as its source knows it, or "" for what the bytes say.
         """
         outcome = self._by_bytes.get(parse.key) or parse.outcome
         if outcome is None:

@@ -13,7 +13,7 @@ class SourceReport:
     """What one source gave in one refresh.
 
     Attributes:
-        problem: why its listing is not complete; "" if it is.
+        problem: why its listing is not complete, or "" if it is.
         num_read: documents whose bytes were read, because their version token moved.
         num_parsed: documents whose bytes no parse was known of.
         left_out: variable that names a model -> files that only that could read; it is not set.

@@ -60,7 +60,7 @@ _ISATAP_INTERFACES = frozenset((0x00005EFE, 0x02005EFE, 0x01005EFE, 0x03005EFE))
 
 
 def why_refused(address: IPAddress, allowed: Sequence[IPNetwork] = ()) -> str:
-    """Return what an address is that must not be connected to, in a few words; "" if it is public or allowed.
+    """Return what an address is that must not be connected to, in a few words, or "" if it is public or allowed.
 
     Args:
         allowed: networks to which connections are wanted although they are not public. An address is looked for

@@ -1,4 +1,4 @@
-"""The sources by kind. A new source is one file here and one line in `SOURCES`."""
+"""The sources by kind. A new source is one file in this folder, one import and one line in `SOURCES`."""
 
 from rag_assets.sources.base import Source
 from rag_assets.sources.confluence import ConfluenceSource

@@ -1,6 +1,6 @@
-"""Clients of AWS, and of whatever speaks its protocols; and what their failures mean, without what they say.
+"""Clients of AWS and of compatible services, and their errors in our own words.
 
-Credentials are found as every AWS tool finds them: variables, a profile, a role. Needs the extra `s3`.
+Credentials are found as by any AWS tool: variables, a profile, a role. Needs the extra `s3`.
 """
 
 import re
@@ -10,11 +10,11 @@ _CREDENTIALS = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile 
 _RENEW = "Renew the credentials."
 _ANOTHER_REGION = "It is in another region: set `region`."
 _LATER = "The next refresh tries again."
-_ADDRESS = "See whether the network and `endpoint_url` are right."
+_ADDRESS = "Check the network and `endpoint_url`."
 
 _ADVICE = {
-    "NoSuchBucket": "See `bucket`, `region` and `endpoint_url`.",
-    "AccessDenied": "Allow these credentials s3:ListBucket on the bucket, s3:GetObject on what is in it, and "
+    "NoSuchBucket": "Check `bucket`, `region` and `endpoint_url`.",
+    "AccessDenied": "Allow these credentials s3:ListBucket on the bucket, s3:GetObject on its objects, and "
     "sqs:ReceiveMessage and sqs:DeleteMessage on the queue, if there is one.",
     "ExpiredToken": _RENEW,
     "ExpiredTokenException": _RENEW,
@@ -25,16 +25,16 @@ _ADVICE = {
     "RequestTimeTooSkewed": "Set the clock of this machine.",
     "PermanentRedirect": _ANOTHER_REGION,
     "AuthorizationHeaderMalformed": _ANOTHER_REGION,
-    "QueueDoesNotExist": "See `queue_url` and `region`.",
-    "AWS.SimpleQueueService.NonExistentQueue": "See `queue_url` and `region`.",
+    "QueueDoesNotExist": "Check `queue_url` and `region`.",
+    "AWS.SimpleQueueService.NonExistentQueue": "Check `queue_url` and `region`.",
     "NoCredentialsError": _CREDENTIALS,
     "PartialCredentialsError": _CREDENTIALS,
     "CredentialRetrievalError": _CREDENTIALS,
-    "ProfileNotFound": "AWS_PROFILE names a profile that is not there.",
-    "UnauthorizedSSOTokenError": "Log in anew with `aws sso login`.",
+    "ProfileNotFound": "AWS_PROFILE names a profile that does not exist.",
+    "UnauthorizedSSOTokenError": "Log in again with `aws sso login`.",
     "SSOTokenLoadError": "Log in with `aws sso login`.",
-    "NoRegionError": "Set `region`, or AWS_DEFAULT_REGION.",
-    "SSLError": "Its certificate is not trusted: name the authority's in AWS_CA_BUNDLE.",
+    "NoRegionError": "Set `region` or AWS_DEFAULT_REGION.",
+    "SSLError": "Its certificate is not trusted: set AWS_CA_BUNDLE to the certificate of its authority.",
 }
 _REFUSED_CREDENTIALS = frozenset(
     code for code, advice in _ADVICE.items() if advice in (_RENEW, _CREDENTIALS) or "secret key" in advice
@@ -55,22 +55,22 @@ _SAFE_CODE = re.compile(r"[A-Za-z0-9._]{1,80}")
 def build_client(
     service: str, *, endpoint_url: str | None, region: str | None, timeout_seconds: float, connections: int
 ) -> Any:
-    """Return a client that may be used by several threads, and that does not wait for ever.
+    """Return a thread-safe client with timeouts.
 
     Raises:
-        one of `aws_errors`: a profile or a region that is missing.
+        one of `aws_errors`: a missing profile or region.
     """
     import boto3.session
     from botocore.config import Config
 
-    # A session of its own: the default one remembers credentials for as long as the process lives.
+    # A new session: the default one keeps credentials for the lifetime of the process.
     session = boto3.session.Session(region_name=region)
     config = Config(
         connect_timeout=timeout_seconds,
         read_timeout=timeout_seconds,
         retries={"mode": "standard", "total_max_attempts": 2},
         max_pool_connections=connections,
-        # Bodies are read piece by piece, under a deadline, which leaves no place for it; their length is compared.
+        # Bodies are read in pieces under a deadline, which excludes checksums. Their length is compared.
         response_checksum_validation="when_required",
     )
     client: Any = session.client(service, endpoint_url=endpoint_url, config=config)
@@ -78,7 +78,7 @@ def build_client(
 
 
 def aws_errors() -> tuple[type[Exception], ...]:
-    """Return what a client raises when the other side, or the way there, is not as it should be."""
+    """Return the exceptions of a client for errors of the service or the network."""
     from botocore.exceptions import BotoCoreError, ClientError
     from botocore.parsers import ResponseParserError
     from urllib3.exceptions import HTTPError
@@ -87,7 +87,7 @@ def aws_errors() -> tuple[type[Exception], ...]:
 
 
 def code_of(error: Exception) -> str:
-    """Return the code of an answer, such as `NoSuchKey`; the kind of error if there was no answer."""
+    """Return the code of an answer, such as `NoSuchKey`, or the name of the exception without an answer."""
     code = str(_answer(error, "Error").get("Code", ""))
     if code:
         return code if _SAFE_CODE.fullmatch(code) else "unknown code"
@@ -95,12 +95,12 @@ def code_of(error: Exception) -> str:
 
 
 def status_of(error: Exception) -> int:
-    """Return the HTTP status of an answer; 0 if there was none."""
+    """Return the HTTP status of an answer, or 0 without one."""
     return int(_answer(error, "ResponseMetadata").get("HTTPStatusCode", 0))
 
 
 def concerns_all(error: Exception) -> bool:
-    """Whether a failure to read one object would befall every other object too."""
+    """Return whether an error for one object means the same error for all objects."""
     code, status = code_of(error), status_of(error)
     if code in _REFUSED_CREDENTIALS or code in _BUSY or code == "NoSuchBucket":
         return True
@@ -108,7 +108,7 @@ def concerns_all(error: Exception) -> bool:
 
 
 def in_words(error: Exception) -> str:
-    """Return what happened and what to do. Not the error's own message: that may hold a URL, or anything."""
+    """Return the error and advice. Without the error's own message, which may hold a URL or a secret."""
     code, status = code_of(error), status_of(error)
     happened = code if not status or code == str(status) else f"{code}, status {status}"
     if code in _ADVICE:

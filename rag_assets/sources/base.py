@@ -1,7 +1,7 @@
-"""What every document source offers, and nothing about any particular one.
+"""The interface of a document source, and pieces shared by several sources.
 
-A source is a class with its options beside it: `name`, `list_entries`, `read`, and an `Options` model that says
-what can be set. Times out by itself, keeps nothing between two refreshes, and never looks empty when it is down.
+A source is a class with `name`, `list_entries` and `read`, and an `Options` model beside it. It limits its own waiting,
+keeps no state between refreshes, and never looks empty during an outage.
 """
 
 import time
@@ -17,39 +17,38 @@ from rag_assets.errors import ConfigurationError, DocumentUnreadable
 from rag_assets.records import SourceEntry
 
 DEFAULT_MAX_BYTES = 200 * 1024 * 1024
-"""Larger documents are not read."""
+"""Larger documents are quarantined unread."""
 
 _UNSETTLED_SECONDS = 2.0
 
 
 class SourceOptions(BaseModel):
-    """What can be set for a source, in the sources file or as `RAG_<KIND>_<OPTION>`. Each option has a description."""
+    """Options of a source, in the sources file or as `RAG_<KIND>_<OPTION>`. Each option has a description."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     access: tuple[str, ...] | None = Field(
         None,
-        description="Principals that may read the documents for which the source itself has no access list.",
+        description="Readers of documents without an access list of their own.",
     )
 
 
 class RemoteSourceOptions(SourceOptions):
-    """What can be set for a source that is asked over a network."""
+    """Options of a source behind a network."""
 
     timeout_seconds: float = Field(
-        30.0, gt=0, description="How long to wait for an answer before the source counts as down."
+        30.0, gt=0, description="Seconds to wait for an answer. After that the source is down."
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One document as it was read.
+    """One document, read from its source.
 
     Attributes:
-        data: its bytes.
-        filename: tells the kind of text where the bytes do not, for example `page.html`; "" for that of the entry.
-        title: as the source knows it; "" for what the document itself says.
-        version_token: of exactly these bytes; "" for that of the entry.
+        filename: name with the suffix of its format, for example `page.html`, or "" for the filename of the entry.
+        title: title in the source, or "" for the title in the document.
+        version_token: token of exactly these bytes, or "" for the token of the entry.
     """
 
     data: bytes
@@ -59,10 +58,10 @@ class Reading:
 
 
 def token_by_clock(entry: SourceEntry) -> str:
-    """Return the version token for what was just read, where a clock makes the tokens.
+    """Return the version token of a document just read, for sources with times as tokens.
 
-    A file written a moment ago may be written again within the same tick. Its token is marked, so that the next refresh
-    reads it once more (as git does).
+    A file written a moment ago may be written again within the same tick of the clock. Its token is marked, and the
+    next refresh reads it once more (git does the same).
     """
     if entry.modified_at is None:
         return entry.version_token
@@ -71,34 +70,35 @@ def token_by_clock(entry: SourceEntry) -> str:
 
 
 def is_ignored(name: str) -> bool:
-    """Return whether a file or folder of this name is hidden, or was left behind by an editor."""
+    """Return whether a file or folder of this name is hidden, or a leftover of an editor."""
     return name.startswith((".", "~$")) or name.endswith("~")
 
 
 def missing_package_error(source: str, package: str, extra: str) -> ConfigurationError:
-    """Return the error for a source whose client is not installed."""
+    """Return the error for a source without its client package."""
     return ConfigurationError(
-        f"source {source} needs {package}: run pip install -e '.[{extra}]' in the folder of rag-assets"
+        f"source {source} needs the package {package}: run pip install 'rag-assets[{extra}]', or in a clone of "
+        f"rag-assets pip install -e '.[{extra}]'"
     )
 
 
 def too_large_error(size_bytes: int, limit_bytes: int) -> DocumentUnreadable:
-    """Return the error for a document above the limit of its source."""
+    """Return the error for a document above the size limit of its source."""
     return DocumentUnreadable(
         "too_large", f"{size_bytes / 1e6:.0f} MB; the limit is {limit_bytes / 1e6:.0f} MB."
     )
 
 
 class Source(Protocol):
-    """A place that documents come from.
+    """A place with documents.
 
-    `list_entries` is cheap and reads no document. If it cannot list everything it raises, even
-    after it has yielded some entries: a source that is down must never look empty.
+    `list_entries` is cheap and reads no document. It raises if the listing is incomplete, even after some entries: a
+    source must never look empty during an outage.
 
     Attributes:
-        name: stable; the first part of every document id.
-        options: as declared. Who reads the source applies `options.access`, the source need not.
-        parallel_reads: how many calls of `read` may run at once, in as many threads.
+        name: first part of every document id, so it must not change.
+        options: as declared. `options.access` is applied outside of the source.
+        parallel_reads: maximum number of concurrent calls of `read`, each in a thread.
     """
 
     Options: ClassVar[type[SourceOptions]]
@@ -111,10 +111,10 @@ class Source(Protocol):
     def options(self) -> SourceOptions: ...
 
     def list_entries(self) -> Iterator[SourceEntry]:
-        """Yield one entry a document, in any order, each document id once.
+        """Yield one entry per document, in any order, without duplicate document ids.
 
         Raises:
-            SourceUnavailable: the listing is not complete.
+            SourceUnavailable: the listing is incomplete.
         """
         ...
 
@@ -122,39 +122,39 @@ class Source(Protocol):
         """Return one listed document.
 
         Args:
-            entry: as listed. An empty version token means that only reading can tell whether it changed.
-            known_token: version token of what is known of it already; "" if nothing is.
+            entry: as listed. With an empty version token, only reading shows whether the document changed.
+            known_token: version token of the last reading, or "" without one.
 
         Returns:
-            None if it still is as `known_token` has it: then nothing was transferred.
+            None if the document is unchanged since `known_token`. Nothing was transferred in this case.
 
         Raises:
-            DocumentGone: there is no such document any more, the source is sure.
-            DocumentUnreadable: this document cannot be read; the others can.
-            SourceUnavailable: the source is gone.
+            DocumentGone: the source is sure that there is no such document any more.
+            DocumentUnreadable: this document cannot be read, others can.
+            SourceUnavailable: the source cannot be read at all.
         """
         ...
 
 
 @runtime_checkable
 class ExplainsWhatItSkips(Protocol):
-    """A source that can tell why it does not list something that is there."""
+    """A source with reasons for the documents missing from its listing."""
 
     def why_not_listed(self, name: str) -> str | None:
-        """Return why something of this name is not listed, in a clause; None if there is no such thing.
+        """Return the reason why this name is not listed, as a clause, or None if the source has no such thing.
 
         Args:
-            name: a document id, URI, path or filename, as a person writes it.
+            name: a document id, URI, path or filename, as typed by a user.
         """
         ...
 
 
 @runtime_checkable
 class CheapToWatch(Protocol):
-    """A source that a sensor may list every minute, because that costs next to nothing.
+    """A source cheap enough for a sensor to list every minute.
 
     Attributes:
-        watched_as: what it is to whoever turns such a sensor on.
+        watched_as: word for the source in the name and the description of that sensor.
     """
 
     watched_as: Literal["folder", "bucket"]
@@ -162,14 +162,14 @@ class CheapToWatch(Protocol):
 
 @runtime_checkable
 class UsesFolder(Protocol):
-    """A source that remembers something from one refresh to the next, to transfer less.
+    """A source with a cache between refreshes, to transfer less.
 
-    Nothing depends on it: what is absent or damaged is asked for again.
+    The cache is optional: missing or corrupt content is fetched again.
     """
 
     def use_folder(self, folder: Path) -> None:
-        """Take a folder, which need not exist yet.
+        """Set the folder for the cache. It may not exist yet.
 
-        The source makes it, for this user alone, when it has something to remember, and replaces files as a whole.
+        The source creates it on demand, private to this user, and replaces files atomically.
         """
         ...

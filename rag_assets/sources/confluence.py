@@ -72,8 +72,8 @@ class _Page:
     """A listed page, of either kind of Confluence.
 
     Attributes:
-        ancestors: ids in any order; None if the listing did not include them.
-        restrictions: those of the page itself, as in the answer; None if the listing did not include them.
+        ancestors: ids in any order, or None if the listing did not include them.
+        restrictions: those of the page itself, as in the answer, or None if the listing did not include them.
     """
 
     id: str
@@ -233,7 +233,7 @@ class ConfluenceSource:
 
 
 def _ancestors(page_id: str, parents: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Return the ids above a page; None if one of them was not listed, for example a folder."""
+    """Return the ids above a page, or None if one of them was not listed, for example a folder."""
     ancestors: list[str] = []
     current: Any = parents[page_id]
     while current is not None:

@@ -26,8 +26,8 @@ class PageReaders:
         """Return principals `user:…`, `group:…` or `space:…`. An empty list means no readers.
 
         Args:
-            ancestors: ids of the pages above; None if the listing did not include them.
-            restrictions: those of the page itself; None if the listing did not include them.
+            ancestors: ids of the pages above, or None if the listing did not include them.
+            restrictions: those of the page itself, or None if the listing did not include them.
         """
         if restrictions is not None:
             self._known[page_id] = _subjects(restrictions)
@@ -64,7 +64,7 @@ class PageReaders:
         return content_ids(found) if isinstance(found, list) and len(found) < _ANCESTORS_AT_ONCE else None
 
     def _ask(self, path: str, query: dict[str, str]) -> Json | None:
-        """Return an answer; None if it is refused for this page only.
+        """Return an answer, or None if it is refused for this page only.
 
         Raises:
             SourceUnavailable: Confluence cannot be asked at all.
@@ -78,7 +78,7 @@ class PageReaders:
 
 
 def _subjects(restrictions: Any) -> frozenset[str] | None:
-    """Return the users and groups in a read restriction; None if the list is incomplete or its form unknown."""
+    """Return the users and groups in a read restriction, or None if the list is incomplete or its form unknown."""
     try:
         found: set[str] = set()
         for kind in ("user", "group"):

@@ -136,7 +136,7 @@ def content_id(value: Any) -> str:
 
 
 def content_ids(contents: Sequence[Any]) -> tuple[str, ...] | None:
-    """Return the ids of pages in an answer; None if its form is unknown."""
+    """Return the ids of pages in an answer, or None if its form is unknown."""
     try:
         return tuple(content_id(content["id"]) for content in contents)
     except (KeyError, TypeError, ValueError):
@@ -144,7 +144,7 @@ def content_ids(contents: Sequence[Any]) -> tuple[str, ...] | None:
 
 
 def value_at(answer: Json | None, *keys: str) -> Any:
-    """Return the value under nested keys; None if a key is missing."""
+    """Return the value under nested keys, or None if a key is missing."""
     value: Any = answer
     for key in keys:
         value = value.get(key) if isinstance(value, Mapping) else None

@@ -1,7 +1,7 @@
-"""Which sources there are: those of the sources file, and those that environment variables describe.
+"""Sources from their declarations: entries of the sources file, or environment variables.
 
-A name is that of an entry of the file, or else a kind: the source of that kind and that name is then described by
-variables `RAG_<KIND>_<OPTION>`. What an option is called, and what it may hold, only the source knows.
+A name in `RAG_SOURCES` is an entry of the file or a kind. A kind is also the name of a source described by variables
+`RAG_<KIND>_<OPTION>`. Names and values of options are defined by each source.
 """
 
 import re
@@ -19,17 +19,17 @@ from rag_assets.sources.base import Source
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 OLDER_VARIABLES = {"RAG_FILESYSTEM_FOLDER": "RAG_DOCUMENTS_DIR"}
-"""What the variable of an option would be called -> what it is called: it is older than the rule."""
+"""Variable by the rule -> actual variable, for an option older than the rule."""
 
 
 def variable_of(kind: str, option: str) -> str:
-    """Return the environment variable for an option of the source that is named like its kind."""
+    """Return the environment variable for an option of the source named after its kind."""
     name = f"RAG_{kind}_{option}".upper()
     return OLDER_VARIABLES.get(name, name)
 
 
 def referenced_variables(sources_file: Path | None) -> set[str]:
-    """Return the variables that the sources file refers to; none if it cannot be read, which `build_sources` tells."""
+    """Return the variables in the sources file. An unreadable file has none here: `build_sources` reports it."""
     try:
         text = sources_file.read_text(encoding="utf-8") if sources_file else ""
     except (OSError, UnicodeDecodeError):
@@ -40,14 +40,14 @@ def referenced_variables(sources_file: Path | None) -> set[str]:
 def build_sources(
     names: Sequence[str], sources_file: Path | None, environment: Mapping[str, str]
 ) -> list[Source]:
-    """Return the named sources, each once.
+    """Return the named sources, without duplicates.
 
     Args:
-        names: none means every source of the file; without a file, the folder of documents.
-        environment: variables that options are read from, and that the file refers to as `${NAME}`.
+        names: empty for all sources of the file, or for the folder of documents if there is no file.
+        environment: variables with options, and for `${NAME}` in the file.
 
     Raises:
-        ConfigurationError: a name that is not known, or an option that is missing or cannot be used.
+        ConfigurationError: an unknown name, or a missing or invalid option.
     """
     declared = _read_declarations(sources_file) if sources_file else {}
     sources: list[Source] = []
@@ -58,15 +58,15 @@ def build_sources(
             sources.append(_from_variables(name, environment))
         else:
             known = ", ".join(sorted({*declared, *SOURCES}))
-            raise ConfigurationError(f"RAG_SOURCES names an unknown source: {name}. Known: {known}.")
+            raise ConfigurationError(f"RAG_SOURCES: unknown source {name}. Known: {known}.")
     return sources
 
 
 def source_names(names: Sequence[str], sources_file: Path | None) -> list[str]:
-    """Return the names of the sources that `build_sources` would build, whether or not their options can be used.
+    """Return the names of the sources that `build_sources` would build, without checking their options.
 
     Raises:
-        ConfigurationError: the sources file cannot be used.
+        ConfigurationError: the sources file is missing or invalid.
     """
     return _chosen(names, _read_declarations(sources_file) if sources_file else {})
 
@@ -81,28 +81,26 @@ def _read_declarations(path: Path) -> dict[str, dict[str, Any]]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigurationError(f"RAG_SOURCES_FILE: there is no file {path}") from None
+        raise ConfigurationError(f"RAG_SOURCES_FILE: file {path} not found") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} cannot be read ({type(error).__name__})") from None
     except yaml.YAMLError as error:
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         where = "" if line is None else f", line {line + 1}"
-        raise ConfigurationError(f"{path}{where}: this is not YAML") from None
+        raise ConfigurationError(f"{path}{where}: invalid YAML") from None
     sources = content.get("sources") if isinstance(content, dict) else None
     if not isinstance(sources, dict) or not sources or set(content) != {"sources"}:
-        raise ConfigurationError(
-            f"{path}: expected `sources:` with at least one source by name, nothing else"
-        )
+        raise ConfigurationError(f"{path}: expected one key, `sources:`, with at least one source below it")
     for name, declaration in sources.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ConfigurationError(
-                f"{path}: {name!r} cannot be the name of a source: letters, digits, `_`, `.`, `-`"
+                f"{path}: invalid source name {name!r}. Use up to 100 letters, digits, `_`, `.` and `-`, neither `.` nor `-` first."
             )
         if not isinstance(declaration, dict) or not isinstance(declaration.get("kind"), str):
-            raise ConfigurationError(f"{path}: source {name}: `kind` is missing. Known: {_kinds()}.")
+            raise ConfigurationError(f"{path}: source {name}: `kind` is missing. Known kinds: {_kinds()}.")
         if declaration["kind"] not in SOURCES:
             raise ConfigurationError(
-                f"{path}: source {name}: unknown kind {declaration['kind']}. Known: {_kinds()}."
+                f"{path}: source {name}: unknown kind {declaration['kind']}. Known kinds: {_kinds()}."
             )
     return sources
 
@@ -110,15 +108,14 @@ def _read_declarations(path: Path) -> dict[str, dict[str, Any]]:
 def _from_file(
     name: str, declaration: Mapping[str, Any], path: Path | None, environment: Mapping[str, str]
 ) -> Source:
-    where = f"{path}: source {name}"
+    where, kind = f"{path}: source {name}", declaration["kind"]
     options = {
         option: _resolved(value, environment, where)
         for option, value in declaration.items()
         if option != "kind"
     }
-    return _build(
-        name, declaration["kind"], options, {option: f"{where}: {option}" for option in options}, where
-    )
+    shown = {option: f"{where}: {option}" for option in (*SOURCES[kind].Options.model_fields, *options)}
+    return _build(name, kind, options, shown, where)
 
 
 def _from_variables(kind: str, environment: Mapping[str, str]) -> Source:
@@ -146,12 +143,14 @@ def _build(name: str, kind: str, options: Mapping[str, Any], shown: Mapping[str,
 
 
 def _resolved(value: Any, environment: Mapping[str, str], where: str) -> Any:
-    """Put variables in the place of `${NAME}`, at any depth."""
+    """Replace `${NAME}` by the value of the variable, at any depth."""
     if isinstance(value, str):
 
         def variable(match: re.Match[str]) -> str:
             if match[1] not in environment:
-                raise ConfigurationError(f"{where} refers to ${{{match[1]}}}, which is not set")
+                raise ConfigurationError(
+                    f"{where}: ${{{match[1]}}} is not set. Set the variable, or write the value."
+                )
             return environment[match[1]]
 
         return _REFERENCE.sub(variable, value)

@@ -1,7 +1,6 @@
 """Documents in a folder and its subfolders.
 
-Here belongs which files count as documents, and how they are read without being led out of the folder by a
-link or held up by something that is not a file.
+No link leads out of the folder, and nothing but regular files is opened.
 """
 
 import errno
@@ -30,19 +29,20 @@ from rag_assets.sources.base import (
     too_large_error,
 )
 from rag_assets.sources.times import iso_utc
+from rag_assets.text.wording import counted
 
 _LOGGER = logging.getLogger(__name__)
 
-# What stat says of a link that leads nowhere, or in a circle.
+# Errors of stat for a link that leads nowhere, or in a circle.
 _DEAD_LINK = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
-# Names need not be valid UTF-8, ids must be: undecodable bytes become %E9. What would then be mistaken for
-# such a byte is escaped too, so that no two names get the same id.
+# Names may be invalid UTF-8, ids may not: undecodable bytes become %E9. A percent sign that looks like such a byte is
+# escaped too, so that no two names get the same id.
 _NEEDS_ESCAPE = re.compile("[\udc80-\udcff]|%(?=[89A-F][0-9A-F]|25)")
 _ESCAPE = re.compile("%([89A-F][0-9A-F]|25)")
 
 
 class FilesystemOptions(SourceOptions):
-    """Which folder, and how much of a file is too much."""
+    """The folder, and the size limit of a file."""
 
     folder: UserPath = Field(Path("data/documents"), description="Folder with the documents.")
     max_bytes: int = Field(DEFAULT_MAX_BYTES, gt=0, description="Larger files are quarantined.")
@@ -51,17 +51,17 @@ class FilesystemOptions(SourceOptions):
 class FilesystemSource:
     """A folder of documents.
 
-    Hidden files and folders and the leftovers of editors do not count. A link counts as what it leads to if
-    that is inside the folder; a folder that is reached in several ways is listed once.
+    Hidden files, hidden folders and leftovers of editors are left out. A link stands for its target inside the folder.
+    A folder reachable in several ways is listed once.
 
     Attributes:
-        skipped_unsupported: files of the last listing without a parser, and things that are not files.
-        skipped_links: links of the last listing that lead nowhere or out of the folder.
+        skipped_unsupported: number of files without a parser, and of other things, in the last listing.
+        skipped_links: number of links in the last listing that lead nowhere or out of the folder.
     """
 
     Options: ClassVar[type[SourceOptions]] = FilesystemOptions
     watched_as: Literal["folder", "bucket"] = "folder"
-    parallel_reads = 1  # a disk gains nothing, and what is read next would lie about in memory
+    parallel_reads = 1  # a disk is not faster with more, and documents read ahead would fill the memory
 
     def __init__(self, name: str, options: FilesystemOptions) -> None:
         self.name = name
@@ -72,14 +72,14 @@ class FilesystemSource:
         self.skipped_links = 0
 
     def list_entries(self) -> Iterator[SourceEntry]:
-        """Yield one entry a document, in an order that depends on the names only.
+        """Yield one entry per document. The order depends only on the names.
 
         Raises:
-            SourceUnavailable: the folder, or a folder in it, cannot be listed; raised after all that can be.
+            SourceUnavailable: the folder, or a folder in it, cannot be listed. Raised after all available entries.
         """
         self.skipped_unsupported = self.skipped_links = 0
         real_root = os.path.realpath(self.root)
-        # Linked folders come last, so that a folder inside the root keeps its own name.
+        # Linked folders come last: a folder inside the root keeps its own name.
         linked_folders: deque[str] = deque([""])
         visited: set[tuple[int, int]] = set()
         problem: SourceUnavailable | None = None
@@ -91,7 +91,7 @@ class FilesystemSource:
                 try:
                     entries = self._scan(folder, visited)
                 except SourceUnavailable as error:
-                    # The other folders can still be brought up to date; that the listing has a gap is said last.
+                    # The other folders can still be refreshed. The gap in the listing is reported at the end.
                     problem = problem or error
                     continue
                 for entry in entries:
@@ -114,25 +114,25 @@ class FilesystemSource:
             raise problem
         if self.skipped_links:
             _LOGGER.warning(
-                "source %s: %d links skipped: they lead nowhere, or out of the documents folder",
+                "source %s: %s skipped, leading nowhere or out of the documents folder",
                 self.name,
-                self.skipped_links,
+                counted(self.skipped_links, "link"),
             )
 
     def read(self, entry: SourceEntry, known_token: str = "") -> Reading:
         """Return one listed document.
 
         Raises:
-            DocumentUnreadable: `too_large`, or `unreadable`: gone, forbidden, or not a file any more.
+            DocumentUnreadable: `too_large`, or `unreadable`: gone, forbidden, or no longer a file.
             SourceUnavailable: the documents folder is gone.
         """
-        del known_token  # whoever asks has compared it already
+        del known_token  # the caller has compared it already
         path = self.root / _unescape(entry.path)
         real_path = os.path.realpath(path)
         if not _is_inside(real_path, os.path.realpath(self.root)):
             raise DocumentUnreadable("unreadable", "It is a link that leads out of the documents folder.")
         try:
-            # Not blocking: opening a named pipe would wait for a writer for ever.
+            # Not blocking: opening a named pipe would wait for a writer, perhaps for ever.
             descriptor = os.open(real_path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
             with os.fdopen(descriptor, "rb") as file:
                 status = os.fstat(descriptor)
@@ -140,7 +140,7 @@ class FilesystemSource:
                     raise DocumentUnreadable("unreadable", "It is not a regular file.")
                 if status.st_size > self.max_bytes:
                     raise too_large_error(status.st_size, self.max_bytes)
-                # Not more than this, should it be growing: the next listing shows its new size.
+                # Not more, even if the file is growing: the next listing shows its new size.
                 return Reading(file.read(status.st_size), version_token=token_by_clock(entry))
         except OSError as error:
             if not self.root.is_dir():
@@ -148,7 +148,7 @@ class FilesystemSource:
             raise DocumentUnreadable("unreadable", f"{error.strerror}.") from error
 
     def why_not_listed(self, name: str) -> str | None:
-        """See `ExplainsWhatItSkips`. Says nothing of what is listed."""
+        """See `ExplainsWhatItSkips`. For files outside of the listing only."""
         path = self._existing(name)
         if path is None:
             return None
@@ -156,7 +156,7 @@ class FilesystemSource:
         if not _is_inside(path, str(self.root)):
             return f"it is outside of the documents folder {self.root}"
         if any(is_ignored(part) for part in path[len(str(self.root)) :].split("/") if part):
-            return "hidden files and folders, and what editors leave behind, are not read"
+            return "hidden files and folders, and leftovers of editors, are not read"
         if not os.path.exists(real_path):  # noqa: PTH110
             return "it is a link that leads nowhere"
         if not _is_inside(real_path, os.path.realpath(self.root)):
@@ -167,11 +167,11 @@ class FilesystemSource:
             return "it is not a regular file"
         if not may_be_document(path):
             known = ", ".join(sorted(supported_suffixes()))
-            return f"there is no parser for a file of its kind; there are some for {known}"
-        return "its folder is listed under another name, which a link gives it"
+            return f"there is no parser for its format. Supported: {known}"
+        return "its folder is listed under another name, through a link"
 
     def _existing(self, name: str) -> str | None:
-        """Return the full path of a file, whether it is listed or not."""
+        """Return the full path of a file, listed or not."""
         name = name.removeprefix(f"{self.name}:")
         if name.startswith("file://"):
             name = os.fsdecode(unquote_to_bytes(name.removeprefix("file://")))
@@ -195,7 +195,7 @@ class FilesystemSource:
             raise self._unavailable(folder, error) from error
 
     def _stat(self, entry: os.DirEntry[str], path: str, real_root: str) -> os.stat_result | None:
-        """Return what the entry is, links followed; None if it is not to be looked at."""
+        """Return the status of an entry, or of its link target, or None for an entry to skip."""
         try:
             if entry.is_symlink() and not _is_inside(os.path.realpath(entry.path), real_root):
                 self.skipped_links += 1
@@ -205,7 +205,7 @@ class FilesystemSource:
             if entry.is_symlink() and error.errno in _DEAD_LINK:
                 self.skipped_links += 1
                 return None
-            # A file deleted meanwhile is gone. A folder may have been moved to where we have already been.
+            # A file may have been deleted meanwhile. A folder may have been moved to a place already visited.
             if isinstance(error, FileNotFoundError) and not entry.is_dir(follow_symlinks=False):
                 return None
             raise self._unavailable(path, error) from error
@@ -219,18 +219,18 @@ class FilesystemSource:
             uri="file://" + quote_from_bytes(os.fsencode(full_path)),
             path=shown_path,
             filename=shown_path.rpartition("/")[2],
-            # The change time too: `cp -p`, `rsync -a`, `mv` and archives bring other bytes under an old mtime.
+            # With the change time: `cp -p`, `rsync -a`, `mv` and archives bring new bytes with an old mtime.
             version_token=f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}",
             size_bytes=status.st_size,
             modified_at=iso_utc(status.st_mtime_ns // 1_000_000_000),
         )
 
     def _unavailable(self, path: str, error: OSError) -> SourceUnavailable:
-        what = f"the documents folder {self.root}" + (f" holds {_escape(path)}, which" if path else "")
+        place = f"{path} in the documents folder {self.root}" if path else f"the documents folder {self.root}"
         variable = "RAG_DOCUMENTS_DIR" if self.name == "filesystem" else f"`folder` of source {self.name}"
         return SourceUnavailable(
-            f"source {self.name}: {_escape(what)} cannot be read: {error.strerror}. "
-            f"Mend it, or point {variable} to another folder."
+            f"source {self.name}: {_escape(place)} cannot be read: {error.strerror}. "
+            f"Fix it, or point {variable} to another folder."
         )
 
 

@@ -1,6 +1,6 @@
-"""Files on whatever fsspec has a file system for: Google Cloud Storage, Azure, SFTP, WebDAV and many more.
+"""Files on any file system of fsspec: Google Cloud Storage, Azure, SFTP, WebDAV and many more.
 
-Here belongs how such a file system is walked without believing in emptiness, and by what it tells that a file changed.
+A folder that cannot be listed never counts as empty. A file's version is taken from the metadata of its file system.
 """
 
 import hashlib
@@ -27,12 +27,13 @@ from rag_assets.sources.base import (
 )
 from rag_assets.sources.option_types import JsonObject
 from rag_assets.sources.times import iso_utc
+from rag_assets.text.wording import counted
 from rag_assets.time_limits import bounded, within
 
 _LOGGER = logging.getLogger(__name__)
 T = TypeVar("T")
 
-# What file systems call them; there is no agreement.
+# Names in the metadata of various file systems. There is no standard.
 _HASHES = (
     "ETag",
     "etag",
@@ -49,7 +50,7 @@ _TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "modi
 
 
 class FsspecOptions(RemoteSourceOptions):
-    """Which folder, and how its file system is opened."""
+    """The folder, and arguments for opening its file system."""
 
     url: str = Field(description="The folder, such as gs://bucket/handbook or sftp://host/srv/documents.")
     storage_options: JsonObject = Field(
@@ -62,19 +63,20 @@ class FsspecOptions(RemoteSourceOptions):
     def _url_is_plain(cls, url: str) -> str:
         parts = urlsplit(url)
         if not parts.scheme or "::" in url:
-            raise ValueError("expected one URL, protocol://…, not a chain of them")
+            raise ValueError("expected one URL, protocol://…, not a chain of URLs")
         if parts.password is not None:
-            raise ValueError("a password belongs into storage_options, not into the URL")
+            raise ValueError("a password belongs in `storage_options`, not in the URL")
         return url
 
 
 class FsspecSource:
     """A folder on a file system of fsspec.
 
-    Hidden files and folders and the leftovers of editors do not count, and links are not followed.
+    Hidden files, hidden folders and leftovers of editors are left out. Links are not followed.
 
     Attributes:
-        skipped_unsupported: files of the last listing without a parser, links, and what is outside of the folder.
+        skipped_unsupported: number of files without a parser, links, and files outside of the folder, in the last
+            listing.
     """
 
     Options: ClassVar[type[SourceOptions]] = FsspecOptions
@@ -85,20 +87,20 @@ class FsspecSource:
         self.parallel_reads = 1
         self.skipped_unsupported = 0
         self._protocol = urlsplit(options.url).scheme
-        self._is_http = self._protocol in ("http", "https")  # names are parts of URLs already
+        self._is_http = self._protocol in ("http", "https")  # names are already parts of URLs
         self._shown_url = options.url.partition("?")[0].partition("#")[0].rstrip("/")
         self._file_system: Any = None
         self._root = ""
         self._require_package()
 
     def list_entries(self) -> Iterator[SourceEntry]:
-        """Yield one entry a document, folder by folder, in an order that depends on the names only.
+        """Yield one entry per document, folder by folder. The order depends only on the names.
 
         Raises:
             SourceUnavailable: the folder, or a folder in it, cannot be listed.
         """
         self.skipped_unsupported = 0
-        self._file_system = None  # a new one knows no listing of before, and no connection that was lost
+        self._file_system = None  # a new one has no cached listing and no lost connection
         seen: set[str] = set()
         try:
             for path, info in bounded(self._walk, self.options.timeout_seconds, f"list-{self.name}"):
@@ -111,15 +113,17 @@ class FsspecSource:
             raise self._unavailable(error) from None
         if self.skipped_unsupported:
             _LOGGER.info(
-                "source %s: %d files skipped that there is no parser for", self.name, self.skipped_unsupported
+                "source %s: %s skipped, without a parser",
+                self.name,
+                counted(self.skipped_unsupported, "file"),
             )
 
     def read(self, entry: SourceEntry, known_token: str = "") -> Reading | None:
         """Return one listed file.
 
         Raises:
-            DocumentGone: the folder is there, and the file is not in it.
-            DocumentUnreadable: `too_large`, or `unreadable`: this file only.
+            DocumentGone: the folder exists, the file does not.
+            DocumentUnreadable: `too_large`, or `unreadable`, for this file only.
             SourceUnavailable: the folder cannot be reached.
         """
         try:
@@ -129,26 +133,28 @@ class FsspecSource:
         except TimeoutError as error:
             raise self._unavailable(error) from None
         except Exception as error:
-            # One file, or all? The folder tells.
+            # One file or all of them? A look at the folder shows it.
             try:
                 self._within_time(self._look_at_the_folder)
             except Exception as folder_error:
                 raise self._unavailable(folder_error) from None
             if isinstance(error, FileNotFoundError):
-                raise DocumentGone("There is no such file any more.") from None
+                raise DocumentGone("The file no longer exists.") from None
             raise DocumentUnreadable(
-                "unreadable", f"The file system gives {type(error).__name__} for it."
+                "unreadable", f"The file system failed with {type(error).__name__}."
             ) from None
 
     def _require_package(self) -> None:
-        """Raises: ConfigurationError: nothing is installed for URLs like this."""
+        """Raise ConfigurationError if no package for this kind of URL is installed."""
         from fsspec.registry import known_implementations, registry
 
         if self._protocol in registry:
             return
         known = known_implementations.get(self._protocol)
         if known is None:
-            raise ConfigurationError(f"source {self.name}: fsspec knows no URLs with {self._protocol}://")
+            raise ConfigurationError(
+                f"source {self.name}: fsspec does not support URLs with {self._protocol}://"
+            )
         if find_spec(known["class"].partition(".")[0]) is None:
             raise ConfigurationError(f"source {self.name}: {known.get('err', 'a package is missing')}")
 
@@ -162,21 +168,22 @@ class FsspecSource:
                     self.options.url, skip_instance_cache=True, **self.options.storage_options
                 )
             except ImportError as error:
-                # Of fsspec's own making: which package to install.
+                # The message comes from fsspec and names the package to install.
                 raise SourceUnavailable(f"source {self.name}: {error}") from None
-            # Each question is new, for `read` comes later than the listing. As an argument, `use_listings_cache` would reach the SSH client of sftp, which refuses it.
+            # No cached listings: `read` comes later than the listing. As an argument, `use_listings_cache` would reach the
+            # SSH client of sftp, which refuses it.
             file_system.dircache = DirCache(use_listings_cache=False)
             self._root = root.rstrip("/")
-            # Others need not bear several threads.
+            # Other file systems may not be thread-safe.
             self.parallel_reads = 4 if getattr(file_system, "async_impl", False) else 1
             self._file_system = file_system
         return self._file_system
 
     def _walk(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield path and information of every document, and for every folder one empty path, as a sign of life.
+        """Yield path and metadata of every document, and one empty path per folder, as a sign of life.
 
-        Not with `find` or `walk` of fsspec: these take a folder that cannot be listed for an empty one; even with
-        `on_error="raise"` those below the first (2026.9).
+        Not with `find` or `walk` of fsspec: they treat a folder that cannot be listed as empty, even with
+        `on_error="raise"` for folders below the first (2026.9).
         """
         self._look_at_the_folder()
         folders = [""]
@@ -198,7 +205,7 @@ class FsspecSource:
             yield "", {}
 
     def _children(self, folder: str) -> list[tuple[str, dict[str, Any]]]:
-        """Return what is in a folder, by name, with paths that are relative to the root."""
+        """Return the content of a folder, sorted by name, with paths relative to the root."""
         children: dict[str, dict[str, Any]] = {}
         file_system = self._opened()
         for info in file_system.ls(self._full(folder) or "/", detail=True):
@@ -206,7 +213,7 @@ class FsspecSource:
             if full_path == self._full(folder):
                 continue  # object stores list the folder itself
             name = full_path.removeprefix(self._full(folder) + "/")
-            # A web server links to its listing in another order: `?C=M`.
+            # A web server links to its own listing in another order: `?C=M`.
             if name == full_path or "/" in name or name in ("", ".", "..") or (self._is_http and "?" in name):
                 self.skipped_unsupported += 1
             elif not is_ignored(name):
@@ -214,7 +221,7 @@ class FsspecSource:
         return sorted(children.items())
 
     def _look_at_the_folder(self) -> None:
-        """Raises: the folder is not there. Some file systems would list nothing instead."""
+        """Raise an error if the folder does not exist. Some file systems would list nothing instead."""
         file_system = self._opened()
         root = self._full("") or "/"
         if file_system.info(root).get("type") != "directory" and not file_system.isdir(root):
@@ -225,7 +232,7 @@ class FsspecSource:
         path = self._full(entry.path)
         size, token = entry.size_bytes, entry.version_token
         if not token:
-            # A listing may tell less than the file itself does: over HTTP, only this asks for the ETag.
+            # A listing may have less metadata than the file: over HTTP, only this request returns the ETag.
             info = file_system.info(path)
             size, token = _size(info), _token(info)
         if token and token == known_token:
@@ -239,7 +246,7 @@ class FsspecSource:
             with file_system.open(path, "rb") as file:
                 data = file.read(limit + 1)
         if len(data) > limit:
-            raise DocumentUnreadable("too_large", f"More than the limit of {limit / 1e6:.0f} MB.")
+            raise DocumentUnreadable("too_large", f"Larger than the limit of {limit / 1e6:.0f} MB.")
         token = token or f"sha256-{hashlib.sha256(data).hexdigest()}"
         if token == known_token:
             return None
@@ -269,15 +276,15 @@ class FsspecSource:
         if isinstance(error, TimeoutError):
             why = f"did not answer within {self.options.timeout_seconds:.0f} s"
         elif isinstance(error, FileNotFoundError):
-            why = "is not there. A bucket without any file counts as that too"
+            why = "does not exist, or is a bucket without any file"
         else:
-            # Not its message, which may hold a key.
+            # Without the message, which may hold a key.
             why = f"cannot be listed ({type(error).__name__})"
         return SourceUnavailable(f"source {self.name}: {self._shown_url} {why}")
 
 
 def _token(info: dict[str, Any]) -> str:
-    """Return what changes with the bytes; "" if the file system says no such thing."""
+    """Return a version that changes with the bytes, or "" if the metadata has none."""
     for known_as in (_HASHES, _TIMES):
         for key in known_as:
             if info.get(key):

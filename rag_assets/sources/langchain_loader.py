@@ -1,7 +1,7 @@
-"""Documents of any LangChain document loader.
+"""Documents of any LangChain document loader, with identity, title and version.
 
-Here belongs what becomes of a loader's documents: identity, title, version. A loader cannot list without loading. So
-a listing loads everything, and keeps the texts in a file without a name until they are read.
+A loader cannot list without loading. So a listing loads everything, and keeps the texts in an unnamed file until they
+are read.
 """
 
 import hashlib
@@ -31,22 +31,22 @@ from rag_assets.time_limits import NothingCame, bounded
 
 _DOTTED_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+")
 _PARTS_OF_A_SOURCE = ("page", "row", "seq_num", "id")
-"""Metadata by which loaders tell apart what they make of one file."""
+"""Metadata by which loaders number the documents of one file."""
 
 
 class LangchainOptions(RemoteSourceOptions):
-    """Which loader, and how it is called."""
+    """The loader, and its arguments."""
 
     timeout_seconds: float = Field(
-        120.0, gt=0, description="How long the loader may take for each document before it counts as down."
+        120.0, gt=0, description="Seconds to wait for each document. After that the source is down."
     )
     loader: str = Field(
-        description="Dotted name of the class, such as langchain_community.document_loaders.TextLoader."
+        description="Dotted name of the loader class, such as langchain_community.document_loaders.TextLoader."
     )
     arguments: JsonObject = Field(
-        default_factory=dict, repr=False, description="Arguments of the class, by name."
+        default_factory=dict, repr=False, description="Arguments of the loader class, by name."
     )
-    format: TextFormat = Field("text", description="What the texts are written in: text, markdown or html.")
+    format: TextFormat = Field("text", description="Format of the texts: text, markdown or html.")
     max_bytes: int = Field(DEFAULT_MAX_BYTES, gt=0, description="Longer texts are quarantined.")
 
     @field_validator("loader")
@@ -59,10 +59,10 @@ class LangchainOptions(RemoteSourceOptions):
 
 @dataclass(frozen=True, slots=True)
 class _Spooled:
-    """A text that lies in the spool, with what identifies it.
+    """A text in the spool, with its identity.
 
     Attributes:
-        key: `source` of its metadata, with what tells it apart from others of that source.
+        key: `source` in its metadata, with page, row or id.
     """
 
     key: str
@@ -74,30 +74,30 @@ class _Spooled:
 
 
 class LangchainSource:
-    """What a LangChain loader loads. A document is identified by `source` of its metadata, with page, row or id.
+    """The documents of a LangChain loader. Each is identified by `source` in its metadata, with page, row or id.
 
-    Documents that have all of these in common are numbered in the order in which they are loaded.
+    Documents with equal values are numbered in the order of loading.
     """
 
     Options: ClassVar[type[SourceOptions]] = LangchainOptions
-    parallel_reads = 1  # they are read from a file
+    parallel_reads = 1  # from one file
 
     def __init__(self, name: str, options: LangchainOptions) -> None:
         package = options.loader.partition(".")[0]
         if find_spec(package) is None:
             raise ConfigurationError(
-                f"source {name}: there is no Python package {package}, which {options.loader} is of. "
-                f"Install it, perhaps with pip install {package.replace('_', '-')}"
+                f"source {name}: the Python package {package} of {options.loader} is not installed. "
+                f"Its name on PyPI is probably {package.replace('_', '-')}: pip install {package.replace('_', '-')}"
             )
         self.name = name
         self.options = options
         self._spool: _Spool | None = None
 
     def list_entries(self) -> Iterator[SourceEntry]:
-        """Load everything, and yield one entry a document.
+        """Load everything, and yield one entry per document.
 
         Raises:
-            SourceUnavailable: the loader cannot be made, fails, or gives nothing for too long.
+            SourceUnavailable: the loader cannot be created, fails, or loads nothing for too long.
         """
         self._spool = spool = _Spool()
         try:
@@ -110,24 +110,25 @@ class LangchainSource:
             raise
         except NothingCame:
             raise SourceUnavailable(
-                f"source {self.name}: {self.options.loader} gave nothing for {self.options.timeout_seconds:.0f} s"
+                f"source {self.name}: {self.options.loader} loaded nothing for {self.options.timeout_seconds:.0f} s. "
+                "Raise timeout_seconds if the loader is slow."
             ) from None
         except Exception as error:
             raise self._failed(error) from None
 
     def read(self, entry: SourceEntry, known_token: str = "") -> Reading | None:
-        """Return what the last listing loaded.
+        """Return a document of the last listing.
 
         Raises:
-            DocumentGone: the last listing did not load it.
+            DocumentGone: not in the last listing.
             DocumentUnreadable: `too_large`.
-            SourceUnavailable: nothing was listed.
+            SourceUnavailable: there was no listing before.
         """
         if self._spool is None:
-            raise SourceUnavailable(f"source {self.name} reads only what it has listed before")
+            raise SourceUnavailable(f"source {self.name} can only read after a listing")
         spooled = self._spool.documents.get(entry.path)
         if spooled is None:
-            raise DocumentGone("It was not loaded any more.")
+            raise DocumentGone("The loader no longer loads it.")
         if spooled.token == known_token:
             return None
         if spooled.size_bytes > self.options.max_bytes:
@@ -155,7 +156,7 @@ class LangchainSource:
         found = getattr(importlib.import_module(module), class_name, None)
         if not isinstance(found, type) or not callable(getattr(found, "lazy_load", None)):
             raise SourceUnavailable(
-                f"source {self.name}: {self.options.loader} is not a document loader: a class with lazy_load"
+                f"source {self.name}: {self.options.loader} is not a document loader, a class with lazy_load"
             )
         return found
 
@@ -172,18 +173,18 @@ class LangchainSource:
         )
 
     def _failed(self, error: Exception) -> SourceUnavailable:
-        # Not its message, which may hold a secret or a text.
+        # Without the message, which may hold a secret or a text.
         what = f"source {self.name}: {self.options.loader} failed with {type(error).__name__}"
         if isinstance(error, ModuleNotFoundError) and error.name:
-            what += f": there is no Python package {error.name}; install it"
+            what += f": the Python package {error.name} is not installed"
         return SourceUnavailable(what)
 
 
 class _Spool:
-    """Texts one after another in a file that has no name: it ends with the listing or the process, even a killed one.
+    """Texts in an unnamed file, which disappears with the listing or the process, even a killed one.
 
     Attributes:
-        documents: key -> where its text lies.
+        documents: key -> place of its text.
     """
 
     def __init__(self) -> None:
@@ -192,7 +193,7 @@ class _Spool:
         self._end = 0
 
     def append(self, data: bytes) -> int:
-        """Return the offset at which it lies."""
+        """Write a text at the end, and return its offset."""
         offset = self._end
         rest = memoryview(data)
         while rest:

@@ -1,10 +1,7 @@
-"""Pages of Notion that are shared with an integration.
+"""Pages of Notion shared with an integration.
 
-Here belongs how pages are listed and read, and when their time of change can be trusted. What a block looks like as
-text is in `notion_markdown`.
-
-Spoken is version 2025-09-03 of the API, in which the rows of a database belong to its data sources. A page is its id,
-whatever its title and wherever it stands.
+The text of a block is made in `notion_markdown`. Uses API version 2025-09-03, in which the rows of a database belong to
+its data sources. A page is identified by its id, independent of its title and its place.
 """
 
 import logging
@@ -29,12 +26,12 @@ from rag_assets.sources.wiki_client import Json, Refused, WikiClient
 if TYPE_CHECKING:
     from notion_client import Client
 
-# A line a request says nothing.
+# One log line per request is noise.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 API_VERSION = "2025-09-03"
 _UNTRUSTED_SECONDS = 120
-"""Times of change are whole minutes: what changed in the last two may change again without showing it."""
+"""Times of change are whole minutes: a page changed in the last two may change again with the same time."""
 _MAX_RETRIES = 2
 _LONGEST_RETRY_AFTER_SECONDS = 30
 _MOST_ANSWERS = 100_000
@@ -45,17 +42,17 @@ _REASONS = {401: "refused the token", 404: "shows this integration no such thing
 
 
 class NotionOptions(RemoteSourceOptions):
-    """As which integration, and what of that which is shared with it."""
+    """The integration, and the pages to read."""
 
-    token: SecretStr = Field(description="Secret of the integration that the pages are shared with.")
-    base_url: str = Field("https://api.notion.com", description="Of the API, or of a proxy before it.")
+    token: SecretStr = Field(description="Secret of the integration with access to the pages.")
+    base_url: str = Field("https://api.notion.com", description="URL of the API, or of a proxy for it.")
     data_sources: tuple[str, ...] = Field(
         (),
-        description="Ids of data sources (tables of databases) whose pages to read; none means every page that "
-        "the search for shared pages finds.",
+        description="Ids of data sources (tables of databases) with the pages to read. Empty: all pages found by "
+        "the search for shared pages.",
     )
-    page_size: int = Field(100, gt=0, le=100, description="How many pages to list with one request.")
-    max_blocks: int = Field(10_000, gt=0, description="Pages of more blocks are quarantined.")
+    page_size: int = Field(100, gt=0, le=100, description="Pages per request in a listing.")
+    max_blocks: int = Field(10_000, gt=0, description="Pages with more blocks are quarantined.")
 
     @field_validator("base_url")
     @classmethod
@@ -64,13 +61,13 @@ class NotionOptions(RemoteSourceOptions):
 
 
 class NotionSource:
-    """The pages that an integration can see, those of databases with their properties.
+    """The pages visible to an integration. Pages of databases include their properties.
 
-    Notion tells nobody who may read a page, so there are no access lists but `options.access`.
+    The API has no access lists, so the only one is `options.access`.
     """
 
     Options: ClassVar[type[SourceOptions]] = NotionOptions
-    parallel_reads = 2  # three requests a second is what Notion lets through
+    parallel_reads = 2  # Notion allows three requests per second
 
     def __init__(self, name: str, options: NotionOptions) -> None:
         if find_spec("notion_client") is None:
@@ -81,10 +78,10 @@ class NotionSource:
         self._wiki = WikiClient(name, f"Notion at {options.base_url}", advice)
 
     def list_entries(self) -> Iterator[SourceEntry]:
-        """Yield one entry a page.
+        """Yield one entry per page.
 
         Raises:
-            SourceUnavailable: Notion did not answer as it should, or not everything.
+            SourceUnavailable: Notion did not answer as expected, or the listing is incomplete.
         """
         listed: set[str] = set()
         try:
@@ -92,7 +89,7 @@ class NotionSource:
                 if page["object"] != "page":
                     continue
                 page_id = _id(page["id"])
-                # The search goes on while pages change, and may show one twice.
+                # Pages change during the search, which may list one twice.
                 if page_id in listed or _is_in_trash(page):
                     continue
                 listed.add(page_id)
@@ -106,11 +103,11 @@ class NotionSource:
         """Return one page as Markdown.
 
         Raises:
-            DocumentGone: it is in the trash, or not shared with the integration any more.
-            DocumentUnreadable: `too_large`, or `unreadable`: Notion does not give it to an integration.
-            SourceUnavailable: Notion did not answer as it should.
+            DocumentGone: in the trash, or no longer shared with the integration.
+            DocumentUnreadable: `too_large`, or `unreadable`: refused for integrations.
+            SourceUnavailable: Notion did not answer as expected.
         """
-        del known_token  # whoever asks has compared it already
+        del known_token  # the caller has compared it already
         try:
             page = self._ask(lambda client: client.pages.retrieve(entry.path))
             if _is_in_trash(page):
@@ -122,9 +119,9 @@ class NotionSource:
             version_token = _token(_time(page["last_edited_time"]))
         except Refused as error:
             if error.status == 404:
-                raise DocumentGone("Notion has no such page, or it is not shared any more.") from None
+                raise DocumentGone("Notion has no such page, or it is no longer shared.") from None
             if error.status in (400, 403):
-                reason = f"Notion does not give it to the integration (HTTP {error.status})."
+                reason = f"Notion refuses it to the integration (HTTP {error.status})."
                 raise DocumentUnreadable("unreadable", reason) from None
             raise self._wiki.unavailable(error.problem) from None
         except (KeyError, TypeError, ValueError, AttributeError):
@@ -138,7 +135,7 @@ class NotionSource:
         return SourceEntry(
             document_id=f"{self.name}:{page_id}",
             source=self.name,
-            # Without the title that Notion's own link has: it would change with it.
+            # Without the title in Notion's own link, which would change with it.
             uri=f"https://www.notion.so/{UUID(page_id).hex}",
             path=page_id,
             filename=_filename(title_of(page["properties"])),
@@ -150,7 +147,7 @@ class NotionSource:
     def _pages(self) -> Iterator[Json]:
         size = self.options.page_size
         if not self.options.data_sources:
-            # By time of change, lest pages of one relevance come in any order.
+            # By time of change: pages of equal relevance would come in any order.
             order = {"timestamp": "last_edited_time", "direction": "ascending"}
             only = {"property": "object", "value": "page"}
             yield from self._results(
@@ -167,7 +164,9 @@ class NotionSource:
 
     def _blocks_below(self, block_id: str, budget: "_Budget", depth: int = 0) -> list[Json]:
         if depth > _DEEPEST_BLOCK:
-            raise DocumentUnreadable("too_large", f"Its blocks are nested deeper than {_DEEPEST_BLOCK}.")
+            raise DocumentUnreadable(
+                "too_large", f"Its blocks are nested more than {_DEEPEST_BLOCK} levels deep."
+            )
         blocks: list[Json] = []
         for block in self._results(
             lambda client, cursor: client.blocks.children.list(block_id, page_size=100, start_cursor=cursor)
@@ -177,7 +176,7 @@ class NotionSource:
                 try:
                     block = {**block, CHILDREN: self._blocks_below(_id(block["id"]), budget, depth + 1)}
                 except Refused as error:
-                    # The original of a synced block may be on a page that is not shared.
+                    # The original of a synced block may be on a page not shared with the integration.
                     if error.status != 404:
                         raise
             blocks.append(block)
@@ -186,7 +185,7 @@ class NotionSource:
     # Requests
 
     def _results(self, ask: "Callable[[Client, str | None], Any]") -> Iterator[Json]:
-        """Yield all results of a listing. The client's own iterator takes a missing cursor for the end."""
+        """Yield all results of a listing. Not with the client's own iterator: it takes a missing cursor for the end."""
         cursor: str | None = None
         seen: set[str] = set()
         while True:
@@ -199,7 +198,7 @@ class NotionSource:
                 return
             cursor = answer.get("next_cursor")
             if not cursor or cursor in seen or len(seen) >= _MOST_ANSWERS:
-                raise self._wiki.unavailable("has more, and does not say how to go on")
+                raise self._wiki.unavailable("has more results, but no valid cursor for them")
             seen.add(cursor)
 
     @cached_property
@@ -212,7 +211,7 @@ class NotionSource:
             base_url=self.options.base_url,
             timeout_ms=round(self.options.timeout_seconds * 1000),
             notion_version=API_VERSION,
-            # Its own would get one handler more with each client, and log whole answers at DEBUG.
+            # Its own logger would get one more handler per client, and log whole answers at DEBUG.
             logger=logging.Logger("notion"),
             log_level=logging.CRITICAL + 1,
             retry=RetryOptions(
@@ -245,7 +244,7 @@ class NotionSource:
 
 
 class _Budget:
-    """How many blocks a page may still have."""
+    """Counter for the blocks of one page."""
 
     def __init__(self, max_blocks: int) -> None:
         self._max_blocks = self._left = max_blocks
@@ -257,12 +256,12 @@ class _Budget:
 
 
 def _is_in_trash(page: Json) -> bool:
-    # `archived` is the older name of it.
+    # `archived` is its older name.
     return bool(page.get("in_trash") or page.get("archived"))
 
 
 def _token(edited_at: datetime) -> str:
-    """Return a version token; "" while it could stay the same though the page changes."""
+    """Return a version token, or "" while the page could change without a new one."""
     if time.time() - edited_at.timestamp() < _UNTRUSTED_SECONDS:
         return ""
     return edited_at.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -273,7 +272,7 @@ def _time(text: Any) -> datetime:
 
 
 def _id(text: Any) -> str:
-    """Return an id in its one form. It goes into paths, of documents and of requests."""
+    """Return an id in its canonical form. It becomes part of document and request paths."""
     return str(UUID(text))
 
 

@@ -1,10 +1,11 @@
 """Blocks and properties of Notion -> Markdown.
 
-Here belongs what a block looks like as text: words, and the marks that readers and models know. Colours, bold and
-italics are left out. So are the addresses of files that Notion keeps: they are signed anew with each answer, so
-that no page would ever be unchanged, and they let in whoever has them.
+The text of a block is its words, with Markdown for structure. Colors, bold and italics are left out. So are addresses
+of files stored by Notion: their signature is new in each answer, so no page would ever be unchanged, and anyone with
+the address may open the file.
 
-The shapes are those of https://developers.notion.com/reference/block, `/rich-text` and `/page-property-values`.
+The shapes of blocks, rich text and properties: https://developers.notion.com/reference/block, `/rich-text` and
+`/page-property-values`.
 """
 
 import re
@@ -14,7 +15,7 @@ from typing import Any
 from rag_assets.sources.wiki_client import Json, one_line
 
 CHILDREN = "children"
-"""Where the children of a block are expected: beside its `type`."""
+"""Key for the children of a block, beside its `type`."""
 
 _HEADING = re.compile(r"heading_([1-4])")
 _LOOKS_LIKE_HEADING = re.compile(r"^( {0,3})(#{1,6}\s)", re.MULTILINE)
@@ -22,7 +23,7 @@ _FENCE = re.compile(r"^\s*(`{3,})", re.MULTILINE)
 _LIST_ITEMS = ("bulleted_list_item", "numbered_list_item", "to_do")
 _FILES = ("image", "video", "audio", "file", "pdf")
 _LINKS = ("bookmark", "embed", "link_preview")
-# What says nothing, or nothing about the page: when and by whom it was changed, what can be pressed.
+# Properties without information about the page's subject: author and time of a change, buttons.
 _IDLE_PROPERTIES = ("title", "button", "created_by", "last_edited_by", "last_edited_time", "relation")
 
 
@@ -34,7 +35,7 @@ def markdown_of_page(title: str, properties: Json, blocks: Sequence[Json]) -> st
 
 
 def title_of(properties: Json) -> str:
-    """Return the title of a page, on one line; "" if it has none."""
+    """Return the title of a page, on one line, or "" if it has none."""
     for value in properties.values():
         if value.get("type") == "title":
             return one_line(plain_text(value.get("title")))
@@ -42,7 +43,7 @@ def title_of(properties: Json) -> str:
 
 
 def plain_text(rich_text: Any) -> str:
-    """Return a rich text without marks."""
+    """Return a rich text without Markdown."""
     return "".join(part.get("plain_text") or "" for part in rich_text or ())
 
 
@@ -50,7 +51,7 @@ def plain_text(rich_text: Any) -> str:
 
 
 def markdown_of_blocks(blocks: Iterable[Json]) -> str:
-    """Return blocks, one below the other; the items of a list close together."""
+    """Return blocks with an empty line between them, but not between the items of a list."""
     text = ""
     before, number = "", 0
     for block in blocks:
@@ -69,7 +70,7 @@ def _block(block: Json, kind: str, number: int) -> str:
     children: Sequence[Json] = block.get(CHILDREN) or ()
     text = _rich(content.get("rich_text"))
     if heading := _HEADING.fullmatch(kind):
-        # One deeper than in Notion, where the title is not a heading of the page.
+        # One level deeper than in Notion, because the title is a heading here.
         title = " ".join(text.split())
         return _joined(
             f"{'#' * (int(heading[1]) + 1)} {title}" if title else "", markdown_of_blocks(children)
@@ -100,7 +101,7 @@ def _block(block: Json, kind: str, number: int) -> str:
         return _file(content)
     if kind in ("child_page", "child_database"):
         return str(content.get("title") or "")  # a document of its own
-    # Paragraphs and toggles, columns and synced blocks, and what is yet to be invented.
+    # Paragraphs, toggles, columns, synced blocks, and types of the future.
     return _joined(_escaped(text), markdown_of_blocks(children))
 
 
@@ -123,7 +124,7 @@ def _fenced(code: str, language: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """A line of a paragraph that begins with `#` is no heading."""
+    """Escape `#` at the beginning of a paragraph's line: it is not a heading."""
     return _LOOKS_LIKE_HEADING.sub(r"\1\\\2", text)
 
 
@@ -167,7 +168,7 @@ def _rich_part(part: Json) -> str:
         return f"${text}$"
     if (part.get("annotations") or {}).get("code") and "`" not in text:
         text = f"`{text}`"
-    # Mentions lead into Notion by an address that says nothing.
+    # Mentions link to Notion itself, by an address without information.
     return _link(text, part.get("href")) if part.get("type") == "text" else text
 
 
@@ -175,7 +176,7 @@ def _rich_part(part: Json) -> str:
 
 
 def _properties(properties: Json) -> Iterable[tuple[str, str]]:
-    # By name, for the order in an answer is not promised, and a text must not change by it.
+    # Sorted: the order in an answer may vary, and must not change the text.
     for name, value in sorted(properties.items()):
         if value.get("type") not in _IDLE_PROPERTIES and (text := " ".join(_property(value).split())):
             yield name, text

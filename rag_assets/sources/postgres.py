@@ -1,7 +1,7 @@
 """Rows of a PostgreSQL table or query, each a document.
 
-Here belongs which columns make a document, how it is told that a row changed, and how rows are read without one
-question each. The connection is in `postgres_connection`.
+Options name the columns of a document. Rows are fetched ahead, so that not every row costs a query. The connection is
+in `postgres_connection`.
 """
 
 import hashlib
@@ -36,34 +36,34 @@ if TYPE_CHECKING:
 _ROWS_A_FETCH = 1000
 _MOST_ROWS_AHEAD = 127
 _MOST_BYTES_AHEAD = 64 * 1024
-"""Of one row: longer texts are not read ahead."""
+"""Maximum length of a text fetched ahead."""
 _DATE = re.compile(r"\d{4}-\d\d-\d\d( |$)")
 
 
 class PostgresOptions(RemoteSourceOptions):
-    """Where the rows are, and which of their columns are what."""
+    """The database, the rows, and the meaning of their columns."""
 
     dsn: SecretStr = Field(description="Connection string: postgresql://user:password@host/database.")
     table: str | None = Field(
         None,
-        description="Table or view, as `table` or `schema.table`, upper and lower case as in the database.",
+        description="Table or view, as `table` or `schema.table`, in the same case as in the database.",
     )
     query: str | None = Field(None, description="A SELECT in place of a table.")
-    id_column: str = Field("id", description="Tells the rows apart; never NULL, no value twice.")
-    text_column: str = Field("text", description="The text, of type text.")
+    id_column: str = Field("id", description="Identifier of a row: unique, never NULL.")
+    text_column: str = Field("text", description="Text of a row, of type text.")
     updated_at_column: str | None = Field(
         None,
-        description="Changes whenever the row does: a time, or a version. Rows without are hashed in the database.",
+        description="Time or version that changes with the row. Without it, rows are hashed in the database.",
     )
-    title_column: str | None = Field(None, description="The title.")
+    title_column: str | None = Field(None, description="Title of a row.")
     access_column: str | None = Field(
         None,
-        description="Who may read the row: text[], or text with commas. NULL there means nobody.",
+        description="Readers of a row: text[], or text with commas. NULL means no readers.",
     )
     url_template: str | None = Field(
-        None, description="Where a person opens a row, such as https://wiki.example.com/pages/{id}."
+        None, description="Web page of a row, such as https://wiki.example.com/pages/{id}."
     )
-    format: TextFormat = Field("text", description="What the text is written in: text, markdown or html.")
+    format: TextFormat = Field("text", description="Format of the text: text, markdown or html.")
     max_bytes: int = Field(DEFAULT_MAX_BYTES, gt=0, description="Longer texts are quarantined.")
 
     @field_validator("table")
@@ -77,7 +77,7 @@ class PostgresOptions(RemoteSourceOptions):
     @classmethod
     def _url_names_the_row(cls, template: str | None) -> str | None:
         if template is not None and "{id}" not in template:
-            raise ValueError("expected `{id}` in it")
+            raise ValueError("expected a URL with `{id}` in it")
         return template
 
     @model_validator(mode="after")
@@ -88,11 +88,11 @@ class PostgresOptions(RemoteSourceOptions):
 
 
 class _Row(NamedTuple):
-    """A row as it was read.
+    """A row, read from the database.
 
     Attributes:
-        content_hash: of title and text; "" of a text that is too long.
-        data: the text; None if it was not transferred.
+        content_hash: hash of title and text, or "" for a text above the size limit.
+        data: the text, or None if it was not transferred.
     """
 
     size_bytes: int
@@ -104,9 +104,9 @@ class _Row(NamedTuple):
 class PostgresSource:
     """The rows of a table, a view or a query.
 
-    A listing asks for ids, versions and access, never for texts. Rows are then read one by one; while they are asked
-    for in the order of the listing, more and more are fetched ahead, so that a first reading of many takes few
-    questions, and a reading of few fetches little for nothing.
+    A listing reads ids, versions and access lists, never texts. Rows are then read one by one. While they are requested
+    in the order of the listing, more and more are fetched ahead. So a first reading of many rows needs few queries, and
+    a reading of few rows fetches little in vain.
     """
 
     Options: ClassVar[type[SourceOptions]] = PostgresOptions
@@ -118,27 +118,29 @@ class PostgresSource:
         self.name = name
         self.options = options
         what = [options.table, options.query, options.text_column, options.title_column, options.format]
-        # Part of every token: other columns make other documents of the same rows.
+        # Part of every token: other columns make other documents from the same rows.
         self._columns_hash = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:8]
         self._forget()
         self._reader: Connection | None = None
         self._close_reader: weakref.finalize[..., PostgresSource] | None = None
 
     def list_entries(self) -> Iterator[SourceEntry]:
-        """Yield one entry a row, by id.
+        """Yield one entry per row, sorted by id.
 
         Raises:
-            SourceUnavailable: the rows cannot be listed, or two have the same id.
+            SourceUnavailable: the rows cannot be listed, or an id is NULL or a duplicate.
         """
         self._forget()
         ids, positions = self._ids, self._positions
         for row_id, version, access in self._listed_rows():
             if row_id is None:
-                raise SourceUnavailable(f"source {self.name}: a row has no {self.options.id_column}")
+                raise SourceUnavailable(
+                    f"source {self.name}: {self.options.id_column} is NULL in a row. Choose a column without NULL as id_column."
+                )
             if row_id in positions:
                 raise SourceUnavailable(
                     f"source {self.name}: two rows have the {self.options.id_column} {row_id[:100]!r}. "
-                    "Name a column that tells them apart."
+                    "Choose a unique column as id_column."
                 )
             positions[row_id] = len(ids)
             ids.append(row_id)
@@ -148,9 +150,9 @@ class PostgresSource:
         """Return the text of one row.
 
         Raises:
-            DocumentGone: there is no such row any more.
+            DocumentGone: the row no longer exists.
             DocumentUnreadable: `too_large`, or its columns cannot be computed.
-            SourceUnavailable: the database cannot be asked.
+            SourceUnavailable: the database cannot be queried.
         """
         row = self._ahead.pop(entry.path, None)
         if row is None or (row.data is None and self._token(entry, row) != known_token):
@@ -163,7 +165,7 @@ class PostgresSource:
         return Reading(row.data or b"", title=row.title, version_token=token)
 
     def _forget(self) -> None:
-        """Forget what belongs to the last listing."""
+        """Forget the last listing."""
         self._ids: list[str] = []
         self._positions: dict[str, int] = {}
         self._ahead: dict[str, _Row] = {}
@@ -179,14 +181,14 @@ class PostgresSource:
             path=row_id,
             filename=(row_id.rpartition("/")[2] or "row") + SUFFIXES[self.options.format],
             version_token=f"{version} {self._columns_hash}" if version else "",
-            size_bytes=0,  # not asked for: a query might have to compute the text for it
+            size_bytes=0,  # not requested: a query might have to compute the text for it
             modified_at=_time_of(version),
             access=self._principals(access) if self.options.access_column else None,
         )
 
     def _principals(self, access: Any) -> tuple[str, ...]:
         if access is None:
-            return ()  # whoever cannot be told must not be everybody
+            return ()  # unknown readers must not become everyone
         values = access.split(",") if isinstance(access, str) else access
         if not isinstance(values, list) or not all(isinstance(it, str | None) for it in values):
             raise SourceUnavailable(
@@ -197,17 +199,17 @@ class PostgresSource:
     def _token(self, entry: SourceEntry, row: _Row) -> str:
         return entry.version_token or f"sha256-{row.content_hash} {self._columns_hash}"
 
-    # Asking
+    # Queries
 
     def _listed_rows(self) -> Iterator[tuple[str | None, str | None, Any]]:
-        """Yield id, version and access of each row."""
+        """Yield id, version and access list of each row."""
         import psycopg
 
         connection = None
         try:
             connection = self._connect()
             connection.begin(self.options.timeout_seconds)
-            # Whether the texts could be read is better known before thousands of rows are listed.
+            # Errors in the columns of the text are better found before thousands of rows are listed.
             connection.execute(*self._texts([None], "", "", 0, limit=0))
             with connection.cursor("rag_assets_listing") as cursor:
                 cursor.execute(self._listing())
@@ -220,11 +222,11 @@ class PostgresSource:
                 connection.close()
 
     def _fetch(self, entry: SourceEntry, known_token: str) -> _Row:
-        """Read a row, and perhaps those after it; these are kept."""
+        """Read a row, and perhaps the next rows, which are kept."""
         import psycopg
 
         wanted = entry.path
-        # Twice as many each time, while it is those that follow that are asked for next.
+        # Twice as many each time, while rows are requested in order.
         self._rows_ahead = min(2 * self._rows_ahead + 1, _MOST_ROWS_AHEAD) if wanted == self._next_id else 0
         position = self._positions.get(wanted, len(self._ids))
         ids = [wanted, *self._ids[position + 1 : position + 1 + self._rows_ahead]]
@@ -233,7 +235,7 @@ class PostgresSource:
         known_hash = ""
         if not entry.version_token and known_token.endswith(f" {self._columns_hash}"):
             known_hash = known_token.partition(" ")[0].removeprefix("sha256-")
-        # Where a text is likely to be as it was, those that follow are likely to be so too: only their hashes.
+        # If this text is probably unchanged, so are the next ones: fetch only their hashes.
         bytes_ahead = 0 if known_hash else _MOST_BYTES_AHEAD
         try:
             rows = self._ask(*self._texts(ids, wanted, known_hash, bytes_ahead))
@@ -242,7 +244,7 @@ class PostgresSource:
                 self._rows_ahead, self._next_id = 0, ""
                 return self._fetch(entry, known_token)
             raise DocumentUnreadable(
-                "unreadable", f"The database cannot give its text ({type(error).__name__})."
+                "unreadable", f"The database cannot compute its text ({type(error).__name__})."
             ) from None
         except psycopg.Error as error:
             raise self._unavailable(error) from None
@@ -253,11 +255,11 @@ class PostgresSource:
         row = found.pop(wanted, None)
         self._ahead = found
         if row is None:
-            raise DocumentGone("There is no such row any more.")
+            raise DocumentGone("The row no longer exists.")
         return row
 
     def _ask(self, statement: "sql.Composed", parameters: dict[str, Any]) -> list[Any]:
-        """Return the rows that a statement gives, on a connection that is kept; anew if it was lost meanwhile."""
+        """Return the rows of a statement, on a persistent connection. A lost connection is opened again."""
         import psycopg
 
         from rag_assets.sources.postgres_connection import ServerSilent
@@ -286,7 +288,7 @@ class PostgresSource:
 
             return connect(self.options.dsn.get_secret_value(), self.options.timeout_seconds)
         except (ValueError, ImportError) as error:
-            # Of an ImportError the message is that libpq is missing.
+            # The message of an ImportError is about a missing libpq.
             raise SourceUnavailable(f"source {self.name}: {error}") from None
 
     def _unavailable(self, error: Exception) -> SourceUnavailable:
@@ -301,7 +303,7 @@ class PostgresSource:
     def _listing(self) -> "sql.Composed":
         from psycopg import sql
 
-        # Ordered, because a listing is compared with the one before.
+        # Ordered, because a listing is compared with the previous one.
         return sql.SQL("SELECT {id}::text, {version}::text, {access} FROM {rows} ORDER BY {id}").format(
             id=sql.Identifier(self.options.id_column),
             version=_column_or_null(self.options.updated_at_column),
@@ -319,8 +321,8 @@ class PostgresSource:
     ) -> tuple["sql.Composed", dict[str, Any]]:
         """Return a statement and its parameters for size, hash, text and title of rows.
 
-        No text is transferred that is too long or has the known hash. The ids are compared as what they are in the
-        database, not as text, so that an index serves.
+        Texts above the size limit or with the known hash are not transferred. Ids are compared in their own type, not
+        as text, so that the database can use an index.
         """
         from psycopg import sql
 
@@ -353,10 +355,10 @@ class PostgresSource:
         return statement, {**parameters, **limits, "wanted": wanted, "known_hash": known_hash}
 
     def _rows(self, *, doubled_percent: bool = False) -> "sql.Composable":
-        """Return what to select from.
+        """Return the table or the query for a FROM clause.
 
         Args:
-            doubled_percent: for a statement with parameters, in which psycopg reads `%` as their beginning.
+            doubled_percent: write `%` as `%%`, for a statement with parameters: there psycopg reads `%` as a placeholder.
         """
         from psycopg import sql
 
@@ -365,7 +367,7 @@ class PostgresSource:
         query = (self.options.query or "").strip().rstrip(";")
         if doubled_percent:
             query = query.replace("%", "%%")
-        # It is SQL on purpose: the user's own. The line break ends a comment on its last line.
+        # SQL on purpose, written by the user. The line break ends a comment in the last line.
         return sql.SQL("({}\n) AS documents").format(sql.SQL(cast(LiteralString, query)))
 
 
@@ -376,5 +378,5 @@ def _column_or_null(column: str | None) -> "sql.Composable":
 
 
 def _time_of(version: str | None) -> str | None:
-    """Return a version that is a time; None for a number or infinity."""
+    """Return a version as a time, or None for a number or infinity."""
     return iso_utc(version) if version is not None and _DATE.match(version) else None

@@ -1,6 +1,6 @@
-"""A connection to PostgreSQL on which nothing hangs, and what its errors mean, in words that give nothing away.
+"""A connection to PostgreSQL with time limits, and its errors in words without secrets.
 
-Needs psycopg; so it is imported when the first question is asked.
+Needs psycopg, so it is imported for the first query.
 """
 
 import math
@@ -17,9 +17,9 @@ from psycopg.rows import TupleRow
 T = TypeVar("T")
 
 _GRACE_SECONDS = 2.0
-"""By which the server, which can say why, is ahead of us in giving up."""
+"""The server gives up this much earlier than the client, because it can give a reason."""
 _IDLE_SECONDS = 300
-"""A transaction forgotten for so long is ended by the server: it would keep dead rows from being vacuumed."""
+"""The server ends a forgotten transaction after this time. Otherwise it would block the vacuuming of dead rows."""
 
 _SETTINGS = """
     SELECT set_config('statement_timeout', %(timeout)s, true), set_config('lock_timeout', %(timeout)s, true),
@@ -28,7 +28,7 @@ _SETTINGS = """
         set_config('IntervalStyle', 'postgres', true), set_config('extra_float_digits', '1', true)
 """
 
-# Their messages name tables, columns, types and roles, never a value of a row.
+# Their messages name tables, columns, types and roles, never values.
 _ABOUT_NAMES = (
     errors.UndefinedTable,
     errors.UndefinedColumn,
@@ -43,14 +43,14 @@ _ABOUT_NAMES = (
 
 
 class ServerSilent(psycopg.OperationalError):
-    """The server accepts what it is asked and does not answer."""
+    """The server accepts a query and does not answer."""
 
 
 class Connection(psycopg.Connection[TupleRow]):
-    """Waits only so long for any answer: timeouts that the server keeps are of no use when it is the server that hangs.
+    """A connection with a time limit for any answer: the server's own timeouts are useless if the server hangs.
 
     Attributes:
-        patience_seconds: how long.
+        patience_seconds: the time limit.
     """
 
     patience_seconds = math.inf
@@ -67,19 +67,19 @@ class Connection(psycopg.Connection[TupleRow]):
             raise ServerSilent from error
 
     def begin(self, timeout_seconds: float) -> None:
-        """Begin a read-only transaction with its limits, and with dates as text that no setting of a user changes.
+        """Begin a read-only transaction with time limits, and with a fixed text format for dates.
 
-        They are set for the transaction only, so that a pooler between us and the server may share its connections.
+        The settings are limited to the transaction, so that a connection pooler may share its connections.
         """
         settings = {"timeout": str(math.ceil(timeout_seconds * 1000)), "idle": f"{_IDLE_SECONDS}s"}
         self.execute(_SETTINGS, settings)
 
 
 def connect(dsn: str, timeout_seconds: float) -> Connection:
-    """Return a connection for transactions that only read.
+    """Return a connection for read-only transactions.
 
     Raises:
-        ValueError: this is no connection string.
+        ValueError: not a connection string.
         psycopg.Error: no connection.
     """
     _check(dsn)
@@ -102,7 +102,7 @@ def connect(dsn: str, timeout_seconds: float) -> Connection:
 
 
 def _check(dsn: str) -> None:
-    """Raises: ValueError: not a connection string, or one in which a part of the password is taken for an address."""
+    """Raise ValueError for an invalid connection string, also if a part of the password is read as an address."""
     try:
         parts = conninfo_to_dict(dsn)
     except psycopg.Error:
@@ -116,19 +116,19 @@ def _check(dsn: str) -> None:
 
 
 def explain(error: Exception, dsn: str) -> str:
-    """Return what is wrong, in a clause: neither the connection string nor the values of a row."""
+    """Return an error as a clause, without the connection string and without values of a row."""
     if isinstance(error, ServerSilent | psycopg.errors.ConnectionTimeout):
-        return "the server did not answer in time. See whether it is up and reachable"
+        return "the server did not answer in time. Check that it is up and reachable"
     if isinstance(error, errors.QueryCanceled | errors.LockNotAvailable):
-        return "a question took longer than timeout_seconds. Raise it, or see what blocks the server"
+        return "a query took longer than timeout_seconds. Raise it, or check for locks on the server"
     if isinstance(error, errors.ReadOnlySqlTransaction):
         return "the query writes. Only reading is allowed"
     if isinstance(error, errors.UndefinedFunction):
-        return f"{_said(error)}. Is text_column of type text? Another type can be cast in a query"
+        return f"{_said(error)}. Is text_column of type text? If not, cast it in a query"
     if isinstance(error, _ABOUT_NAMES):
-        return f"{_said(error)}. Mend the options, or grant SELECT to the user"
+        return f"{_said(error)}. Fix the options, or grant SELECT to the user"
     if isinstance(error, psycopg.Error) and error.sqlstate is not None:
-        return f"the server answers with {type(error).__name__} ({error.sqlstate})"
+        return f"the server answered with {type(error).__name__} ({error.sqlstate})"
     if isinstance(error, psycopg.OperationalError):
         return _without_password(" ".join(str(error).split()), dsn)[:400].rstrip(".")
     return f"it failed with {type(error).__name__}"

@@ -1,6 +1,6 @@
-"""Objects in a bucket of S3, or of whatever speaks its protocol (MinIO, LocalStack, R2 …).
+"""Objects in a bucket of S3, or of a compatible service (MinIO, LocalStack, R2 …).
 
-Here belongs which objects count as documents, and how one is read as it was listed. Nothing is written to disk.
+An object is read in exactly the listed version. Nothing is written to disk.
 """
 
 import re
@@ -32,39 +32,39 @@ from rag_assets.sources.times import iso_utc
 _WEB_ADDRESS = r"^https?://[^@\s/]+(/[^@\s]*)?$"  # without a user and a password
 _PIECE_BYTES = 256 * 1024
 _SLOWEST_BYTES_PER_SECOND = 100_000
-# A key may hold any character, an id is shown on terminals: control characters become %0A. What would then be
-# mistaken for one is escaped too, so that no two keys get the same id.
+# Keys may hold any character, and ids are shown on terminals: control characters become %0A. A percent sign that looks
+# like one of them is escaped too, so that no two keys get the same id.
 _NEEDS_ESCAPE = re.compile("[\x00-\x1f\x7f]|%(?=[01][0-9A-F]|7F|25)")
 _ESCAPE = re.compile("%([01][0-9A-F]|7F|25)")
 
 
 class S3Options(RemoteSourceOptions):
-    """Which objects, and where. Credentials are no options: they are found as every AWS tool finds them."""
+    """The bucket, and the objects in it. Credentials are not options: they are found as by any AWS tool."""
 
     bucket: str = Field(pattern=r"^[A-Za-z0-9._-]{1,255}$", description="Bucket with the documents.")
-    prefix: str = Field("", description="Only keys that begin with this, for example `handbook/`.")
+    prefix: str = Field("", description="Prefix of the keys to read, for example `handbook/`.")
     endpoint_url: str | None = Field(
         None,
         pattern=_WEB_ADDRESS,
-        description="Address of another service than AWS, for example a MinIO server. Without it AWS_ENDPOINT_URL "
-        "counts.",
+        description="Address of a service other than AWS, for example a MinIO server. Empty: AWS_ENDPOINT_URL, or "
+        "AWS.",
     )
     region: str | None = Field(
-        None, description="Region of the bucket, if it is not that of the AWS configuration."
+        None, description="Region of the bucket, if it differs from the AWS configuration."
     )
     queue_url: str | None = Field(
         None,
         pattern=_WEB_ADDRESS,
-        description="SQS queue, used by nobody else, to which the bucket sends its event notifications.",
+        description="SQS queue with the event notifications of the bucket, for this source only.",
     )
     max_bytes: int = Field(DEFAULT_MAX_BYTES, gt=0, description="Larger objects are quarantined.")
-    page_size: int = Field(1000, ge=1, le=1000, description="How many objects to list at once.")
+    page_size: int = Field(1000, ge=1, le=1000, description="Objects per request in a listing.")
 
 
 class S3Source:
-    """The objects of a bucket, each as its key names it.
+    """The objects of a bucket, identified by their keys.
 
-    Hidden files, leftovers of editors and the objects that stand for folders do not count.
+    Hidden files, leftovers of editors and placeholders for folders are left out.
     """
 
     Options: ClassVar[type[SourceOptions]] = S3Options
@@ -80,10 +80,10 @@ class S3Source:
         self._lock = Lock()
 
     def list_entries(self) -> Iterator[SourceEntry]:
-        """Yield one entry a document, in the order of the service.
+        """Yield one entry per document, in the order of the service.
 
         Raises:
-            SourceUnavailable: a page of the listing was not to be had, or was none.
+            SourceUnavailable: a page of the listing is missing, or invalid.
         """
         continuation: dict[str, str] = {}
         while True:
@@ -95,20 +95,18 @@ class S3Source:
                 return
             token = page.get("NextContinuationToken")
             if not token or token == continuation.get("ContinuationToken"):
-                raise self._unavailable(
-                    "cannot be listed", "the listing ends in the middle. See `endpoint_url`."
-                )
+                raise self._unavailable("cannot be listed", "the listing ends early. Check `endpoint_url`.")
             continuation = {"ContinuationToken": token}
 
     def read(self, entry: SourceEntry, known_token: str = "") -> Reading:
-        """Return one listed document, exactly as it was listed.
+        """Return one document, in exactly the listed version.
 
         Raises:
-            DocumentGone: there is no such object any more.
-            DocumentUnreadable: `too_large`; or `unreadable`: forbidden, archived, changed since it was listed.
+            DocumentGone: the object no longer exists.
+            DocumentUnreadable: `too_large`, or `unreadable`: forbidden, archived, or changed since the listing.
             SourceUnavailable: the service does not answer, or not in time.
         """
-        del known_token  # whoever asks has compared it already
+        del known_token  # the caller has compared it already
         self._require_size(entry.size_bytes)
         etag = entry.version_token.split("-", 2)[2]
         only_if = {"IfMatch": f'"{etag}"'} if etag else {}
@@ -126,13 +124,13 @@ class S3Source:
             raise DocumentUnreadable("unreadable", _why_unreadable(code)) from None
 
     def counts(self, key: str) -> bool:
-        """Whether an object of this key is a document of this source."""
+        """Return whether an object with this key is a document of this source."""
         folders, _, name = key.removeprefix(self.options.prefix).rpartition("/")
         return (
             key.startswith(self.options.prefix)
             and not key.endswith(("/", "_$folder$"))
             and may_be_document(key)
-            # `.` and `..` lead nowhere here, they are names like any other.
+            # `.` and `..` have no meaning here, they are ordinary names.
             and not any(part.strip(".") and is_ignored(part) for part in (*folders.split("/"), name))
         )
 
@@ -147,8 +145,8 @@ class S3Source:
         except aws_errors() as error:
             raise self._unavailable("cannot be listed", in_words(error)) from None
         if "IsTruncated" not in page:
-            # The page of a proxy, say; without this it would look like an empty bucket.
-            raise self._unavailable("cannot be listed", "the answer is no listing. See `endpoint_url`.")
+            # For example the error page of a proxy. Without this check it would look like an empty bucket.
+            raise self._unavailable("cannot be listed", "the answer is not a listing. Check `endpoint_url`.")
         return page
 
     def _client(self) -> Any:
@@ -166,7 +164,7 @@ class S3Source:
     def _body(self, answer: dict[str, Any]) -> bytes:
         size = answer.get("ContentLength")
         self._require_size(size or 0)
-        # The timeout alone would let an object come byte by byte for ever.
+        # With the timeout alone an object could arrive byte by byte for ever.
         deadline = time.monotonic() + self.options.timeout_seconds + (size or 0) / _SLOWEST_BYTES_PER_SECOND
         data = bytearray()
         with answer["Body"] as stream:
@@ -174,9 +172,9 @@ class S3Source:
                 data += piece
                 self._require_size(len(data))
                 if time.monotonic() > deadline:
-                    raise self._unavailable("cannot be read", f"an object comes too slowly. {_TRY_AGAIN}")
+                    raise self._unavailable("cannot be read", f"an object arrives too slowly. {_TRY_AGAIN}")
         if size is not None and len(data) != size:
-            raise self._unavailable("cannot be read", f"an object broke off. {_TRY_AGAIN}")
+            raise self._unavailable("cannot be read", f"an object was cut off. {_TRY_AGAIN}")
         return bytes(data)
 
     def _require_size(self, size: int) -> None:
@@ -206,14 +204,14 @@ class S3Source:
 
 _TRY_AGAIN = "The next refresh tries again."
 _WHY_UNREADABLE = {
-    "PreconditionFailed": "It changed while it was about to be read; the next refresh reads it.",
-    "InvalidObjectState": "It is archived. Restore it, or leave it out.",
-    "AccessDenied": "Reading it is not allowed: s3:GetObject, and kms:Decrypt if it is encrypted with a key.",
+    "PreconditionFailed": "It changed after the listing. The next refresh reads it.",
+    "InvalidObjectState": "It is archived. Restore it, or exclude it by `prefix`.",
+    "AccessDenied": "Access denied. Allow s3:GetObject, and kms:Decrypt for an object encrypted with a key.",
 }
 
 
 def _why_unreadable(code: str) -> str:
-    return _WHY_UNREADABLE.get(code, f"The service refuses it ({code}).")
+    return _WHY_UNREADABLE.get(code, f"The service refused it ({code}).")
 
 
 def _escape(key: str) -> str:

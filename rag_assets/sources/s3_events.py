@@ -1,7 +1,7 @@
-"""Event notifications of buckets, as they arrive in SQS queues: which sources have something new.
+"""Event notifications of buckets in SQS queues: names of the sources with news.
 
-Only a hint to look, never the truth about a document: events come late, twice, or in another order. A message stays
-in its queue until whoever took it says what became of it; not told, it comes back by itself.
+An event is only a hint, never the truth about a document: events come late, twice, or out of order. A message stays in
+its queue until it is deleted. Otherwise it comes back by itself.
 """
 
 import json
@@ -16,22 +16,22 @@ from rag_assets.sources.aws_client import aws_errors, build_client, in_words
 from rag_assets.sources.base import Source
 from rag_assets.sources.s3 import S3Options, S3Source
 
-_BATCH = 10  # most that SQS hands out, or takes, at once
+_BATCH = 10  # maximum of SQS per request
 _MOST_MESSAGES = 100
-_WAIT_SECONDS = 1  # without waiting at all, SQS asks only some of its servers
+_WAIT_SECONDS = 1  # with no wait at all, SQS asks only some of its servers
 _HIDDEN_SECONDS = 300
-"""How long a message that was taken is not handed out again: longer than until the next look."""
+"""A received message is hidden for this time, longer than until the next look."""
 
 
 @dataclass(slots=True)
 class Received:
-    """What a look into a queue found.
+    """Messages found in a queue.
 
     Attributes:
-        sources: names of those of which an event announces a document.
-        receipts: of the messages that do so.
-        moot: receipts of messages that announce nothing: test events, and names that are no documents.
-        num_foreign: messages that are none of ours; they stay where they are.
+        sources: names of the sources with news.
+        receipts: receipts of the messages with news.
+        moot: receipts of messages without news: test events, and objects that are not documents.
+        num_foreign: number of unknown messages, which stay in the queue.
     """
 
     sources: set[str] = field(default_factory=set[str])
@@ -41,7 +41,7 @@ class Received:
 
 
 class EventQueue:
-    """One queue, and the sources that name it."""
+    """One queue, and its sources."""
 
     def __init__(self, url: str, sources: Sequence[S3Source]) -> None:
         self.url = url
@@ -49,10 +49,10 @@ class EventQueue:
         self._made_client: Any = None
 
     def receive(self) -> Received:
-        """Take messages out of sight for some minutes, up to about a hundred.
+        """Receive up to about a hundred messages, and hide them for some minutes.
 
         Raises:
-            SourceUnavailable: the queue does not answer as it should.
+            SourceUnavailable: the queue did not answer as expected.
         """
         received = Received()
         num_messages = 0
@@ -72,10 +72,10 @@ class EventQueue:
         return received
 
     def delete(self, receipts: Iterable[str]) -> None:
-        """Delete messages. One that is no more, or cannot be deleted, is none to worry about: it comes again.
+        """Delete messages. A message that cannot be deleted does no harm: it comes again.
 
         Raises:
-            SourceUnavailable: the queue does not answer as it should.
+            SourceUnavailable: the queue did not answer as expected.
         """
         for batch in batched(receipts, _BATCH):
             entries = [{"Id": str(number), "ReceiptHandle": receipt} for number, receipt in enumerate(batch)]
@@ -127,7 +127,7 @@ class EventQueue:
 
 
 def event_queues(sources: Iterable[Source]) -> list[EventQueue]:
-    """Return the queues that sources name, each once."""
+    """Return the queues of these sources, without duplicates."""
     by_url: dict[str, list[S3Source]] = {}
     for source in sources:
         options = source.options
@@ -137,7 +137,7 @@ def event_queues(sources: Iterable[Source]) -> list[EventQueue]:
 
 
 def _objects_of(body: str) -> list[tuple[str, str]] | None:
-    """Return the (bucket, key) pairs of a message; None if it is no event of S3."""
+    """Return the (bucket, key) pairs of a message, or None if it is not an event of S3."""
     content = _json(body)
     if content.get("Type") == "Notification":  # through a topic of SNS
         content = _json(content.get("Message"))

@@ -5,7 +5,7 @@ from typing import Any
 
 
 def iso_utc(moment: Any) -> str | None:
-    """Return a time as `2026-01-31T12:00:00Z`; None if it is not a time in the years 1 to 9999.
+    """Return a time as `2026-01-31T12:00:00Z`, or None if it is not a time in the years 1 to 9999.
 
     Args:
         moment: seconds since 1970, text in ISO 8601, or a datetime. Without a time zone it is UTC.

@@ -6,7 +6,7 @@ import pytest
 
 from rag_assets_tests.pipeline import Pipeline
 
-TOLD = "RAG_DOCUMENT_DIR is no setting: did you mean RAG_DOCUMENTS_DIR?"
+TOLD = "Unknown setting RAG_DOCUMENT_DIR; did you mean RAG_DOCUMENTS_DIR?"
 
 
 @pytest.fixture(params=["environment", ".env"])

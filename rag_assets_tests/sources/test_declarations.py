@@ -1,4 +1,4 @@
-"""Which sources there are: by environment variables, by file, and what is said when a declaration cannot be used."""
+"""Sources from variables and from a file, and errors of invalid declarations."""
 
 from pathlib import Path
 
@@ -29,13 +29,13 @@ sources:
 """
 
 
-def test_without_a_declaration_there_is_the_folder_of_documents() -> None:
+def test_the_default_source_is_the_folder_of_documents() -> None:
     (source,) = build_sources((), None, {"RAG_DOCUMENTS_DIR": "/srv/documents"})
     assert isinstance(source, FilesystemSource)
     assert (source.name, source.root) == ("filesystem", Path("/srv/documents"))
 
 
-def test_a_file_declares_several_of_a_kind(tmp_path: Path) -> None:
+def test_a_file_declares_several_sources_of_a_kind(tmp_path: Path) -> None:
     path = declared(tmp_path, TWO_FOLDERS)
     handbook, archive = build_sources((), path, {"HANDBOOK": "/srv/handbook"})
     assert isinstance(handbook, FilesystemSource)
@@ -49,8 +49,8 @@ def test_a_file_declares_several_of_a_kind(tmp_path: Path) -> None:
     assert archive.options.access is None
 
 
-def test_the_home_folder_is_meant_by_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/somebody")
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
     path = declared(
         tmp_path,
         "sources: {docs: {kind: filesystem, folder: ~/docs}, pages: {kind: urls, file: ~/pages.txt}}",
@@ -58,11 +58,11 @@ def test_the_home_folder_is_meant_by_a_tilde(tmp_path: Path, monkeypatch: pytest
     docs, pages = build_sources((), path, {})
     assert isinstance(docs, FilesystemSource)
     assert isinstance(pages, UrlsSource)
-    assert docs.root == Path("/home/somebody/docs")
-    assert pages.options.file == Path("/home/somebody/pages.txt")
+    assert docs.root == Path("/home/ann/docs")
+    assert pages.options.file == Path("/home/ann/pages.txt")
 
 
-def test_names_select_from_the_file_and_from_kinds_each_once(tmp_path: Path) -> None:
+def test_names_select_sources_of_the_file_and_kinds_without_duplicates(tmp_path: Path) -> None:
     path = declared(tmp_path, TWO_FOLDERS)
     sources = build_sources(["archive", "filesystem", "archive"], path, {})
     assert [source.name for source in sources] == ["archive", "filesystem"]
@@ -73,50 +73,51 @@ def test_a_list_in_a_variable_is_separated_by_commas() -> None:
     assert source.options.access == ("staff", "board")
 
 
-def test_the_folder_of_documents_keeps_its_name() -> None:
+def test_the_folder_of_documents_keeps_its_older_variable() -> None:
     assert variable_of("filesystem", "folder") == "RAG_DOCUMENTS_DIR"
     assert variable_of("s3", "bucket") == "RAG_S3_BUCKET"
 
 
-def test_an_unknown_name_is_told_with_the_known_ones(tmp_path: Path) -> None:
+def test_an_unknown_name_is_reported_with_the_known_ones(tmp_path: Path) -> None:
     path = declared(tmp_path, TWO_FOLDERS)
     with pytest.raises(
-        ConfigurationError, match=r"RAG_SOURCES .*: carrier_pigeon. Known: archive, .*handbook"
+        ConfigurationError, match=r"RAG_SOURCES: unknown source carrier_pigeon\. Known: archive, .*handbook"
     ):
         build_sources(["carrier_pigeon"], path, {})
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
-        ("sources: [", r"sources\.yaml, line 1: this is not YAML"),
-        ("a: 1", "expected `sources:`"),
-        ("sources: {}", "expected `sources:`"),
-        ("sources: {a: {folder: x}}", "source a: `kind` is missing. Known: .*filesystem"),
+        ("sources: [", r"sources\.yaml, line 1: invalid YAML"),
+        ("a: 1", "expected one key, `sources:`"),
+        ("sources: {}", "expected one key, `sources:`"),
+        ("sources: {a: {folder: x}}", "source a: `kind` is missing. Known kinds: .*filesystem"),
+        ("sources: {a: {kind: s3}}", r"sources\.yaml: source a: bucket: required, but not set"),
         ("sources: {a: {kind: pigeon}}", "source a: unknown kind pigeon"),
-        ("sources: {'a:b': {kind: filesystem}}", "'a:b' cannot be the name of a source"),
-        ("sources: {a: {kind: filesystem, folder: '${NOWHERE}'}}", r"source a refers to \$\{NOWHERE\}"),
+        ("sources: {'a:b': {kind: filesystem}}", "invalid source name 'a:b'"),
+        ("sources: {a: {kind: filesystem, folder: '${NOWHERE}'}}", r"source a: \$\{NOWHERE\} is not set"),
         (
             "sources: {a: {kind: filesystem, max_bytes: many}}",
             "source a: max_bytes: expected a whole number greater than 0, found `many`",
         ),
         (
             "sources: {a: {kind: filesystem, path: x}}",
-            "path: unknown option; a source of kind filesystem has .*folder",
+            "source a: path: unknown option; a source of kind filesystem has .*folder",
         ),
     ],
 )
-def test_what_is_wrong_with_a_declaration_is_told(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said):
+def test_an_invalid_declaration_is_explained(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         build_sources((), declared(tmp_path, text), {})
 
 
-def test_a_variable_that_cannot_be_used_is_named_and_its_value_is_not() -> None:
+def test_an_invalid_variable_is_named_without_its_value() -> None:
     with pytest.raises(ConfigurationError, match="RAG_FILESYSTEM_MAX_BYTES: ") as caught:
         build_sources((), None, {"RAG_FILESYSTEM_MAX_BYTES": "a secret"})
     assert "a secret" not in str(caught.value)
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="RAG_SOURCES_FILE: there is no file"):
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"RAG_SOURCES_FILE: file .*none\.yaml not found"):
         build_sources((), tmp_path / "none.yaml", {})

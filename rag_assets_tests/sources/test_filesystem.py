@@ -301,7 +301,7 @@ def test_a_subfolder_that_cannot_be_listed_makes_the_whole_source_unavailable(
 
     monkeypatch.setattr(os, "scandir", broken)
     entries = _source(root).list_entries()
-    with pytest.raises(SourceUnavailable, match=r"holds locked, which.* RAG_DOCUMENTS_DIR"):
+    with pytest.raises(SourceUnavailable, match=r"locked in the documents folder.* RAG_DOCUMENTS_DIR"):
         list(entries)
 
 
@@ -319,7 +319,7 @@ def test_what_can_be_listed_is_listed_before_the_gap_is_said(
 
     monkeypatch.setattr(os, "scandir", forbidden)
     listed: list[str] = []
-    with pytest.raises(SourceUnavailable, match="holds locked"):
+    with pytest.raises(SourceUnavailable, match="locked in the documents folder"):
         listed.extend(entry.path for entry in _source(root).list_entries())
     assert listed == ["a/a.txt", "z/z.txt"]
 
@@ -365,7 +365,7 @@ def test_a_link_target_that_may_not_be_looked_at_makes_the_source_unavailable(
             raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(FilesystemSource, "_scan", lambda *_: [Forbidden()])
-    with pytest.raises(SourceUnavailable, match=r"holds a\.txt"):
+    with pytest.raises(SourceUnavailable, match=r"a\.txt in the documents folder"):
         list(_source(root).list_entries())
 
 
@@ -463,13 +463,13 @@ def test_every_name_survives_its_escaping(name: bytes) -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("hr/plan.xyz", "no parser for a file of its kind; there are some for "),
-        ("plan.xyz", "no parser for a file of its kind"),
-        ("filesystem:hr/plan.xyz", "no parser for a file of its kind"),
+        ("hr/plan.xyz", "no parser for its format. Supported: "),
+        ("plan.xyz", "no parser for its format"),
+        ("filesystem:hr/plan.xyz", "no parser for its format"),
         ("hr/.draft.md", "hidden files and folders"),
         (".draft.md", "hidden files and folders"),
         (".git/a.md", "hidden files and folders"),
-        ("~$plan.md", "what editors leave behind"),
+        ("~$plan.md", "leftovers of editors"),
         ("out.md", "leads out of the documents folder"),
         ("dead.md", "leads nowhere"),
         ("hr", "it is a folder"),

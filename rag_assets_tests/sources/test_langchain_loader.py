@@ -205,7 +205,7 @@ def test_a_package_that_is_missing_is_named() -> None:
 
 def test_a_package_that_the_loader_misses_is_named() -> None:
     missing = ModuleNotFoundError("No module named 'pypdf'", name="pypdf")
-    assert "no Python package pypdf" in problem_of(source_of((missing, {})))
+    assert "the Python package pypdf is not installed" in problem_of(source_of((missing, {})))
 
 
 @pytest.mark.parametrize("name", ["NoLoader", "not_a_class", "missing", "pytest"])

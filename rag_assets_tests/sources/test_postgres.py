@@ -347,7 +347,7 @@ def test_an_id_that_occurs_twice_is_named(scene: PostgresScene) -> None:
 
 
 def test_a_row_without_an_id_is_an_error(scene: PostgresScene) -> None:
-    assert "a row has no title" in problem_of(
+    assert "title is NULL in a row" in problem_of(
         query_source(scene, "SELECT 'a' AS body, NULL::text AS title, NULL AS updated_at", id_column="title")
     )
 

@@ -231,7 +231,7 @@ def test_without_credentials_it_says_how_to_give_some(
     with pytest.raises(SourceUnavailable, match=r"NoCredentialsError.*AWS_ACCESS_KEY_ID"):
         list(bucket.source().list_entries())
     monkeypatch.setenv("AWS_PROFILE", "nobody")
-    with pytest.raises(SourceUnavailable, match="AWS_PROFILE names a profile that is not there"):
+    with pytest.raises(SourceUnavailable, match="AWS_PROFILE names a profile that does not exist"):
         list(bucket.source().list_entries())
 
 

@@ -1,4 +1,4 @@
-"""A misspelt variable is told, with what was probably meant, and never with its value."""
+"""Misspelled variables are reported with a suggestion and without their values."""
 
 from pathlib import Path
 
@@ -22,15 +22,15 @@ from rag_assets.sources.unread_variables import unread_variables
         ("RAG_s3_bucket", "RAG_S3_BUCKET"),
     ],
 )
-def test_what_was_probably_meant_is_named(name: str, meant: str) -> None:
-    assert unread_variables([name]) == [f"{name} is no setting: did you mean {meant}?"]
+def test_the_most_similar_setting_is_suggested(name: str, meant: str) -> None:
+    assert unread_variables([name]) == [f"Unknown setting {name}; did you mean {meant}?"]
 
 
-def test_what_resembles_nothing_is_told_where_the_settings_are() -> None:
-    assert unread_variables(["RAG_XYZZY"]) == ["RAG_XYZZY is no setting: see docs/settings.md"]
+def test_without_a_similar_setting_the_page_is_named() -> None:
+    assert unread_variables(["RAG_XYZZY"]) == ["Unknown setting RAG_XYZZY; see docs/settings.md"]
 
 
-def test_nothing_is_said_of_what_is_read() -> None:
+def test_known_variables_are_not_reported() -> None:
     settings = [str(field.alias) for field in Settings.model_fields.values()]
     options = [
         variable_of(kind, option)
@@ -40,16 +40,16 @@ def test_nothing_is_said_of_what_is_read() -> None:
     assert unread_variables([*settings, *options, "RAG_documents_dir"]) == []
 
 
-def test_nothing_is_said_of_what_belongs_to_others() -> None:
+def test_variables_of_other_programs_are_not_reported() -> None:
     assert unread_variables(["PATH", "STORAGE_DIR", "DRAG_DOCUMENT_DIR", "OPENAI_API_KEE"]) == []
 
 
-def test_what_the_sources_file_refers_to_is_read(tmp_path: Path) -> None:
+def test_variables_in_the_sources_file_are_known(tmp_path: Path) -> None:
     path = tmp_path / "sources.yaml"
     path.write_text("sources: {a: {kind: filesystem, folder: '${RAG_HANDBOOK}'}}", encoding="utf-8")
     assert unread_variables(["RAG_HANDBOOK"]) != []
     assert unread_variables(["RAG_HANDBOOK"], path) == []
 
 
-def test_a_sources_file_that_cannot_be_read_is_told_elsewhere(tmp_path: Path) -> None:
+def test_an_unreadable_sources_file_is_ignored(tmp_path: Path) -> None:
     assert unread_variables(["RAG_SOURCES_FILE"], tmp_path / "none.yaml") == []

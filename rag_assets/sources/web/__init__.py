@@ -1,5 +1,4 @@
-"""What it takes to read the web: one file for each thing that a page, a site or a robot is asked.
+"""Pieces for reading web pages: URLs, links, sitemaps, robots.txt, notes between refreshes.
 
-Here belongs what knows nothing of documents and refreshes; that is in `sources/urls.py`. What may be connected to is
-decided in `safe_http`.
+Decisions about documents are in `sources/urls.py`, connections in `safe_http`.
 """

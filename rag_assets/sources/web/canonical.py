@@ -1,4 +1,4 @@
-"""One way to write each URL, and what follows from a URL: its site, the path of its document, a filename."""
+"""The canonical form of a URL, and its derived values: site, document path, filename."""
 
 import mimetypes
 import re
@@ -20,7 +20,7 @@ _SUFFIX_OF_TYPE = {
     "application/jsonl": ".jsonl",
     "application/pdf": ".pdf",
 }
-# Says no more than that it is text, or bytes: then the name knows better.
+# Vague types: the suffix of the name is more precise.
 _VAGUE_TYPES = frozenset(("", "text/plain", "application/octet-stream", "binary/octet-stream"))
 _NO_DOCUMENTS = ("image/", "audio/", "video/", "font/")
 _NO_DOCUMENT_TYPES = frozenset(
@@ -42,7 +42,7 @@ _NO_DOCUMENT_SUFFIXES = (
 
 
 def canonical_url(text: str, base: str = "") -> str:
-    """Return an absolute URL as it is written here: without fragment, default port and what counts visitors.
+    """Return the canonical form of a URL: absolute, without fragment, default port and tracking parameters.
 
     Raises:
         FetchRefused: see `parse_url`.
@@ -54,31 +54,31 @@ def canonical_url(text: str, base: str = "") -> str:
 
 
 def origin_of(url: str) -> str:
-    """Return scheme, host and port: what has a robots.txt of its own."""
+    """Return scheme, host and port. Each origin has its own robots.txt."""
     parsed = parse_url(url)
     return f"{parsed.scheme}://{parsed.netloc.decode('ascii')}"
 
 
 def site_of(url: str) -> str:
-    """Return what two URLs of one site have in common: host, without `www.`, and port."""
+    """Return host and port, without `www.`. Two URLs with the same value are on one site."""
     return parse_url(url).netloc.decode("ascii").removeprefix("www.")
 
 
 def document_path(url: str) -> str:
-    """Return the path of the document of a canonical URL; the same for http and https."""
+    """Return the document path of a canonical URL. It is the same for http and https."""
     return url.partition("://")[2]
 
 
 def filename_of(url: str, content_type: str | None = None) -> str:
-    """Return a filename whose ending tells the kind of document.
+    """Return a filename with the suffix of its format.
 
     Args:
-        content_type: as the server says; None before it was asked. A page is then assumed.
+        content_type: from the server, or None before the request: then a page is assumed.
     """
     name = document_path(url).partition("?")[0].partition("/")[2].rpartition("/")[2] or "index"
     known = name.lower().endswith(tuple(supported_suffixes()))
     if content_type is None and asks_by_name(name) is not None:
-        known = False  # `File:Plan.png` of a wiki is a page about a picture as often as not
+        known = False  # `File:Plan.png` in a wiki is often a page about a picture
     media_type = "text/html" if content_type is None else content_type.partition(";")[0].strip().lower()
     if known and (content_type is None or media_type in _VAGUE_TYPES):
         return name
@@ -87,7 +87,7 @@ def filename_of(url: str, content_type: str | None = None) -> str:
 
 
 def may_be_page(url: str) -> bool:
-    """Return whether something behind a link could be a document: no picture, script or archive by its name."""
+    """Return whether a link may lead to a document: its name is not of a picture, a script or an archive."""
     path = url.partition("?")[0].lower()
     media_type = mimetypes.guess_type(path)[0] or ""
     return not (

@@ -52,7 +52,7 @@ def fetched_page(url: str, answer: Answer, *, use_canonical: bool, with_links: b
 
 
 def canonical_or_none(text: str) -> str | None:
-    """Return a canonical URL; None if this is not a URL to fetch."""
+    """Return a canonical URL, or None if this is not a URL to fetch."""
     try:
         return canonical_url(text)
     except FetchRefused:

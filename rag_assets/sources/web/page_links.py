@@ -1,7 +1,7 @@
-"""Links of an HTML page, and the URL that it calls its own.
+"""Links and canonical URL of an HTML page.
 
-Only start tags are cut out and given to the standard library's parser, each of limited length: a page that was made
-to be slow (a hundred thousand attributes) would otherwise hold up the refresh, which parses in its own process here.
+The standard library's parser gets start tags only, each with a length limit. Otherwise a malicious page, for example
+with a hundred thousand attributes, would block the refresh: links are parsed in its own process.
 """
 
 import re
@@ -22,8 +22,8 @@ class PageLinks:
     """Canonical URLs.
 
     Attributes:
-        canonical: of `<link rel="canonical">`; "" without.
-        links: each once, in the order of the page; links to where nothing may be fetched are left out.
+        canonical: URL in `<link rel="canonical">`, or "" without one.
+        links: in the order of the page, without duplicates and without forbidden URLs.
     """
 
     canonical: str = ""
@@ -34,7 +34,7 @@ def page_links(html: bytes, url: str) -> PageLinks:
     """Return the links of a page.
 
     Args:
-        url: that it was read from.
+        url: URL of the page, base of relative links.
     """
     try:
         text = decode_text(html[:_MOST_BYTES], html=True)
@@ -57,7 +57,9 @@ class _TagReader(HTMLParser):
         self.links: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = {name: value or "" for name, value in reversed(attrs)}  # of two alike the first counts
+        values = {
+            name: value or "" for name, value in reversed(attrs)
+        }  # the first of two equal attributes counts
         href = values.get("href", "").strip()
         if not href:
             return
@@ -79,7 +81,7 @@ def _canonical(reference: str, base: str) -> str:
 
 
 def _without_comments(text: str) -> str:
-    """A regular expression would take time that grows with the square of the length."""
+    """Remove comments. A regular expression would take quadratic time."""
     kept: list[str] = []
     start = 0
     while (begin := text.find("<!--", start)) >= 0:

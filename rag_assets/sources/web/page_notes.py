@@ -1,6 +1,6 @@
-"""What is remembered of pages from one refresh to the next: their links, which a "304 Not Modified" does not repeat.
+"""Notes about pages between refreshes: their links, because a "304 Not Modified" does not repeat them.
 
-One JSON file a page, put in place by a rename. Nothing here is needed: what is absent or damaged is fetched again.
+One JSON file per page, replaced by a rename. The notes are a cache: a missing or corrupt one is fetched again.
 """
 
 import contextlib
@@ -16,12 +16,12 @@ from rag_assets.text.hashing import text_sha256
 
 @dataclass(frozen=True, slots=True)
 class PageNote:
-    """What is remembered of one page.
+    """Note about one page.
 
     Attributes:
-        token: version token of the body in which the links were.
+        token: version token of the body with these links.
         links: canonical URLs, in the order of the page.
-        same_as: path of the document that this page is the same as, "" if it is one itself.
+        same_as: document path of the same page, or "" if this page is a document itself.
     """
 
     url: str
@@ -31,10 +31,10 @@ class PageNote:
 
 
 class PageNotes:
-    """A folder of notes, made with the first one. Any number of threads may use it at once.
+    """A folder of notes, created with the first note. Any number of threads may use it at once.
 
     Args:
-        folder: None to keep the notes in memory only.
+        folder: None for notes in memory only.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -60,12 +60,12 @@ class PageNotes:
         if self._folder is None:
             self._in_memory[note.url] = note
             return
-        with contextlib.suppress(OSError):  # a full disk costs a transfer
+        with contextlib.suppress(OSError):  # with a full disk the page is transferred again next time
             make_private_folder(self._folder)
             replace_file(self._folder / _filename(note.url), json.dumps(asdict(note)).encode())
 
     def keep_only(self, urls: Iterable[str]) -> None:
-        """Forget all other pages."""
+        """Delete the notes of all other pages."""
         urls = set(urls)
         self._in_memory = {url: note for url, note in self._in_memory.items() if url in urls}
         if self._folder is None:

@@ -1,7 +1,7 @@
-"""How a host is asked: one request at a time, with pauses, as its robots.txt says, and not any more when it is down.
+"""Polite requests: one at a time per host, with pauses, obeying robots.txt, and none to a host that is down.
 
-robots.txt follows RFC 9309: without one everything is allowed; as long as it cannot be had, nothing is. It is asked
-for once a run.
+robots.txt follows RFC 9309. Without one, everything is allowed. While it is unavailable, nothing is. It is fetched once
+per run.
 """
 
 import threading
@@ -27,16 +27,16 @@ _FAILURES_BEFORE_DOUBT = 3
 
 
 class HostDown(FetchFailed):
-    """A host that is not asked any more in this run."""
+    """No more requests go to this host in this run."""
 
 
 class _Host:
-    """What is known of one host in one run.
+    """State of one host in one run.
 
     Attributes:
-        turn: held by who asks it.
-        closed: why it is not asked any more; "" while it is.
-        failures: in a row.
+        turn: lock of the one running request.
+        closed: reason for no more requests, or "" for an open host.
+        failures: number of failures in a row.
     """
 
     def __init__(self, origin: str) -> None:
@@ -61,15 +61,14 @@ class _Host:
 
 
 class PoliteHttp:
-    """`SafeHttp` for robots. Any number of threads may use it at once; those that ask one host wait for each other.
+    """`SafeHttp` for robots. Any number of threads may use it at once. Requests to one host wait for each other.
 
-    Whether a host is down is not guessed from pages, of which one may be broken: after three failures in a row its
-    robots.txt is asked again, and if that fails as well, the host is closed for the rest of the run. So is one that
-    wants to be asked again in more than a minute.
+    A broken page does not mean that its host is down. After three failures in a row robots.txt is fetched again. If
+    this fails too, the host is closed for the rest of the run. So is a host with a `Retry-After` of more than a minute.
 
     Args:
-        agent: product token, as robots.txt files name it.
-        delay_seconds: between two requests to a host, unless its robots.txt wants more (up to 30 s).
+        agent: product token in robots.txt files.
+        delay_seconds: pause between two requests to a host, unless its robots.txt asks for more (up to 30 s).
     """
 
     def __init__(self, http: SafeHttp, agent: str, delay_seconds: float) -> None:
@@ -80,21 +79,21 @@ class PoliteHttp:
         self._lock = threading.Lock()
 
     def begin_run(self) -> None:
-        """Forget every robots.txt, and which hosts are down."""
+        """Forget all robots.txt files, and open all hosts again."""
         with self._lock:
             self._hosts = {}
 
     @property
     def everything_is_down(self) -> bool:
-        """Whether every host that was asked in this run is closed."""
+        """Whether all hosts of this run are closed."""
         with self._lock:
             return bool(self._hosts) and all(host.closed for host in self._hosts.values())
 
     def allows(self, url: str) -> bool:
-        """Return whether robots.txt lets a page be fetched.
+        """Return whether robots.txt allows a page.
 
         Raises:
-            HostDown: there is no knowing.
+            HostDown: robots.txt is unavailable.
         """
         robots = self._robots(self._host(url))
         return robots is None or robots.can_fetch(url, self._agent)
@@ -107,13 +106,13 @@ class PoliteHttp:
         headers: Mapping[str, str] | None = None,
         may_lead_to: Callable[[str], bool] | None = None,
     ) -> Answer:
-        """Return the answer of a page, whatever its status. Robots are asked about redirects, not about `url`.
+        """Return the answer for a page, with any status. robots.txt is checked for redirects, not for `url`.
 
         Args:
-            may_lead_to: says of the target of a redirect whether it is followed.
+            may_lead_to: returns whether to follow a redirect to this target.
 
         Raises:
-            HostDown: the host is not asked any more.
+            HostDown: the host is closed.
             FetchFailed, FetchRefused, ResponseTooLarge: see `SafeHttp.get`.
         """
         host = self._host(url)
@@ -121,9 +120,9 @@ class PoliteHttp:
 
         def before_hop(target: "URL") -> None:
             if may_lead_to is not None and not may_lead_to(str(target)):
-                raise FetchRefused("it leads to another site")
+                raise FetchRefused("it redirects to another site")
             if not self.allows(str(target)):
-                raise FetchRefused(f"it leads to where the robots.txt of {target.host} lets nobody go")
+                raise FetchRefused(f"it redirects to a URL that robots.txt of {target.host} disallows")
             self._host(str(target)).pause()
 
         with host.turn:
@@ -141,7 +140,7 @@ class PoliteHttp:
                 if seconds is None or not again:
                     break
                 if seconds > _LONGEST_WAIT_SECONDS:
-                    host.closed = f"{host.origin} wants to be asked again in {seconds:.0f} s"
+                    host.closed = f"{host.origin} asks for a pause of {seconds:.0f} s"
                     break
                 again -= 1
                 sleep(seconds)
@@ -166,7 +165,7 @@ class PoliteHttp:
                 host.closed = str(error)
 
     def _robots(self, host: _Host) -> "Protego | None":
-        """Return the rules of a host, None if it has none."""
+        """Return the rules of a host, or None if it has none."""
         with host.robots_turn:
             if not host.robots_known:
                 try:
@@ -186,21 +185,21 @@ class PoliteHttp:
         try:
             answer = self._http.get(f"{origin}/robots.txt", max_bytes=_ROBOTS_BYTES, truncate=True)
         except FetchRefused:
-            return None  # it redirects in a circle, or whatever is asked of this host is refused
+            return None  # redirects in a circle, or a host whose every URL is refused
         if _is_failure(answer):
-            raise FetchFailed(f"{origin}/robots.txt answers {answer.status}, so nothing of it is read")
+            raise FetchFailed(f"{origin} is not read: its robots.txt has status {answer.status}")
         if answer.status != 200:
             return None
         return Protego.parse(answer.body.decode("utf-8-sig", "replace"))
 
 
 def _is_failure(answer: Answer) -> bool:
-    """Return whether an answer says nothing of the page: the server cannot, or does not want to, just now."""
+    """Return whether the server cannot answer at the moment. This says nothing about the page."""
     return answer.status == 429 or answer.status >= 500
 
 
 def _retry_after(answer: Answer) -> float | None:
-    """Return in how many seconds a server wants to be asked again; None if it did not say so."""
+    """Return the seconds in `Retry-After`, or None without one."""
     value = answer.headers.get("retry-after", "").strip()
     if answer.status not in (429, 503) or not value:
         return None

@@ -1,6 +1,6 @@
-"""Sitemaps, sitemap indexes and robots.txt as a list of sitemaps: what a site says of its own pages.
+"""Sitemaps, sitemap indexes, and robots.txt as a list of sitemaps.
 
-XML is parsed without entities and without a document type; how much is read, and how deep, has limits.
+XML is parsed without entities and without a document type. Size and depth are limited.
 """
 
 import io
@@ -13,7 +13,7 @@ from rag_assets.errors import FetchFailed, FetchRefused, ResponseTooLarge
 from rag_assets.sources.web.canonical import canonical_url
 
 MAX_SITEMAP_BYTES = 50 * 1024 * 1024
-"""Uncompressed, as the protocol has it."""
+"""Uncompressed, the limit of the protocol."""
 
 _MOST_SITEMAPS = 1_000
 _MOST_URLS_EACH = 50_000
@@ -22,20 +22,20 @@ _DEEPEST = 3
 
 @dataclass(slots=True)
 class Sitemap:
-    """What one sitemap names: pages, other sitemaps."""
+    """Entries of one sitemap: pages and other sitemaps."""
 
     pages: list[str] = field(default_factory=list)
     sitemaps: list[str] = field(default_factory=list)
 
 
 class SitemapWalk:
-    """A sitemap and all that it leads to.
+    """A sitemap and all sitemaps below it.
 
     Args:
         fetch: returns the body of a sitemap.
 
     Attributes:
-        problems: why something of it could not be read, a clause each. As long as it is empty, nothing is missing.
+        problems: a clause for each sitemap that could not be read. Empty for a complete walk.
     """
 
     def __init__(self, fetch: Callable[[str], bytes]) -> None:
@@ -43,7 +43,7 @@ class SitemapWalk:
         self.problems: list[str] = []
 
     def pages(self, url: str) -> Iterator[list[str]]:
-        """Yield the pages of each sitemap, as they are written there."""
+        """Yield the pages of each sitemap, as written there."""
         seen: set[str] = set()
         waiting = deque([(url, 0)])
         while waiting:
@@ -54,7 +54,7 @@ class SitemapWalk:
                     continue
                 seen.add(address)
                 if len(seen) > _MOST_SITEMAPS or depth > _DEEPEST:
-                    self.problems.append(f"the sitemap {_shown(url)} leads to too many others")
+                    self.problems.append(f"the sitemap {_shown(url)} leads to too many other sitemaps")
                     return
                 sitemap = parse_sitemap(self._fetch(address), address)
             except (FetchFailed, FetchRefused, ResponseTooLarge, ValueError) as error:
@@ -65,10 +65,10 @@ class SitemapWalk:
 
 
 def parse_sitemap(data: bytes, url: str) -> Sitemap:
-    """Return what a sitemap names.
+    """Return the entries of a sitemap.
 
     Raises:
-        ValueError: it is none; the message is a clause.
+        ValueError: not a sitemap. The message is a clause.
     """
     data = _inflated(data) if data.startswith(b"\x1f\x8b") else data
     if url.partition("?")[0].endswith("/robots.txt"):
@@ -80,7 +80,7 @@ def parse_sitemap(data: bytes, url: str) -> Sitemap:
 
 
 def _shown(url: str) -> str:
-    """Without what may be a secret: the query, and what stands before an `@`."""
+    """Remove possible secrets: the query, and user name and password."""
     return url.partition("?")[0].rpartition("@")[2]
 
 
@@ -89,7 +89,7 @@ def _of_robots(data: bytes) -> Sitemap:
 
     sitemaps = list(Protego.parse(data.decode("utf-8-sig", "replace")).sitemaps)
     if not sitemaps:
-        raise ValueError("it names no sitemap")
+        raise ValueError("robots.txt names no sitemap")
     return Sitemap(sitemaps=_limited(sitemaps))
 
 
@@ -109,7 +109,7 @@ def _of_xml(data: bytes) -> Sitemap:
                     raise ValueError("its elements are nested too deeply")
                 continue
             text = (element.text or "").strip()
-            # Images and videos have a `loc` of their own, deeper down.
+            # Images and videos have a `loc` of their own at a deeper level.
             if path[1:] == ["url", "loc"] and text:
                 sitemap.pages.append(text)
             elif path[1:] == ["sitemap", "loc"] and text:
@@ -118,11 +118,11 @@ def _of_xml(data: bytes) -> Sitemap:
             if len(path) == 1:
                 element.clear()
             if not path and element.tag.rpartition("}")[2].lower() not in ("urlset", "sitemapindex"):
-                raise ValueError("it is XML of another kind")
+                raise ValueError("its XML is not a sitemap")
     except ParseError:
         raise ValueError("it is not well-formed XML") from None
     except DefusedXmlException:
-        raise ValueError("it declares a document type, which is not read") from None
+        raise ValueError("it declares a document type") from None
     _limited(sitemap.pages)
     _limited(sitemap.sitemaps)
     return sitemap
@@ -130,7 +130,7 @@ def _of_xml(data: bytes) -> Sitemap:
 
 def _limited(urls: list[str]) -> list[str]:
     if len(urls) > _MOST_URLS_EACH:
-        raise ValueError(f"it names more than {_MOST_URLS_EACH} URLs")
+        raise ValueError(f"it has more than {_MOST_URLS_EACH:,} URLs")
     return urls
 
 
@@ -141,7 +141,7 @@ def _inflated(data: bytes) -> bytes:
     except zlib.error:
         raise ValueError("it is not gzip") from None
     if len(text) > MAX_SITEMAP_BYTES:
-        raise ValueError(f"it has more than {MAX_SITEMAP_BYTES} bytes")
+        raise ValueError(f"it has more than {MAX_SITEMAP_BYTES:,} bytes")
     if not inflate.eof:
-        raise ValueError("it breaks off")
+        raise ValueError("it is cut off")
     return text

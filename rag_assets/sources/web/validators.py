@@ -1,6 +1,6 @@
-"""What tells whether a page changed: ETag, Last-Modified, and a hash of the body for servers that have neither.
+"""Validators of a page: ETag, Last-Modified, and a hash of the body for servers without either.
 
-They are the version token of a document, so that the next refresh can ask whether it still is as it was.
+Together they are the version token of a document. With it the next refresh asks whether the page has changed.
 """
 
 import hashlib
@@ -13,10 +13,10 @@ _MAX_CHARACTERS = 500
 
 @dataclass(frozen=True, slots=True)
 class Validators:
-    """Of one body.
+    """Validators of one body.
 
     Attributes:
-        own_url: the canonical URL of the page, where that is another one than it was asked by.
+        own_url: canonical URL of the page, if it differs from the requested one.
     """
 
     body_hash: str = ""
@@ -35,7 +35,7 @@ class Validators:
 
     @classmethod
     def from_token(cls, token: str) -> "Validators | None":
-        """Return what a token says; None if it is none of this kind."""
+        """Return the validators in a token, or None if it is not such a token."""
         try:
             values = json.loads(token)
             return cls(*(str(value) for value in values))
@@ -46,7 +46,7 @@ class Validators:
         return json.dumps([self.body_hash, self.etag, self.last_modified, self.own_url])
 
     def conditions(self) -> dict[str, str]:
-        """Return the headers that ask for the body only if it is another one."""
+        """Return headers for a conditional request: the body is sent only if it has changed."""
         headers = {"if-none-match": self.etag, "if-modified-since": self.last_modified}
         return {name: value for name, value in headers.items() if value}
 

@@ -118,7 +118,7 @@ def test_a_server_with_a_long_delay_is_not_asked_again_in_this_run(
     first, second = source.list_entries()
     with pytest.raises(DocumentUnreadable):
         source.read(first)
-    with pytest.raises(SourceUnavailable, match="asked again"):
+    with pytest.raises(SourceUnavailable, match="asks for a pause of"):
         source.read(second)
     assert waits == []
     assert "/b" not in site.paths
