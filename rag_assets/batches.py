@@ -1,4 +1,4 @@
-"""`itertools.batched`, which the standard library has from Python 3.12 on."""
+"""`itertools.batched` for Python 3.11. The standard library has it from 3.12 on."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice

@@ -1,4 +1,4 @@
-"""Contents -> chunks, streaming: a bounded amount of text is in memory at a time."""
+"""Contents -> chunks, streaming, with a bounded amount of text in memory."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 
@@ -8,6 +8,7 @@ from rag_assets.progress import Progress
 from rag_assets.records import Chunk
 from rag_assets.text.hashing import text_sha256
 from rag_assets.text.instruction_patterns import flags_of
+from rag_assets.text.wording import counted
 
 _BATCH_CHARACTERS = 1_000_000
 
@@ -18,10 +19,10 @@ def chunk_contents(
     """Yield the chunks of each content, in order.
 
     Args:
-        text_of: returns the extracted text of a content, None if it is lost.
+        text_of: returns the extracted text of a content, or None if it is lost.
 
     Raises:
-        RefusedError: a text is lost and could not be recovered.
+        RefusedError: a text is lost and cannot be recovered.
     """
     progress = Progress("contents", len(content_hashes))
     num_chunks = 0
@@ -44,7 +45,7 @@ def chunk_contents(
                     flags=flags_of(chunk_text),
                 )
             num_chunks += len(spans)
-            progress.advance(note=f"{num_chunks:,} chunks")
+            progress.advance(note=counted(num_chunks, "chunk"))
 
 
 def _text_batches(
@@ -56,8 +57,8 @@ def _text_batches(
         text = text_of(content_hash)
         if text is None:
             raise RefusedError(
-                f"the text of content {content_hash[:16]} is no longer kept and no source holds it: nothing was "
-                "changed. Materialize raw_documents to read the sources again"
+                f"the text of content {content_hash[:16]} is lost, and no source holds it. Nothing was changed. "
+                "Materialize raw_documents to read the sources again"
             )
         batch.append((content_hash, text))
         characters += len(text)

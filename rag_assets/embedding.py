@@ -1,4 +1,4 @@
-"""Texts -> vectors: cache first, then the model, in batches; every text once."""
+"""Texts -> vectors: from the cache, otherwise from the model in batches, every text once."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -14,23 +14,24 @@ from rag_assets.embedders.cache_key import cache_key
 from rag_assets.ledgers.base import Ledger
 from rag_assets.progress import Progress
 from rag_assets.records import EmbeddingModel, Vector
+from rag_assets.text.wording import counted
 
 _logger = logging.getLogger(__name__)
 _Item = TypeVar("_Item")
 WINDOW = 1000
-"""Texts looked up in the cache at once."""
+"""Number of texts per lookup in the cache."""
 
 
 @dataclass(slots=True)
 class EmbeddingUsage:
-    """What the embedding of one refresh took.
+    """Counts and cost of the embedding of one refresh.
 
     Attributes:
-        num_texts: distinct texts asked for.
-        num_cached: of them, those whose vector was known.
-        num_embedded: of them, those sent to the model.
+        num_texts: number of distinct texts.
+        num_cached: of them, with a cached vector.
+        num_embedded: of them, sent to the model.
         tokens: billed for `num_embedded`.
-        cost_usd: None if the price of the model is not known.
+        cost_usd: None if the price of the model is unknown.
     """
 
     num_texts: int = 0
@@ -49,14 +50,14 @@ def embed_texts(
 ) -> Iterator[tuple[str, Vector]]:
     """Yield (text hash, vector) once for each distinct text, in order of first appearance.
 
-    Every batch is cached as soon as it has been paid for.
+    Every batch is cached as soon as it is paid for.
 
     Args:
         texts: pairs of text hash and text.
-        usage: is added to.
+        usage: receives the counts and the cost.
 
     Raises:
-        EmbedderUnavailable, InvalidVectorError, ConfigurationError: as the embedder's.
+        EmbedderUnavailable, InvalidVectorError, ConfigurationError: from the embedder.
     """
     price = embedder.usd_per_million_tokens
     if price is None:
@@ -88,15 +89,16 @@ def embed_texts(
 
 def _spent(usage: EmbeddingUsage) -> str:
     spent = "" if usage.cost_usd is None else f", {usage.cost_usd:.4f} USD"
-    return f"{usage.num_embedded:,} embedded, {usage.tokens:,} tokens{spent}"
+    return f"{usage.num_embedded:,} embedded, {counted(usage.tokens, 'token')}{spent}"
 
 
 def cached_vectors(
     texts: Iterable[tuple[str, str]], model: EmbeddingModel, ledger: Ledger
 ) -> dict[str, Vector]:
-    """Return the known vectors of these (text hash, text) by text hash.
+    """Return the cached vectors of these (text hash, text) pairs, by text hash.
 
-    A cache may hold anything: a damaged vector is embedded again, not refused by the store for ever.
+    A corrupt vector in the cache counts as missing, so the text is embedded again. Otherwise the store would refuse it
+    forever.
     """
     keys = {cache_key(model, text): text_hash for text_hash, text in texts}
     return {

@@ -1,7 +1,7 @@
-"""The index fingerprint: everything that decides which points a document gives.
+"""The index fingerprint: all settings with an influence on the points of a document.
 
-Two generations with the same fingerprint can share points. A changed fingerprint means that the candidate is
-built in full, while the old generation serves. Sources, parsers, benchmark and thresholds are not in it.
+Two generations with the same fingerprint can share points. After a change of the fingerprint the candidate is built in
+full, while the old generation serves. Sources, parsers, benchmark and thresholds are not part of the fingerprint.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ _POINT_NAMESPACE = uuid.UUID("5a2f6bd5-4d63-5d0c-9c52-0f4f0a7b8f11")
 
 
 def canonical_json(value: Any) -> bytes:
-    """Return one byte string for one value: sorted keys, no white space, UTF-8."""
+    """Return one byte string for one value: sorted keys, no whitespace, UTF-8."""
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     ).encode()
@@ -39,7 +39,7 @@ def index_fingerprint(
     tokenizer: str,
     sparse: dict[str, Any],
 ) -> dict[str, Any]:
-    """Return the fingerprint as a mapping that JSON can hold."""
+    """Return the fingerprint as a JSON-compatible mapping."""
     return {
         "embedding_model": asdict(model),
         "distance": "cosine",
@@ -56,7 +56,7 @@ def index_fingerprint(
 
 
 def fingerprint_difference(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Return the names of the settings that differ, for a message."""
+    """Return the names of the different settings, for a message."""
     return sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
 
 

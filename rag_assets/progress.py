@@ -1,4 +1,4 @@
-"""Progress of long work: one log line now and then, with rate and remaining time."""
+"""Progress of long work: a log line every few seconds, with rate and remaining time."""
 
 import logging
 import time
@@ -14,8 +14,8 @@ class Progress:
     """Counts units of work and logs at most one line every five seconds.
 
     Args:
-        what: what is counted, in the plural: `documents`, `chunks`.
-        total: units expected, if it is known.
+        what: noun of the units, in the plural: `documents`, `chunks`.
+        total: expected number of units, if known.
     """
 
     def __init__(self, what: str, total: int | None = None) -> None:
@@ -39,7 +39,7 @@ class Progress:
         _logger.info("%s%s", line, f", {note}" if note else "")
 
     def reach(self, done: int, total: int) -> None:
-        """Count up to `done`, for work that reports where it is."""
+        """Count up to `done`, for work with its own count."""
         self._total = total
         self.advance(done - self.done)
 

@@ -56,7 +56,7 @@ def test_chunks_are_numbered_within_their_content_and_contents_keep_their_order(
 
 
 def test_a_lost_text_stops_the_step_and_says_what_to_do() -> None:
-    with pytest.raises(RefusedError, match=f"{'f' * 16} is no longer kept.*Materialize raw_documents"):
+    with pytest.raises(RefusedError, match=f"{'f' * 16} is lost.*Materialize raw_documents"):
         list(chunk_contents(["f" * 64], TEXTS.get, FourCharacters()))
 
 
@@ -80,7 +80,7 @@ def test_no_content_gives_no_chunk() -> None:
     assert list(chunk_contents([], TEXTS.get, FourCharacters())) == []
 
 
-def test_progress_counts_contents_and_tells_how_many_chunks_they_gave(progress_lines: list[str]) -> None:
+def test_progress_counts_contents_and_their_chunks(progress_lines: list[str]) -> None:
     chunks = list(chunk_contents(TEXTS, TEXTS.get, FourCharacters()))
     assert [line.split(",")[0] for line in progress_lines] == [
         f"{done} of {len(TEXTS)} contents" for done in (1, 2, 3)

@@ -19,7 +19,20 @@ from rag_assets_tests.plain_english import (
 PACKAGE = Path(rag_assets.__file__).parent
 ROOMS = sorted({path.relative_to(PACKAGE).parts[0] for path in modules() if path.parent != PACKAGE})
 TOP = "modules at the top"
-NOT_YET_PLAIN: set[str] = set(ROOMS) - {"cli", "integrations", "scaffolded"} | {TOP, "docs"}
+PLAIN = {
+    "alerts",
+    "artifacts",
+    "changes",
+    "cli",
+    "defs",
+    "evaluation",
+    "generations",
+    "integrations",
+    "ledgers",
+    "refresh",
+    "scaffolded",
+}
+NOT_YET_PLAIN: set[str] = {*ROOMS, TOP, "docs"} - PLAIN
 RULES_NOT_YET_KEPT: set[str] = set(wording_rules.RULES)
 
 

@@ -1,1 +1,1 @@
-"""Parquet files that carry data from one asset to the next, and the record of the last failure."""
+"""Artifacts: Parquet files with the data between assets, and the record of the last failure."""

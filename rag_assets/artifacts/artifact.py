@@ -1,4 +1,4 @@
-"""One artefact: typed Parquet with a header."""
+"""One artifact: typed Parquet with a header."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,13 +17,13 @@ _ROW_GROUP = 1024
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What every artefact carries.
+    """The header of an artifact.
 
     Attributes:
-        refresh_id: of the reading of the sources that everything else follows from; sorts by time.
-        base: generation that was in production when the work was decided; None if there was none.
-        fingerprint: index fingerprint that the work was done for.
-        details: facts about this one artefact, such as counts.
+        refresh_id: id of the reading of the sources behind the artifact. Ids sort by time.
+        base: generation in production at the time of the decision, or None.
+        fingerprint: index fingerprint of the work.
+        details: facts about this artifact, such as counts.
     """
 
     refresh_id: str
@@ -40,14 +40,14 @@ class Header:
 
 
 class ArtifactWriter:
-    """Collects the rows of one artefact, a bounded number at a time."""
+    """Writes the rows of one artifact, with a bounded number in memory."""
 
     def __init__(self, folder: Path, schema: "pa.Schema") -> None:
         import pyarrow.parquet as pq
 
         self._schema = schema
         self._rows: list[Mapping[str, Any]] = []
-        # Without dictionaries: most columns repeat nothing, and vectors are written and read in a third of the time.
+        # No dictionary encoding: most columns have few repeated values, and vectors take a third of the time to write and read.
         self._parquet = pq.ParquetWriter(
             folder / "data.parquet", schema, compression="zstd", use_dictionary=False
         )
@@ -60,7 +60,7 @@ class ArtifactWriter:
             self._flush()
 
     def write_table(self, table: "pa.Table") -> None:
-        """Write columns instead of rows, for what is large."""
+        """Write columns instead of rows, for large data."""
         self._parquet.write_table(table)
         self.num_rows += table.num_rows
 
@@ -77,7 +77,7 @@ class ArtifactWriter:
 
 
 class Artifact:
-    """One artefact to read."""
+    """One artifact, for reading."""
 
     def __init__(self, asset: str, folder: Path, header: Header) -> None:
         self.asset = asset
@@ -89,15 +89,15 @@ class Artifact:
         return self.header.details
 
     def rows(self, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
-        """Yield the rows in the order in which they were written, a bounded number in memory."""
+        """Yield the rows in the order of writing, with a bounded number in memory."""
         for batch in self.batches(columns):
             yield from batch.to_pylist()
 
     def find_rows(self, column: str, value: str | int) -> list[dict[str, Any]]:
-        """Return the rows that have this value in this column."""
+        """Return the rows with this value in this column."""
         import pyarrow.parquet as pq
 
-        # Not `hive`, the default: a folder named `a=b` on the way would become a column.
+        # Not `hive`, the default: a folder named `a=b` in the path would become a column.
         partitioning: Any = None
         path = self.folder / "data.parquet"
         return pq.read_table(path, filters=[(column, "==", value)], partitioning=partitioning).to_pylist()

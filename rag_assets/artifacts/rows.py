@@ -1,4 +1,4 @@
-"""The typed rows of each artefact: their Parquet schemas, and records to rows and back."""
+"""The typed rows of each artifact: Parquet schemas, and the conversion of records to rows and back."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -126,7 +126,7 @@ def change_from_row(row: Mapping[str, Any]) -> DocumentChange:
         moved_from=row["moved_from"],
         quarantine_reason=row["quarantine_reason"],
         quarantine_detail=row["quarantine_detail"],
-        near_duplicate_of=row.get("near_duplicate_of"),  # no such column in what an earlier version wrote
+        near_duplicate_of=row.get("near_duplicate_of"),  # artifacts of an earlier version lack the column
     )
 
 
@@ -153,7 +153,7 @@ def write_vectors(writer: ArtifactWriter, vectors: Iterable[tuple[str, Vector]],
 
 
 def read_vectors(artifact: Artifact) -> Iterator[tuple[str, Vector]]:
-    """Yield (text hash, vector), float32 (dim,), in the order in which they were written."""
+    """Yield (text hash, vector), float32 (dim,), in the order of writing."""
     for batch in artifact.batches():
         hashes = batch.column("text_hash").to_pylist()
         flat = batch.column("vector").flatten().to_numpy()
@@ -161,7 +161,7 @@ def read_vectors(artifact: Artifact) -> Iterator[tuple[str, Vector]]:
 
 
 def repeated_text_hashes(chunks: Artifact) -> set[str]:
-    """Return the hashes of texts that more than one chunk has."""
+    """Return the hashes of the texts of more than one chunk."""
     # Not by Arrow's `value_counts`: importing its compute functions takes longer than a small refresh embeds.
     counts = Counter(row["text_hash"] for row in chunks.rows(["text_hash"]))
     return {text_hash for text_hash, count in counts.items() if count > 1}
@@ -173,12 +173,12 @@ def query_row(query: QueryResult) -> dict[str, Any]:
 
 
 def report_details(report: EvalReport) -> dict[str, Any]:
-    """Return everything of a report but its single questions, as JSON can hold it."""
+    """Return a report without its questions, for JSON."""
     return {key: value for key, value in asdict(report).items() if key != "queries"}
 
 
 def report_from(artifact: Artifact) -> EvalReport:
-    """Read a report back: the summary from the header, the questions from the rows."""
+    """Read a report: the summary from the header, the questions from the rows."""
     details = dict(artifact.details["report"])
     for key in ("scores", "production_scores"):
         details[key] = Scores(**details[key]) if details[key] is not None else None

@@ -1,8 +1,8 @@
-"""Data between assets: typed Parquet with a header, written atomically, found by run, never pickled.
+"""The store of artifacts: data between assets, written atomically and found by run, never pickled.
 
-Layout: `<root>/<asset>/<run id>/{data.parquet, header.json}` and `<root>/<asset>/latest.json`. An artefact
-appears whole or not at all, by renaming its folder. A step finds its input by the run that it belongs to, or
-that it retries; the input of an asset that is not part of the run is the latest one.
+Layout: `<root>/<asset>/<run id>/{data.parquet, header.json}` and `<root>/<asset>/latest.json`. An artifact
+appears whole or not at all, by renaming its folder. A step reads the artifact of its own run, or of a run retried by
+it. If an asset is not part of the run, the step reads its latest artifact.
 """
 
 import json
@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 from rag_assets.artifacts.artifact import FORMAT_VERSION, Artifact, ArtifactWriter, Header
 from rag_assets.disk.atomic_files import replace_file
 from rag_assets.disk.private_folders import make_private_folder
+from rag_assets.disk.processes import process_is_gone
 from rag_assets.errors import StaleInputError, StateFormatError
-from rag_assets.ledgers.lease import process_is_gone
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,7 +31,7 @@ KEPT_REFRESHES = 5
 
 
 class ArtifactStore:
-    """The artefacts of one state folder."""
+    """The artifacts of one state folder."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -41,10 +41,10 @@ class ArtifactStore:
     def write(
         self, asset: str, run_id: str, schema: "pa.Schema", header: Header
     ) -> "Generator[tuple[ArtifactWriter, dict[str, Any]]]":
-        """Write an artefact: yields the writer, and the details to fill in.
+        """Write an artifact: yields the writer, and the details to fill in.
 
-        The artefact replaces one that the same run may have written before, and becomes the latest, when the
-        block ends without an error; otherwise it leaves no trace.
+        If the block ends without an error, the artifact becomes the latest, and replaces an earlier one of the same
+        run. Otherwise it leaves no trace.
         """
         home = self._root / asset
         make_private_folder(home)
@@ -73,21 +73,23 @@ class ArtifactStore:
         replace_file(home / "latest.json", json.dumps({"run_id": run_id}).encode())
 
     def find(self, asset: str, run_ids: Sequence[str]) -> Artifact:
-        """Return the artefact of the first of these runs that has one, else the latest.
+        """Return the artifact of the first of these runs with one, otherwise the latest.
 
         Args:
-            run_ids: this run, then the runs that it retries, nearest first.
+            run_ids: this run, then the runs retried by it, nearest first.
 
         Raises:
-            StaleInputError: there is none; says which asset to materialize.
+            StaleInputError: there is none. The message names the asset to materialize.
         """
         found = self.latest(asset, run_ids)
         if found is None:
-            raise StaleInputError(f"there is no {asset} yet: materialize {asset} first, or all assets")
+            raise StaleInputError(
+                f"{asset} has not been materialized yet: materialize {asset} first, or all assets"
+            )
         return found
 
     def latest(self, asset: str, run_ids: Sequence[str] = ()) -> Artifact | None:
-        """As `find`, but None if there is none."""
+        """Return the same as `find`, or None if there is none."""
         for run_id in run_ids:
             folder = self._root / asset / run_id
             if (folder / "header.json").exists():
@@ -96,11 +98,11 @@ class ArtifactStore:
             pointer = json.loads((self._root / asset / "latest.json").read_text(encoding="utf-8"))
             folder = self._root / asset / pointer["run_id"]
         except (FileNotFoundError, ValueError, KeyError, TypeError):
-            return None  # none yet, or spoiled by a power cut: the next refresh writes it anew
+            return None  # none yet, or corrupt after a power cut: the next refresh writes it again
         return _load(asset, folder) if (folder / "header.json").exists() else None
 
     def kept(self, asset: str) -> list[Artifact]:
-        """Return everything that is kept of an asset, the latest refresh first; what is damaged is left out."""
+        """Return all readable artifacts of an asset, the latest refresh first."""
         found: list[Artifact] = []
         for header in (self._root / asset).glob("[!.]*/header.json"):
             with suppress(StateFormatError, FileNotFoundError):
@@ -110,7 +112,7 @@ class ArtifactStore:
         )
 
     def prune(self) -> None:
-        """Keep the artefacts of the last five refreshes, and remove what dead writers left."""
+        """Keep the artifacts of the last five refreshes. Remove the others, and leftovers of dead writers."""
         found: list[tuple[str, Path]] = []
         for folder in self._root.glob("*/*"):
             if folder.is_dir() and not folder.name.startswith("."):
@@ -131,7 +133,7 @@ def _staging_name() -> str:
 
 
 def _writer_is_gone(staging_name: str) -> bool:
-    """Whether the process that made a staging folder runs no more."""
+    """Whether the process behind a staging folder has ended."""
     match = re.fullmatch(r"\.staging-[^-]+-(\d+)-(.+)", staging_name)
     return match is None or process_is_gone(match[2], int(match[1]))
 
@@ -144,7 +146,7 @@ def _load(asset: str, folder: Path) -> Artifact:
             return Artifact(asset, folder, Header(**document))
     except (ValueError, KeyError, TypeError):
         raise StateFormatError(
-            f"the header of {asset} of run {folder.name} is damaged: materialize all assets again"
+            f"the header of {asset} of run {folder.name} is corrupt: materialize all assets again"
         ) from None
     raise StateFormatError(
         f"{asset} of run {folder.name} has format version {found}, this program reads {FORMAT_VERSION}: "

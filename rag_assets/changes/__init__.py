@@ -1,1 +1,1 @@
-"""What changed between production and the sources: pure set arithmetic, no input or output."""
+"""Changes between production and the sources: pure set arithmetic, no input or output."""

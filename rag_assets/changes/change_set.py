@@ -1,4 +1,4 @@
-"""What production holds, and what the sources hold -> what must be done.
+"""The change set: one decision for each document, from a comparison of production with the sources.
 
 Pure set arithmetic over document identities. No I/O, no clocks, no settings beyond the arguments.
 """
@@ -12,7 +12,7 @@ from rag_assets.records import DocumentState, Location
 
 
 class Change(StrEnum):
-    """What a refresh does to one document."""
+    """The kind of a change of one document."""
 
     ADDED = "added"
     UPDATED = "updated"
@@ -29,11 +29,11 @@ class DocumentChange:
     """The decision for one document.
 
     Attributes:
-        location: as the candidate is to hold it; of a deleted document, as production holds it.
-        content_hash: content that the candidate holds for it; None if it is to hold none.
-        previous_content_hash: content that production holds for it; None if it holds none.
-        moved_from: document id that it had before, for a move.
-        near_duplicate_of: document id of what is kept instead of an omitted one.
+        location: for the candidate. For a deleted document, as in production.
+        content_hash: content in the candidate, or None.
+        previous_content_hash: content in production, or None.
+        moved_from: previous document id, for a move.
+        near_duplicate_of: id of the document kept instead, for an omitted one.
     """
 
     change: Change
@@ -51,12 +51,12 @@ class DocumentChange:
 
     @property
     def is_served(self) -> bool:
-        """Whether production holds it, by this name or by the one it had before."""
+        """Whether production holds the document, under this id or the previous one."""
         return self.previous_content_hash is not None or self.moved_from is not None
 
 
 def target_documents(changes: Iterable[DocumentChange]) -> list[DocumentState]:
-    """Return the documents that the candidate is to hold."""
+    """Return the documents of the candidate."""
     return [
         DocumentState(change.location, change.content_hash)
         for change in changes
@@ -72,14 +72,14 @@ def decide_changes(
     """Compare production with the sources.
 
     Args:
-        production: documents of the generation that serves.
-        current: documents that the sources hold now, quarantined ones included.
-        complete_sources: sources whose listing is complete. A document of any other source is never
-            deleted: a source that failed, was left out or is no longer configured says nothing.
+        production: documents of the generation in production.
+        current: documents in the sources now, including quarantined ones.
+        complete_sources: sources with a complete listing. A document of any other source is never
+            deleted, because a failed, skipped or no longer configured source proves nothing.
 
     Returns:
-        One decision a document, sorted by document id. A deleted document whose content reappears under a new
-        id of this refresh is not listed as deleted: the new id is listed as moved, and names the old one.
+        One decision per document, sorted by document id. If the content of a missing document appears under a new
+        id in this refresh, the new id is listed as moved and names the old one. The old id is not listed as deleted.
     """
     before = {state.document_id: state for state in production}
     now = {state.document_id: state for state in current}
@@ -145,7 +145,7 @@ def decide_changes(
 
 
 def _quarantined(state: DocumentState, old: DocumentState | None) -> DocumentChange:
-    """Keep the last good version of a document that has turned bad."""
+    """Keep the last good version of a document after it turned bad."""
     return DocumentChange(
         Change.QUARANTINED,
         old.location if old else state.location,
@@ -157,6 +157,6 @@ def _quarantined(state: DocumentState, old: DocumentState | None) -> DocumentCha
 
 
 def count_changes(changes: Iterable[DocumentChange]) -> dict[str, int]:
-    """Return `num_added`, `num_updated` …, every kind present."""
+    """Return `num_added`, `num_updated` …, with every kind present."""
     counts = Counter(change.change for change in changes)
     return {f"num_{kind.value}": counts[kind] for kind in Change}

@@ -1,4 +1,4 @@
-"""Changes of documents, as changes of contents: a content is the key of points."""
+"""Changes of documents translated into changes of contents, because points belong to contents."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -9,10 +9,10 @@ from rag_assets.records import DocumentState, Location
 
 @dataclass(frozen=True, slots=True)
 class ContentChange:
-    """What to do with the points of one content.
+    """The change to the points of one content.
 
     Attributes:
-        locations: where the content is to live, sorted by document id; empty means: remove its points.
+        locations: new locations of the content, sorted by document id. Empty if its points are to be removed.
         was_held: whether production holds points of it.
     """
 
@@ -22,14 +22,14 @@ class ContentChange:
 
 
 def content_changes(before: Iterable[DocumentState], after: Iterable[DocumentState]) -> list[ContentChange]:
-    """Translate documents into contents, the keys of points.
+    """Translate documents into contents.
 
     Args:
-        before: documents whose points can be kept; none of them for a rebuild.
-        after: documents that the candidate is to hold.
+        before: documents with reusable points. Empty for a rebuild.
+        after: documents of the candidate.
 
     Returns:
-        One entry for each content whose set of locations changes, sorted by content hash.
+        One entry for each content with changed locations, sorted by content hash.
     """
     old, new = _locations_by_content(before), _locations_by_content(after)
     return [

@@ -1,4 +1,4 @@
-"""The guard against suspiciously many deletions in one refresh, and the token that approves them."""
+"""The guard against an unusual number of deletions in one refresh, and the approval token."""
 
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from rag_assets.changes.change_set import Change, DocumentChange
 from rag_assets.errors import DeletionRefused
 from rag_assets.fingerprint import short_hash
+from rag_assets.text.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
 class DeletionGuard:
-    """Stops a refresh that would delete suspiciously much.
+    """Stops a refresh with too many deletions.
 
     Attributes:
         max_share: share of production's documents, 0 to 1.
-        max_documents: this many may always go.
+        max_documents: number of documents always allowed to go.
     """
 
     max_share: float = 0.3
@@ -28,14 +29,14 @@ class DeletionGuard:
         base: str | None,
         approved_tokens: Set[str],
     ) -> None:
-        """Let the deletions through, or ask.
+        """Let the deletions pass, or raise.
 
         Args:
             production: document id -> source, of every document in production.
-            approved_tokens: tokens that a person has approved.
+            approved_tokens: tokens approved by a person.
 
         Raises:
-            DeletionRefused: too much at once, and not approved. Carries the token.
+            DeletionRefused: too many at once, and not approved. Carries the token.
         """
         changes = list(changes)
         deleted = sorted(change.document_id for change in changes if change.change is Change.DELETED)
@@ -51,19 +52,19 @@ class DeletionGuard:
         if token in approved_tokens:
             return
         why = (
-            f"source {', '.join(emptied)} went from something to nothing"
+            f"no document of source {', '.join(emptied)} is left"
             if emptied
             else f"more than {self.max_share:.0%} and more than {self.max_documents} documents at once"
         )
         examples = ", ".join(deleted[:5]) + (" …" if len(deleted) > 5 else "")
         raise DeletionRefused(
-            f"refused to delete {len(deleted)} of {len(production)} documents ({why}): {examples}. "
-            "Nothing was deleted. If they are gone by mistake, bring them back and refresh; if this is meant, "
-            f"run `rag-assets approve {token}` and refresh.",
+            f"refused to delete {len(deleted)} of {counted(len(production), 'document')} ({why}): {examples}. "
+            "Nothing was deleted. If the documents are missing by mistake, restore them and refresh. If the deletion is "
+            f"intended, run `rag-assets approve {token}` and refresh.",
             token,
         )
 
 
 def deletion_token(base: str | None, document_ids: Iterable[str]) -> str:
-    """Name exactly this set of deletions from exactly this generation; no other set has the token."""
+    """Return the token of exactly this set of deletions from exactly this generation."""
     return short_hash([base, sorted(document_ids)])

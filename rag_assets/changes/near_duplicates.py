@@ -1,13 +1,13 @@
-"""Contents that say nearly the same: MinHash over their words, and groups of those that are similar.
+"""Near duplicates: MinHash over the words of contents, and groups of similar contents.
 
-Each text becomes a signature of fixed size, from which the Jaccard similarity of two texts' shingles is estimated (with a
-standard error of 0.03 at 0.9). Shingles are three words in a row, in lower case and without punctuation: layout does not
-count, order does, and one word that changes costs three shingles at most, so that 0.9 admits about two changed words in a
-page of 150. A script without spaces gives one word a character. A text of fewer than three words is one shingle, as a
-whole: so short, only the same words are similar.
+Each text becomes a signature of fixed size. Two signatures give an estimate of the Jaccard similarity of the shingles of
+two texts, with a standard error of 0.03 at 0.9. A shingle is three consecutive words, in lower case and without
+punctuation. Layout does not count, but order does. One changed word costs at most three shingles, so a threshold of 0.9
+allows about two changed words in a page of 150. In a script without spaces every character is a word. A text of fewer than
+three words is a single shingle, so only the same words are similar to it.
 
-A group is whatever is linked by pairs at or above the threshold; it does not depend on the order of the contents. What
-becomes of a group is decided in `rag_assets.changes.omission`.
+Pairs at or above the threshold link contents, and linked contents are a group, independent of the order of the contents.
+`rag_assets.changes.omission` decides about the documents of a group.
 """
 
 import re
@@ -25,7 +25,7 @@ from rag_assets.fingerprint import short_hash
 from rag_assets.progress import Progress
 
 THRESHOLD = 0.9
-"""Least estimated similarity of two contents that say nearly the same."""
+"""Minimum estimated similarity of two near duplicates."""
 Signatures = npt.NDArray[np.uint32]
 """Signatures of MinHash, uint32, shape (n, `NUM_SLOTS`)."""
 
@@ -33,7 +33,7 @@ NUM_SLOTS = 128
 _SEED = 1
 _SHINGLE_WORDS = 3
 _SLOTS_IN_BAND = 8
-"""Only pairs that agree in one of the 16 bands are compared. Those above 0.875 differ in fewer than 16 slots: none is missed."""
+"""Only pairs with an equal band, of 16, are compared. Pairs above 0.875 differ in fewer than 16 slots, so none is missed."""
 _VERSION = "1"  # of everything above
 _BATCH = 1000
 _SHINGLES_AT_ONCE = 10_000
@@ -45,11 +45,11 @@ _WORD = re.compile(f"[{_SPACELESS}]|[^\\W{_SPACELESS}]+")
 
 @dataclass(frozen=True, slots=True)
 class NearDuplicates:
-    """Contents that say nearly the same.
+    """A group of near duplicates.
 
     Attributes:
-        contents: their hashes, two or more, sorted.
-        similarity: estimated, of the first and the one least like it.
+        contents: two or more content hashes, sorted.
+        similarity: estimate for the first content and the one least like it.
     """
 
     contents: tuple[str, ...]
@@ -57,7 +57,7 @@ class NearDuplicates:
 
 
 class SignatureCache(Protocol):
-    """Remembers signatures by key; a ledger is one. What it forgets costs time and nothing else."""
+    """A cache of signatures by key, for example a ledger. A forgotten signature costs time and nothing else."""
 
     def signatures(self, keys: Sequence[bytes]) -> dict[bytes, bytes]: ...
 
@@ -65,21 +65,21 @@ class SignatureCache(Protocol):
 
 
 def comparison_id() -> dict[str, Any]:
-    """Return what groups depend on besides the texts."""
+    """Return everything except the texts on which groups depend: versions and threshold."""
     return {"version": _VERSION, "rensa": _min_hash().ALGORITHM_VERSION, "threshold": THRESHOLD}
 
 
 def _min_hash() -> Any:
     import rensa
 
-    return rensa.RMinHash  # pyright: ignore[reportAttributeAccessIssue] - the wheel tells no types
+    return rensa.RMinHash  # pyright: ignore[reportAttributeAccessIssue] - the wheel has no type information
 
 
 def shingles(text: str) -> Iterator[str]:
-    """Yield the shingles of a text, repeated ones too; at least one."""
+    """Yield the shingles of a text, at least one, including repeated ones."""
     words = _WORD.findall(text.lower())
     if len(words) < _SHINGLE_WORDS:
-        yield " ".join(words) if words else text  # of signs alone: the same signs
+        yield " ".join(words) if words else text  # only signs: the text itself
         return
     yield from map(" ".join, zip(*(words[start:] for start in range(_SHINGLE_WORDS)), strict=False))
 
@@ -95,13 +95,13 @@ def signature_of(text: str) -> bytes:
 def signatures_of(
     contents: Sequence[str], text_of: Callable[[str], str | None], cache: SignatureCache
 ) -> tuple[list[str], Signatures]:
-    """Return the signatures of contents; of those without a cached one the text is read, one at a time.
+    """Return the signatures of contents, reading the text of each content without a cached signature, one at a time.
 
     Args:
         text_of: returns the text of a content, None if it is lost.
 
     Returns:
-        The contents whose text is not lost, and their signatures in the same order.
+        The contents with a text, and their signatures in the same order.
     """
     how = short_hash(comparison_id())
     known: list[str] = []
@@ -130,15 +130,15 @@ def signatures_of(
 def find_groups(
     contents: Sequence[str], signatures: Signatures, threshold: float = THRESHOLD
 ) -> list[NearDuplicates]:
-    """Group what is similar.
+    """Group similar contents.
 
     Args:
-        contents: their hashes, each once, in any order.
+        contents: content hashes, each once, in any order.
         signatures: in the same order.
-        threshold: least estimated similarity of a pair; below 0.875 some pairs are missed.
+        threshold: minimum estimated similarity of a pair. Below 0.875 some pairs are missed.
 
     Returns:
-        The groups of two or more, by their first content.
+        Groups of two or more, sorted by their first content.
     """
     components = _Components(len(contents))
     for band in range(0, NUM_SLOTS, _SLOTS_IN_BAND):
@@ -158,7 +158,7 @@ def _similarity(one: Signatures, others: Signatures) -> npt.NDArray[np.float64]:
 
 
 def _alike(band: Signatures) -> Iterator[npt.NDArray[np.intp]]:
-    """Yield rows that agree in a whole band, two or more at a time."""
+    """Yield groups of two or more rows with the same band."""
     keys = np.ascontiguousarray(band).view(f"V{band.shape[1] * band.itemsize}").ravel()
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
@@ -182,10 +182,10 @@ def _link(
 
 
 class _Components:
-    """Which rows are linked, by whatever way.
+    """Sets of rows linked directly or through other rows.
 
     Attributes:
-        labels: the same for rows that are linked.
+        labels: one per row, equal for linked rows.
     """
 
     def __init__(self, count: int) -> None:

@@ -10,25 +10,25 @@ from rag_assets.changes.change_set import Change, DocumentChange
 def keep_one_of_each(
     changes: Iterable[DocumentChange], groups: Iterable[Collection[str]], complete_sources: Set[str]
 ) -> list[DocumentChange]:
-    """Omit documents that say nearly the same as one that is kept.
+    """Keep one content of each group of near duplicates, and omit the documents of the others.
 
-    Of each group one content stays, with every place of it: identical documents share points, and are not what this
-    is about. It is that of the document that production serves already, then of the oldest, then of the smallest id. If
-    that goes away the next takes its place, for every refresh decides anew among all. Who may read which document
-    counts: one is omitted only for another with the same access list, so that nobody loses sight of a text.
+    The kept content keeps all its locations. Identical documents share points and are never omitted for one another.
+    Preference goes to the content of a document already in production, then of the oldest document, then of the
+    smallest id. If the kept document disappears, the next one takes its place, because every refresh decides again among
+    all documents. A document is omitted only for one with the same access list, so no reader loses a text.
 
-    Of what production serves nothing is omitted that cannot be read now: the last good version of a document that turned
-    bad, and whatever belongs to a source that is not complete.
+    A document in production stays if it cannot be read now: the last good version of a document after it turned bad, and
+    every document of an incomplete source.
 
-    The deletion guard does not count omitted documents, however many: they are there, and what stands for each of
-    them is served; that they go is a person's decision by a setting, `rag-assets plan` shows it beforehand, and the gate
-    measures the outcome. It does count the deletion of a document that others were omitted for, even though one of
-    them takes its place, and an omitted document keeps its source from looking empty.
+    The deletion guard does not count omitted documents, however many. They still exist, and the kept document is served
+    for each of them. Their omission is a setting, shown beforehand by `rag-assets plan` and measured by the gate. The
+    guard does count the deletion of a kept document, even though an omitted one takes its place. An omitted document
+    keeps its source from looking empty.
 
     Args:
-        changes: as decided without regard to this; each content of a group may have several documents.
+        changes: decided without regard to near duplicates. Each content of a group may have several documents.
         groups: contents of each group.
-        complete_sources: as `decide_changes` takes them.
+        complete_sources: as in `decide_changes`.
 
     Returns:
         The same documents in the same order.
@@ -62,7 +62,7 @@ def keep_one_of_each(
                 by_access[None if access is None else frozenset(access)].append(change)
         for members in by_access.values():
             kept = min(members, key=rank).content_hash
-            # Of its places always the same one is named, whichever of them was new when it was chosen.
+            # Always name the same location of the kept content, whichever of them was new at the time of the choice.
             place = min(change.document_id for change in members if change.content_hash == kept)
             for change in members:
                 if change.content_hash != kept and not unreadable(change):

@@ -1,7 +1,7 @@
-"""Benchmark files: questions, and the documents that answer them.
+"""Benchmark files: questions and the documents with their answers.
 
-One JSON object a line: `{"query": "…", "expected_docs": ["hr/handbook.pdf"]}`. A document is named by its id, its
-URI, its path relative to its source, or its filename if that is unique.
+One JSON object per line: `{"query": "…", "expected_docs": ["hr/handbook.pdf"]}`. The name of a document is its id, its
+URI, its path relative to its source, or its filename if unique.
 """
 
 import hashlib
@@ -13,10 +13,11 @@ from typing import Any
 
 from rag_assets.errors import BenchmarkError
 from rag_assets.records import DocumentState, Location
+from rag_assets.text.wording import counted
 
 HOW_TO_DRAFT = (
-    "run `rag-assets benchmark draft` to make a starting one from your own documents, look through it, "
-    "then `rag-assets benchmark accept`"
+    "run `rag-assets benchmark draft` to create one from your own documents, review it, then run "
+    "`rag-assets benchmark accept`"
 )
 
 
@@ -25,7 +26,7 @@ class BenchmarkQuery:
     """One question.
 
     Attributes:
-        expected_docs: names of the documents that answer it, as written in the file.
+        expected_docs: names of the documents with the answer, as written in the file.
     """
 
     query: str
@@ -40,7 +41,7 @@ class Benchmark:
 
 
 def benchmark_hash(path: Path) -> str:
-    """Return the SHA-256 of a benchmark file, hex; "" if there is none."""
+    """Return the SHA-256 of a benchmark file, hex, or "" if there is none."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
@@ -57,7 +58,7 @@ def load_benchmark(path: Path) -> Benchmark:
 
 
 def load_draft(path: Path) -> Benchmark:
-    """Read a file that may still be marked as a draft; raises as `load_benchmark`."""
+    """Read a benchmark file as `load_benchmark` does, but accept a draft."""
     return _load(path, drafts_allowed=True)
 
 
@@ -66,18 +67,18 @@ def _load(path: Path, *, drafts_allowed: bool) -> Benchmark:
         text = path.read_text(encoding="utf-8-sig")  # editors on Windows put a byte order mark first
     except FileNotFoundError:
         raise BenchmarkError(
-            f"there is no benchmark at {path}: {HOW_TO_DRAFT}, or set RAG_BENCHMARK_FILE"
+            f"no benchmark file at {path}: {HOW_TO_DRAFT}, or set RAG_BENCHMARK_FILE"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise BenchmarkError(f"the benchmark {path} cannot be read ({type(error).__name__})") from None
     queries = tuple(
         _parse_line(line, f"{path}, line {number}", drafts_allowed=drafts_allowed)
-        # Not `splitlines`: U+2028 and its like may stand inside a JSON string.
+        # Not `splitlines`: a JSON string may contain U+2028 and similar characters.
         for number, line in enumerate(text.split("\n"), start=1)
         if line.strip()
     )
     if not queries:
-        raise BenchmarkError(f"the benchmark {path} holds no questions: {HOW_TO_DRAFT}")
+        raise BenchmarkError(f"the benchmark {path} has no questions: {HOW_TO_DRAFT}")
     return Benchmark(queries)
 
 
@@ -85,15 +86,13 @@ def _parse_line(line: str, where: str, *, drafts_allowed: bool) -> BenchmarkQuer
     expectation = 'expected {"query": "…", "expected_docs": ["…"]}'
     try:
         entry: Any = json.loads(line)
-        json.dumps(entry, ensure_ascii=False).encode()  # an escaped half of a character has no UTF-8
+        json.dumps(entry, ensure_ascii=False).encode()  # an escaped half of a surrogate pair has no UTF-8
     except (ValueError, RecursionError):
         raise BenchmarkError(f"{where}: not JSON in UTF-8; {expectation}") from None
     if not isinstance(entry, dict):
         raise BenchmarkError(f"{where}: not an object; {expectation}")
     if entry.get("draft") and not drafts_allowed:
-        raise BenchmarkError(
-            f"{where}: this is a draft: look through it, then run `rag-assets benchmark accept`"
-        )
+        raise BenchmarkError(f"{where}: this is a draft: review it, then run `rag-assets benchmark accept`")
     query, expected = entry.get("query"), entry.get("expected_docs")
     if not isinstance(query, str) or not query.strip():
         raise BenchmarkError(f"{where}: no query; {expectation}")
@@ -106,11 +105,11 @@ def _parse_line(line: str, where: str, *, drafts_allowed: bool) -> BenchmarkQuer
 
 
 NAME_KINDS = ("document_id", "source_uri", "path", "filename")
-"""What a document may be named by, in order of precedence."""
+"""The kinds of names of a document, in order of precedence."""
 
 
 def ids_named(name: str, locations: Iterable[Location]) -> list[str]:
-    """Return the ids of the documents of that name, sorted."""
+    """Return the ids of the documents with this name, sorted."""
     found: dict[str, set[str]] = {kind: set() for kind in NAME_KINDS}
     for location in locations:
         for kind in NAME_KINDS:
@@ -120,7 +119,7 @@ def ids_named(name: str, locations: Iterable[Location]) -> list[str]:
 
 
 class DocumentNames:
-    """Resolves the names that a benchmark uses to contents."""
+    """Resolves the names in a benchmark to contents."""
 
     def __init__(self, documents: Iterable[DocumentState]) -> None:
         # kind of name -> name -> content hash -> document ids
@@ -132,10 +131,10 @@ class DocumentNames:
                     contents.setdefault(state.content_hash, []).append(state.document_id)
 
     def content_of(self, name: str) -> str | None:
-        """Return the content hash of a document; None if there is no such document.
+        """Return the content hash of a document, or None if there is no such document.
 
         Raises:
-            BenchmarkError: the name fits several documents that differ; lists them.
+            BenchmarkError: the name fits several different documents. The message lists them.
         """
         for by_name in self._known.values():
             contents = by_name.get(name)
@@ -144,32 +143,33 @@ class DocumentNames:
             if len(contents) > 1:
                 candidates = sorted(document_id for owners in contents.values() for document_id in owners)
                 raise BenchmarkError(
-                    f"expected document {name!r} is ambiguous, it fits {', '.join(candidates)}: "
-                    "write one of these instead"
+                    f"expected document {name!r} is ambiguous: it fits {', '.join(candidates)}. "
+                    "Use one of these names instead"
                 )
             return next(iter(contents))
         return None
 
 
 def expected_contents(benchmark: Benchmark, names: DocumentNames) -> dict[str, str | None]:
-    """Return name of each expected document, sorted -> its content hash; None if there is no such document.
+    """Return a mapping from the name of each expected document, sorted, to its content hash or None.
 
     Raises:
-        BenchmarkError: a name is ambiguous, or the benchmark does not fit: most expected documents are absent.
+        BenchmarkError: a name is ambiguous, or most expected documents are missing.
     """
     expected = {name for query in benchmark.queries for name in query.expected_docs}
     contents = {name: names.content_of(name) for name in sorted(expected)}
     absent = [name for name, content in contents.items() if content is None]
     if 2 * len(absent) > len(contents):
         raise BenchmarkError(
-            f"the benchmark does not fit the documents: {len(absent)} of {len(contents)} expected documents are "
-            f"absent, for example {', '.join(absent[:3])}. Set RAG_BENCHMARK_FILE to another one, or {HOW_TO_DRAFT}"
+            f"the benchmark does not fit the documents: {len(absent)} of "
+            f"{counted(len(contents), 'expected document')} {'is' if len(absent) == 1 else 'are'} missing, for example "
+            f"{', '.join(absent[:3])}. Set RAG_BENCHMARK_FILE to another one, or {HOW_TO_DRAFT}"
         )
     return contents
 
 
 def reading_problem(path: Path) -> str:
-    """Return why a benchmark file cannot be used whatever the documents, in the gate's words; "" if it can."""
+    """Return the reason for an unreadable benchmark file, in the words of the gate, or ""."""
     try:
         load_benchmark(path)
     except BenchmarkError as error:
@@ -178,9 +178,9 @@ def reading_problem(path: Path) -> str:
 
 
 def fitting_problem(path: Path, documents: Iterable[DocumentState]) -> str:
-    """Return why a benchmark file cannot be used for these documents, in the gate's words; "" if it can.
+    """Return why a benchmark does not fit these documents, in the words of the gate, or "".
 
-    "" also if it cannot be read: that is for `reading_problem` to say.
+    Also "" for an unreadable file, because `reading_problem` reports it.
     """
     try:
         benchmark = load_benchmark(path)

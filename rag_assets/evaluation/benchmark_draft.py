@@ -1,8 +1,8 @@
-"""A plain starting benchmark from somebody's own documents: titles and headings as questions.
+"""A draft benchmark from the documents themselves: titles and headings as questions.
 
-A question must tell its document from the others, or the gate would measure the draft instead of the
-retrieval. So what is the same in many titles (the name of a site, a section number) is cut off, and questions
-whose words stand together in other documents too come last.
+A question must distinguish its document from the others, or the gate would measure the draft instead of the
+retrieval. So parts common to many titles, such as the name of a site or a section number, are cut off. Questions with all
+their words in other documents too come last.
 """
 
 import re
@@ -19,7 +19,7 @@ _MIN_CHARACTERS = 8
 _MAX_CHARACTERS = 120
 _MAX_QUESTIONS_A_DOCUMENT = 12
 _POOL = 5
-"""Candidates looked at for each question that is asked for."""
+"""Candidates considered for each requested question."""
 _TITLE_SEPARATOR = re.compile(r"\s+[—–|·»:-]+\s+")
 _NUMBERING = re.compile(
     r"^(?:(?:chapter|section|appendix)\s+\w+[.:]?|[A-Z]?\d{1,2}(?:\.\d+)*[.)]?)\s+(?=\S)", re.IGNORECASE
@@ -39,13 +39,13 @@ class _Candidate:
 def draft_questions(
     documents: Sequence[DocumentState], text_of: Callable[[str], str | None], limit: int
 ) -> list[dict[str, Any]]:
-    """Return lines for a benchmark file, marked as draft: one question a document, then a second for each …
+    """Return lines for a benchmark file, marked as draft: one question per document, then a second for each …
 
-    Every text is read twice, one at a time; of more documents than questions, an even selection is asked for.
+    Every text is read twice, one at a time. Of more documents than questions, an even selection is used.
 
     Args:
-        text_of: returns the text of a content, None if it is lost.
-        limit: most questions.
+        text_of: returns the text of a content, or None if it is lost.
+        limit: maximum number of questions.
     """
     contents = list(
         {state.content_hash: state for state in reversed(documents) if state.content_hash}.values()
@@ -57,7 +57,7 @@ def draft_questions(
         for candidate in candidates:
             if candidate.owner is not state and candidate.words <= words:
                 candidate.found_elsewhere += 1
-    # A hash decides between equals: their order would prefer the folders that come first.
+    # A hash decides between equals. Their order would prefer the first folders.
     best = sorted(candidates, key=lambda it: (it.found_elsewhere, it.turn, short_hash(it.question)))[:limit]
     chosen = {candidate.question for candidate in best}
     return [
@@ -70,7 +70,7 @@ def draft_questions(
 def _pool(
     contents: Sequence[DocumentState], text_of: Callable[[str], str | None], size: int
 ) -> list[_Candidate]:
-    """Return candidates, the first of each document first. Nothing that two documents would be asked with."""
+    """Return candidates, the first of each document first, without questions common to two documents."""
     shared = _shared_title_parts(contents)
     by_document: list[list[tuple[str, DocumentState]]] = []
     owners: dict[str, int] = Counter()
@@ -98,7 +98,7 @@ def _with_texts(
 
 
 def _shared_title_parts(contents: Sequence[DocumentState]) -> set[str]:
-    """Return what stands in the titles of several documents: the name of the site, of the manual."""
+    """Return the parts common to the titles of several documents: the name of the site, of the manual."""
     counts: dict[str, int] = defaultdict(int)
     for state in contents:
         for part in set(_TITLE_SEPARATOR.split(state.location.title)):
@@ -107,7 +107,7 @@ def _shared_title_parts(contents: Sequence[DocumentState]) -> set[str]:
 
 
 def _questions(title: str, text: str, shared: set[str]) -> Iterator[str]:
-    """Yield what a document could be asked for with: its title and headings, else its first line."""
+    """Yield possible questions for a document: its title and headings, otherwise its first line."""
     parts = [part for part in _TITLE_SEPARATOR.split(title) if part.strip() not in shared]
     titles = [" – ".join(parts), *(heading.title for heading in headings(text))]
     if not any(titles):
@@ -118,7 +118,7 @@ def _questions(title: str, text: str, shared: set[str]) -> Iterator[str]:
 
 
 def _is_wordy(question: str) -> bool:
-    """Whether it is long enough, and words for the most part: no code, no rule of dashes."""
+    """Whether a question is long enough and consists mostly of words, unlike code or a line of dashes."""
     letters = sum(character.isalnum() or character.isspace() for character in question)
     return len(question) >= _MIN_CHARACTERS and letters >= 0.8 * len(question)
 

@@ -1,4 +1,4 @@
-"""Measures a generation on a benchmark, through exactly the path that applications use."""
+"""Evaluates a generation on a benchmark, through the same retrieval path as applications."""
 
 import math
 import time
@@ -21,10 +21,10 @@ def evaluate_generation(
     """Ask every question.
 
     Args:
-        vector_of: the embedded question, float32 (dim,).
+        vector_of: returns the vector of a question, float32 (dim,).
 
     Raises:
-        BenchmarkError: a name is ambiguous, or the benchmark does not fit: most expected documents are absent.
+        BenchmarkError: a name is ambiguous, or most expected documents are missing.
     """
     contents = expected_contents(benchmark, names)
     progress = Progress("questions", len(benchmark.queries))
@@ -42,7 +42,7 @@ def _ask(
     latency_seconds = time.perf_counter() - started_at
     documents = {hit.content_hash: hit.locations[0].document_id for hit in reversed(hits)}
     ranked = list(dict.fromkeys(hit.content_hash for hit in hits))
-    # An absent document can never be found: its own name stands for it among the relevant ones.
+    # A missing document can never be found. Its name represents it among the relevant ones.
     relevant = {contents[name] or name for name in query.expected_docs}
     return QueryResult(
         query=query.query,

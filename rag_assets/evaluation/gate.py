@@ -1,18 +1,19 @@
-"""EvalReport + threshold -> verdict. The gate fails closed: whatever cannot be shown to be good is not."""
+"""The gate: a verdict from a report and a threshold. It fails closed: no proof of quality, no promotion."""
 
 import math
 from dataclasses import dataclass
 from typing import Any
 
 from rag_assets.evaluation.report import EvalReport
+from rag_assets.text.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a candidate may go live, and why.
+    """Whether a candidate may go live, with the reasons in words.
 
     Attributes:
-        advice: where to look next, for readers that are not there already.
+        advice: the next place to look, left out where the reader already is there.
     """
 
     passed: bool
@@ -28,9 +29,9 @@ class Verdict:
 
 
 def stale_reason(report: EvalReport, verdict_configuration: dict[str, Any]) -> str:
-    """Return why a report says nothing about a verdict made now, "" if it does.
+    """Return why a report cannot support a verdict made now, or "".
 
-    A threshold that is lowered after the measurement must not let a rejected candidate through.
+    Lowering the threshold after the measurement must not let a rejected candidate through.
     """
     measured = report.verdict_configuration
     differing = sorted(
@@ -41,13 +42,13 @@ def stale_reason(report: EvalReport, verdict_configuration: dict[str, Any]) -> s
     if not differing:
         return ""
     return (
-        f"the report on {report.generation} was made under another {', '.join(differing)} than now: materialize all "
+        f"the report on {report.generation} was made with different settings ({', '.join(differing)}): materialize all "
         "assets (nothing is embedded twice), or eval_report and production_collection if the candidate still exists"
     )
 
 
 def judge(report: EvalReport, threshold: float) -> Verdict:
-    """Judge a report.
+    """Return the verdict on a report.
 
     Args:
         threshold: Recall@5 to reach, 0 to 1.
@@ -61,9 +62,9 @@ def judge(report: EvalReport, threshold: float) -> Verdict:
     recall, error = report.scores.recall_at_5, report.scores.recall_at_5_standard_error
     if not math.isfinite(recall) or not math.isfinite(threshold):
         return Verdict(
-            False, (f"Recall@5 is {recall}, the threshold {threshold}: neither may be other than a number",)
+            False, (f"Recall@5 is {recall}, the threshold {threshold}: both must be finite numbers",)
         )
-    measured = f"Recall@5 {recall:.3f} ± {error:.3f} over {len(report.queries)} questions"
+    measured = f"Recall@5 {recall:.3f} ± {error:.3f} over {counted(len(report.queries), 'question')}"
     if report.production_scores is not None:
         measured += f" (production now: {report.production_scores.recall_at_5:.3f})"
     if recall < threshold:

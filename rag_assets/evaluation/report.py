@@ -1,4 +1,7 @@
-"""The report of an evaluation: scores, one result a question, and the configuration of the verdict."""
+"""The report of an evaluation: scores, one result per question, and the verdict configuration.
+
+A reader of a report needs only this module, not the evaluator.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,13 +11,13 @@ from rag_assets.fingerprint import short_hash
 
 @dataclass(frozen=True, slots=True)
 class QueryResult:
-    """How one question fared.
+    """The result of one question.
 
     Attributes:
-        retrieved: documents found, best first, one id a content.
+        retrieved: documents found, best first, one id per content.
         metrics: name in `METRICS` -> value.
-        missing_docs: expected documents that do not exist; each counts as a miss.
-        production_recall_at_5: of production on the same question; None if it was not measured.
+        missing_docs: nonexistent expected documents. Each counts as a miss.
+        production_recall_at_5: of production on the same question, or None if not measured.
     """
 
     query: str
@@ -36,7 +39,7 @@ class QueryResult:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Means over all questions; latency of one search, the question embedded already.
+    """Means over all questions, and latencies of one search without embedding the question.
 
     Attributes:
         means: name in `METRICS` -> mean.
@@ -55,13 +58,13 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class EvalReport:
-    """What was measured, on what, and under which verdict configuration.
+    """The measurement of a candidate, with the verdict configuration of that time.
 
     Attributes:
-        generation, digest: the candidate that this report speaks of, and of no other.
-        num_embedded: questions that had to be embedded; the others' vectors were cached.
-        problems: why nothing sensible could be measured; each fails the gate.
-        production_scores: of production at that time, on the same questions; None if there was none.
+        generation, digest: the measured candidate. The report is about no other.
+        num_embedded: number of newly embedded questions. The vectors of the others were cached.
+        problems: reasons for a missing measurement. Each fails the gate.
+        production_scores: of production at that time, on the same questions, or None without a production.
     """
 
     generation: str
@@ -77,13 +80,13 @@ class EvalReport:
 
 
 def verdict_data_version(report: EvalReport) -> str:
-    """Return a hash of what the report says, latencies left out: they differ each time."""
+    """Return a hash of the report without latencies, because they differ each time."""
     answers = [[query.query, list(query.retrieved), list(query.missing_docs)] for query in report.queries]
     return short_hash([report.digest, report.verdict_configuration, answers, list(report.problems)])
 
 
 def worst_queries(report: EvalReport) -> list[QueryResult]:
-    """Return the questions that were not answered perfectly: what production answers better first, then the worst."""
+    """Return the imperfectly answered questions: those with a better answer from production first, then the worst."""
 
     def badness(query: QueryResult) -> tuple[float, float, float]:
         gained = query.recall_at_5 - (query.production_recall_at_5 or 0.0)

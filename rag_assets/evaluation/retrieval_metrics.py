@@ -1,10 +1,11 @@
-"""The retrieval metrics by name. A new one is a function here and a line in `METRICS`.
+"""The retrieval metrics by name. A new metric is a function here and a line in `METRICS`.
 
-Each gives a number, 0 to 1, for the answer to one question: binary relevance over distinct documents. See Manning,
-Raghavan and Schütze, "Introduction to Information Retrieval", 2008, chapter 8. Checked against trec_eval's definitions.
+Each metric is a number, 0 to 1, for the answer to one question: binary relevance over distinct documents. See Manning,
+Raghavan and Schütze, "Introduction to Information Retrieval", 2008, chapter 8. The tests compare the metrics with the
+definitions of trec_eval.
 
-The mean of each over all questions is shown for candidate and production, in the UI and in the artifact of
-`eval_report`. The gate asks for `recall_at_5`.
+The UI and the artifact of `eval_report` show the mean of each metric over all questions, for candidate and production.
+The gate uses `recall_at_5`.
 """
 
 import math
@@ -27,7 +28,9 @@ class Metric(Protocol):
 
 
 def recall_at_k(ranked: Sequence[Hashable], relevant: Set[Hashable], k: int) -> float:
-    """Share of the relevant documents among the first k: |relevant in ranked[:k]| / |relevant|.
+    """Return the share of the relevant documents found: |relevant in ranked[:k]| / |relevant|.
+
+    k: only the first k documents count.
 
     Source: Manning, Raghavan and Schütze, section 8.4.
     """
@@ -35,9 +38,9 @@ def recall_at_k(ranked: Sequence[Hashable], relevant: Set[Hashable], k: int) -> 
 
 
 def reciprocal_rank(ranked: Sequence[Hashable], relevant: Set[Hashable]) -> float:
-    """1 / rank of the first relevant document, 0 if there is none. Its mean over queries is MRR.
+    """Return 1 / rank of the first relevant document, or 0 if there is none. Its mean over queries is MRR.
 
-    There is no k: the whole list counts.
+    No k: the whole list counts.
 
     Source: Voorhees, "The TREC-8 question answering track report", 1999.
     """
@@ -48,9 +51,11 @@ def reciprocal_rank(ranked: Sequence[Hashable], relevant: Set[Hashable]) -> floa
 
 
 def ndcg_at_k(ranked: Sequence[Hashable], relevant: Set[Hashable], k: int) -> float:
-    """Normalized discounted cumulative gain: how near to the top the relevant documents are.
+    """Return the normalized discounted cumulative gain: high if the relevant documents are near the top.
 
-    The sum of 1 / log2(rank + 1) over the relevant documents among the first k, divided by its best possible value.
+    The sum of 1 / log2(rank + 1) over the relevant documents found, divided by its best possible value.
+
+    k: only the first k documents count.
 
     Source: Järvelin and Kekäläinen, "Cumulated gain-based evaluation of IR techniques", 2002.
     """

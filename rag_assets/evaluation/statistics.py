@@ -1,17 +1,17 @@
-"""What is said of many measurements: percentiles, and how sure a mean is."""
+"""Percentiles and the standard error of the mean."""
 
 import math
 from collections.abc import Sequence
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Nearest-rank percentile: the smallest value that at least `share` (0..1) of the values do not exceed."""
+    """Return the nearest-rank percentile: at least `share` (0 to 1) of the values are at most as large."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 def standard_error(values: Sequence[float]) -> float:
-    """Standard error of the mean, with the sample standard deviation; 0 for fewer than two values."""
+    """Return the standard error of the mean, from the sample standard deviation. 0 for fewer than two values."""
     if len(values) < 2:
         return 0.0
     mean = sum(values) / len(values)

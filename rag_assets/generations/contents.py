@@ -1,4 +1,4 @@
-"""What a generation holds: its documents, and the points of a content."""
+"""The contents of a generation: its documents, and the points and text of one content."""
 
 import logging
 from collections.abc import Sequence
@@ -10,19 +10,20 @@ from rag_assets.ledgers.base import Ledger
 from rag_assets.progress import Progress
 from rag_assets.records import DocumentState, Location, Payload, Point
 from rag_assets.text.hashing import text_sha256
+from rag_assets.text.wording import counted
 from rag_assets.vector_stores.base import GenerationReader, VectorStore
 
 _logger = logging.getLogger(__name__)
 
 
 def production_documents(store: VectorStore, ledger: Ledger, generation: str | None) -> list[DocumentState]:
-    """Return the documents that a generation serves, from the ledger or, if it forgot, from the points."""
+    """Return the documents of a generation, from the ledger or, if the ledger forgot them, from the points."""
     if generation is None:
         return []
     documents = ledger.documents(generation)
     try:
         manifest = store.manifest(generation)
-        # A manifest that cannot be read cannot contradict; the ledger is then all there is.
+        # An unreadable manifest contradicts nothing. The ledger is then the only record.
         if documents is not None and (
             manifest is None or documents_hash(documents) == manifest.documents_hash
         ):
@@ -30,13 +31,17 @@ def production_documents(store: VectorStore, ledger: Ledger, generation: str | N
     except StateFormatError:
         if documents is not None:
             return documents
-    _logger.info("the ledger does not know generation %s: its documents are read from its points", generation)
+    _logger.info("generation %s is not in the ledger; reading its documents from its points", generation)
     found: dict[str, DocumentState] = {}
     try:
         reader = store.read(generation)
     except MENDED_BY_REBUILD as error:
-        # Neither side knows: whatever the sources hold now is new. A refusal here would last for ever.
-        _logger.warning("which documents generation %s holds is not known any more: %s", generation, error)
+        # Neither record is left, so every document of the sources counts as new. A refusal would last forever.
+        _logger.warning(
+            "the documents of generation %s are no longer known; treating every document as new: %s",
+            generation,
+            error,
+        )
         return []
     try:
         progress = Progress("points", reader.count())
@@ -57,7 +62,11 @@ def locations_of(payload: Payload) -> tuple[Location, ...]:
 
 
 def text_from_points(reader: GenerationReader, fingerprint_hash: str, content_hash: str) -> str | None:
-    """Rebuild a content's text from the points of its chunks; None if it cannot be proved to be the same text."""
+    """Rebuild the text of a content from the points of its chunks.
+
+    Returns:
+        None unless the hash proves it to be the same text.
+    """
     points = points_of_content(reader, fingerprint_hash, content_hash)
     text = ""
     for point in points:
@@ -67,7 +76,7 @@ def text_from_points(reader: GenerationReader, fingerprint_hash: str, content_ha
 
 
 def points_of_content(reader: GenerationReader, fingerprint_hash: str, content_hash: str) -> list[Point]:
-    """Return the points of one content in the order of its chunks; none if the generation does not hold it."""
+    """Return the points of one content in the order of its chunks. Empty if the generation does not hold it."""
     points, _ = _find_points(reader, fingerprint_hash, [content_hash])
     return sorted(points, key=lambda point: point.payload["chunk_index"])
 
@@ -78,13 +87,13 @@ def points_of_contents(
     """Return all points of these contents.
 
     Raises:
-        GenerationDamaged: points that must be there are not.
+        GenerationDamaged: some of the points are missing.
     """
     points, expected = _find_points(reader, fingerprint_hash, contents)
     if len(points) != expected:
         raise GenerationDamaged(
-            f"generation {reader.generation} lacks points that it should hold ({expected - len(points)} of "
-            f"{expected}): run `rag-assets doctor --deep`"
+            f"generation {reader.generation} lacks {expected - len(points)} of {counted(expected, 'point')}: "
+            "run `rag-assets doctor --deep`"
         )
     return points
 
@@ -92,7 +101,7 @@ def points_of_contents(
 def _find_points(
     reader: GenerationReader, fingerprint_hash: str, contents: Sequence[str]
 ) -> tuple[list[Point], int]:
-    """Return the points of these contents, and how many there must be: the first chunk tells the number."""
+    """Return the points of these contents, and their expected number according to the first chunks."""
     first = reader.retrieve([point_id(fingerprint_hash, content, 0) for content in contents])
     rest = [
         point_id(fingerprint_hash, point.payload["content_hash"], index)

@@ -1,9 +1,8 @@
-"""The digest that seals a generation, and the hashes that it is made of.
+"""The digest of a generation, and the hashes behind it.
 
-The digest of a generation is a sum of one hash a point, modulo 2^256. A sum can be carried from the base:
-what the change set removes is subtracted, what it adds is added, nothing else is read. The hash of a point
-covers its id and its payload without `indexed_at` and `refresh_id`; the payload holds the hash of the vectors as
-they were sent.
+The digest is the sum of one hash per point, modulo 2^256. A sum can be carried over from the base: the hashes of
+removed points are subtracted, those of added points are added, and no other point is read. The hash of a point covers
+its id and its payload without `indexed_at` and `refresh_id`. The payload holds the hash of the vectors as sent.
 """
 
 import hashlib
@@ -19,7 +18,7 @@ _MODULUS = 1 << 256
 
 
 def vector_hash(vector: Vector, sparse: SparseVector | None) -> str:
-    """Return the SHA-256, hex, of a point's vectors as they are sent: float32, little endian."""
+    """Return the SHA-256, hex, of the vectors of a point as sent: float32, little endian."""
     digest = hashlib.sha256(np.ascontiguousarray(vector, dtype="<f4").tobytes())
     if sparse is not None and sparse.indices:
         digest.update(np.asarray(sparse.indices, dtype="<u4").tobytes())
@@ -28,7 +27,7 @@ def vector_hash(vector: Vector, sparse: SparseVector | None) -> str:
 
 
 def point_hash(point_id: str, payload: Payload) -> int:
-    """Return the share of one point in the digest of its generation."""
+    """Return the contribution of one point to the digest of its generation."""
     hashed = {key: value for key, value in payload.items() if key not in UNHASHED_FIELDS}
     return int.from_bytes(hashlib.sha256(canonical_json([point_id, hashed])).digest())
 
@@ -42,7 +41,7 @@ def digest_to_hex(digest: int) -> str:
 
 
 def documents_hash(documents: Iterable[DocumentState]) -> str:
-    """Return the SHA-256, hex, of which documents there are, where, and with which content."""
+    """Return the SHA-256, hex, of a set of documents: their locations and content hashes."""
     digest = hashlib.sha256()
     for state in sorted(documents, key=lambda state: state.document_id):
         digest.update(canonical_json([state.content_hash, state.location.to_payload()]))

@@ -1,4 +1,4 @@
-"""Which generations are kept, and the removal of the others."""
+"""Retention: removal of the generations without a use."""
 
 import logging
 from collections.abc import Iterable
@@ -11,10 +11,13 @@ _logger = logging.getLogger(__name__)
 
 
 def sweep(store: VectorStore, keep: Iterable[str]) -> list[str]:
-    """Discard every generation and leftover that neither serves, served before, is held, nor is named.
+    """Discard every generation and leftover except production, the previous one, the held one and those in `keep`.
 
-    Whoever stages sweeps first: the lease is theirs, so what lies around is of dead refreshes. Should one of
-    them be alive after all, it finds its candidate gone and ends superseded.
+    Staging begins with a sweep. It holds the lease, so the leftovers belong to dead refreshes. If one of those
+    refreshes is alive after all, it finds its candidate gone and ends as superseded.
+
+    Returns:
+        Names of the discarded generations.
     """
     state: ProductionState = store.production_state()
     kept = {state.production, state.previous, state.held, *keep}
@@ -26,6 +29,6 @@ def sweep(store: VectorStore, keep: Iterable[str]) -> list[str]:
                 swept.append(generation)
             except RagAssetsError as error:
                 _logger.warning(
-                    "could not discard generation %s, the next refresh tries again: %s", generation, error
+                    "could not discard generation %s; the next refresh retries: %s", generation, error
                 )
     return swept

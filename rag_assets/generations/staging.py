@@ -22,6 +22,7 @@ from rag_assets.records import (
     SparseVector,
     Vector,
 )
+from rag_assets.text.wording import counted
 from rag_assets.vector_stores.base import GenerationReader, GenerationWriter, VectorStore
 
 _BATCH = 256
@@ -29,11 +30,11 @@ _BATCH = 256
 
 @dataclass(frozen=True, slots=True)
 class StagedGeneration:
-    """What staging did.
+    """Result of staging.
 
     Attributes:
         manifest: of the candidate.
-        written: False if nothing changed: the candidate is production itself.
+        written: False if nothing changed, so that the candidate is production itself.
     """
 
     manifest: GenerationManifest
@@ -47,8 +48,8 @@ class Staging:
     """Builds one candidate: the base with the content changes applied.
 
     Args:
-        base: manifest of the generation to start from; None to start from nothing.
-        expected_production: generation that is in production now; the candidate names it as its base.
+        base: manifest of the generation to start from, or None to start from nothing.
+        expected_production: generation in production now. The candidate names it as its base.
     """
 
     def __init__(
@@ -88,13 +89,13 @@ class Staging:
         """Write and seal the candidate, then verify it against the store.
 
         Args:
-            changes: what to do with each content.
-            embedded_chunks: chunks, with their vectors, of exactly those contents that are new.
-            documents: what the candidate is to hold.
+            changes: one for each content.
+            embedded_chunks: chunks with their vectors, of exactly the new contents.
+            documents: all documents of the candidate.
 
         Raises:
             StaleInputError: the chunks do not fit the changes.
-            VectorStoreUnavailable: the store failed; nothing of the candidate remains.
+            VectorStoreUnavailable: the store failed. Nothing of the candidate remains.
         """
         new = {change.content_hash: change.locations for change in changes if not change.was_held}
         removed = [change.content_hash for change in changes if change.was_held and not change.locations]
@@ -174,7 +175,8 @@ class Staging:
             progress.advance(len(points))
         if seen != new.keys():
             raise StaleInputError(
-                f"the chunks cover {len(seen)} of {len(new)} new contents: materialize chunks and embeddings again"
+                f"the chunks cover {len(seen)} of {counted(len(new), 'new content')}: "
+                "materialize chunks and embeddings again"
             )
         self._count += progress.done
         return progress.done
@@ -213,10 +215,10 @@ def join_vectors(
 
     Args:
         vectors: (text hash, vector), one for each distinct text, in order of first appearance in the chunks.
-        repeated: text hashes that more than one chunk has; only their vectors are kept in memory.
+        repeated: hashes of the texts of several chunks. Only their vectors are kept in memory.
 
     Raises:
-        StaleInputError: the two do not belong together.
+        StaleInputError: chunks and vectors do not belong together.
     """
     upcoming = iter(vectors)
     kept: dict[str, Vector] = {}

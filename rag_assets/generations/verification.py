@@ -1,4 +1,4 @@
-"""Whether a store holds what was sealed: a sample before promotion, every point on request."""
+"""Verification of a sealed generation against the store: a sample before promotion, every point on request."""
 
 import random
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from rag_assets.fingerprint import point_id
 from rag_assets.generations.digest import digest_of, digest_to_hex, vector_hash
 from rag_assets.progress import Progress
 from rag_assets.records import GenerationManifest, Point
+from rag_assets.text.wording import counted
 from rag_assets.vector_stores.base import GenerationReader, VectorStore
 
 _SAMPLE = 64
@@ -27,15 +28,16 @@ def verify_generation(
     """Compare the exact count and a random sample with the store.
 
     Args:
-        contents: what the generation is to hold, with locations; the sample is drawn from it.
+        contents: all contents of the generation, with locations. The sample is drawn from them.
 
     Raises:
-        GenerationDamaged: the store does not hold what was sealed.
+        GenerationDamaged: the store does not hold the sealed points.
     """
     count = reader.count()
     if count != manifest.points_count:
         raise GenerationDamaged(
-            f"generation {manifest.generation} holds {count} points, sealed were {manifest.points_count}: refresh again"
+            f"generation {manifest.generation} holds {counted(count, 'point')} instead of the sealed "
+            f"{manifest.points_count}: refresh again"
         )
     sample = random.sample(contents, min(_SAMPLE, len(contents)))
     expected = {
@@ -49,7 +51,7 @@ def verify_generation(
         point = found.get(identity)
         problem = "is missing" if point is None else point_problem(point, fingerprint_hash)
         if not problem and point is not None and point.payload["locations"] != locations:
-            problem = "is not where it should be"
+            problem = "has the wrong locations"
         if problem:
             raise GenerationDamaged(
                 f"generation {manifest.generation}: point {identity} {problem}: refresh again, and run "
@@ -58,22 +60,22 @@ def verify_generation(
 
 
 def point_problem(point: Point, fingerprint_hash: str, *, exact_vectors: bool = False) -> str:
-    """Return what is wrong with a stored point, "" if nothing is.
+    """Return the problem of a stored point, or "".
 
     Args:
         point: with its vectors.
-        exact_vectors: whether the store gives vectors back bit for bit, so that their hash can be compared.
+        exact_vectors: whether the store returns vectors bit for bit, so their hash can be compared.
     """
     payload = point.payload
     if not {"content_hash", "chunk_index", "locations", "vector_hash"} <= payload.keys():
-        return "lacks fields of its payload"
+        return "lacks fields of the payload"
     if point.id != point_id(fingerprint_hash, payload["content_hash"], payload["chunk_index"]):
-        return "has an id that does not follow from its content"
+        return "has an id that does not match its content"
     vector = point.vector
     if vector is None or not np.isfinite(vector).all() or abs(float(np.linalg.norm(vector)) - 1) > 1e-3:
         return "has a damaged vector"
     if exact_vectors and vector_hash(vector, point.sparse) != payload["vector_hash"]:
-        return "has another vector than was sent"
+        return "has a different vector than the one sent"
     return ""
 
 
@@ -102,7 +104,9 @@ def check_every_point(store: VectorStore, manifest: GenerationManifest, fingerpr
     finally:
         reader.close()
     if progress.done != manifest.points_count:
-        problems.append(f"holds {progress.done} points, sealed were {manifest.points_count}")
+        problems.append(
+            f"holds {counted(progress.done, 'point')} instead of the sealed {manifest.points_count}"
+        )
     if digest_to_hex(digest) != manifest.digest:
-        problems.append("the digest over all points is not the sealed one")
+        problems.append("the digest of all points differs from the sealed one")
     return DeepCheck(manifest.generation, progress.done, tuple(problems))

@@ -1,1 +1,1 @@
-"""The ledger: a cache of what was seen, parsed and embedded, and the lease of a refresh."""
+"""Ledgers: a cache of documents, parses and embeddings, and the lease of a refresh."""

@@ -1,7 +1,7 @@
-"""What every ledger offers. A ledger is a cache: lose it, and something is looked up again, nothing else.
+"""The interface of every ledger. A ledger is a cache: after its loss, some work is done again, and nothing else happens.
 
-It remembers what the bytes of a document parsed to, which documents a generation holds, which texts have
-been embedded or compared, which deletions a person approved, and who is refreshing right now.
+It remembers parse results, the documents of each generation, vectors and signatures of texts, approved deletions, and
+the current holder of the refresh lease.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,12 +13,12 @@ from rag_assets.records import DocumentState, Vector
 
 @dataclass(frozen=True, slots=True)
 class ParseRecord:
-    """What one version of a document parsed to.
+    """The parse result of one version of a document.
 
     Attributes:
-        source_uri: the document; of what was paid for, also bytes and model.
-        raw_hash: SHA-256 of its bytes, hex; "" if they could not be read.
-        content_hash: of its text; None if it is quarantined.
+        source_uri: the document. For a paid result, also its bytes and the model.
+        raw_hash: SHA-256 of its bytes, hex, or "" if they could not be read.
+        content_hash: of its text, or None if it is quarantined.
     """
 
     source_uri: str
@@ -34,11 +34,11 @@ class ParseRecord:
 
 @dataclass(frozen=True, slots=True)
 class LeaseHolder:
-    """Who refreshes, and when they last said so.
+    """The holder of the refresh lease, and the time since its last renewal.
 
     Attributes:
         owner: Dagster run id.
-        pid: of the process at work; None between two steps.
+        pid: of the working process, or None between two steps.
         age_seconds: since the last renewal.
     """
 
@@ -52,17 +52,17 @@ class Ledger(Protocol):
     """The cache of one knowledge base. Safe for several processes at once."""
 
     def parses(self, source_uris: Sequence[str]) -> dict[str, ParseRecord]:
-        """Return the last parse of each document that is known."""
+        """Return the last parse of each known document."""
         ...
 
     def parse_of_bytes(self, raw_hash: str, parser: str, parser_version: str) -> ParseRecord | None:
-        """Return a parse of the same bytes by the same parser, of whichever document."""
+        """Return a parse of the same bytes by the same parser, from any document."""
         ...
 
     def put_parses(self, records: Iterable[ParseRecord]) -> None: ...
 
     def documents(self, generation: str) -> list[DocumentState] | None:
-        """Return the documents of a generation; None if the ledger does not know them."""
+        """Return the documents of a generation, or None if the ledger does not know them."""
         ...
 
     def put_documents(self, generation: str, documents: Iterable[DocumentState]) -> None:
@@ -70,39 +70,39 @@ class Ledger(Protocol):
         ...
 
     def vectors(self, keys: Sequence[bytes]) -> dict[bytes, Vector]:
-        """Return the cached vectors, float32 (dim,), of those keys that are known."""
+        """Return the cached vectors, float32 (dim,), of the known keys."""
         ...
 
     def put_vectors(self, vectors: Mapping[bytes, Vector]) -> None: ...
 
     def signatures(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-        """Return the cached signatures of those keys that are known; see `rag_assets.changes.near_duplicates`."""
+        """Return the cached signatures of the known keys. See `rag_assets.changes.near_duplicates`."""
         ...
 
     def put_signatures(self, signatures: Mapping[bytes, bytes]) -> None: ...
 
     def approve(self, token: str) -> None:
-        """Remember a person's approval of one set of deletions."""
+        """Remember the approval of one set of deletions."""
         ...
 
     def approved_tokens(self) -> frozenset[str]: ...
 
     def prune(self, keep_generations: Iterable[str]) -> None:
-        """Forget the documents of other generations, spent approvals and what was unused for the TTL."""
+        """Forget the documents of other generations, all approvals, and entries unused for the TTL."""
         ...
 
     def acquire_lease(
         self, owner: str, host: str, pid: int, expired_after_seconds: float, dead_owner: str | None = None
     ) -> LeaseHolder | None:
-        """Take the lease if it is free, expired, the owner's already, or that of an owner known to be dead.
+        """Take the lease if it is free, expired, already the owner's, or held by the dead owner.
 
         Returns:
-            None if the lease is now the owner's, else who holds it.
+            None if the lease is now the owner's, otherwise its holder.
         """
         ...
 
     def renew_lease(self, owner: str, pid: int | None) -> bool:
-        """Renew the lease; False if it is not the owner's (any more)."""
+        """Renew the lease. Return False if it is not, or no longer, the owner's."""
         ...
 
     def release_lease(self, owner: str) -> None: ...

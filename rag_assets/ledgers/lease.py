@@ -1,8 +1,7 @@
 """The refresh lease: keeps two refreshes from doing the same work twice.
 
-It saves wasted work and nothing else; that only one of two refreshes is promoted is ensured by the
-compare-and-swap of the promotion. It frees itself: a holder that does not renew it loses it, and on the
-same machine a holder whose process died loses it at once.
+The lease only saves work. The compare-and-swap of the promotion ensures that only one of two refreshes is promoted. The
+lease frees itself: without renewal it expires, and on the same machine the death of its process ends it at once.
 """
 
 import logging
@@ -13,6 +12,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 
+from rag_assets.disk.processes import process_is_gone
 from rag_assets.errors import LedgerUnavailable
 from rag_assets.ledgers.base import LeaseHolder, Ledger
 
@@ -23,7 +23,7 @@ _logger = logging.getLogger(__name__)
 
 
 def live_holder(ledger: Ledger) -> LeaseHolder | None:
-    """Return who is refreshing right now, or None."""
+    """Return the holder of the lease if it is alive, or None."""
     holder = ledger.lease_holder()
     return holder if holder is not None and _is_live(holder) else None
 
@@ -34,22 +34,9 @@ def _is_live(holder: LeaseHolder) -> bool:
     return holder.pid is None or not process_is_gone(holder.host, holder.pid)
 
 
-def process_is_gone(host: str, pid: int) -> bool:
-    """Whether it is certain that a process runs no more; of another machine's that is never certain."""
-    if host != socket.gethostname():
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
-
-
 def wait_for_lease(ledger: Ledger, owner: str) -> None:
-    """Take the lease, waiting for as long as another refresh shows that it is alive."""
-    told_at = 0.0
+    """Take the lease. Wait as long as another refresh is alive."""
+    logged_at = 0.0
     while True:
         holder = ledger.lease_holder()
         dead_owner = holder.owner if holder and not _is_live(holder) else None
@@ -58,22 +45,20 @@ def wait_for_lease(ledger: Ledger, owner: str) -> None:
         )
         if holder is None:
             return
-        if time.monotonic() - told_at > 10:
-            told_at = time.monotonic()
-            _logger.info(
-                "waiting for the refresh of run %s, which is at work in process %s", holder.owner, holder.pid
-            )
+        if time.monotonic() - logged_at > 10:
+            logged_at = time.monotonic()
+            _logger.info("waiting for the refresh of run %s in process %s", holder.owner, holder.pid)
         time.sleep(_POLL_SECONDS)
 
 
 @contextmanager
 def lease_renewed(ledger: Ledger, owner: str, *, process_outlives_step: bool) -> Generator[None]:
-    """Renew the owner's lease while the block runs; give it up if the block fails.
+    """Renew the lease of the owner during the block, and release it if the block fails.
 
-    Without the lease (a step that was started alone) nothing happens.
+    Without a lease, as in a step started alone, nothing happens.
 
     Args:
-        process_outlives_step: whether the process runs the next step too, so that its death ends the lease.
+        process_outlives_step: whether the process also runs the next step. Then its death ends the lease.
     """
     if not ledger.renew_lease(owner, os.getpid()):
         yield

@@ -1,4 +1,4 @@
-"""A ledger over another: reads through, keeps to itself what is put. For finding out what would happen."""
+"""A ledger over another one: reads fall through, writes stay above. For dry runs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -7,11 +7,11 @@ from rag_assets.records import DocumentState, Vector
 
 
 class OverlayLedger:
-    """See `rag_assets.ledgers.base.Ledger`. Upkeep and the lease concern only what is above.
+    """See `rag_assets.ledgers.base.Ledger`. Cleanup and the lease use only the upper ledger.
 
     Args:
-        above: is written to, and asked first.
-        below: is only read.
+        above: receives the writes, and has priority for reads.
+        below: only read.
     """
 
     def __init__(self, above: Ledger, below: Ledger) -> None:

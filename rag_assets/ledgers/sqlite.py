@@ -24,7 +24,7 @@ _Item = TypeVar("_Item", str, bytes)
 _BATCH = 500  # below SQLite's limit on variables in one statement
 _DAY_SECONDS = 86_400.0
 _OTHER_SCHEMA = re.compile(r"^no such |has no column named|has \d+ columns")
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS parses (
@@ -57,16 +57,16 @@ CREATE TABLE IF NOT EXISTS leases (
 class SqliteLedger:
     """See `rag_assets.ledgers.base.Ledger`.
 
-    A file that is not a ledger of this format version, or is found to be damaged, is set aside and a new one
-    begun: a ledger is a cache.
+    A corrupt file, or one of another format version, is set aside and replaced with a new one, because a ledger is a
+    cache.
 
     Args:
-        path: the SQLite file; its folder is made if need be.
-        knowledge_base_id: keeps what belongs to different vector stores apart.
-        ttl_seconds: how long an unused entry is kept.
+        path: the SQLite file. Its folder is created if needed.
+        knowledge_base_id: separates the entries of different vector stores.
+        ttl_seconds: lifetime of an unused entry.
     """
 
-    _damage_said = "was damaged and has been begun anew: nothing is lost, try again"
+    _corruption_message = "was corrupt and has been recreated; it is only a cache, retry"
 
     def __init__(self, path: Path, knowledge_base_id: str, ttl_seconds: float = 30 * _DAY_SECONDS) -> None:
         self._path = path
@@ -77,14 +77,14 @@ class SqliteLedger:
         try:
             self._connection = self._open()
         except sqlite3.DatabaseError as error:
-            if not _is_damage(error):
+            if not _is_corrupt(error):
                 raise self._unavailable(error) from error
-            self._begin_anew(error)
+            self._recreate(error)
         except OSError as error:
             raise self._unavailable(error) from error
 
     def _unavailable(self, error: Exception) -> LedgerUnavailable:
-        """Locked, read-only, disk full: the file itself may be sound."""
+        """Return the error for a locked file, a read-only file or a full disk. The file itself may be intact."""
         return LedgerUnavailable(f"the ledger {self._path} cannot be used: {error}")
 
     def _open(self) -> sqlite3.Connection:
@@ -96,7 +96,7 @@ class SqliteLedger:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version not in (0, FORMAT_VERSION):
                 connection.close()
-                self._set_aside(f"it has format version {version}, this program writes {FORMAT_VERSION}")
+                self._set_aside(f"it has format version {version} instead of {FORMAT_VERSION}")
                 return self._open()
             connection.executescript(_SCHEMA)
             connection.execute(f"PRAGMA user_version={FORMAT_VERSION}")
@@ -106,8 +106,8 @@ class SqliteLedger:
         self._path.chmod(0o600)
         return connection
 
-    def _begin_anew(self, error: sqlite3.DatabaseError) -> None:
-        self._set_aside(f"it is damaged ({error})")
+    def _recreate(self, error: sqlite3.DatabaseError) -> None:
+        self._set_aside(f"it is corrupt ({error})")
         self._connection = self._open()
 
     def _set_aside(self, why: str) -> None:
@@ -116,11 +116,13 @@ class SqliteLedger:
             self._path.rename(aside)
         for suffix in ("-wal", "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-        _logger.warning("ledger %s is rebuilt: %s; the old file is kept as %s", self._path, why, aside.name)
+        _logger.warning(
+            "ledger %s is recreated because %s; the old file is kept as %s", self._path, why, aside.name
+        )
 
     @contextmanager
     def _transaction(self) -> Generator[sqlite3.Connection]:
-        with self._lock, self._damage_noticed():
+        with self._lock, self._recreated_if_corrupt():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -131,26 +133,26 @@ class SqliteLedger:
                 raise
 
     @contextmanager
-    def _damage_noticed(self) -> Generator[None]:
-        """Begin a new file if this one turns out to be damaged: else every refresh would fail until it is deleted.
+    def _recreated_if_corrupt(self) -> Generator[None]:
+        """Replace a corrupt file with a new one. Otherwise every refresh would fail until its deletion.
 
         Raises:
-            LedgerUnavailable: it was, or cannot be used now; what the block was about did not happen.
+            LedgerUnavailable: the file was corrupt, or cannot be used now. The block had no effect.
         """
         try:
             yield
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
-                raise  # ours, not the file's
-            if not _is_damage(error):
+                raise  # a fault of this program, not of the file
+            if not _is_corrupt(error):
                 raise self._unavailable(error) from error
             with suppress(sqlite3.Error):
                 self._connection.close()
-            self._begin_anew(error)
-            raise LedgerUnavailable(f"the ledger {self._path} {self._damage_said}") from error
+            self._recreate(error)
+            raise LedgerUnavailable(f"the ledger {self._path} {self._corruption_message}") from error
 
     def _query(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
-        with self._lock, self._damage_noticed():
+        with self._lock, self._recreated_if_corrupt():
             return self._connection.execute(sql, parameters).fetchall()
 
     def _lookup(self, sql: str, keys: Sequence[_Item]) -> Iterator[Any]:
@@ -211,7 +213,7 @@ class SqliteLedger:
                 for location, content in rows
             ]
         except (ValueError, KeyError, TypeError):
-            return None  # whatever this is, we did not write it
+            return None  # not written by this program
 
     def put_documents(self, generation: str, documents: Iterable[DocumentState]) -> None:
         with self._transaction() as connection:
@@ -257,7 +259,7 @@ class SqliteLedger:
             )
 
     def _touch(self, sql: str, rows: Sequence[Any]) -> None:
-        """Keep what is in use from expiring; at most one write an entry and day (or half the TTL)."""
+        """Keep used entries from expiring, with at most one write per entry and day (or half the TTL)."""
         now = time.time()
         stale = [(now, row[0]) for row in rows if now - row[-1] > self._touch_after_seconds]
         if stale:
@@ -324,7 +326,7 @@ class SqliteLedger:
             )
 
     def lease_holder(self) -> LeaseHolder | None:
-        with self._lock, self._damage_noticed():
+        with self._lock, self._recreated_if_corrupt():
             return self._holder(self._connection.execute)
 
     def _holder(self, execute: Callable[..., sqlite3.Cursor]) -> LeaseHolder | None:
@@ -342,12 +344,12 @@ class SqliteLedger:
 
 
 class ReadOnlySqliteLedger(SqliteLedger):
-    """What a ledger file holds now, without leaving a trace of having looked. Whatever would write fails.
+    """A ledger file opened for reading. It leaves no trace on disk, and every write fails.
 
-    A file that is not there, or that the next refresh would set aside, is an empty ledger.
+    A missing file counts as an empty ledger, and so does one to be set aside by the next refresh.
     """
 
-    _damage_said = "is damaged: nothing is lost, the next refresh begins it anew"
+    _corruption_message = "is corrupt; it is only a cache, and the next refresh recreates it"
 
     def _open(self) -> sqlite3.Connection:
         connection = self._connect()
@@ -358,19 +360,19 @@ class ReadOnlySqliteLedger(SqliteLedger):
             connection.close()
             raise
         connection.close()
-        return self._nothing()
+        return self._empty()
 
     def _connect(self) -> sqlite3.Connection:
         if not self._path.is_file():
-            return self._nothing()
-        # In write-ahead mode even a reader makes two files beside this one. Where they are not there, nobody has
-        # it open and it is complete: then it may be called immutable, and SQLite makes none. Where they are, they
-        # hold what is newest.
+            return self._empty()
+        # In write-ahead mode even a reader creates two files beside this one. If they are missing, no process has the
+        # file open, and it is complete. Then it may be opened as immutable, and SQLite creates none. If they exist,
+        # they hold the newest writes.
         in_use = any(self._path.with_name(self._path.name + suffix).exists() for suffix in ("-wal", "-shm"))
         uri = f"{self._path.absolute().as_uri()}?{'mode=ro' if in_use else 'immutable=1'}"
         return sqlite3.connect(uri, uri=True, timeout=60, isolation_level=None, check_same_thread=False)
 
-    def _nothing(self) -> sqlite3.Connection:
+    def _empty(self) -> sqlite3.Connection:
         connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         connection.executescript(_SCHEMA)
         connection.execute(f"PRAGMA user_version={FORMAT_VERSION}")
@@ -378,19 +380,19 @@ class ReadOnlySqliteLedger(SqliteLedger):
         return connection
 
     def signatures(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-        # A file from before there were signatures: the next refresh adds their table, nothing is damaged.
+        # A file of an earlier version has no table of signatures. The next refresh adds it.
         there = self._query("SELECT 1 FROM sqlite_master WHERE name='signatures'")
         return super().signatures(keys) if there else {}
 
-    def _begin_anew(self, error: sqlite3.DatabaseError) -> None:  # noqa: ARG002 - nobody is told: nothing is lost
-        self._connection = self._nothing()
+    def _recreate(self, error: sqlite3.DatabaseError) -> None:  # noqa: ARG002 - not logged, because nothing is lost
+        self._connection = self._empty()
 
     def _touch(self, sql: str, rows: Sequence[Any]) -> None:
-        """Do nothing: having looked is not having used."""
+        """Do nothing: reading here does not count as use."""
 
 
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    """Whether the file itself is bad, as opposed to locked, read-only or on a full disk."""
+def _is_corrupt(error: sqlite3.DatabaseError) -> bool:
+    """Whether the file itself is corrupt, rather than locked, read-only or on a full disk."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    # Tables of another shape under our version number are none of ours.
-    return code in _DAMAGED or (code == sqlite3.SQLITE_ERROR and _OTHER_SCHEMA.search(str(error)) is not None)
+    # Tables of another shape with our version number do not come from this program.
+    return code in _CORRUPT or (code == sqlite3.SQLITE_ERROR and _OTHER_SCHEMA.search(str(error)) is not None)

@@ -1,4 +1,4 @@
-"""The decision of a refresh: the sources compared with production as it is now, and whether it may be carried out."""
+"""The decision of a refresh: a comparison of the sources with production now, and the checks before carrying it out."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
@@ -26,11 +26,11 @@ from rag_assets.refresh.staging_plan import text_of
 
 @dataclass(frozen=True, slots=True)
 class NearDuplicateDocuments:
-    """Documents that say nearly the same.
+    """The documents of one group of near duplicates.
 
     Attributes:
-        document_ids: sorted; documents with the same content are all named.
-        similarity: estimated, of the two contents least alike, as `NearDuplicates` has it.
+        document_ids: sorted, including all documents with the same content.
+        similarity: estimate, as in `NearDuplicates`.
     """
 
     document_ids: tuple[str, ...]
@@ -39,11 +39,11 @@ class NearDuplicateDocuments:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Which contents say nearly the same.
+    """The groups of near duplicates among the contents.
 
     Attributes:
-        contents_hash: of the contents that were compared, and how: equal for equal groups. "" if nothing was
-            compared, or not everything could be.
+        contents_hash: hash of the compared contents and of the method, equal for equal groups. "" without a
+            comparison, or if a text was lost.
     """
 
     contents_hash: str = ""
@@ -52,15 +52,15 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a refresh has to do.
+    """The work of a refresh.
 
     Attributes:
-        base_name: generation in production; None if there is none.
-        base: its manifest; None if none of its points can be kept.
+        base_name: generation in production, or None.
+        base: its manifest, or None if none of its points can be kept.
         production: its documents.
-        documents: what the candidate is to hold.
-        num_contents_changed: contents whose points change.
-        comparison: of all contents that there are, of omitted documents too.
+        documents: documents of the candidate.
+        num_contents_changed: number of contents with changed points.
+        comparison: of all contents, including those of omitted documents.
         near_duplicates: the documents of its groups.
     """
 
@@ -81,27 +81,27 @@ class Decision:
 def decide(
     knowledge_base: KnowledgeBase, current: Iterable[DocumentState], complete_sources: Set[str]
 ) -> Decision:
-    """Compare what the sources hold with production.
+    """Compare the sources with production.
 
     Args:
-        current, complete_sources: as `decide_changes` takes them.
+        current, complete_sources: as in `decide_changes`.
 
     Raises:
-        RefusedError: there is nothing, neither in production nor in the sources.
+        RefusedError: neither production nor the sources hold a document.
     """
     base_name = knowledge_base.vector_store.production_state().production
     production = knowledge_base.documents_of(base_name)
     changes = decide_changes(production, current, complete_sources)
     if not production and not any(change.content_hash for change in changes):
         raise RefusedError(
-            f"there is no readable document in {', '.join(source.name for source in knowledge_base.sources())}: put "
+            f"no readable document in {', '.join(source.name for source in knowledge_base.sources())}: put "
             f"documents into {knowledge_base.settings.documents_dir} or set RAG_DOCUMENTS_DIR or RAG_SOURCES, then "
             "materialize all assets"
         )
     comparison = _compare(knowledge_base, changes)
     near_duplicates = _documents_of(comparison.groups, changes)
     if knowledge_base.settings.near_duplicates == "keep_one":
-        # Of a chain only neighbours are alike: nothing is left out for a text that it hardly resembles.
+        # In a chain only neighbors are alike. No document is omitted for a text with little resemblance.
         groups = (group.contents for group in comparison.groups if group.similarity >= THRESHOLD)
         changes = keep_one_of_each(changes, groups, complete_sources)
     base = knowledge_base.reusable_production()
@@ -113,7 +113,7 @@ def decide(
 
 
 def _compare(knowledge_base: KnowledgeBase, changes: Iterable[DocumentChange]) -> Comparison:
-    """Find the contents that say nearly the same, as the last refresh did if it had the same contents."""
+    """Find near duplicates. Reuse the groups of the last refresh if it had the same contents."""
     contents = sorted({change.content_hash for change in changes if change.content_hash is not None})
     if knowledge_base.settings.near_duplicates == "off" or len(contents) < 2:
         return Comparison()
@@ -125,14 +125,14 @@ def _compare(knowledge_base: KnowledgeBase, changes: Iterable[DocumentChange]) -
     except (StateFormatError, KeyError):
         pass  # of another version, or damaged
     known, signatures = signatures_of(contents, partial(text_of, knowledge_base), knowledge_base.ledger)
-    # Not to be found again by its hash if a text was lost: it may be back next time.
+    # If a text was lost, the groups are not reused: the text may be back next time.
     return Comparison(
         contents_hash if len(known) == len(contents) else "", tuple(find_groups(known, signatures))
     )
 
 
 def comparison_from(details: Mapping[str, Any]) -> Comparison:
-    """Read back what `asdict` made of one."""
+    """Read a comparison from the result of `asdict`."""
     groups = (NearDuplicates(tuple(one["contents"]), one["similarity"]) for one in details["groups"])
     return Comparison(details["contents_hash"], tuple(groups))
 
@@ -153,9 +153,12 @@ def _documents_of(
 
 
 def require_current_reading(knowledge_base: KnowledgeBase, refresh_id: str) -> None:
-    """Raises: SupersededError: production was made from a later reading of the sources, which this would undo.
+    """Refuse to replace production with an older reading of the sources.
 
-    A run that is executed again from its failure finds the reading of its first attempt.
+    A run re-executed from its failure finds the reading of its first attempt.
+
+    Raises:
+        SupersededError: production is from a later reading of the sources.
     """
     try:
         manifest = knowledge_base.production_manifest()
@@ -163,13 +166,17 @@ def require_current_reading(knowledge_base: KnowledgeBase, refresh_id: str) -> N
         return
     if manifest is not None and manifest.refresh_id > refresh_id:
         raise SupersededError(
-            f"the sources were read for refresh {refresh_id}, but production is of the later refresh "
+            f"the sources were read for refresh {refresh_id}, but production is from the later refresh "
             f"{manifest.refresh_id}: materialize all assets"
         )
 
 
 def check_deletions(knowledge_base: KnowledgeBase, decision: Decision) -> None:
-    """Raises: DeletionRefused: too much would be deleted at once, and nobody has approved it."""
+    """Check the deletions with the deletion guard.
+
+    Raises:
+        DeletionRefused: too many deletions at once, without an approval.
+    """
     knowledge_base.deletion_guard().check(
         {state.document_id: state.location.source for state in decision.production},
         decision.changes,

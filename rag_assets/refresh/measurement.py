@@ -1,4 +1,4 @@
-"""The measurement behind one `eval_report`: candidate and production, on the same questions."""
+"""The measurement for one `eval_report`: candidate and production, on the same questions."""
 
 import logging
 from collections.abc import Sequence
@@ -18,6 +18,7 @@ from rag_assets.records import DocumentState, GenerationManifest, Vector
 from rag_assets.refresh.promotion import check_candidate
 from rag_assets.retrieval import GenerationSearch, recorded_model
 from rag_assets.text.hashing import text_sha256
+from rag_assets.text.wording import counted
 from rag_assets.vector_stores.base import GenerationReader
 
 _logger = logging.getLogger(__name__)
@@ -26,19 +27,19 @@ _logger = logging.getLogger(__name__)
 def measure_candidate(
     knowledge_base: KnowledgeBase, generation: str, digest: str, documents: Sequence[DocumentState]
 ) -> EvalReport:
-    """Verify the candidate against the store, then evaluate it, and production beside it.
+    """Verify the candidate against the store, then evaluate it together with production.
 
-    A benchmark that cannot be used does not raise: the report names the problem and the gate fails on it.
+    An unusable benchmark does not raise. The report names the problem, and the gate fails on it.
 
     Args:
-        documents: what the candidate holds.
+        documents: documents of the candidate.
 
     Raises:
         SupersededError, PromotionRefused: the candidate is gone or rejected.
-        GenerationDamaged: the store does not hold what was sealed.
+        GenerationDamaged: the store does not hold the sealed points.
     """
     manifest = check_candidate(knowledge_base.vector_store, generation, digest)
-    # What was verified is what is asked: one handle, which also takes long to open and to close.
+    # Verification and questions use one handle. So both see the same points, and a handle is slow to open and close.
     reader = knowledge_base.vector_store.read(generation)
     try:
         verify_generation(
@@ -73,7 +74,8 @@ def _report(
             missing = sorted({name for query in queries for name in query.missing_docs})
             if missing:
                 notes.append(
-                    f"{len(missing)} expected documents are absent and count as misses: {', '.join(missing)}"
+                    f"{counted(len(missing), 'missing expected document')}, counted as not retrieved: "
+                    f"{', '.join(missing)}"
                 )
             production = _measure_production(
                 knowledge_base, manifest.generation, (scores, queries), benchmark, usage, notes
@@ -115,7 +117,7 @@ def _evaluate(
 def _question_vectors(
     knowledge_base: KnowledgeBase, embedder: Embedder, questions: Sequence[str], usage: EmbeddingUsage
 ) -> dict[str, Vector]:
-    """Embed all questions through the cache: an unchanged benchmark costs nothing."""
+    """Embed all questions through the cache, so an unchanged benchmark costs nothing."""
     by_hash = {text_sha256(question): question for question in questions}
     vectors = embed_texts(by_hash.items(), embedder, knowledge_base.ledger, usage, len(by_hash))
     return {by_hash[hashed]: vector for hashed, vector in vectors}
@@ -129,7 +131,7 @@ def _measure_production(
     usage: EmbeddingUsage,
     notes: list[str],
 ) -> tuple[Scores, list[QueryResult]] | None:
-    """Evaluate production for comparison; it is no part of the verdict, so a failure is a note."""
+    """Evaluate production for comparison. It is not part of the verdict, so a failure is only a note."""
     production = knowledge_base.vector_store.production_state().production
     if production is None:
         return None

@@ -1,8 +1,8 @@
-"""Promotion: the last look before the switch, the switch itself, and what follows it.
+"""Promotion: the last checks, the switch to the candidate, and the cleanup.
 
-Nothing that an earlier step said is trusted: the verdict is computed again from the report, the candidate must be
-sealed with the digest that the report names, production must still be the candidate's base, and the points are
-looked at once more. Only after the switch is the ledger written.
+Results of earlier steps are not trusted. The verdict is computed again from the report. The candidate must have the
+digest named by the report, and production must still be its base. Its points are verified once more. The ledger is
+written only after the switch.
 """
 
 import logging
@@ -30,51 +30,51 @@ _logger = logging.getLogger(__name__)
 
 
 def check_candidate(store: VectorStore, generation: str, digest: str) -> GenerationManifest:
-    """Return the manifest of the candidate that a report or staging names.
+    """Return the manifest of the candidate named by a report or by staging.
 
     Raises:
-        SupersededError: it is gone, because a later refresh swept it or it failed its gate.
-        PromotionRefused: it was rejected, or is not what was named.
+        SupersededError: the candidate is gone, because a later refresh swept it or it failed its gate.
+        PromotionRefused: the candidate was rejected, or has a different digest.
     """
     manifest = store.manifest(generation)
     if manifest is None:
         raise SupersededError(
             f"candidate {generation} is gone: it failed its gate and was discarded, or a later refresh took its "
-            "place. Production stays as it is. Materialize all assets to make a new candidate"
+            "place. Production is unchanged. Materialize all assets to create a new candidate"
         )
     if manifest.rejected:
         raise PromotionRefused(
-            f"candidate {generation} was rejected: {manifest.rejected}. A rejected candidate never goes live, "
-            "whatever the threshold is now. Materialize all assets to make a new one"
+            f"candidate {generation} was rejected: {manifest.rejected}. A rejected candidate never goes live, even "
+            "with a lower threshold. Materialize all assets to create a new one"
         )
     if manifest.digest != digest:
         raise PromotionRefused(
-            f"candidate {generation} is not the one that was named (its digest differs): materialize "
-            "staging_collection and everything after it"
+            f"candidate {generation} has a different digest than named: materialize staging_collection and "
+            "everything after it"
         )
     return manifest
 
 
 def reject_candidate(store: VectorStore, generation: str, reason: str, *, keep: bool) -> str:
-    """Mark a candidate that failed its gate, and discard it unless it is to be kept.
+    """Mark a candidate as rejected after it failed its gate, and discard it unless `keep` is set.
 
     Production and previous generations are never touched.
 
     Returns:
-        What was done, in words.
+        The result, in words.
     """
     state = store.production_state()
     if generation in (state.production, state.previous, state.held):
-        return f"{generation} has been in production: nothing to discard"
+        return f"{generation} is or was in production: nothing to discard"
     if store.manifest(generation) is None:
-        return f"candidate {generation} is gone already"
+        return f"candidate {generation} is already gone"
     try:
         store.reject(generation, reason)
         if keep:
             return f"candidate {generation} is kept (RAG_KEEP_FAILED_CANDIDATE) and can never be promoted"
         store.discard(generation)
     except RagAssetsError as error:
-        _logger.warning("could not discard candidate %s, the next refresh does: %s", generation, error)
+        _logger.warning("could not discard candidate %s; the next refresh retries: %s", generation, error)
         return f"candidate {generation} is rejected; the next refresh discards it"
     return f"candidate {generation} is discarded"
 
@@ -91,17 +91,17 @@ def promote(
     contents: Sequence[ContentChange],
     keep_failed_candidate: bool = False,
 ) -> ProductionState:
-    """Put the candidate of a report into production, if it may go there.
+    """Put the candidate of a report into production, if all checks pass.
 
     Args:
-        base: generation that the change set was decided against.
-        verdict_configuration: as it is now; the report must have been made under the same.
-        documents: what the candidate holds, for the ledger.
-        contents: the same by content, for the sample that is compared with the store.
+        base: base of the change set, a generation.
+        verdict_configuration: the current one. It must equal that of the report.
+        documents: documents of the candidate, for the ledger.
+        contents: the same by content, for the sample compared with the store.
 
     Raises:
-        PromotionRefused: the verdict is no, a person holds production, or the candidate was rejected.
-        StaleInputError: the report was made under another verdict configuration.
+        PromotionRefused: the verdict is negative, production is held, or the candidate was rejected.
+        StaleInputError: the report has another verdict configuration.
         SupersededError: production has moved on, or the candidate is gone.
     """
     stale = stale_reason(report, verdict_configuration)
@@ -124,7 +124,7 @@ def promote(
             f"{state.production}: another refresh or a rollback came first. Materialize all assets"
         )
     _check_hold(store, state, fingerprint_hash)
-    # A rollback between that look and the switch changes production, and the switch notices.
+    # A rollback between this check and the switch changes production, and the switch notices.
     lift_hold = state.held is not None
     reader = store.read(report.generation)
     try:
@@ -137,7 +137,7 @@ def promote(
 
 
 def is_held(store: VectorStore, state: ProductionState, fingerprint_hash: str) -> bool:
-    """A rollback holds until `resume`, or until the settings differ from those it rolled back from."""
+    """Whether a rollback holds production: until `resume`, or until the settings differ from the held generation's."""
     if state.held is None:
         return False
     try:
@@ -151,8 +151,8 @@ def _check_hold(store: VectorStore, state: ProductionState, fingerprint_hash: st
     if not is_held(store, state, fingerprint_hash):
         return
     raise PromotionRefused(
-        f"production is held at {state.production} since a person rolled back from {state.held}. The candidate is "
-        "ready; run `rag-assets resume`, then materialize all assets"
+        f"production is held at {state.production} since a rollback from {state.held}. The candidate is ready: run "
+        "`rag-assets resume`, then materialize all assets"
     )
 
 
@@ -162,13 +162,16 @@ def retire(
     prune_texts: Callable[[set[str]], int],
     extra_contents: Iterable[str] = (),
 ) -> list[str]:
-    """Discard generations that nothing can go back to, and what only they used.
+    """Discard generations beyond the reach of a rollback, with their ledger entries and texts.
 
-    Observes only: a failure here is a warning, the promotion stands.
+    A failure here is only a warning. The promotion stands.
 
     Args:
-        prune_texts: removes texts of contents that are not named.
+        prune_texts: removes the texts of all contents except the given ones.
         extra_contents: contents to keep besides those of kept generations.
+
+    Returns:
+        Names of the discarded generations.
     """
     try:
         retired = sweep(store, ())
@@ -178,14 +181,14 @@ def retire(
         for generation in kept:
             documents = ledger.documents(generation)
             if documents is None:
-                return retired  # not known which texts it uses: keep them all
+                return retired  # its texts are not known: keep all texts
             contents.update(document.content_hash for document in documents if document.content_hash)
         ledger.prune(kept)
         prune_texts(contents)
     except Exception as error:
-        # Whatever it is, a full disk or a locked ledger: production has been switched, the refresh succeeded.
+        # A full disk or a locked ledger, for example. Production has been switched, so the refresh succeeded.
         _logger.warning(
-            "upkeep after the promotion was not finished, the next one does it: %s: %s",
+            "cleanup after the promotion did not finish; the next promotion retries: %s: %s",
             type(error).__name__,
             error,
         )

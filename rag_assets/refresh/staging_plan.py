@@ -1,4 +1,4 @@
-"""A change set, ready to be worked on: what to do with each content, and where its text is."""
+"""The plan for staging: a change set translated into contents, with access to their texts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ from rag_assets.records import DocumentState, GenerationManifest
 
 @dataclass(frozen=True, slots=True)
 class StagingPlan:
-    """What follows from one `deduped_documents`.
+    """The staging work for one `deduped_documents`.
 
     Attributes:
-        base: manifest of the generation whose points can be kept; None for a first build or a rebuild.
-        changes: contents whose points change.
-        documents: every document that the candidate is to hold.
-        text_of: returns the text of a content, from the text store or else from production's points.
+        base: manifest of the generation with reusable points, or None for a first build or a rebuild.
+        changes: contents with changed points.
+        documents: all documents of the candidate.
+        text_of: returns the text of a content, from the text store or the points of production.
     """
 
     base: GenerationManifest | None
@@ -33,20 +33,20 @@ class StagingPlan:
 
 
 def plan_staging(knowledge_base: KnowledgeBase, deduped: Artifact, run_id: str) -> StagingPlan:
-    """Work out what a change set means for production as it is now.
+    """Translate a change set into the work of staging, for production as it is now.
 
     Args:
-        run_id: the run that is at work.
+        run_id: id of the current run.
 
     Raises:
-        SupersededError: this run decided the change set, and another refresh has promoted since.
-        StaleInputError: it is of another run, and was decided against another production.
+        SupersededError: the change set is from this run, and another refresh has promoted since.
+        StaleInputError: the change set is from another run, for another production.
     """
     production = knowledge_base.vector_store.production_state().production
     if deduped.header.base != production:
         overtaken = deduped.header.run_id == run_id
         raise (SupersededError if overtaken else StaleInputError)(
-            f"deduped_documents of refresh {deduped.header.refresh_id} was decided against production "
+            f"deduped_documents of refresh {deduped.header.refresh_id} was compared with production "
             f"{deduped.header.base or 'none'}, but production is now {production or 'none'}: materialize "
             "deduped_documents and everything after it"
         )
@@ -62,12 +62,12 @@ def staging_plan_for(
     held: Sequence[DocumentState],
     documents: Sequence[DocumentState],
 ) -> StagingPlan:
-    """Work out what leads from production to a candidate.
+    """Plan the way from production to a candidate.
 
     Args:
-        base: manifest of production; None if none of its points can be kept.
-        held: documents whose points can be kept; none of them for a rebuild.
-        documents: what the candidate is to hold.
+        base: manifest of production, or None if none of its points can be kept.
+        held: documents with reusable points. Empty for a rebuild.
+        documents: documents of the candidate.
     """
     return StagingPlan(
         base=base,
@@ -78,7 +78,7 @@ def staging_plan_for(
 
 
 def text_of(knowledge_base: KnowledgeBase, content_hash: str) -> str | None:
-    """Return the text of a content, from the text store or else from production's points; None if it is lost."""
+    """Return the text of a content, from the text store or the points of production, or None if it is lost."""
     text = knowledge_base.text_store.get(content_hash)
     return text if text is not None else _text_in_production(knowledge_base, content_hash)
 

@@ -9,7 +9,7 @@ from rag_assets_tests.artifacts.samples import SCHEMA, header, write
 
 
 @pytest.mark.parametrize("rows", [0, 1, 1023, 1024, 1025, 3000])
-def test_rows_come_back_in_order_whatever_their_number(store: ArtifactStore, rows: int) -> None:
+def test_any_number_of_rows_comes_back_in_order(store: ArtifactStore, rows: int) -> None:
     write(store, "chunks", "run", rows, num_chunks=rows)
     artifact = store.find("chunks", ["run"])
     assert [row["number"] for row in artifact.rows()] == list(range(rows))
@@ -20,9 +20,7 @@ def test_rows_come_back_in_order_whatever_their_number(store: ArtifactStore, row
     assert artifact.header.created_at
 
 
-def test_a_writer_knows_how_many_rows_it_has_written_and_keeps_few_of_them(
-    store: ArtifactStore, tmp_path: Path
-) -> None:
+def test_a_writer_counts_its_rows_and_keeps_few_in_memory(store: ArtifactStore, tmp_path: Path) -> None:
     with store.write("chunks", "run", SCHEMA, header()) as (writer, _):
         for number in range(2500):
             writer.write({"number": number})
@@ -34,7 +32,7 @@ def test_a_writer_knows_how_many_rows_it_has_written_and_keeps_few_of_them(
     assert max(groups) <= 1024
 
 
-def test_only_the_columns_asked_for_are_read(store: ArtifactStore) -> None:
+def test_only_the_requested_columns_are_read(store: ArtifactStore) -> None:
     schema = pa.schema([("number", pa.int64()), ("text", pa.string())])
     with store.write("chunks", "run", schema, header()) as (writer, _):
         writer.write({"number": 1, "text": "one"})

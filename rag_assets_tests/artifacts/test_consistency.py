@@ -13,11 +13,11 @@ from rag_assets_tests.artifacts.samples import header, write
         (header("20260102T000000-b"), "different refreshes"),
         (header(base="g2"), "different refreshes"),
         (header(base=None), "different refreshes"),
-        (header(chunk_size=3), "other settings .chunk_size."),
+        (header(chunk_size=3), "different settings .chunk_size."),
     ],
     ids=["refresh", "base", "no base", "settings"],
 )
-def test_artefacts_that_do_not_belong_together_are_refused(
+def test_artifacts_of_different_refreshes_or_settings_are_refused(
     store: ArtifactStore, other: Header, message: str
 ) -> None:
     write(store, "deduped_documents", "run")
@@ -28,9 +28,9 @@ def test_artefacts_that_do_not_belong_together_are_refused(
         require_same_refresh([mine, theirs])
 
 
-def test_an_input_made_with_other_settings_is_refused_by_their_names(store: ArtifactStore) -> None:
+def test_an_input_with_different_settings_is_refused_with_their_names(store: ArtifactStore) -> None:
     write(store, "chunks", "run", head=header(chunk_size=512, chunker="a"))
     chunks = store.find("chunks", ["run"])
     require_fingerprint(chunks, {"model": "m", "chunk_size": 512, "chunker": "a"})
-    with pytest.raises(StaleInputError, match=r"other settings \(chunk_size, chunker\)"):
+    with pytest.raises(StaleInputError, match=r"different settings \(chunk_size, chunker\)"):
         require_fingerprint(chunks, {"model": "m", "chunk_size": 256, "chunker": "b"})

@@ -93,21 +93,21 @@ relaxed = settings(
 
 @relaxed
 @given(st.lists(documents, max_size=5))
-def test_documents_come_back_as_they_went(store: ArtifactStore, states: list[DocumentState]) -> None:
+def test_documents_survive_the_round_trip(store: ArtifactStore, states: list[DocumentState]) -> None:
     artifact = stored(store, documents_schema(), map(document_row, states))
     assert [document_from_row(row) for row in artifact.rows()] == states
 
 
 @relaxed
 @given(st.lists(document_changes, max_size=5))
-def test_changes_come_back_as_they_went(store: ArtifactStore, changes: list[DocumentChange]) -> None:
+def test_changes_survive_the_round_trip(store: ArtifactStore, changes: list[DocumentChange]) -> None:
     artifact = stored(store, changes_schema(), map(change_row, changes))
     assert [change_from_row(row) for row in artifact.rows()] == changes
 
 
 @relaxed
 @given(st.lists(chunks, max_size=5))
-def test_chunks_come_back_as_they_went(store: ArtifactStore, given_chunks: list[Chunk]) -> None:
+def test_chunks_survive_the_round_trip(store: ArtifactStore, given_chunks: list[Chunk]) -> None:
     artifact = stored(store, chunks_schema(), map(chunk_row, given_chunks))
     assert [chunk_from_row(row) for row in artifact.rows()] == given_chunks
 
@@ -135,7 +135,7 @@ def test_vectors_of_another_dimension_are_not_written(store: ArtifactStore) -> N
         write_vectors(writer, wrong, 8)
 
 
-def test_only_texts_that_stand_in_several_chunks_are_repeated(store: ArtifactStore) -> None:
+def test_only_texts_of_several_chunks_are_repeated(store: ArtifactStore) -> None:
     found = [chunk for text in ("a\nb\n", "b\nc\n", "d\n", "d\nd\n") for chunk in chunks_of(text)]
     artifact = stored(store, chunks_schema(), map(chunk_row, found))
     assert repeated_text_hashes(artifact) == {hashed("b\n"), hashed("d\n")}
@@ -164,6 +164,6 @@ def report(**fields: Any) -> EvalReport:
     [report(), report(scores=None, production_scores=None, queries=(), problems=(), notes=())],
     ids=["full", "empty"],
 )
-def test_a_report_comes_back_as_it_went(store: ArtifactStore, sent: EvalReport) -> None:
+def test_a_report_survives_the_round_trip(store: ArtifactStore, sent: EvalReport) -> None:
     artifact = stored(store, queries_schema(), map(query_row, sent.queries), report=report_details(sent))
     assert report_from(artifact) == sent

@@ -17,7 +17,7 @@ def folders(tmp_path: Path, asset: str = "chunks") -> set[str]:
     return {path.name for path in (tmp_path / "artifacts" / asset).iterdir() if path.is_dir()}
 
 
-def test_an_input_of_this_run_comes_before_one_of_its_parent_and_that_before_the_latest(
+def test_the_artifact_of_this_run_comes_first_then_of_its_parent_then_the_latest(
     store: ArtifactStore,
 ) -> None:
     for number, run in enumerate(["parent", "this", "other"], start=1):
@@ -31,7 +31,7 @@ def test_an_input_of_this_run_comes_before_one_of_its_parent_and_that_before_the
     assert rows("unknown") == 3
 
 
-def test_what_does_not_exist_is_asked_for_by_name(store: ArtifactStore) -> None:
+def test_a_missing_artifact_is_requested_by_name(store: ArtifactStore) -> None:
     assert store.latest("chunks") is None
     with pytest.raises(StaleInputError, match="materialize chunks first"):
         store.find("chunks", ["run"])
@@ -57,14 +57,14 @@ def test_a_row_that_does_not_fit_leaves_no_trace(store: ArtifactStore, tmp_path:
     assert folders(tmp_path) == set()
 
 
-def test_a_step_that_runs_again_replaces_what_it_wrote(store: ArtifactStore, tmp_path: Path) -> None:
+def test_a_repeated_step_replaces_its_artifact(store: ArtifactStore, tmp_path: Path) -> None:
     write(store, "chunks", "run", 1)
     write(store, "chunks", "run", 2)
     assert len(list(store.find("chunks", ["run"]).rows())) == 2
     assert "run" in folders(tmp_path)
 
 
-def test_what_a_killed_writer_left_is_never_read(store: ArtifactStore, tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_writer_are_never_read(store: ArtifactStore, tmp_path: Path) -> None:
     writing = store.write("chunks", "run", SCHEMA, header())
     writing.__enter__()
     assert [name[:9] for name in folders(tmp_path)] == [".staging-"]
@@ -72,7 +72,7 @@ def test_what_a_killed_writer_left_is_never_read(store: ArtifactStore, tmp_path:
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", "null", '{"run_id": 3}'])
-def test_a_damaged_pointer_counts_as_none(store: ArtifactStore, tmp_path: Path, damage: str) -> None:
+def test_a_corrupt_pointer_counts_as_missing(store: ArtifactStore, tmp_path: Path, damage: str) -> None:
     write(store, "chunks", "run")
     (tmp_path / "artifacts/chunks/latest.json").write_text(damage)
     assert store.latest("chunks") is None
@@ -80,9 +80,7 @@ def test_a_damaged_pointer_counts_as_none(store: ArtifactStore, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", "null", "{}", f'{{"format_version": {FORMAT_VERSION}}}'])
-def test_a_damaged_header_is_told_and_pruned_and_stops_nothing(
-    store: ArtifactStore, tmp_path: Path, damage: str
-) -> None:
+def test_a_corrupt_header_is_reported_and_pruned(store: ArtifactStore, tmp_path: Path, damage: str) -> None:
     write(store, "chunks", "run")
     (tmp_path / "artifacts/chunks/run/header.json").write_text(damage)
     with pytest.raises(StateFormatError, match="materialize all assets"):
@@ -92,7 +90,7 @@ def test_a_damaged_header_is_told_and_pruned_and_stops_nothing(
     assert store.latest("chunks", ["run"]) is None
 
 
-def test_an_artefact_of_another_version_is_refused_by_number(store: ArtifactStore, tmp_path: Path) -> None:
+def test_an_artifact_of_another_format_version_is_refused(store: ArtifactStore, tmp_path: Path) -> None:
     write(store, "chunks", "run")
     path = tmp_path / "artifacts/chunks/run/header.json"
     path.write_text(path.read_text().replace(f'"format_version": {FORMAT_VERSION}', '"format_version": 99'))
@@ -100,9 +98,7 @@ def test_an_artefact_of_another_version_is_refused_by_number(store: ArtifactStor
         store.find("chunks", ["run"])
 
 
-def test_the_last_five_refreshes_are_kept_with_all_their_artefacts(
-    store: ArtifactStore, tmp_path: Path
-) -> None:
+def test_the_artifacts_of_the_last_five_refreshes_are_kept(store: ArtifactStore, tmp_path: Path) -> None:
     for day in range(1, 9):
         for asset in ("raw_documents", "chunks"):
             write(store, asset, f"run-{day}", head=header(f"2026010{day}T000000-x"))
@@ -116,7 +112,9 @@ def test_the_last_five_refreshes_are_kept_with_all_their_artefacts(
     assert len(list(store.find("chunks", ["run-8"]).rows())) == 3
 
 
-def test_leftovers_of_dead_writers_go_and_those_of_others_stay(store: ArtifactStore, tmp_path: Path) -> None:
+def test_leftovers_of_dead_writers_are_removed_and_those_of_live_ones_stay(
+    store: ArtifactStore, tmp_path: Path
+) -> None:
     write(store, "chunks", "run")
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
@@ -128,13 +126,13 @@ def test_leftovers_of_dead_writers_go_and_those_of_others_stay(store: ArtifactSt
     assert folders(tmp_path) == {"run", alive, elsewhere}
 
 
-def test_artefacts_are_private(store: ArtifactStore, tmp_path: Path) -> None:
+def test_artifacts_are_private(store: ArtifactStore, tmp_path: Path) -> None:
     write(store, "chunks", "run")
     for path in (tmp_path / "artifacts", tmp_path / "artifacts/chunks", tmp_path / "artifacts/chunks/run"):
         assert path.stat().st_mode & 0o077 == 0
 
 
-def test_what_is_kept_comes_back_with_the_latest_refresh_first_and_without_what_is_damaged(
+def test_kept_artifacts_are_readable_ones_with_the_latest_refresh_first(
     store: ArtifactStore, tmp_path: Path
 ) -> None:
     for day in (2, 3, 1):

@@ -80,7 +80,7 @@ def test_another_title_or_access_list_of_the_same_text_is_an_update_without_new_
         assert content.was_held
 
 
-def test_an_edit_there_and_back_again_is_seen_both_times() -> None:
+def test_an_edit_and_its_reversal_are_both_updates() -> None:
     first, second = [document("a", "A")], [document("a", "B")]
     there = target_documents(decide_changes(first, second, ALL))
     back = target_documents(decide_changes(there, first, ALL))
@@ -107,7 +107,7 @@ def test_a_document_that_turned_bad_stays_served_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("complete", [frozenset[str](), frozenset({"elsewhere"})])
-def test_a_source_that_was_not_listed_completely_deletes_nothing(complete: frozenset[str]) -> None:
+def test_an_incompletely_listed_source_deletes_nothing(complete: frozenset[str]) -> None:
     before = corpus({"a": "1", "b": "2"})
     assert set(kinds(decided(before, [], complete)).values()) == {"unchanged"}
     # A part of the listing came in: what is not in it is still not deleted, and not moved either.
@@ -119,7 +119,7 @@ def test_a_source_that_was_not_listed_completely_deletes_nothing(complete: froze
     }
 
 
-def test_two_vanished_copies_and_one_new_place_are_a_move_and_a_deletion() -> None:
+def test_two_missing_copies_and_one_new_location_are_a_move_and_a_deletion() -> None:
     before = corpus({"a": "text", "b": "text"})
     changes = decided(before, [document("c", "text")])
     assert kinds(changes) == {"filesystem:b": "deleted", "filesystem:c": "moved"}
@@ -133,7 +133,7 @@ def test_of_two_new_copies_the_first_is_added_and_the_second_a_duplicate() -> No
     }
 
 
-def test_a_new_document_is_compared_with_what_others_hold_now_not_with_what_they_held() -> None:
+def test_a_new_document_is_compared_with_current_contents_not_with_previous_ones() -> None:
     before = corpus({"b": "old"})
     assert kinds(decided(before, corpus({"a": "new", "b": "new"})))["filesystem:a"] == "duplicate"
     assert kinds(decided(before, corpus({"a": "old", "b": "new"})))["filesystem:a"] == "added"
@@ -177,7 +177,7 @@ def _expected_contents(
 
 
 @given(before_sets, after_sets, complete_sets)
-def test_the_candidate_holds_exactly_what_the_promises_say(
+def test_the_candidate_holds_exactly_the_expected_contents(
     before: list[DocumentState], now: list[DocumentState], complete: frozenset[str]
 ) -> None:
     changes = decide_changes(before, now, complete)
@@ -192,7 +192,7 @@ def test_the_candidate_holds_exactly_what_the_promises_say(
 
 
 @given(before_sets, after_sets, complete_sets)
-def test_every_document_is_decided_once(
+def test_every_document_gets_one_decision(
     before: list[DocumentState], now: list[DocumentState], complete: frozenset[str]
 ) -> None:
     changes = decide_changes(before, now, complete)

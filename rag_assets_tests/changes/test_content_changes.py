@@ -6,7 +6,7 @@ from rag_assets_tests.changes.document_sets import before_sets
 
 
 @given(before_sets, before_sets)
-def test_applying_the_content_changes_to_what_was_gives_what_is(
+def test_applying_the_content_changes_to_the_old_state_gives_the_new_state(
     before: list[DocumentState], after: list[DocumentState]
 ) -> None:
     held, wanted = _places(before), _places(after)

@@ -32,9 +32,7 @@ def many(count: int, source: str = "filesystem") -> list[DocumentState]:
     ("total", "deleted", "refused"),
     [(100, 30, False), (100, 31, True), (12, 10, False), (12, 11, True), (20, 10, False), (1000, 11, False)],
 )
-def test_only_more_than_the_share_and_more_than_ten_at_once_are_refused(
-    total: int, deleted: int, refused: bool
-) -> None:
+def test_deletions_above_both_limits_are_refused(total: int, deleted: int, refused: bool) -> None:
     before = many(total)
     if not refused:
         guarded(before, before[deleted:])
@@ -43,13 +41,13 @@ def test_only_more_than_the_share_and_more_than_ten_at_once_are_refused(
         guarded(before, before[deleted:])
 
 
-def test_a_source_that_goes_from_something_to_nothing_asks_however_small_it_is() -> None:
+def test_an_emptied_source_needs_an_approval_even_if_it_is_small() -> None:
     before = [*many(100), document("only", "one", "web")]
-    with pytest.raises(DeletionRefused, match="source web went from something to nothing"):
+    with pytest.raises(DeletionRefused, match="no document of source web is left"):
         guarded(before, many(100), complete=frozenset({"filesystem", "web"}))
 
 
-def test_the_token_lets_exactly_that_set_through() -> None:
+def test_the_token_approves_exactly_one_set_of_deletions() -> None:
     before = many(40)
     with pytest.raises(DeletionRefused) as refusal:
         guarded(before, before[20:])
@@ -61,11 +59,11 @@ def test_the_token_lets_exactly_that_set_through() -> None:
             guarded(before, now, frozenset({token}), base=base)
 
 
-def test_unless_it_is_told_otherwise_the_guard_lets_30_percent_or_10_documents_go() -> None:
+def test_the_default_limits_are_30_percent_and_10_documents() -> None:
     assert DeletionGuard() == DeletionGuard(max_share=0.3, max_documents=10)
 
 
-def test_the_guard_takes_the_changes_as_they_come() -> None:
+def test_the_guard_accepts_an_iterator_of_changes() -> None:
     before = [*many(5), document("only", "one", "web")]
     changes = decide_changes(before, [document("other", "two", "web"), *many(5)], ALL | {"web"})
     DeletionGuard().check(

@@ -53,7 +53,7 @@ def grouped(*texts: str) -> list[set[int]]:
 # What is similar
 
 
-def test_a_changed_word_or_two_in_a_page_is_nearly_the_same_and_another_page_is_not() -> None:
+def test_two_changed_words_in_a_page_are_a_near_duplicate_and_another_page_is_not() -> None:
     assert grouped(page("a"), page("a", 70), page("b"), page("a", 5, 149)) == [{0, 1, 3}]
     assert grouped(page("a"), page("a", *range(0, 150, 15))) == []
 
@@ -100,7 +100,7 @@ def test_the_estimate_is_near_the_true_similarity() -> None:
     assert max(map(abs, errors)) < 0.12
 
 
-def test_a_long_text_has_the_signature_of_its_shingles_whatever_their_order_and_number() -> None:
+def test_a_signature_does_not_depend_on_the_order_and_number_of_shingles() -> None:
     text = page("long", length=30_000)
     assert signature_of(text) == signature_of(f"{text} {text.split()[0]} {text}"[: len(text)])
     halves = " ".join(text.split()[:20_000])
@@ -127,7 +127,7 @@ CANONICAL = "1d9cf0caba8aafc05a1b51ca46baa7c1"
     ),
     st.randoms(use_true_random=False),
 )
-def test_groups_do_not_depend_on_the_order_and_are_all_that_is_linked(
+def test_groups_are_the_connected_components_in_any_order(
     made: list[tuple[int, set[int]]], shuffle: random.Random
 ) -> None:
     texts = {hashed(text): text for text in (page(seed, *edits, length=120) for seed, edits in made)}
@@ -150,7 +150,7 @@ def test_groups_do_not_depend_on_the_order_and_are_all_that_is_linked(
     assert [group.contents for group in groups] == expected
 
 
-def test_a_chain_is_one_group_and_tells_how_far_its_ends_are_apart() -> None:
+def test_a_chain_is_one_group_with_the_similarity_of_its_ends() -> None:
     texts = [page("chain", *range(40, 40 + 2 * step)) for step in range(8)]
     by_hash = {hashed(text): text for text in texts}
     known, signatures = signatures_of(list(by_hash), by_hash.get, FakeCache())
@@ -166,7 +166,7 @@ def test_nothing_and_a_single_text_have_no_group() -> None:
 # The cache
 
 
-def test_only_what_is_new_is_read() -> None:
+def test_only_new_contents_are_read() -> None:
     texts = {hashed(text): text for text in (page(number) for number in range(5))}
     cache = FakeCache()
     read: list[str] = []
@@ -184,7 +184,7 @@ def test_only_what_is_new_is_read() -> None:
     assert (first[1] == second[1][:5]).all()
 
 
-def test_a_damaged_signature_is_made_again_and_a_lost_text_is_left_out() -> None:
+def test_a_corrupt_signature_is_computed_again_and_a_lost_text_is_left_out() -> None:
     texts = {hashed(text): text for text in (page(1), page(2))}
     cache = FakeCache()
     _, signatures = signatures_of(list(texts), texts.get, cache)

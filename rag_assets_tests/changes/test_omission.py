@@ -38,7 +38,7 @@ def omitted(changes: dict[str, DocumentChange]) -> dict[str, str | None]:
     }
 
 
-def test_what_production_serves_is_kept_then_the_oldest_then_the_smallest_id() -> None:
+def test_production_then_age_then_id_decide_which_document_is_kept() -> None:
     older, newer = {"modified_at": AT.format(1)}, {"modified_at": AT.format(2)}
     now = [document("a", "1", **newer), document("b", "2", **older), document("c", "3", modified_at=None)]
     assert omitted(decided([], now, {"1", "2", "3"})) == {"a": "b", "c": "b"}
@@ -48,7 +48,7 @@ def test_what_production_serves_is_kept_then_the_oldest_then_the_smallest_id() -
     assert omitted(decided([], now)) == {}
 
 
-def test_an_omitted_document_is_in_production_no_more_and_keeps_what_is_known_of_it() -> None:
+def test_an_omitted_document_leaves_production_and_keeps_its_previous_hash() -> None:
     before = [document("a", "1"), document("b", "2")]
     changes = decided(before, before, {"1", "2"})
     change = changes["filesystem:b"]
@@ -56,19 +56,19 @@ def test_an_omitted_document_is_in_production_no_more_and_keeps_what_is_known_of
     assert target_documents(changes.values()) == [before[0]]
 
 
-def test_every_place_of_the_text_that_is_kept_is_kept() -> None:
+def test_all_locations_of_the_kept_text_are_kept() -> None:
     now = [document("a", "1"), document("b", "1"), document("c", "2"), document("d", "2")]
     assert omitted(decided([], now, {"1", "2"})) == {"c": "a", "d": "a"}
 
 
-def test_a_document_that_was_moved_is_as_good_as_served() -> None:
+def test_a_moved_document_counts_as_being_in_production() -> None:
     before, now = [document("z", "2")], [document("a", "1"), document("y", "2")]
     changes = decided(before, now, {"1", "2"})
     assert omitted(changes) == {"a": "y"}
     assert changes["filesystem:y"].change is Change.MOVED
 
 
-def test_if_the_kept_one_goes_away_the_next_takes_its_place() -> None:
+def test_if_the_kept_document_disappears_the_next_takes_its_place() -> None:
     before = [document("a", "1")]
     changes = decided(before, [document("b", "2"), document("c", "3")], {"2", "3"})
     assert {id_[11:]: change.change.value for id_, change in changes.items()} == {
@@ -78,7 +78,7 @@ def test_if_the_kept_one_goes_away_the_next_takes_its_place() -> None:
     }
 
 
-def test_documents_with_different_access_lists_do_not_stand_for_one_another() -> None:
+def test_documents_with_different_access_lists_are_not_omitted_for_one_another() -> None:
     now = [
         document("a", "1", access=("board",)),
         document("b", "2", access=("staff", "hr")),
@@ -89,21 +89,21 @@ def test_documents_with_different_access_lists_do_not_stand_for_one_another() ->
     assert omitted(decided([], now, {"1", "2", "3", "4", "5"})) == {"c": "b"}
 
 
-def test_the_last_good_version_of_a_document_that_turned_bad_stays_and_stands_for_others() -> None:
+def test_the_last_good_version_of_a_quarantined_document_is_kept_and_others_are_omitted_for_it() -> None:
     before = [document("a", "1"), document("b", "2")]
     changes = decided(before, [document("a", "1"), document("b", None)], {"1", "2"})
     assert omitted(changes) == {"a": "b"}
     assert changes["filesystem:b"].content_hash == hashed("2")
 
 
-def test_of_a_source_that_is_not_complete_nothing_that_is_served_is_omitted() -> None:
+def test_served_documents_of_an_incomplete_source_are_not_omitted() -> None:
     gone = [document("x", "1", "wiki"), document("y", "2", "wiki")]
     changes = decided([*gone, document("a", "3")], [document("a", "3")], {"1", "2", "3"})
     assert omitted(changes) == {"a": "x"}
     assert {change.document_id for change in target_documents_of(changes)} == {"wiki:x", "wiki:y"}
 
 
-def test_a_new_document_of_a_partial_listing_does_not_displace_what_is_served() -> None:
+def test_a_new_document_of_a_partial_listing_does_not_replace_a_served_one() -> None:
     changes = decided(
         [document("a", "1")], [document("a", "1"), document("x", "2", "wiki", modified_at=None)], {"1", "2"}
     )
@@ -114,7 +114,7 @@ def target_documents_of(changes: dict[str, DocumentChange]) -> list[DocumentStat
     return target_documents(changes.values())
 
 
-def test_the_deletion_guard_does_not_count_omitted_documents_and_counts_the_kept_one() -> None:
+def test_the_deletion_guard_counts_the_kept_document_but_not_the_omitted_ones() -> None:
     before = [document(f"{number:02}", f"text {number}") for number in range(40)]
     group = {f"text {number}" for number in range(40)}
     sources = {state.document_id: state.location.source for state in before}
@@ -144,7 +144,7 @@ def test_the_deletion_guard_does_not_count_omitted_documents_and_counts_the_kept
         )
 
 
-def test_a_second_look_names_the_same_place_of_the_text_that_is_kept() -> None:
+def test_the_next_refresh_names_the_same_location_of_the_kept_text() -> None:
     now = [document("2", "1"), document("3", "4"), document("7", "1")]
     changes = decided([document("7", "0")], now, {"1", "4"})
     assert omitted(changes) == omitted(decided(target_documents_of(changes), now, {"1", "4"})) == {"3": "2"}
@@ -157,7 +157,7 @@ states = st.dictionaries(st.integers(0, 9), texts | st.none(), max_size=9).map(
 
 
 @given(states, states, st.lists(st.integers(0, 11), max_size=12), st.randoms(use_true_random=False))
-def test_of_each_group_one_text_stays_whatever_the_order_and_a_second_look_changes_nothing(
+def test_one_text_of_each_group_stays_in_any_order_and_the_next_refresh_changes_nothing(
     earlier: list[DocumentState], now: list[DocumentState], members: list[int], shuffle: random.Random
 ) -> None:
     # As production may be: nothing quarantined in it.

@@ -19,7 +19,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "benchmark.jsonl"
 
 
-def test_a_benchmark_is_one_question_a_line(file: Path) -> None:
+def test_a_benchmark_has_one_question_per_line(file: Path) -> None:
     file.write_text(
         '{"query": "Wie groß?", "expected_docs": ["a.md", "b.md", "a.md"], "comment": "ignored"}\n\n'
         '{"query": "Two", "expected_docs": ["c.md"]}',
@@ -66,7 +66,7 @@ def test_a_line_ends_with_a_line_feed_only(file: Path, character: str) -> None:
         '{"draft": true, "query": "q", "expected_docs": ["a"]}',
     ],
 )
-def test_a_line_that_cannot_be_used_is_named(file: Path, line: str) -> None:
+def test_an_unusable_line_is_named(file: Path, line: str) -> None:
     file.write_text('{"query": "q", "expected_docs": ["a"]}\n\n' + line)
     with pytest.raises(BenchmarkError, match=f"{file}, line 3: "):
         load_benchmark(file)
@@ -79,7 +79,7 @@ def test_a_benchmark_without_questions_is_refused(file: Path, content: bytes) ->
         load_benchmark(file)
 
 
-def test_a_missing_benchmark_says_how_to_make_one(file: Path) -> None:
+def test_a_missing_benchmark_explains_how_to_create_one(file: Path) -> None:
     with pytest.raises(BenchmarkError, match="rag-assets benchmark draft"):
         load_benchmark(file)
     with pytest.raises(BenchmarkError, match="IsADirectoryError"):
@@ -122,11 +122,11 @@ def test_a_document_is_named_by_its_id_its_uri_its_path_or_its_filename(name: st
 
 
 @pytest.mark.parametrize("name", ["absent.md", "torn.pdf", "", "hr"])
-def test_what_is_not_there_has_no_content(name: str) -> None:
+def test_an_unknown_document_has_no_content(name: str) -> None:
     assert NAMES.content_of(name) is None
 
 
-def test_a_name_that_fits_several_documents_is_refused_and_lists_them() -> None:
+def test_an_ambiguous_name_is_refused_with_a_list_of_documents() -> None:
     with pytest.raises(BenchmarkError, match=r"filesystem:hr/handbook\.pdf, filesystem:it/handbook\.pdf"):
         NAMES.content_of("handbook.pdf")
 

@@ -22,7 +22,7 @@ def test_a_draft_asks_for_titles_and_headings_and_is_marked() -> None:
     ]
 
 
-def test_a_draft_takes_one_question_a_document_first() -> None:
+def test_a_draft_starts_with_one_question_per_document() -> None:
     text = "# The first heading\n\nx\n\n# The second heading of {0}\n\nx"
     lines = drafted(
         ("a.md", "Title of a", text.format("a")), ("b.md", "Title of b", text.format("b")), limit=3
@@ -31,14 +31,14 @@ def test_a_draft_takes_one_question_a_document_first() -> None:
     assert len(lines) == 3
 
 
-def test_a_document_without_title_or_heading_is_asked_for_by_its_first_line() -> None:
+def test_the_first_line_is_the_question_for_a_document_without_title_or_heading() -> None:
     assert [line["query"] for line in drafted(("a.txt", "", "The first line.\nThe second."))] == [
         "The first line."
     ]
 
 
 @pytest.mark.parametrize("text", ["", "\n \n", "short"])
-def test_a_document_that_gives_no_question_is_left_out(text: str) -> None:
+def test_a_document_without_a_usable_question_is_left_out(text: str) -> None:
     assert drafted(("a.txt", "", text)) == []
     assert drafted() == []
 
@@ -54,14 +54,14 @@ def test_documents_may_give_different_numbers_of_questions() -> None:
     ]
 
 
-def test_a_question_has_eight_characters_at_least_and_a_first_line_is_cut() -> None:
+def test_a_question_has_at_least_eight_characters_and_a_long_first_line_is_cut() -> None:
     assert [line["query"] for line in drafted(("a.md", "12345678", "x"), ("b.md", "1234567", "x"))] == [
         "12345678"
     ]
     assert [len(line["query"]) for line in drafted(("a.txt", "", "word " * 100))] == [119]
 
 
-def test_a_title_that_two_documents_share_is_not_asked_for() -> None:
+def test_a_title_shared_by_two_documents_is_not_used() -> None:
     lines = drafted(("a.md", "Same title", "# Heading of a"), ("b.md", "Same title", "# Heading of b"))
     assert [line["query"] for line in lines] == ["Heading of a", "Heading of b"]
 
@@ -78,14 +78,14 @@ def test_the_name_of_the_site_and_the_number_of_the_section_are_cut_off() -> Non
     ) == ["Binary packages", "Source packages", "Control files"]
 
 
-def test_a_number_that_is_part_of_a_title_stays() -> None:
+def test_a_number_within_a_title_stays() -> None:
     assert queries(("a.md", "2026 budget of all teams", "x"), ("b.md", "3D printing rules", "y")) == [
         "2026 budget of all teams",
         "3D printing rules",
     ]
 
 
-def test_a_question_whose_words_stand_in_another_document_too_comes_last() -> None:
+def test_a_question_with_all_its_words_in_another_document_comes_last() -> None:
     documents = (
         ("a.md", "Parking permits", "# Parking permits\n\nx\n\n# Garage opening hours\n\nx"),
         ("b.md", "House rules", "# House rules\n\nSee the permits for parking, among others."),
@@ -101,7 +101,7 @@ def test_two_copies_of_a_document_count_as_one() -> None:
     ]
 
 
-def test_of_many_documents_an_even_selection_is_asked_for() -> None:
+def test_an_even_selection_of_many_documents_is_used() -> None:
     many = [(f"{n:03}.md", f"About subject{n}", f"text {n}") for n in range(200)]
     asked = {int(question.removeprefix("About subject")) for question in queries(*many, limit=20)}
     assert len(asked) == 20
@@ -109,5 +109,5 @@ def test_of_many_documents_an_even_selection_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize("title", ["======== 123 ========", "if (x) { y(); } // z", "-----------"])
-def test_what_is_not_words_is_not_asked(title: str) -> None:
+def test_a_title_without_words_is_not_used(title: str) -> None:
     assert queries(("a.md", title, "# Parking permits\n\nx")) == ["Parking permits"]

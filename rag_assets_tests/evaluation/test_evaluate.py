@@ -111,17 +111,17 @@ def test_the_scores_are_the_means_over_all_questions() -> None:
     assert (scores.latency_p50_seconds, scores.latency_p99_seconds) == (latencies[1], latencies[2])
 
 
-def test_an_expected_document_that_is_absent_counts_as_a_miss() -> None:
+def test_a_missing_expected_document_counts_as_a_miss() -> None:
     _, [result] = evaluated((["a", "absent"], ["a"]))
     assert result.recall_at_5 == 0.5
     assert result.missing_docs == ("absent",)
     assert result.expected_docs == ("a", "absent")
 
 
-def test_a_benchmark_for_other_documents_is_no_benchmark() -> None:
+def test_a_benchmark_for_other_documents_is_refused() -> None:
     evaluated((["a"], ["a"]), (["absent"], ["a"]))  # half of them: it may be
     with pytest.raises(
-        BenchmarkError, match="2 of 3 expected documents are absent, for example absent, gone"
+        BenchmarkError, match="2 of 3 expected documents are missing, for example absent, gone"
     ):
         evaluated((["a"], ["a"]), (["absent", "gone"], ["a"]))
 

@@ -23,17 +23,17 @@ def test_the_threshold_must_be_reached(recall: float, threshold: float, passed: 
     assert judge(with_recall(recall), threshold).passed is passed
 
 
-def test_what_was_measured_is_said_with_its_uncertainty() -> None:
+def test_the_verdict_states_the_measurement_with_its_uncertainty() -> None:
     verdict = judge(with_recall(0.5), 0.75)
     assert str(verdict).startswith(
-        "Recall@5 0.500 ± 0.050 over 1 questions (production now: 0.800) is below the threshold 0.75; production is unchanged"
+        "Recall@5 0.500 ± 0.050 over 1 question (production now: 0.800) is below the threshold 0.75; production is unchanged"
     )
     assert "reaches the threshold 0.25" in str(judge(with_recall(0.5), 0.25))
     assert "production now" not in str(judge(replace(with_recall(0.5), production_scores=None), 0.75))
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_what_is_no_number_never_passes(value: float) -> None:
+def test_a_value_other_than_a_finite_number_never_passes(value: float) -> None:
     assert not judge(with_recall(value), 0.75).passed
     assert not judge(with_recall(1.0), value).passed
 
@@ -51,13 +51,13 @@ def test_what_is_no_number_never_passes(value: float) -> None:
     ],
     ids=["problems", "empty", "no scores", "no questions"],
 )
-def test_whatever_cannot_be_shown_to_be_good_fails(report: EvalReport, reason: str) -> None:
+def test_a_report_without_proof_of_quality_fails(report: EvalReport, reason: str) -> None:
     verdict = judge(report, 0.0)
     assert not verdict.passed
     assert verdict.reasons[0].startswith(reason)
 
 
-def test_a_production_that_could_not_be_measured_is_no_reason_to_fail() -> None:
+def test_an_unmeasured_production_is_no_reason_to_fail() -> None:
     assert judge(replace(with_recall(1.0), production_scores=None), 0.75).passed
 
 
@@ -73,10 +73,8 @@ def test_a_candidate_of_one_point_is_not_empty() -> None:
         ({"reranker": "new"}, "reranker"),
     ],
 )
-def test_a_report_speaks_only_of_the_configuration_that_it_was_made_under(
-    now: dict[str, Any], named: str
-) -> None:
+def test_a_report_is_valid_only_for_its_own_verdict_configuration(now: dict[str, Any], named: str) -> None:
     report = with_recall(1.0)
     assert stale_reason(report, dict(report.verdict_configuration)) == ""
-    assert f"another {named} than now" in stale_reason(report, report.verdict_configuration | now)
+    assert f"different settings ({named})" in stale_reason(report, report.verdict_configuration | now)
     assert stale_reason(report, {})

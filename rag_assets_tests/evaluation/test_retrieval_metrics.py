@@ -76,7 +76,7 @@ def trec_eval(ranked: list[int], relevant: set[int], k: int) -> tuple[float, flo
     st.sets(st.integers(0, 25), min_size=1, max_size=12),
     st.sampled_from([1, 5, 10]),
 )
-def test_the_metrics_are_those_of_trec_eval(ranked: list[int], relevant: set[int], k: int) -> None:
+def test_the_metrics_equal_those_of_trec_eval(ranked: list[int], relevant: set[int], k: int) -> None:
     mine = (
         recall_at_k(ranked, relevant, k),
         reciprocal_rank(ranked, relevant),

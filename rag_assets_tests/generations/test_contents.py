@@ -11,7 +11,9 @@ from rag_assets_tests.generations.samples import DOCUMENTS, SECOND_POINT, TEXTS,
 from rag_assets_tests.in_memory_vector_store import InMemoryVectorStore
 
 
-def test_a_flushed_ledger_loses_no_document(store: InMemoryVectorStore, tmp_path: Path) -> None:
+def test_documents_are_read_from_the_points_if_the_ledger_was_flushed(
+    store: InMemoryVectorStore, tmp_path: Path
+) -> None:
     documents = [
         document("a", TEXTS[0], title="A", access=("hr",)),
         document("b", TEXTS[0]),
@@ -48,7 +50,7 @@ def test_a_text_is_rebuilt_from_overlapping_chunks(store: InMemoryVectorStore) -
 
 
 @pytest.mark.parametrize("damage", ["never held", "a chunk lost", "a chunk changed"])
-def test_a_text_that_cannot_be_proved_is_not_given_out(store: InMemoryVectorStore, damage: str) -> None:
+def test_a_rebuilt_text_with_a_wrong_hash_is_not_returned(store: InMemoryVectorStore, damage: str) -> None:
     stage(store, "g1", DOCUMENTS, TEXTS)
     if damage == "a chunk lost":
         del store.points["g1"][SECOND_POINT]

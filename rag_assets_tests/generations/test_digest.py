@@ -5,7 +5,7 @@ from rag_assets.records import Payload, Point, SparseVector
 from rag_assets_tests.documents import vector_of
 
 
-def test_a_point_counts_with_its_id_and_every_field_but_two() -> None:
+def test_the_hash_of_a_point_covers_its_id_and_all_fields_but_two() -> None:
     payload: Payload = {"text": "t", "locations": [{"path": "a"}], "indexed_at": "now", "refresh_id": "r"}
     same = payload | {"indexed_at": "later", "refresh_id": "other"}
     assert point_hash("id", payload) == point_hash("id", same)
@@ -13,7 +13,7 @@ def test_a_point_counts_with_its_id_and_every_field_but_two() -> None:
     assert point_hash("id", payload) not in {point_hash(*other) for other in others}
 
 
-def test_the_digest_is_a_sum_so_that_order_and_way_do_not_matter() -> None:
+def test_the_digest_does_not_depend_on_the_order_of_points() -> None:
     points = [Point(str(number), {"text": str(number)}) for number in range(5)]
     whole = digest_of(points)
     assert digest_to_hex(whole) == digest_to_hex(digest_of(reversed(points)))
@@ -22,7 +22,7 @@ def test_the_digest_is_a_sum_so_that_order_and_way_do_not_matter() -> None:
     assert len(digest_to_hex(0)) == 64
 
 
-def test_the_hash_of_vectors_sees_each_bit_of_each_of_them() -> None:
+def test_the_hash_of_vectors_covers_every_bit() -> None:
     vector, sparse = vector_of("x"), SparseVector((1, 7), (0.5, 1.5))
     nudged = vector.copy()
     nudged[3] = np.nextafter(nudged[3], np.float32(2))

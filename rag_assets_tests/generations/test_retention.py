@@ -10,7 +10,7 @@ from rag_assets_tests.generations.samples import DOCUMENTS, TEXTS
 from rag_assets_tests.in_memory_vector_store import InMemoryVectorStore
 
 
-def test_only_what_serves_served_is_held_or_named_outlives_a_sweep(store: InMemoryVectorStore) -> None:
+def test_a_sweep_keeps_production_previous_held_and_named_generations(store: InMemoryVectorStore) -> None:
     for name in ("g1", "g2", "g3", "g4", "dead"):
         stage(store, name, DOCUMENTS, TEXTS)
     store.state = ProductionState("g2", previous="g1", held="g3")

@@ -124,7 +124,7 @@ def test_points_of_unchanged_contents_are_not_written_again() -> None:
     assert refreshes["gamma one\n"] == "refresh-of-g2"
 
 
-def test_progress_tells_of_every_kind_of_change(progress_lines: list[str]) -> None:
+def test_progress_reports_every_kind_of_change(progress_lines: list[str]) -> None:
     store = InMemoryVectorStore()
     before = corpus({"a": TEXTS[0], "b": TEXTS[1]})
     first = stage(store, "g1", before, TEXTS)
@@ -164,16 +164,16 @@ def test_chunks_that_do_not_fit_the_changes_are_refused_and_nothing_is_sealed(wr
     assert store.generations() == []
 
 
-def test_a_base_that_lacks_points_is_not_built_upon() -> None:
+def test_a_base_with_missing_points_is_refused() -> None:
     store = InMemoryVectorStore()
     before = corpus({"a": TEXTS[0], "b": TEXTS[1]})
     first = stage(store, "g1", before, TEXTS)
     store.points["g1"].pop(point_id(FINGERPRINT_HASH, hashed(TEXTS[0]), 1))
-    with pytest.raises(GenerationDamaged, match=r"lacks points .*\(1 of 2\)"):
+    with pytest.raises(GenerationDamaged, match=r"lacks 1 of 2 points"):
         stage(store, "g2", before[1:], TEXTS, base=first.manifest, held=before)
 
 
-def test_the_candidate_names_what_it_was_built_for() -> None:
+def test_the_manifest_names_base_and_fingerprint() -> None:
     store = InMemoryVectorStore()
     manifest = stage(
         store, "g2", corpus({"a": TEXTS[0]}), TEXTS, expected_production="g1", fingerprint=OTHER_FINGERPRINT

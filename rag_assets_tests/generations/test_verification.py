@@ -19,8 +19,8 @@ def spoil(point: Point, **payload: Any) -> Point:
 
 
 DAMAGE: dict[str, tuple[Callable[[Point], Point], str]] = {
-    "content": (lambda p: spoil(p, content_hash=hashed("x")), "id that does not follow"),
-    "place": (lambda p: spoil(p, locations=[place("z").to_payload()]), "not where it should be"),
+    "content": (lambda p: spoil(p, content_hash=hashed("x")), "id that does not match"),
+    "place": (lambda p: spoil(p, locations=[place("z").to_payload()]), "wrong locations"),
     "no vector": (lambda p: replace(p, vector=None), "damaged vector"),
     "NaN": (lambda p: replace(p, vector=np.full(8, np.nan, np.float32)), "damaged vector"),
     "length": (lambda p: replace(p, vector=np.ones(8, np.float32)), "damaged vector"),
@@ -29,7 +29,7 @@ DAMAGE: dict[str, tuple[Callable[[Point], Point], str]] = {
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
-def test_a_damaged_point_in_the_sample_stops_the_candidate(store: InMemoryVectorStore, kind: str) -> None:
+def test_a_damaged_point_in_the_sample_is_refused(store: InMemoryVectorStore, kind: str) -> None:
     damage, message = DAMAGE[kind]
     manifest = stage(store, "g1", DOCUMENTS, TEXTS).manifest
     store.points["g1"][FIRST_POINT] = damage(store.points["g1"][FIRST_POINT])
@@ -39,11 +39,11 @@ def test_a_damaged_point_in_the_sample_stops_the_candidate(store: InMemoryVector
         )
 
 
-def test_a_candidate_with_another_number_of_points_is_stopped(store: InMemoryVectorStore) -> None:
+def test_a_candidate_with_a_different_number_of_points_is_refused(store: InMemoryVectorStore) -> None:
     manifest = stage(store, "g1", DOCUMENTS, TEXTS).manifest
     del store.points["g1"][SECOND_POINT]
     with (
-        pytest.raises(GenerationDamaged, match="holds 2 points, sealed were 3"),
+        pytest.raises(GenerationDamaged, match="holds 2 points instead of the sealed 3"),
         store_reader(store, "g1") as reader,
     ):
         verify_generation(
@@ -51,7 +51,7 @@ def test_a_candidate_with_another_number_of_points_is_stopped(store: InMemoryVec
         )
 
 
-def test_the_deep_check_finds_what_a_sample_cannot(store: InMemoryVectorStore) -> None:
+def test_the_deep_check_finds_damage_in_every_point(store: InMemoryVectorStore) -> None:
     manifest = stage(store, "g1", DOCUMENTS, TEXTS).manifest
     sound = store.points["g1"][SECOND_POINT]
 
@@ -61,12 +61,12 @@ def test_the_deep_check_finds_what_a_sample_cannot(store: InMemoryVectorStore) -
 
     assert problems(sound) == ""
     assert "digest" in problems(spoil(sound, text="tampered"))
-    assert "another vector" in problems(replace(sound, vector=vector_of("other")))
-    assert "another vector" in problems(replace(sound, sparse=sparse_of("other")))
+    assert "different vector" in problems(replace(sound, vector=vector_of("other")))
+    assert "different vector" in problems(replace(sound, sparse=sparse_of("other")))
     assert "lacks fields" in problems(replace(sound, payload={}))
-    assert "id that does not follow" in problems(spoil(sound, chunk_index=5))
+    assert "id that does not match" in problems(spoil(sound, chunk_index=5))
     del store.points["g1"][SECOND_POINT]
-    assert "holds 2 points, sealed were 3" in " ".join(
+    assert "holds 2 points instead of the sealed 3" in " ".join(
         check_every_point(store, manifest, FINGERPRINT_HASH).problems
     )
     assert store.open_readers == []

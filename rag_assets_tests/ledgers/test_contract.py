@@ -23,7 +23,7 @@ def keys(*numbers: int) -> list[bytes]:
 # Parses
 
 
-def test_a_parse_is_remembered_a_quarantined_one_too(ledger: Ledger) -> None:
+def test_parses_are_remembered_including_quarantined_ones(ledger: Ledger) -> None:
     assert ledger.parses([PARSE.source_uri]) == {}
     ledger.put_parses([PARSE, BAD])
     assert ledger.parses([PARSE.source_uri, BAD.source_uri, "file:///unknown"]) == {
@@ -48,7 +48,7 @@ def test_many_documents_are_looked_up_at_once(ledger: Ledger) -> None:
     assert ledger.parses([]) == {}
 
 
-def test_the_same_bytes_are_known_whichever_document_they_were(ledger: Ledger) -> None:
+def test_the_same_bytes_of_another_document_are_known(ledger: Ledger) -> None:
     ledger.put_parses([PARSE, BAD])
     assert ledger.parse_of_bytes("raw", "markdown", "1") == PARSE
     assert ledger.parse_of_bytes("raw2", "pdf", "1") == BAD
@@ -113,7 +113,7 @@ def test_vectors_come_back_bit_for_bit(ledger: Ledger) -> None:
     ledger.put_vectors({})
 
 
-def test_signatures_come_back_as_they_went(ledger: Ledger) -> None:
+def test_signatures_survive_the_round_trip(ledger: Ledger) -> None:
     sent = {key: bytes([number % 256]) * 512 for number, key in enumerate(keys(*range(1201)))}
     ledger.put_signatures(sent)
     assert ledger.signatures([*sent, *keys(9999)]) == sent
@@ -123,7 +123,7 @@ def test_signatures_come_back_as_they_went(ledger: Ledger) -> None:
     assert ledger.vectors(keys(1)) == {}
 
 
-def test_vectors_may_be_changed_by_who_got_them(ledger: Ledger) -> None:
+def test_returned_vectors_may_be_modified(ledger: Ledger) -> None:
     ledger.put_vectors({keys(1)[0]: vector_of("a")})
     [vector] = ledger.vectors(keys(1)).values()
     vector[0] = 7
@@ -143,7 +143,7 @@ def test_an_approval_holds_until_the_next_promotion_prunes_it(ledger: Ledger) ->
     assert ledger.approved_tokens() == frozenset()
 
 
-def test_pruning_forgets_other_generations_and_nothing_that_is_in_use(ledger: Ledger) -> None:
+def test_pruning_forgets_other_generations_and_keeps_used_entries(ledger: Ledger) -> None:
     for generation in ("g1", "g2", "g3"):
         ledger.put_documents(generation, corpus({"a": generation}))
     ledger.put_parses([PARSE])
@@ -155,7 +155,7 @@ def test_pruning_forgets_other_generations_and_nothing_that_is_in_use(ledger: Le
     assert ledger.vectors(keys(1))
 
 
-def test_two_knowledge_bases_in_one_ledger_never_meet(open_ledger: OpenLedger) -> None:
+def test_two_knowledge_bases_in_one_ledger_are_separate(open_ledger: OpenLedger) -> None:
     mine, theirs = open_ledger("mine"), open_ledger("theirs")
     mine.put_documents("g1", corpus({"a": "1"}))
     theirs.put_documents("g1", corpus({"b": "2"}))
@@ -170,7 +170,7 @@ def test_two_knowledge_bases_in_one_ledger_never_meet(open_ledger: OpenLedger) -
     assert mine.approved_tokens() == {"token"}
 
 
-def test_what_one_process_wrote_another_reads(open_ledger: OpenLedger) -> None:
+def test_one_process_reads_the_writes_of_another(open_ledger: OpenLedger) -> None:
     open_ledger().put_documents("g1", corpus({"a": "1"}))
     assert open_ledger().documents("g1") == corpus({"a": "1"})
 
@@ -198,14 +198,14 @@ def test_one_refresh_at_a_time_has_the_lease(open_ledger: OpenLedger) -> None:
     assert (holder.owner, holder.pid) == ("r1", 12)
 
 
-def test_a_lease_that_was_not_renewed_is_anybodys(ledger: Ledger) -> None:
+def test_an_expired_lease_is_free(ledger: Ledger) -> None:
     ledger.acquire_lease("r1", "host", 1, 20)
     assert held_by(ledger.acquire_lease("r2", "host", 2, expired_after_seconds=60)) == "r1"
     assert ledger.acquire_lease("r2", "host", 2, expired_after_seconds=0) is None
     assert held_by(ledger.lease_holder()) == "r2"
 
 
-def test_the_lease_of_an_owner_known_to_be_dead_is_free_at_once(ledger: Ledger) -> None:
+def test_the_lease_of_a_dead_owner_is_free_at_once(ledger: Ledger) -> None:
     ledger.acquire_lease("r1", "host", 1, 20)
     assert held_by(ledger.acquire_lease("r2", "host", 2, 20, dead_owner="r0")) == "r1"
     assert ledger.acquire_lease("r2", "host", 2, 20, dead_owner="r1") is None
@@ -226,7 +226,7 @@ def test_only_its_owner_renews_or_releases_a_lease(ledger: Ledger) -> None:
     assert not ledger.renew_lease("r1", 1)
 
 
-def test_of_many_who_ask_at_once_one_gets_the_lease(open_ledger: OpenLedger) -> None:
+def test_only_one_of_many_simultaneous_requests_gets_the_lease(open_ledger: OpenLedger) -> None:
     ledgers = [open_ledger() for _ in range(8)]
     results: list[LeaseHolder | None] = []
     barrier = threading.Barrier(8)

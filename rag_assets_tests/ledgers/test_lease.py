@@ -50,7 +50,7 @@ def test_a_living_process_holds_the_lease(ledger: Ledger) -> None:
     assert holder.owner == "r1"
 
 
-def test_a_process_that_died_on_this_machine_holds_nothing(ledger: Ledger, dead_pid: int) -> None:
+def test_a_dead_process_on_this_machine_loses_its_lease(ledger: Ledger, dead_pid: int) -> None:
     ledger.acquire_lease("r1", HOST, dead_pid, 20)
     assert live_holder(ledger) is None
     started_at = time.monotonic()
@@ -59,22 +59,20 @@ def test_a_process_that_died_on_this_machine_holds_nothing(ledger: Ledger, dead_
     assert owner_of(ledger) == "r2"
 
 
-def test_a_process_on_another_machine_is_believed_until_its_lease_expires(
-    ledger: Ledger, dead_pid: int
-) -> None:
+def test_a_process_on_another_machine_holds_its_lease_until_it_expires(ledger: Ledger, dead_pid: int) -> None:
     ledger.acquire_lease("r1", "elsewhere", dead_pid, 20)
     assert live_holder(ledger) is not None
     time.sleep(0.3)
     assert live_holder(ledger) is None
 
 
-def test_between_two_steps_nobody_is_at_work_and_the_lease_still_holds(ledger: Ledger) -> None:
+def test_the_lease_holds_between_two_steps(ledger: Ledger) -> None:
     ledger.acquire_lease("r1", HOST, os.getpid(), 20)
     ledger.renew_lease("r1", None)
     assert live_holder(ledger) is not None
 
 
-def test_a_refresh_waits_for_the_one_at_work(ledger: Ledger) -> None:
+def test_a_refresh_waits_for_a_running_one(ledger: Ledger) -> None:
     ledger.acquire_lease("r1", HOST, os.getpid(), 20)
     keep_alive = threading.Event()
     waiting = threading.Thread(target=wait_for_lease, args=(ledger, "r2"))
@@ -89,14 +87,14 @@ def test_a_refresh_waits_for_the_one_at_work(ledger: Ledger) -> None:
     assert owner_of(ledger) == "r2"
 
 
-def test_a_lease_that_is_not_renewed_frees_itself(ledger: Ledger) -> None:
+def test_a_lease_without_renewal_expires(ledger: Ledger) -> None:
     ledger.acquire_lease("r1", "elsewhere", 1, 20)
     started_at = time.monotonic()
     wait_for_lease(ledger, "r2")
     assert 0.2 < time.monotonic() - started_at < 3
 
 
-def test_a_run_that_is_retried_has_its_lease_already(ledger: Ledger) -> None:
+def test_a_retried_run_already_has_its_lease(ledger: Ledger) -> None:
     ledger.acquire_lease("r1", "elsewhere", 1, 20)
     wait_for_lease(ledger, "r1")
     assert owner_of(ledger) == "r1"
@@ -133,7 +131,7 @@ def test_after_a_step_the_lease_names_the_process_only_if_it_runs_the_next_step_
     assert again.age_seconds >= 0.05
 
 
-def test_a_failed_step_gives_the_lease_up(ledger: Ledger) -> None:
+def test_a_failed_step_releases_the_lease(ledger: Ledger) -> None:
     ledger.acquire_lease("r1", HOST, os.getpid(), 20)
     with (
         pytest.raises(RuntimeError, match="failed"),
@@ -143,7 +141,7 @@ def test_a_failed_step_gives_the_lease_up(ledger: Ledger) -> None:
     assert ledger.lease_holder() is None
 
 
-def test_a_step_that_was_started_alone_takes_no_lease_from_anybody(ledger: Ledger) -> None:
+def test_a_step_started_alone_leaves_the_lease_alone(ledger: Ledger) -> None:
     with lease_renewed(ledger, "alone", process_outlives_step=True):
         assert ledger.lease_holder() is None
     ledger.acquire_lease("r1", HOST, os.getpid(), 20)

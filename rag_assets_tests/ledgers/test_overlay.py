@@ -55,7 +55,7 @@ def overlay(path: Path, tmp_path: Path) -> Iterator[OverlayLedger]:
     found.close()
 
 
-def test_what_is_below_shows_through_until_something_is_put_over_it(overlay: OverlayLedger) -> None:
+def test_reads_fall_through_until_the_upper_ledger_has_an_entry(overlay: OverlayLedger) -> None:
     assert overlay.parses([PARSE.source_uri]) == {PARSE.source_uri: PARSE}
     assert overlay.parse_of_bytes("raw", "markdown", "1") == PARSE
     assert overlay.documents("g1") == corpus({"a": "1"})
@@ -72,7 +72,7 @@ def test_what_is_below_shows_through_until_something_is_put_over_it(overlay: Ove
     assert overlay.approved_tokens() == {"0" * 16, "1" * 16}
 
 
-def test_nothing_below_is_written_nor_any_file_made_beside_it(overlay: OverlayLedger, path: Path) -> None:
+def test_the_lower_ledger_and_its_folder_are_not_changed(overlay: OverlayLedger, path: Path) -> None:
     before = files_in(path.parent)
     overlay.parses([PARSE.source_uri])
     overlay.vectors([KEY])
@@ -88,7 +88,7 @@ def test_nothing_below_is_written_nor_any_file_made_beside_it(overlay: OverlayLe
     assert list(before) == ["ledger.sqlite"]
 
 
-def test_a_ledger_from_before_there_were_signatures_is_not_taken_for_damaged(path: Path) -> None:
+def test_a_ledger_without_a_table_of_signatures_is_not_corrupt(path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute("DROP TABLE signatures")
     connection.close()
@@ -98,7 +98,7 @@ def test_a_ledger_from_before_there_were_signatures_is_not_taken_for_damaged(pat
     ledger.close()
 
 
-def test_what_a_live_writer_has_not_yet_moved_into_the_file_is_seen(path: Path) -> None:
+def test_writes_still_in_the_write_ahead_log_are_visible(path: Path) -> None:
     writer = SqliteLedger(path, "kb")
     writer.put_documents("g2", corpus({"b": "2"}))
     reader = ReadOnlySqliteLedger(path, "kb")
@@ -119,7 +119,7 @@ def test_a_read_only_ledger_refuses_to_be_written(path: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["absent", "no ledger", "another format", "empty"])
-def test_what_the_next_refresh_would_set_aside_is_an_empty_ledger(path: Path, what: str) -> None:
+def test_a_file_to_be_set_aside_counts_as_an_empty_ledger(path: Path, what: str) -> None:
     if what == "absent":
         path.unlink()
     elif what == "another format":
@@ -136,11 +136,11 @@ def test_what_the_next_refresh_would_set_aside_is_an_empty_ledger(path: Path, wh
     assert files_in(path.parent) == before
 
 
-def test_damage_in_the_middle_is_told_and_left_to_the_next_refresh(path: Path) -> None:
+def test_a_corrupt_page_is_reported_and_left_to_the_next_refresh(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[4096:] = b"\xff" * (len(data) - 4096)  # the first page, with the schema, is sound
     path.write_bytes(data)
     before = files_in(path.parent)
-    with pytest.raises(LedgerUnavailable, match="the next refresh begins it anew"):
+    with pytest.raises(LedgerUnavailable, match="the next refresh recreates it"):
         ReadOnlySqliteLedger(path, "kb").documents("g1")
     assert files_in(path.parent) == before

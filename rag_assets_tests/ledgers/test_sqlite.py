@@ -39,13 +39,13 @@ def test_the_file_is_private(path: Path) -> None:
     assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_file_that_is_no_ledger_is_set_aside(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_file_other_than_a_ledger_is_set_aside(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path.parent.mkdir()
     path.write_bytes(b"this is not a database, whatever it is " * 100)
     ledger = SqliteLedger(path, "kb")
     assert ledger.documents("g1") is None
     assert [one.read_bytes()[:7] for one in set_aside(path)] == [b"this is"]
-    assert "is rebuilt" in caplog.text
+    assert "is recreated" in caplog.text
 
 
 def test_a_ledger_of_another_format_is_set_aside(path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -60,13 +60,13 @@ def test_a_ledger_of_another_format_is_set_aside(path: Path, caplog: pytest.LogC
     assert len(set_aside(path)) == 1
 
 
-def test_a_ledger_damaged_in_the_middle_is_begun_anew_when_that_shows(path: Path) -> None:
+def test_a_ledger_with_a_corrupt_page_is_recreated_when_it_is_read(path: Path) -> None:
     filled(path)
     data = bytearray(path.read_bytes())
     data[4096:] = b"\xff" * (len(data) - 4096)  # the first page, with the schema, is sound
     path.write_bytes(data)
     ledger = SqliteLedger(path, "kb")
-    with pytest.raises(LedgerUnavailable, match="begun anew"):
+    with pytest.raises(LedgerUnavailable, match="was corrupt and has been recreated"):
         ledger.documents("g1")
     assert ledger.documents("g1") is None
     ledger.put_documents("g1", corpus({"a": "1"}))
@@ -74,7 +74,7 @@ def test_a_ledger_damaged_in_the_middle_is_begun_anew_when_that_shows(path: Path
     assert len(set_aside(path)) == 1
 
 
-def test_damage_met_while_writing_is_noticed_too(path: Path) -> None:
+def test_a_corrupt_page_is_noticed_while_writing(path: Path) -> None:
     filled(path)
     data = bytearray(path.read_bytes())
     data[4096:] = b"\xff" * (len(data) - 4096)
@@ -86,14 +86,14 @@ def test_damage_met_while_writing_is_noticed_too(path: Path) -> None:
     assert ledger.documents("g1") == corpus({"a": "1"})
 
 
-def test_a_file_that_cannot_be_opened_is_not_taken_for_a_damaged_one(path: Path) -> None:
+def test_a_file_without_permission_is_not_corrupt(path: Path) -> None:
     path.mkdir(parents=True)
     with pytest.raises(LedgerUnavailable, match="cannot be used: unable to open"):
         SqliteLedger(path, "kb")
     assert path.is_dir()
 
 
-def test_tables_of_another_shape_under_our_version_are_begun_anew(path: Path) -> None:
+def test_tables_of_another_shape_are_recreated(path: Path) -> None:
     filled(path)
     with sqlite3.connect(path) as connection:
         connection.executescript("DROP TABLE parses; CREATE TABLE parses (uri TEXT);")
@@ -102,7 +102,7 @@ def test_tables_of_another_shape_under_our_version_are_begun_anew(path: Path) ->
     assert len(set_aside(path)) == 1
 
 
-def test_a_full_disk_is_no_damage(path: Path) -> None:
+def test_a_full_disk_does_not_count_as_corruption(path: Path) -> None:
     filled(path)
     ledger = SqliteLedger(path, "kb")
     ledger._connection.execute("PRAGMA max_page_count=1")
@@ -111,7 +111,7 @@ def test_a_full_disk_is_no_damage(path: Path) -> None:
     assert set_aside(path) == []
 
 
-def test_documents_that_are_not_as_they_were_written_are_not_known(path: Path) -> None:
+def test_malformed_documents_count_as_unknown(path: Path) -> None:
     filled(path)
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE documents SET location='{}' WHERE document_id LIKE '%7'")
@@ -119,9 +119,7 @@ def test_documents_that_are_not_as_they_were_written_are_not_known(path: Path) -
     assert SqliteLedger(path, "kb").documents("g1") is None
 
 
-def test_a_lease_that_was_renewed_in_the_far_future_is_expired(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lease_renewed_in_the_far_future_is_expired(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(now=1_000_000.0)
     monkeypatch.setattr(sqlite, "time", SimpleNamespace(time=lambda: clock.now))
     ledger = SqliteLedger(path, "kb")
@@ -134,7 +132,7 @@ def test_a_lease_that_was_renewed_in_the_far_future_is_expired(
 
 
 @pytest.mark.parametrize("ttl_seconds", [30 * DAY, 3600.0])
-def test_what_was_not_used_for_the_ttl_is_forgotten_and_what_was_is_not(
+def test_entries_unused_for_the_ttl_are_forgotten_and_used_ones_are_not(
     path: Path, monkeypatch: pytest.MonkeyPatch, ttl_seconds: float
 ) -> None:
     clock = SimpleNamespace(now=1_000_000.0)
@@ -155,7 +153,7 @@ def test_what_was_not_used_for_the_ttl_is_forgotten_and_what_was_is_not(
     assert ledger.parses([PARSE.source_uri, "file:///other"]).keys() == {PARSE.source_uri}
 
 
-def test_looking_up_what_is_fresh_writes_nothing(path: Path) -> None:
+def test_looking_up_a_fresh_entry_writes_nothing(path: Path) -> None:
     ledger = SqliteLedger(path, "kb")
     ledger.put_vectors({KEY: vector_of("a")})
     other = sqlite3.connect(path)
@@ -165,7 +163,7 @@ def test_looking_up_what_is_fresh_writes_nothing(path: Path) -> None:
     other.close()
 
 
-def test_an_error_that_is_no_damage_leaves_the_ledger_where_it_is(path: Path) -> None:
+def test_an_error_other_than_corruption_leaves_the_ledger_in_place(path: Path) -> None:
     filled(path)
     ledger = SqliteLedger(path, "kb")
     twice = [*corpus({"a": "1"}), *corpus({"a": "2"})]

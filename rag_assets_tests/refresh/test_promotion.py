@@ -78,7 +78,7 @@ def go_live(
     return promote(store, ledger, passing_report(generation, digest, recall), **arguments)
 
 
-def test_a_candidate_that_passes_goes_live_and_then_the_ledger_is_written(
+def test_a_passing_candidate_goes_live_before_the_ledger_is_written(
     store: InMemoryVectorStore, ledger: Ledger
 ) -> None:
     assert go_live(store, ledger) == ProductionState("g2", previous="g1")
@@ -93,7 +93,7 @@ def test_the_first_generation_goes_live_over_nothing(ledger: Ledger) -> None:
     assert go_live(store, ledger, "g1", None, documents=OLD) == ProductionState("g1")
 
 
-def test_promoting_what_serves_already_changes_nothing_and_mends_the_ledger(
+def test_promoting_the_current_production_only_repairs_the_ledger(
     store: InMemoryVectorStore, ledger: Ledger
 ) -> None:
     go_live(store, ledger)
@@ -103,7 +103,7 @@ def test_promoting_what_serves_already_changes_nothing_and_mends_the_ledger(
     assert ledger.documents("g2") == NEW
 
 
-def test_a_kill_between_the_switch_and_the_ledger_is_made_good_by_the_next_try(
+def test_a_retry_repairs_the_ledger_after_a_kill_following_the_switch(
     store: InMemoryVectorStore, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Killed(BaseException):
@@ -124,9 +124,7 @@ def test_a_kill_between_the_switch_and_the_ledger_is_made_good_by_the_next_try(
 # Nothing unverified goes live
 
 
-def test_a_failed_verdict_is_found_again_whatever_an_earlier_step_said(
-    store: InMemoryVectorStore, ledger: Ledger
-) -> None:
+def test_the_verdict_is_computed_again_at_promotion(store: InMemoryVectorStore, ledger: Ledger) -> None:
     with pytest.raises(
         PromotionRefused, match=r"Recall@5 0\.740 .* is below the threshold 0\.75.*is discarded"
     ):
@@ -136,14 +134,14 @@ def test_a_failed_verdict_is_found_again_whatever_an_earlier_step_said(
     assert ledger.documents("g2") is None
 
 
-def test_a_failed_candidate_that_is_kept_never_goes_live_with_a_lower_threshold_either(
+def test_a_kept_failed_candidate_never_goes_live_even_with_a_lower_threshold(
     store: InMemoryVectorStore, ledger: Ledger
 ) -> None:
     with pytest.raises(PromotionRefused, match="is kept"):
         go_live(store, ledger, recall=0.74, keep_failed_candidate=True)
     assert store.generations() == ["g1", "g2"]
     lower: dict[str, Any] = VERDICT_CONFIGURATION | {"eval_threshold": 0.1}
-    with pytest.raises(StaleInputError, match="another eval_threshold than now"):
+    with pytest.raises(StaleInputError, match=r"different settings \(eval_threshold\)"):
         go_live(store, ledger, recall=0.74, threshold=0.1, verdict_configuration=lower)
     with pytest.raises(PromotionRefused, match="was rejected"):
         go_live(store, ledger, recall=0.74, threshold=0.1)
@@ -159,35 +157,29 @@ def test_a_failed_candidate_that_is_kept_never_goes_live_with_a_lower_threshold_
         ({"reranker": "new"}, "reranker"),
     ],
 )
-def test_a_report_made_under_another_configuration_is_stale(
+def test_a_report_with_another_configuration_is_stale(
     store: InMemoryVectorStore, ledger: Ledger, changed: dict[str, Any], named: str
 ) -> None:
-    with pytest.raises(StaleInputError, match=f"another {named} than now"):
+    with pytest.raises(StaleInputError, match=rf"different settings \({named}\)"):
         go_live(store, ledger, verdict_configuration=VERDICT_CONFIGURATION | changed)
     assert store.calls == []
 
 
-def test_a_candidate_other_than_the_one_measured_is_refused(
-    store: InMemoryVectorStore, ledger: Ledger
-) -> None:
-    with pytest.raises(PromotionRefused, match="its digest differs"):
+def test_a_candidate_with_a_different_digest_is_refused(store: InMemoryVectorStore, ledger: Ledger) -> None:
+    with pytest.raises(PromotionRefused, match="has a different digest"):
         go_live(store, ledger, digest="0" * 64)
     assert store.calls == []
 
 
-def test_a_candidate_whose_points_are_not_there_is_refused(
-    store: InMemoryVectorStore, ledger: Ledger
-) -> None:
+def test_a_candidate_with_missing_points_is_refused(store: InMemoryVectorStore, ledger: Ledger) -> None:
     store.points["g2"].popitem()
-    with pytest.raises(GenerationDamaged, match="sealed were 3"):
+    with pytest.raises(GenerationDamaged, match="instead of the sealed 3"):
         go_live(store, ledger)
     assert (store.calls, store.open_readers) == ([], [])
 
 
-def test_a_candidate_that_holds_other_documents_than_the_ledger_would_learn_is_refused(
-    store: InMemoryVectorStore, ledger: Ledger
-) -> None:
-    with pytest.raises(GenerationDamaged, match="not where it should be"):
+def test_a_candidate_with_unexpected_documents_is_refused(store: InMemoryVectorStore, ledger: Ledger) -> None:
+    with pytest.raises(GenerationDamaged, match="wrong locations"):
         go_live(store, ledger, documents=corpus({"elsewhere.md": TEXTS[0], "b.md": TEXTS[1]}))
     assert store.calls == []
 
@@ -196,7 +188,7 @@ def test_a_candidate_that_holds_other_documents_than_the_ledger_would_learn_is_r
 
 
 @pytest.mark.parametrize("state", [ProductionState("g3", previous="g1"), ProductionState()])
-def test_a_production_that_moved_on_wins(
+def test_a_changed_production_supersedes_the_candidate(
     store: InMemoryVectorStore, ledger: Ledger, state: ProductionState
 ) -> None:
     build(store, "g3", "g1", NEW)
@@ -216,7 +208,7 @@ def test_a_candidate_built_on_another_base_loses_even_if_its_change_set_names_pr
         go_live(store, ledger, "g3", "g1")
 
 
-def test_a_promotion_between_the_look_and_the_switch_wins(
+def test_a_promotion_between_the_check_and_the_switch_wins(
     store: InMemoryVectorStore, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build(store, "g3", "g1", NEW)
@@ -233,7 +225,7 @@ def test_a_promotion_between_the_look_and_the_switch_wins(
     assert ledger.documents("g2") is None
 
 
-def test_a_candidate_that_is_gone_is_superseded(store: InMemoryVectorStore, ledger: Ledger) -> None:
+def test_a_missing_candidate_is_superseded(store: InMemoryVectorStore, ledger: Ledger) -> None:
     store.vanish("g2")
     with pytest.raises(SupersededError, match="g2 is gone"):
         go_live(store, ledger)
@@ -265,9 +257,7 @@ def test_a_rollback_holds_until_it_is_resumed_or_the_settings_change(
     held = ProductionState("g1", held="g2")
     assert store.production_state() == held
     build(store, "g3", "g1", NEW)
-    with pytest.raises(
-        PromotionRefused, match=r"held at g1 since a person rolled back from g2.*rag-assets resume"
-    ):
+    with pytest.raises(PromotionRefused, match=r"held at g1 since a rollback from g2.*rag-assets resume"):
         go_live(store, ledger, "g3")
     assert store.production_state() == held
     # It stays ready: a refusal is no rejection.
@@ -283,7 +273,7 @@ def test_after_resume_the_candidate_goes_live(store: InMemoryVectorStore, ledger
     assert go_live(store, ledger, "g3").production == "g3"
 
 
-def test_a_hold_on_a_generation_that_is_gone_still_holds(store: InMemoryVectorStore, ledger: Ledger) -> None:
+def test_a_hold_on_a_missing_generation_still_holds(store: InMemoryVectorStore, ledger: Ledger) -> None:
     rolled_back(store, ledger)
     store.vanish("g2")
     build(store, "g3", "g1", NEW)
@@ -312,7 +302,7 @@ def _digest(store: VectorStore, generation: str) -> str:
     [ProductionState("g2"), ProductionState("g1", previous="g2"), ProductionState("g1", held="g2")],
     ids=["production", "previous", "held"],
 )
-def test_what_has_been_in_production_is_never_rejected_or_discarded(
+def test_current_and_former_production_is_never_rejected_or_discarded(
     store: InMemoryVectorStore, state: ProductionState
 ) -> None:
     store.state = state
@@ -323,10 +313,10 @@ def test_what_has_been_in_production_is_never_rejected_or_discarded(
 
 def test_rejecting_twice_does_no_harm(store: InMemoryVectorStore) -> None:
     assert reject_candidate(store, "g2", "worse", keep=False) == "candidate g2 is discarded"
-    assert reject_candidate(store, "g2", "worse", keep=False) == "candidate g2 is gone already"
+    assert reject_candidate(store, "g2", "worse", keep=False) == "candidate g2 is already gone"
 
 
-def test_a_candidate_that_cannot_be_discarded_is_rejected_all_the_same(
+def test_a_candidate_is_rejected_even_if_it_cannot_be_discarded(
     store: InMemoryVectorStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "discard", _raising(VectorStoreUnavailable("away")))
@@ -355,7 +345,7 @@ def contents(documents: list[DocumentState]) -> set[str]:
     return {state.content_hash for state in documents if state.content_hash}
 
 
-def test_only_what_nothing_can_go_back_to_is_retired(store: InMemoryVectorStore, ledger: Ledger) -> None:
+def test_only_generations_beyond_a_rollback_are_retired(store: InMemoryVectorStore, ledger: Ledger) -> None:
     ledger.put_documents("g1", OLD)
     go_live(store, ledger)
     newest = corpus({"c.md": TEXTS[2]})
@@ -370,7 +360,7 @@ def test_only_what_nothing_can_go_back_to_is_retired(store: InMemoryVectorStore,
     assert ledger.approved_tokens() == frozenset()
 
 
-def test_texts_stay_as_long_as_it_is_not_known_who_uses_them(
+def test_texts_stay_if_the_documents_of_a_kept_generation_are_unknown(
     store: InMemoryVectorStore, ledger: Ledger
 ) -> None:
     go_live(store, ledger)
@@ -380,7 +370,7 @@ def test_texts_stay_as_long_as_it_is_not_known_who_uses_them(
 
 
 @pytest.mark.parametrize("error", [VectorStoreUnavailable("away"), OSError("disk full")])
-def test_upkeep_that_fails_is_a_warning_and_the_promotion_stands(
+def test_a_failed_cleanup_is_a_warning_and_the_promotion_stands(
     store: InMemoryVectorStore, ledger: Ledger, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     ledger.put_documents("g1", OLD)
@@ -390,11 +380,9 @@ def test_upkeep_that_fails_is_a_warning_and_the_promotion_stands(
     assert store.state == ProductionState("g2", previous="g1")
 
 
-def test_the_report_of_another_candidate_is_not_taken_for_this_one(
-    store: InMemoryVectorStore, ledger: Ledger
-) -> None:
+def test_the_report_of_another_candidate_is_refused(store: InMemoryVectorStore, ledger: Ledger) -> None:
     report = replace(passing_report("g1", _digest(store, "g1")), generation="g2")
-    with pytest.raises(PromotionRefused, match="its digest differs"):
+    with pytest.raises(PromotionRefused, match="has a different digest"):
         promote(
             store,
             ledger,

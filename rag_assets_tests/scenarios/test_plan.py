@@ -170,7 +170,7 @@ def test_where_a_refresh_would_stop_at_once_the_plan_says_why(empty: Pipeline) -
     assert code == 1
     assert "no source could be read" in said
     empty.documents.mkdir()
-    assert "there is no readable document in filesystem" in empty.command("plan")[2]
+    assert "no readable document in filesystem" in empty.command("plan")[2]
     assert not empty.state_dir.exists()
 
 
@@ -216,7 +216,7 @@ def test_a_plan_says_that_the_gate_would_find_no_benchmark(empty: Pipeline) -> N
     assert "BENCHMARK" not in empty.succeed("plan")
     empty.benchmark.unlink()
     said = plan(empty)["eval_report"]
-    assert f"there is no benchmark at {empty.benchmark}" in said["no_benchmark"]
+    assert f"no benchmark file at {empty.benchmark}" in said["no_benchmark"]
     assert said["benchmark_does_not_fit"] is None
     assert f"NO BENCHMARK   the gate would hold this refresh back: {said['no_benchmark']}" in empty.succeed(
         "plan"
@@ -228,7 +228,7 @@ def test_a_plan_says_that_the_benchmark_would_not_fit_what_the_candidate_holds(p
     assert plan(promoted)["eval_report"]["benchmark_does_not_fit"] is None
     promoted.remove("topic00.md")
     said = plan(promoted)["eval_report"]
-    assert "2 of 2 expected documents are absent" in said["benchmark_does_not_fit"]
+    assert "2 of 2 expected documents are missing" in said["benchmark_does_not_fit"]
     assert said["no_benchmark"] is None
     assert f"BENCHMARK      the gate would hold this refresh back: {said['benchmark_does_not_fit']}" in (
         promoted.succeed("plan")

@@ -169,7 +169,7 @@ def test_a_partial_run_with_other_settings_than_the_launchpad_had_is_refused(
     upstream = ("raw_documents", "deduped_documents", *PARTIAL[: PARTIAL.index(asset)])
     promoted.materialize(*upstream, launchpad={"chunk_size": 48}).checked()
     refused = promoted.materialize(asset)
-    assert "other settings (chunk_size)" in refused.failures[asset]
+    assert "different settings (chunk_size)" in refused.failures[asset]
     assert "deduped_documents and everything after it" in refused.failures[asset]
     assert promoted.export() == export
     promoted.materialize(asset, launchpad={"chunk_size": 48}).checked()

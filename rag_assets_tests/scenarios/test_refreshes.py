@@ -114,7 +114,7 @@ def test_an_empty_folder_is_refused_and_a_missing_one_deletes_nothing(promoted: 
     promoted.documents.rename(aside)
     assert "no source could be read" in promoted.refresh().message
     promoted.documents.mkdir()
-    assert "went from something to nothing" in promoted.refresh().message
+    assert "no document of source filesystem is left" in promoted.refresh().message
     assert promoted.export() == export
 
 
@@ -147,7 +147,7 @@ def test_another_chunk_size_for_one_run_is_used_by_every_step_and_by_no_other_ru
     assert max(point.payload["token_count"] for point in promoted.points().values()) <= 32
     for asset in ("chunks", "embeddings", "staging_collection"):
         message = promoted.materialize(asset).message
-        assert "other settings (chunk_size)" in message or "decided against production" in message
+        assert "different settings (chunk_size)" in message or "compared with production" in message
 
 
 def test_another_chunker_for_one_run_rebuilds_from_kept_texts(promoted: Pipeline) -> None:

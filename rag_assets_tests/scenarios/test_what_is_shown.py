@@ -74,7 +74,7 @@ def test_the_log_of_a_run_says_the_verdict_in_words(promoted: Pipeline, threshol
 @pytest.mark.parametrize(
     ("asset", "benchmark", "problem"),
     [
-        ("raw_documents", None, "there is no benchmark"),
+        ("raw_documents", None, "no benchmark file"),
         ("raw_documents", "no JSON\n", "line 1: not JSON"),
         ("deduped_documents", '{"query": "Which?", "expected_docs": ["elsewhere.md"]}\n', "does not fit"),
     ],

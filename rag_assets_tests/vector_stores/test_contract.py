@@ -428,7 +428,7 @@ def test_a_rejected_generation_is_never_promoted_but_stays_readable(store: Vecto
     assert everything(store, "g2").keys() == {point_id(2)}
 
 
-def test_a_candidate_that_is_gone_is_superseded(store: VectorStore) -> None:
+def test_a_missing_candidate_is_superseded(store: VectorStore) -> None:
     stage(store, "g1", [point(1)])
     store.discard("g1")
     with pytest.raises(SupersededError):
