@@ -1,4 +1,4 @@
-"""`rag-assets benchmark draft` and `accept`: from somebody's own documents to questions in force."""
+"""`rag-assets benchmark draft` and `accept`: questions drafted from the documents, then put into use."""
 
 import argparse
 import json
@@ -10,19 +10,22 @@ from rag_assets.evaluation.benchmark import load_draft
 from rag_assets.evaluation.benchmark_draft import draft_questions
 from rag_assets.ingestion.source_reports import unreadable_sources
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.text.wording import counted
 
 
 def draft(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     """Write a draft and print its path."""
     path, count = write_draft(knowledge_base, options.questions)
-    print(f"{count} questions in {path}: look through them, then run `rag-assets benchmark accept`")
+    print(
+        f"wrote {counted(count, 'question')} to {path}: review them, then run `rag-assets benchmark accept`"
+    )
     return 0
 
 
 def accept(knowledge_base: KnowledgeBase, _: argparse.Namespace) -> int:
-    """Put the draft in force."""
+    """Replace the benchmark with the draft."""
     path, count = accept_draft(knowledge_base.settings.benchmark_file)
-    print(f"{count} questions are in force, in {path}")
+    print(f"the benchmark {path} now has {counted(count, 'question')}")
     return 0
 
 
@@ -34,11 +37,11 @@ def write_draft(knowledge_base: KnowledgeBase, most_questions: int) -> tuple[Pat
     """Read the documents and write a draft beside the benchmark file.
 
     Returns:
-        The draft's path, and the number of its questions.
+        The path of the draft, and its number of questions.
 
     Raises:
         SourceUnavailable: a source cannot be read completely.
-        BenchmarkError: no document has a title, a heading or a first line to ask for.
+        BenchmarkError: no document has a title, heading or first line to ask about.
     """
     ingestion = knowledge_base.ingestion()
     documents = list(ingestion.documents())
@@ -48,8 +51,8 @@ def write_draft(knowledge_base: KnowledgeBase, most_questions: int) -> tuple[Pat
     lines = draft_questions(documents, knowledge_base.text_store.get, most_questions)
     if not lines:
         raise BenchmarkError(
-            f"no document in {knowledge_base.settings.documents_dir} gives a question: write the benchmark "
-            f"{knowledge_base.settings.benchmark_file} by hand"
+            f"no document in {knowledge_base.settings.documents_dir} has a title, heading or first line to ask about: "
+            f"write the benchmark {knowledge_base.settings.benchmark_file} by hand"
         )
     path = draft_path(knowledge_base.settings.benchmark_file)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,22 +61,22 @@ def write_draft(knowledge_base: KnowledgeBase, most_questions: int) -> tuple[Pat
 
 
 def accept_draft(benchmark_file: Path) -> tuple[Path, int]:
-    """Put the draft in the place of the benchmark; what was there before is kept beside it.
+    """Replace the benchmark with the draft. The previous benchmark stays beside it.
 
     Raises:
-        BenchmarkError: there is no draft, or it is malformed. The benchmark in force stays as it was.
+        BenchmarkError: the draft is missing or malformed. The benchmark is unchanged.
     """
-    draft = draft_path(benchmark_file)
-    if not draft.exists():
-        raise BenchmarkError(f"there is no draft at {draft}: run `rag-assets benchmark draft` first")
+    drafted = draft_path(benchmark_file)
+    if not drafted.exists():
+        raise BenchmarkError(f"there is no draft at {drafted}: run `rag-assets benchmark draft` first")
     accepted = [
         json.dumps({"query": query.query, "expected_docs": list(query.expected_docs)}, ensure_ascii=False)
-        for query in load_draft(draft).queries
+        for query in load_draft(drafted).queries
     ]
     staged = benchmark_file.with_suffix(".accepted.jsonl")
     staged.write_text("".join(line + "\n" for line in accepted), encoding="utf-8")
     if benchmark_file.exists():
         shutil.copyfile(benchmark_file, benchmark_file.with_suffix(".before.jsonl"))
     staged.replace(benchmark_file)
-    draft.unlink()
+    drafted.unlink()
     return benchmark_file, len(accepted)

@@ -1,4 +1,4 @@
-"""Filters as written on a command line -> `SearchFilter`."""
+"""Filters of the command line -> `SearchFilter`."""
 
 import re
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ _RANGES = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
 
 
 def parse_filters(expressions: Sequence[str]) -> SearchFilter | None:
-    """Read `field=value`, `field=a,b` (any of), `field=a*` (prefix), `field>=value` and so on.
+    """Parse `field=value`, `field=a,b` (any of), `field=a*` (prefix), `field>=value` and so on.
 
-    Several ranges on one field are joined. Returns None for no expressions.
+    Several ranges on one field become one condition. Without expressions the result is None.
 
     Raises:
         ConfigurationError: an expression has another form.
@@ -24,7 +24,7 @@ def parse_filters(expressions: Sequence[str]) -> SearchFilter | None:
         match = _EXPRESSION.fullmatch(expression)
         if match is None or not match[3].strip():
             raise ConfigurationError(
-                f"filter {expression!r} is not understood: write FIELD=VALUE, FIELD=A,B, FIELD=PREFIX* or FIELD>=VALUE"
+                f"invalid filter {expression!r}: write FIELD=VALUE, FIELD=A,B, FIELD=PREFIX* or FIELD>=VALUE"
             )
         key, operator, value = match[1], match[2], match[3].strip()
         if operator != "=":
@@ -54,15 +54,15 @@ def _alternatives(key: str, value: str) -> list[int | str]:
     parts = [part.strip() for part in value.split(",")]
     for part in parts:
         if not part or part.endswith("*"):
-            # As plain values they would find nothing, without a word.
+            # Taken as plain values they would silently match nothing.
             raise ConfigurationError(
-                f"filter on {key}: {part!r} cannot stand in a list; a prefix stands alone, as in {key}=PREFIX*"
+                f"filter on {key}: a list cannot contain {part!r}; write a prefix alone, as in {key}=PREFIX*"
             )
     return [_typed(key, part) for part in parts]
 
 
 def _bound(key: str, value: str) -> float | str:
-    """Return a number for a field of numbers; the rest are dates, and `20260131` is one."""
+    """Return a number for a numeric field. Values of other fields are dates, even `20260131`."""
     from rag_assets.vector_stores.base import INTEGER_FIELDS
 
     if key not in INTEGER_FIELDS:

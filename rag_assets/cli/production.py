@@ -16,7 +16,7 @@ def rollback(knowledge_base: KnowledgeBase, _: argparse.Namespace) -> int:
     store = knowledge_base.vector_store
     state = store.rollback(store.production_state().production)
     print(
-        f"production is {state.production} again and held there; refreshes are staged and evaluated but not promoted "
+        f"production is {state.production} again and held there: refreshes are staged and evaluated, but not promoted "
         "until `rag-assets resume`"
     )
     return 0
@@ -27,9 +27,11 @@ def resume(knowledge_base: KnowledgeBase, _: argparse.Namespace) -> int:
     held = knowledge_base.vector_store.production_state().held
     state = knowledge_base.vector_store.resume()
     if held is None:
-        print(f"nothing was held; production is {state.production or 'empty'}")
+        print(f"nothing was held, production is {state.production or 'empty'}")
     else:
-        print(f"the hold is lifted; production is {state.production}, the next passing refresh is promoted")
+        print(
+            f"hold lifted: production is {state.production}, and the next refresh to pass the gate is promoted"
+        )
     return 0
 
 
@@ -38,10 +40,10 @@ def approve(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     token = options.token.strip().lower()
     if len(token) != 16 or not all(character in "0123456789abcdef" for character in token):
         raise ConfigurationError(
-            f"{options.token!r} is not a token: it has 16 hexadecimal digits, and the refusal prints it"
+            f"{options.token!r} is not a token: copy the 16 hexadecimal digits from the message of the refusal"
         )
     knowledge_base.ledger.approve(token)
-    print("approved: the next refresh may delete exactly that set of documents, once")
+    print("approved: the next refresh may delete exactly this set of documents, once")
     return 0
 
 

@@ -34,7 +34,7 @@ def search(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
 
 
 def _snippet(text: str, question: str) -> str:
-    """Return the part of a chunk, a few lines long, that shares most words with the question."""
+    """Return the few lines of a chunk with most words of the question."""
     text = " ".join(text.split())
     asked = {word for word in re.findall(r"\w+", question.lower()) if len(word) > 3}
     starts = [0, *(match.end() for match in re.finditer(r"[.!?:] ", text))]
@@ -42,7 +42,7 @@ def _snippet(text: str, question: str) -> str:
     def shared(start: int) -> int:
         return len(asked.intersection(re.findall(r"\w+", text[start : start + _SNIPPET_CHARACTERS].lower())))
 
-    # The last of the best: the words of the question stand near the beginning of the snippet.
+    # The last of the best starts, to show the words of the question near the beginning.
     start = max(reversed(starts), key=shared)
     end = start + _SNIPPET_CHARACTERS
     return f"{'… ' if start else ''}{text[start:end].rstrip()}{' …' if end < len(text) else ''}"
@@ -60,6 +60,6 @@ def _hit_json(hit: SearchHit) -> dict[str, Any]:
         "text": hit.text,
         "id": hit.point_id,
         "content_hash": hit.content_hash,
-        "flags": hit.payload.get("flags", []),  # a generation of an earlier version has none
+        "flags": hit.payload.get("flags", []),  # missing in generations of earlier versions
         "locations": [location.to_payload() for location in hit.locations],
     }

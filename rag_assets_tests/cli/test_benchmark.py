@@ -25,7 +25,7 @@ def benchmark(tmp_path: Path) -> Path:
 def knowledge_base(
     benchmark: Path, texts: dict[str, str | None], reports: Sequence[SourceReport] = ()
 ) -> KnowledgeBase:
-    """Documents by path; a text that is None could not be read."""
+    """Documents by path. Text None: the document is unreadable."""
 
     def documents() -> Iterator[DocumentState]:
         yield from (document(path, text) for path, text in texts.items())
@@ -44,7 +44,7 @@ def put(path: Path, content: str | bytes) -> None:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-def test_a_draft_is_written_beside_the_benchmark_and_is_not_in_force(benchmark: Path) -> None:
+def test_a_draft_is_written_beside_the_benchmark_and_not_used(benchmark: Path) -> None:
     base = knowledge_base(
         benchmark, {"a.md": "# Parental leave 東京\n\ntext", "torn.pdf": None, "lost.md": "lost"}
     )
@@ -56,27 +56,27 @@ def test_a_draft_is_written_beside_the_benchmark_and_is_not_in_force(benchmark: 
         load_benchmark(draft_path(benchmark))
 
 
-def test_documents_that_give_no_question_make_no_draft(benchmark: Path) -> None:
-    with pytest.raises(BenchmarkError, match="no document in data/documents gives a question"):
+def test_documents_without_a_question_make_no_draft(benchmark: Path) -> None:
+    with pytest.raises(BenchmarkError, match="no document in data/documents has a title"):
         write_draft(knowledge_base(benchmark, {"a.txt": "short"}), 60)
     assert not draft_path(benchmark).exists()
 
 
-def test_a_source_that_is_down_makes_no_draft(benchmark: Path) -> None:
+def test_an_unreadable_source_makes_no_draft(benchmark: Path) -> None:
     reports = [SourceReport("s3", problem="the bucket does not answer")]
     with pytest.raises(SourceUnavailable, match="the bucket does not answer"):
         write_draft(knowledge_base(benchmark, {"a.md": "# Parental leave"}, reports), 60)
     assert not draft_path(benchmark).exists()
 
 
-def test_an_accepted_draft_is_in_force(benchmark: Path) -> None:
+def test_an_accepted_draft_is_the_benchmark(benchmark: Path) -> None:
     write_draft(knowledge_base(benchmark, {"a.md": "# Parental leave", "b.md": "# Sick leave"}), 60)
     assert accept_draft(benchmark) == (benchmark, 2)
     assert [query.query for query in load_benchmark(benchmark).queries] == ["Parental leave", "Sick leave"]
     assert {path.name for path in benchmark.parent.iterdir()} == {"benchmark.jsonl"}
 
 
-def test_what_was_in_force_before_is_kept_beside_it(benchmark: Path) -> None:
+def test_the_previous_benchmark_is_kept_beside_it(benchmark: Path) -> None:
     put(benchmark, GOOD)
     put(draft_path(benchmark), GOOD.replace('"q"', '"new"'))
     accept_draft(benchmark)
@@ -84,7 +84,7 @@ def test_what_was_in_force_before_is_kept_beside_it(benchmark: Path) -> None:
     assert (benchmark.parent / "benchmark.before.jsonl").read_text() == GOOD
 
 
-def test_a_draft_may_come_back_from_any_editor(benchmark: Path) -> None:
+def test_a_draft_saved_by_any_editor_is_accepted(benchmark: Path) -> None:
     line = json.dumps({"draft": True, "query": "one\u2028two", "expected_docs": ["a"]}, ensure_ascii=False)
     put(draft_path(benchmark), b"\xef\xbb\xbf" + line.encode() + b"\r\n\r\n")
     assert accept_draft(benchmark)[1] == 1
@@ -102,7 +102,9 @@ def test_a_draft_may_come_back_from_any_editor(benchmark: Path) -> None:
         '{"query": "", "expected_docs": ["a"]}',
     ],
 )
-def test_a_malformed_draft_is_named_by_file_and_line_and_changes_nothing(benchmark: Path, line: str) -> None:
+def test_a_malformed_draft_is_reported_by_file_and_line_and_changes_nothing(
+    benchmark: Path, line: str
+) -> None:
     put(benchmark, GOOD)
     put(draft_path(benchmark), f"{GOOD}\n{line}\n")
     with pytest.raises(BenchmarkError, match=f"{draft_path(benchmark)}, line 3: "):
@@ -120,6 +122,6 @@ def test_a_draft_without_questions_changes_nothing(benchmark: Path, content: byt
     assert benchmark.read_text() == GOOD
 
 
-def test_without_a_draft_there_is_nothing_to_accept(benchmark: Path) -> None:
+def test_accept_without_a_draft_is_refused(benchmark: Path) -> None:
     with pytest.raises(BenchmarkError, match="run `rag-assets benchmark draft` first"):
         accept_draft(benchmark)

@@ -31,7 +31,7 @@ from rag_assets.vector_stores.filters import parse_filter
         ),
     ],
 )
-def test_an_expression_is_one_condition_that_every_store_understands(
+def test_an_expression_is_one_condition_for_every_store(
     expression: str, key: str, match: Any, value: Any
 ) -> None:
     found = parse_filters([expression])
@@ -39,7 +39,7 @@ def test_an_expression_is_one_condition_that_every_store_understands(
     parse_filter(found)
 
 
-def test_several_expressions_must_all_hold_and_ranges_of_a_field_are_one() -> None:
+def test_all_expressions_must_match_and_ranges_of_one_field_are_joined() -> None:
     found = parse_filters(["modified_at>=2026-01-01", "source=s3", "modified_at<2026-02-01"])
     assert found == SearchFilter(
         (
@@ -49,7 +49,7 @@ def test_several_expressions_must_all_hold_and_ranges_of_a_field_are_one() -> No
     )
 
 
-def test_no_expression_is_no_filter() -> None:
+def test_no_expressions_are_no_filter() -> None:
     assert parse_filters([]) is None
 
 
@@ -57,17 +57,17 @@ def test_no_expression_is_no_filter() -> None:
     "expression",
     ["", "source", "source=", "source= ", "=x", "source:web", "a b=c", "chunk_index=x", "chunk_index=1,x"],
 )
-def test_what_is_not_understood_is_refused(expression: str) -> None:
+def test_an_invalid_expression_is_refused(expression: str) -> None:
     with pytest.raises(ConfigurationError, match="filter"):
         parse_filters([expression])
 
 
 @pytest.mark.parametrize("expression", ["path=hr/*,it/*", "source=a,", "source=,a", "source=a,,b"])
-def test_a_list_that_would_find_nothing_without_a_word_is_refused(expression: str) -> None:
-    with pytest.raises(ConfigurationError, match="cannot stand in a list"):
+def test_a_list_that_would_silently_match_nothing_is_refused(expression: str) -> None:
+    with pytest.raises(ConfigurationError, match="a list cannot contain"):
         parse_filters([expression])
 
 
-def test_a_bound_that_is_no_number_is_refused() -> None:
+def test_a_bound_that_is_not_a_number_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="'many' is not a number"):
         parse_filters(["token_count>many"])
