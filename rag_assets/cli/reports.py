@@ -1,4 +1,4 @@
-"""The commands that report: `rag-assets status`, `plan`, `quarantine` and `trace`."""
+"""The four reports: `rag-assets status`, `plan`, `quarantine` and `trace`."""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ _Report = dict[str, Any]
 
 
 def report(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
-    """Print the report of the command's name, as JSON or for a person. Only an unknown name exits with 1."""
+    """Print the report of the command, as JSON or as text. Exit code 1: a name unknown to `trace`."""
     found, describe = _inspected(knowledge_base, options)
     print(json.dumps(found, ensure_ascii=False, indent=2) if options.json else describe(found))
     return 1 if found.get("outcome") == "unknown" else 0
@@ -20,7 +20,7 @@ def report(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
 def _inspected(
     knowledge_base: KnowledgeBase, options: argparse.Namespace
 ) -> tuple[_Report, Callable[[_Report], str]]:
-    """Return the report, and the function that describes it."""
+    """Return the report, and the function to describe it."""
     match options.command:
         case "status":
             from rag_assets.inspection import status

@@ -1,7 +1,7 @@
-"""A knowledge base on which everything can be tried and nothing is changed.
+"""A knowledge base for trying out a refresh without changing anything.
 
-It reads what is there. What a step would write goes to a folder that ends with the dry run: the state folder is
-not touched, not even made, and no endpoint is asked, neither to embed nor to read recordings and pictures.
+It reads the real state and writes to a temporary folder, deleted at the end of the dry run. The state folder is not
+touched, not even created. No endpoint is asked, neither to embed nor to read recordings and pictures.
 """
 
 import contextlib
@@ -31,12 +31,12 @@ from rag_assets.vector_stores.embedded.reader import EmbeddedGenerationReader
 from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
 
 UNKNOWN_DIMENSIONS = 0
-"""Of a model whose dimension only its endpoint knows."""
+"""Stands in for a dimension known only to the endpoint of the model."""
 
 
 @contextmanager
 def dry_run(settings: Settings) -> Generator[KnowledgeBase]:
-    """Give a knowledge base to try things on; what it writes is gone when the block ends."""
+    """Yield a knowledge base for a dry run. Everything written to it is deleted when the block ends."""
     with tempfile.TemporaryDirectory(prefix="rag-assets-") as scratch:
         knowledge_base = _DryRunKnowledgeBase(settings, Path(scratch))
         try:
@@ -65,7 +65,7 @@ class _DryRunKnowledgeBase(KnowledgeBase):
 
     @cached_property
     def ledger(self) -> Ledger:
-        # Rows of a knowledge base that never drew an id: there are none.
+        # A knowledge base without an id has no rows.
         identity = self.vector_store.find_knowledge_base_id() or ""
         return OverlayLedger(
             above=SqliteLedger(self._scratch / "ledger.sqlite", identity),
@@ -82,7 +82,7 @@ class _DryRunKnowledgeBase(KnowledgeBase):
 
     def folder_of_source(self, name: str) -> Path:
         copy = self._scratch / "sources" / name
-        with contextlib.suppress(OSError, shutil.Error):  # what is missing is asked for again
+        with contextlib.suppress(OSError, shutil.Error):  # missing notes are fetched again
             shutil.copytree(super().folder_of_source(name), copy, dirs_exist_ok=True)
         return copy
 
@@ -105,7 +105,7 @@ class _DryRunKnowledgeBase(KnowledgeBase):
 
 
 class _OverlayTextStore(TextStore):
-    """Texts of one folder, and over them those of another, which alone is written to."""
+    """Texts of two folders: writes go to the upper one, reads fall through to the lower one."""
 
     def __init__(self, root: Path, below: Path) -> None:
         super().__init__(root)
@@ -120,7 +120,7 @@ class _OverlayTextStore(TextStore):
 
 
 class _CopyingVectorStore(EmbeddedVectorStore):
-    """Reads a copy of a generation: the engine rewrites a file of whatever it opens."""
+    """Reads a copy of each generation, because the engine rewrites a file in every folder it opens."""
 
     def __init__(self, root: Path, collection: str, scratch: Path) -> None:
         super().__init__(root, collection)

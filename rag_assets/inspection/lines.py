@@ -23,8 +23,8 @@ def last_good_version(served: bool) -> str:
     """Return a clause about a quarantined document.
 
     Args:
-        served: whether production holds the document now. The refresh that quarantined it cannot tell: a rollback
-            may have taken its last good version away since.
+        served: whether production holds the document now. The artifacts of the refresh cannot tell: a rollback may
+            have removed the last good version since.
     """
     return "its last good version is served" if served else "no version of it is served"
 

@@ -1,4 +1,4 @@
-"""Production, the last refresh, and everything that needs attention. The form of `status --json` is stable."""
+"""Production, the last refresh, and everything in need of attention. The form of `status --json` is stable."""
 
 from dataclasses import asdict
 from typing import Any

@@ -279,7 +279,8 @@ def describe(report: dict[str, Any]) -> str:
         for point in chunks["points"][:_MOST_CHUNKS]:
             headings = " > ".join(point["heading_path"])
             flags = f"  flagged: {', '.join(point['flags'])}" if point["flags"] else ""
-            lines.append(f"  {point['id']}  {point['token_count']:>5} tokens  {headings}".rstrip() + flags)
+            tokens = counted(point["token_count"], "token")
+            lines.append(f"  {point['id']}  {tokens:>12}  {headings}".rstrip() + flags)
         if chunks["num_chunks"] > _MOST_CHUNKS:
             lines.append(f"  and {chunks['num_chunks'] - _MOST_CHUNKS:,} more")
     return "\n".join(lines)

@@ -1,7 +1,7 @@
-"""Everything that is kept about documents, gathered once, for explaining what became of one of them.
+"""All records of the documents, gathered once to explain the history of one document.
 
-The sources' listings, the generations in production, before it and held, and the artefacts of the last refreshes.
-What it means is said in `rag_assets.inspection.trace`.
+They are: the listings of the sources, the generations in production, before it and held, and the artifacts of the last
+refreshes. `rag_assets.inspection.trace_outcome` interprets them.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ from rag_assets.sources.base import ExplainsWhatItSkips
 
 @dataclass(frozen=True, slots=True)
 class KeptGeneration:
-    """A generation that serves, served, or is held.
+    """A generation in production, before production, or held.
 
     Attributes:
         role: `production`, `previous` or `held`.
@@ -43,7 +43,7 @@ class KeptGeneration:
 
 @dataclass(frozen=True, slots=True)
 class KeptRefresh:
-    """What is kept of one refresh: the last artefact of each asset."""
+    """The records of one refresh: the last artifact of each asset."""
 
     refresh_id: str
     artifacts: dict[str, Artifact]
@@ -51,12 +51,12 @@ class KeptRefresh:
 
 @dataclass(frozen=True, slots=True)
 class PastChange:
-    """What one refresh did to a document.
+    """The effect of one refresh on a document.
 
     Attributes:
-        artifact: that says so.
-        change: None if the refresh read the document and ended before it decided anything.
-        moved_to: id that the document has had since.
+        artifact: the source of this record.
+        change: None if the refresh read the document and ended before comparing it with production.
+        moved_to: id of the document from then on.
     """
 
     artifact: Artifact
@@ -75,11 +75,11 @@ class PastChange:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """The last candidate, which never went live.
+    """The last candidate, if it never went live.
 
     Attributes:
-        staged: the artefact that names it.
-        not_live_because: in a clause.
+        staged: the artifact with its name.
+        not_live_because: a clause for a person.
     """
 
     staged: Artifact
@@ -98,7 +98,7 @@ class TracedDocument:
         entry: as its source lists it now.
         history: its past changes, the latest first.
         holding: generations with the document, by role.
-        candidate: its state in the last candidate, if that never went live.
+        candidate: its state in the last candidate, if the candidate never went live.
     """
 
     location: Location
@@ -130,7 +130,7 @@ class TracedDocument:
 
 
 class Evidence:
-    """What is known of the documents of a knowledge base."""
+    """The records of a knowledge base about its documents."""
 
     def __init__(self, knowledge_base: KnowledgeBase) -> None:
         self.knowledge_base = knowledge_base
@@ -170,7 +170,7 @@ class Evidence:
 
     @cached_property
     def refreshes(self) -> list[KeptRefresh]:
-        """The latest first."""
+        """All recorded refreshes, latest first."""
         found: dict[str, dict[str, Artifact]] = {}
         for asset in ("raw_documents", "deduped_documents", "staging_collection", "eval_report"):
             for artifact in self.knowledge_base.artifacts.kept(asset):
@@ -179,7 +179,7 @@ class Evidence:
 
     @cached_property
     def candidate(self) -> Candidate | None:
-        """None if the last candidate went live, or there never was one."""
+        """The last candidate, or None if it went live or never existed."""
         for refresh in self.refreshes:
             staged = refresh.artifacts.get("staging_collection")
             if staged is not None:
@@ -199,8 +199,8 @@ class Evidence:
         if self.state.held is not None:
             return "production is held since a rollback: run `rag-assets resume`, then materialize all assets"
         if staged.header.base != self.state.production:
-            return "production moved on before it was promoted: materialize all assets"
-        return "it passed its gate and was not promoted yet: materialize production_collection"
+            return "production changed before it was promoted: materialize all assets"
+        return "it passed its gate but was not promoted yet: materialize production_collection"
 
     def document(self, location: Location) -> TracedDocument:
         """Collect the records of one document."""
@@ -228,14 +228,14 @@ class Evidence:
                     yield from map(Location.from_payload, refresh.artifacts[asset].rows())
 
     def resolve(self, name: str) -> Location | None:
-        """Return the document of that name: one that is there now, else one that was.
+        """Return the location of a present document of this name, or else of a past one.
 
         Raises:
-            RefusedError: the name fits several documents that differ.
+            RefusedError: the name fits several different documents.
         """
         names = [name]
         with suppress(OSError, ValueError):
-            if Path(name).exists():  # as a shell completes it
+            if Path(name).exists():  # a path completed by the shell
                 names.append(Path(name).absolute().as_uri())
         for locations in (self.current_locations(), self.earlier_locations()):
             by_id = {location.document_id: location for location in locations}
@@ -243,20 +243,20 @@ class Evidence:
                 ids = ids_named(one, by_id.values())
                 if len(ids) > 1 and not self._are_one_text(ids):
                     raise RefusedError(
-                        f"{name!r} is ambiguous, it fits {', '.join(ids)}: write one of these instead"
+                        f"{name!r} is ambiguous, it fits {', '.join(ids)}: use one of these ids"
                     )
                 if ids:
                     return by_id[ids[0]]
         return None
 
     def _are_one_text(self, document_ids: list[str]) -> bool:
-        """Whether production serves all of them, with one text."""
+        """Whether production serves all these documents, with the same text."""
         states = [self.served.get(document_id) for document_id in document_ids]
         contents = {state.content_hash if state else None for state in states}
         return len(contents) == 1 and None not in contents
 
     def point(self, point_id: str) -> tuple[Point | None, list[KeptGeneration]]:
-        """Return a point, and the generations that hold it."""
+        """Return a point and the generations with it."""
         found: Point | None = None
         holding: list[KeptGeneration] = []
         for generation in self.generations:
@@ -270,7 +270,7 @@ class Evidence:
         return found, holding
 
     def history(self, document_id: str) -> list[PastChange]:
-        """Return what the kept refreshes did to a document, the latest first."""
+        """Return the changes of a document in the recorded refreshes, latest first."""
         found: list[PastChange] = []
         for refresh in self.refreshes:
             deduped = refresh.artifacts.get("deduped_documents")
@@ -287,14 +287,14 @@ class Evidence:
         return found
 
     def near_duplicates(self, document_id: str) -> list[str]:
-        """Return the documents that say nearly the same, as the last refresh found."""
+        """Return the near-duplicates of a document in the last refresh."""
         deduped = self.refreshes[0].artifacts.get("deduped_documents") if self.refreshes else None
         groups = deduped.details.get("near_duplicates", []) if deduped else []
         found = next((one["document_ids"] for one in groups if document_id in one["document_ids"]), [])
         return [one for one in found if one != document_id]
 
     def why_skipped(self, name: str) -> str | None:
-        """Return why no source lists something that is there; None if nothing of that name is there."""
+        """Return why no source lists an existing file or page, or None if none of this name exists."""
         for source in self.sources.values():
             if isinstance(source, ExplainsWhatItSkips):
                 for one in (name, str(Path(name).absolute())):
@@ -304,7 +304,7 @@ class Evidence:
         return None
 
     def run_of(self, refresh_id: str) -> str | None:
-        """Return the Dagster run that staged what a refresh made, as far as that is kept."""
+        """Return the id of the Dagster run of a refresh, if recorded."""
         for generation in self.generations:
             if generation.manifest.refresh_id == refresh_id and generation.manifest.run_id:
                 return generation.manifest.run_id

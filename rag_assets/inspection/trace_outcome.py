@@ -89,7 +89,7 @@ def _gone(evidence: Evidence, document: TracedDocument) -> tuple[str, str]:
 
 
 def _differences_elsewhere(evidence: Evidence, document: TracedDocument) -> Iterator[str]:
-    """Compare production with the generations that could replace it."""
+    """Compare production with its possible replacements: the rolled-back generation and the candidate."""
     served = evidence.served.get(document.id)
     rolled_back = next((one for one in evidence.generations if one.role == "held"), None)
     if rolled_back is not None and served is not None:
@@ -112,7 +112,7 @@ def _difference(served: DocumentState | None, other: DocumentState | None) -> st
 
 
 def _next_refresh(evidence: Evidence, document: TracedDocument) -> Iterator[str]:
-    """Announce the work that waits for the next refresh."""
+    """Announce the effect of the next refresh."""
     source, entry, parse = document.location.source, document.entry, document.parse
     if source not in evidence.sources:
         yield f"its source {source} is not in RAG_SOURCES; none of its documents is read or deleted"

@@ -1,6 +1,6 @@
-"""Sources removed from the configuration that still have documents in production.
+"""Sources removed from the configuration but still with documents in production.
 
-The removal may be a mistake, or a new name for the source. So its documents are kept, and every report names it.
+The removal may be a mistake, or the source may have a new name. So its documents are kept, and the reports name it.
 """
 
 from collections import Counter
