@@ -109,7 +109,7 @@ def test_a_damaged_vector_in_the_cache_is_embedded_again_and_mended(ledger: Ledg
         assert usage.num_embedded == expected
 
 
-def test_progress_is_told_after_every_batch_with_what_it_has_cost(
+def test_progress_is_logged_after_every_batch_with_its_cost(
     ledger: Ledger, progress_lines: list[str]
 ) -> None:
     embed(["a"], FakeEmbedder(), ledger)

@@ -29,6 +29,7 @@ PLAIN = {
     "generations",
     "integrations",
     "ledgers",
+    "parsers",
     "refresh",
     "scaffolded",
 }

@@ -226,7 +226,7 @@ def test_a_generation_that_vanished_under_the_reader_is_looked_up_once_more() ->
         retriever.close()
 
 
-def test_a_handle_that_broke_is_opened_anew() -> None:
+def test_a_broken_handle_is_opened_again() -> None:
     store = Store("g1")
     retriever = Retriever(store, embedder_for)
     retriever.search("password")

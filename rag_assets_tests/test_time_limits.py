@@ -77,7 +77,7 @@ def test_an_exit_is_an_error_not_an_end() -> None:
         list(bounded(leave, 30, "test"))
 
 
-def test_it_stops_when_nobody_wants_more() -> None:
+def test_it_stops_when_the_reader_stops() -> None:
     wanted, stopped = threading.Event(), threading.Event()
     made: list[int] = []
 

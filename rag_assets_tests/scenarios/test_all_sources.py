@@ -76,7 +76,7 @@ def test_all_sources_at_once(promoted: Pipeline, scenes: dict[str, SourceScene])
 
 
 @pytest.mark.timeout(480)
-def test_an_outage_deletes_nothing_and_holds_nobody_up(
+def test_an_outage_deletes_nothing_and_delays_no_other_source(
     promoted: Pipeline, scenes: dict[str, SourceScene]
 ) -> None:
     """All kinds fail at once, in one way after the other. Nine tests of one kind each took 230 s for the same facts."""

@@ -21,7 +21,7 @@ def _encrypted_pdf() -> bytes:
     return buffer.getvalue()
 
 
-def test_each_kind_of_bad_document_is_told_with_its_reason(empty: Pipeline) -> None:
+def test_each_kind_of_bad_document_is_reported_with_its_reason(empty: Pipeline) -> None:
     empty.write("torn.pdf", b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog")
     empty.write("locked.pdf", _encrypted_pdf())
     empty.write("nothing.txt", b"")

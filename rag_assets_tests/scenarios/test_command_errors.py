@@ -28,7 +28,7 @@ def test_a_filter_that_cannot_be_meant_is_named(promoted: Pipeline, expression: 
 
 @pytest.mark.parametrize("asset", ["raw_documents", "deduped_documents", "eval_report"])
 @pytest.mark.parametrize("damage", ["emptied", "garbled", "removed"])
-def test_status_answers_whatever_became_of_the_artefacts(promoted: Pipeline, asset: str, damage: str) -> None:
+def test_status_answers_without_readable_artifacts(promoted: Pipeline, asset: str, damage: str) -> None:
     for path in (promoted.state_dir / "artifacts").glob(f"*/{asset}/*/data.parquet"):
         if damage == "removed":
             path.unlink()

@@ -53,7 +53,7 @@ def tell(pipeline: Pipeline, run: Run) -> None:
         slack_on_degraded_source(context)
 
 
-def test_a_source_that_is_down_is_told_once_and_again_after_it_was_up(
+def test_an_outage_is_reported_once_and_again_after_a_recovery(
     promoted: Pipeline, archive: Path, slack: SlackReceiver
 ) -> None:
     away = archive.rename(archive.with_name("away"))

@@ -9,7 +9,7 @@ from rag_assets.embedders.wordllama import WordLlamaEmbedder
 from rag_assets_tests.pipeline import Pipeline, text_about
 
 
-def test_a_refused_deletion_is_told_with_its_token_until_a_refresh_gets_through(promoted: Pipeline) -> None:
+def test_a_refused_deletion_is_shown_with_its_token_until_a_refresh_succeeds(promoted: Pipeline) -> None:
     assert promoted.status()["last_failure"] is None
     assert "UNFINISHED" not in promoted.succeed("status")
     for number in range(4, 20):
@@ -31,7 +31,7 @@ def test_a_refused_deletion_is_told_with_its_token_until_a_refresh_gets_through(
     assert "UNFINISHED" not in promoted.succeed("status")
 
 
-def test_a_missing_folder_is_told(promoted: Pipeline) -> None:
+def test_a_missing_folder_is_reported(promoted: Pipeline) -> None:
     shutil.rmtree(promoted.documents)
     assert not promoted.refresh().success
     said = promoted.succeed("status")
@@ -39,7 +39,7 @@ def test_a_missing_folder_is_told(promoted: Pipeline) -> None:
     assert "point RAG_DOCUMENTS_DIR to another folder" in said
 
 
-def test_an_unforeseen_error_is_told_without_its_message(
+def test_an_unforeseen_error_is_reported_without_its_message(
     promoted: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -75,7 +75,7 @@ def test_status_gives_the_verdict_of_a_failed_gate_without_referring_to_itself(p
     assert "rag-assets status" not in said
 
 
-def test_a_held_promotion_is_told_as_held_and_a_spoiled_record_as_nothing(rolled_back: Pipeline) -> None:
+def test_a_held_promotion_is_shown_as_held_and_a_corrupt_record_is_ignored(rolled_back: Pipeline) -> None:
     said = rolled_back.succeed("status")
     assert "HELD" in said
     assert "UNFINISHED" not in said

@@ -80,7 +80,7 @@ def test_a_lost_ledger_does_not_make_a_missing_folder_look_like_deletions(promot
 
 
 @pytest.mark.parametrize("damage", ["not SQLite", "another version"])
-def test_a_ledger_that_cannot_be_read_is_begun_anew(promoted: Pipeline, damage: str) -> None:
+def test_an_unreadable_ledger_is_recreated(promoted: Pipeline, damage: str) -> None:
     export = promoted.export()
     path = promoted.state_dir / "ledger.sqlite"
     if damage == "not SQLite":
@@ -97,7 +97,7 @@ def test_a_ledger_that_cannot_be_read_is_begun_anew(promoted: Pipeline, damage: 
 
 
 @pytest.mark.parametrize("lost", ["vector_store", "vector_store/knowledge_base/generations"])
-def test_an_emptied_vector_store_is_rebuilt_whatever_the_ledger_says(promoted: Pipeline, lost: str) -> None:
+def test_an_emptied_vector_store_is_rebuilt_against_the_word_of_the_ledger(promoted: Pipeline, lost: str) -> None:
     before = promoted.points()
     shutil.rmtree(promoted.state_dir / lost)
     assert promoted.export() == ""
@@ -143,7 +143,7 @@ def test_a_generation_that_cannot_be_read_is_rebuilt(promoted: Pipeline, damage:
 
 @pytest.mark.parametrize("name", ["production.json", "knowledge_base.json"])
 @pytest.mark.parametrize("damage", ["another version", "not JSON"])
-def test_a_store_whose_pointer_cannot_be_read_is_set_aside_and_begun_anew(
+def test_a_store_with_an_unreadable_pointer_is_set_aside_and_recreated(
     promoted: Pipeline, name: str, damage: str
 ) -> None:
     before = promoted.points()
@@ -164,7 +164,7 @@ def test_a_store_whose_pointer_cannot_be_read_is_set_aside_and_begun_anew(
     assert_same_points(promoted.points(), before)
 
 
-def test_artefacts_of_another_version_are_made_anew(promoted: Pipeline) -> None:
+def test_artifacts_of_another_version_are_made_again(promoted: Pipeline) -> None:
     for path in (promoted.state_dir / "artifacts").rglob("header.json"):
         path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 99}))
     alone = promoted.materialize("chunks")

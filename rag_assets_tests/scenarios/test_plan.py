@@ -137,7 +137,7 @@ def test_a_plan_of_nothing_says_so(promoted: Pipeline) -> None:
     assert "production is up to date" in promoted.succeed("plan")
 
 
-def test_a_plan_says_why_everything_would_be_built_anew(promoted: Pipeline) -> None:
+def test_a_plan_gives_the_reason_for_a_full_rebuild(promoted: Pipeline) -> None:
     promoted.configure(RAG_CHUNK_SIZE="48")
     deduped = plan(promoted)["deduped_documents"]
     assert (deduped["full_rebuild"], deduped["differing_settings"]) == (True, ["chunk_size"])

@@ -39,7 +39,7 @@ def test_a_source_that_is_not_read_loses_nothing(with_archive: Pipeline, way: st
     assert with_archive.served() > ARCHIVED
 
 
-def test_what_is_left_of_a_source_that_is_not_configured_is_told(with_archive: Pipeline) -> None:
+def test_the_remains_of_an_unconfigured_source_are_reported(with_archive: Pipeline) -> None:
     commands = ("status", "plan", "doctor")
     assert not any("NOT CONFIGURED" in with_archive.succeed(command) for command in commands)
     with_archive.configure(RAG_SOURCES="filesystem")

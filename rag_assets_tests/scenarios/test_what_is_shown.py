@@ -18,7 +18,7 @@ def changed(promoted: Pipeline) -> Run:
     return promoted.refresh().checked()
 
 
-def test_whatever_counts_is_a_number_so_that_it_can_be_plotted(changed: Run) -> None:
+def test_counts_are_numbers_for_the_plots(changed: Run) -> None:
     counts = {
         f"{asset} {key}": value
         for asset, metadata in changed.metadata.items()
@@ -79,7 +79,7 @@ def test_the_log_of_a_run_says_the_verdict_in_words(promoted: Pipeline, threshol
         ("deduped_documents", '{"query": "Which?", "expected_docs": ["elsewhere.md"]}\n', "does not fit"),
     ],
 )
-def test_a_benchmark_that_the_gate_will_not_take_is_told_before_anything_is_embedded(
+def test_an_unusable_benchmark_is_reported_before_anything_is_embedded(
     empty: Pipeline, asset: str, benchmark: str | None, problem: str
 ) -> None:
     if benchmark is None:
