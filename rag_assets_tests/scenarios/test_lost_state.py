@@ -97,7 +97,7 @@ def test_an_unreadable_ledger_is_recreated(promoted: Pipeline, damage: str) -> N
 
 
 @pytest.mark.parametrize("lost", ["vector_store", "vector_store/knowledge_base/generations"])
-def test_an_emptied_vector_store_is_rebuilt_against_the_word_of_the_ledger(promoted: Pipeline, lost: str) -> None:
+def test_an_emptied_vector_store_is_rebuilt_in_full(promoted: Pipeline, lost: str) -> None:
     before = promoted.points()
     shutil.rmtree(promoted.state_dir / lost)
     assert promoted.export() == ""
