@@ -17,10 +17,10 @@ MIN_CHUNK_SIZE_TOKENS = 16
 
 
 def build_chunker(name: str, tokenizer: Tokenizer, size: int, overlap: int) -> Chunker:
-    """Return the chunker of that name; `size` and `overlap` are in tokens.
+    """Return the chunker of this name. `size` and `overlap` are in tokens.
 
     Raises:
-        ConfigurationError: the name is unknown, or the sizes cannot work together.
+        ConfigurationError: the name is unknown, or the sizes are out of range.
     """
     if name not in CHUNKERS:
         raise ConfigurationError(f"RAG_CHUNKER is {name!r}; it can be {', '.join(sorted(CHUNKERS))}")

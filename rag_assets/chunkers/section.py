@@ -1,9 +1,9 @@
-"""Sections of a text as chunks: a chunk begins at a heading and ends where another subject begins.
+"""Sections of a text as chunks: a chunk begins at a heading and ends at the next subject.
 
-A section reaches from a heading to the next one, of whatever level; the text before the first heading is one
-too. One of more than `size` tokens is cut into token windows. One of fewer than `size // TINY_SHARE` tokens is
-tiny: a title and a sentence or two say little to an embedding model, and BM25 ranks short texts high. It is
-joined to a neighbour, if there is one that it belongs to.
+A section reaches from a heading to the next one of any level. The text before the first heading is a section too. A
+section of more than `size` tokens is cut into token windows. A section of fewer than `size // TINY_SHARE` tokens is tiny:
+a title and a sentence or two say little to an embedding model, and BM25 ranks short texts high. It joins a related
+neighbor, if there is one.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -16,16 +16,16 @@ from rag_assets.text.headings import headings
 from rag_assets.text.tokenizers import Tokenizer
 
 TINY_SHARE = 4
-"""A quarter: what `token_window` gives up of a window for a good end. Measured in `docs/chunkers.md`."""
+"""A quarter: the share of a window that `token_window` gives up for a good end. Measured in `docs/chunkers.md`."""
 
 
 class SectionChunker:
-    """Chunks that follow the headings of a text; one without headings is cut as `token_window` cuts it.
+    """Chunks along the headings of a text. A text without headings is cut as by `token_window`.
 
-    A tiny section goes with its own first subsection. Then, of neighbours under one parent (each with what
-    is below it), a tiny one joins the chunk before it, and a chunk that is still tiny takes what follows. What
-    is joined fits into `size` together, but for a tiny section before a subsection that has to be cut anyway:
-    a section that fits is never cut, and no overlap reaches from one section into another.
+    First, a tiny section joins its own first subsection. Then, among neighbors under one parent (each with its
+    subsections), a tiny one joins the chunk before it, and a chunk still tiny takes the next one. Joined sections fit
+    into `size` together. The exception is a tiny section before a subsection too long for one chunk. A section within
+    `size` is never cut, and no overlap reaches from one section into another.
     """
 
     name = "section"
@@ -54,7 +54,7 @@ class SectionChunker:
         return below and self._is_tiny(group) and (cut_anyway or self._fit(group, following))
 
     def _belongs(self, group: "_Group", following: "_Group") -> bool:
-        # Depths never fall below that of the first section as long as its parent has not been left.
+        # Within one parent, no depth is less than that of the first section.
         related = following[0].depth >= group[0].depth
         tiny = self._is_tiny(group) or self._is_tiny(following)
         return related and tiny and self._fit(group, following)
@@ -66,10 +66,10 @@ class SectionChunker:
         return following[-1].end_token - group[0].first_token <= self.size
 
     def _cut(self, groups: "list[_Group]") -> list[list[ChunkSpan]]:
-        """Return the chunks of each group: one, if it fits."""
+        """Return the chunks of each group, a single one if it fits."""
         cut = self._windows(groups)
-        # By itself a group may have a few tokens more than inside the text. If it is too long, its sections
-        # are chunks of their own.
+        # Cut out, a group may have a few tokens more than inside the text. If it is too long, each of its sections
+        # becomes a chunk.
         too_long = [
             number
             for number, (group, spans) in enumerate(zip(groups, cut, strict=True))
@@ -91,7 +91,7 @@ class _Section:
 
     Attributes:
         first_token, end_token: its tokens among those of the text.
-        depth: number of titles in the path of its heading; 0 before the first.
+        depth: number of titles in the path of its heading, 0 before the first heading.
     """
 
     passage: Passage
@@ -101,7 +101,7 @@ class _Section:
 
 
 _Group = list[_Section]
-"""Neighbouring sections."""
+"""Adjacent sections."""
 
 
 def _num_tokens(group: _Group) -> int:

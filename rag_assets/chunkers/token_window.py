@@ -1,9 +1,9 @@
-"""Windows of tokens that end where a reader would pause, each repeating the end of the one before.
+"""Windows of tokens with ends at natural pauses, each repeating the end of the previous one.
 
-The tokens of a slice are not always the tokens it has inside the whole text: a cut splits a token, and the
-first word loses the space it was fused with. So the whole text is tokenized once to plan the windows, and
-every planned slice is tokenized again to keep the promise that none exceeds its size. Plans run ahead, so
-that slices are counted in batches; where a slice turns out too long, the plan continues from there.
+The tokens of a slice can differ from its tokens inside the whole text: a cut splits a token, and the first word loses
+the space it was fused with. So the whole text is tokenized once to plan the windows, and every planned slice is
+tokenized again to enforce the size. Plans run ahead, to count slices in batches. After a slice beyond its size, the plan
+starts again from there.
 """
 
 import re
@@ -28,11 +28,10 @@ _PLANNED_AHEAD = 32
 
 
 class TokenWindowChunker:
-    """Chunks of at most `size` tokens that share about `overlap` tokens with the one before.
+    """Chunks of at most `size` tokens, sharing about `overlap` tokens with the previous one.
 
-    A chunk ends, within the last quarter of its window, before a heading, else after a paragraph, else
-    after a sentence, a line, a word, and at the very least between two tokens. The next one starts
-    `overlap` tokens earlier, or at the first word after that.
+    A chunk ends within the last quarter of its window: before a heading, else after a paragraph, a sentence, a line, a
+    word, or at least between two tokens. The next one starts `overlap` tokens earlier, or at the next word from there.
     """
 
     name = "token_window"
@@ -54,12 +53,12 @@ class TokenWindowChunker:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A part of a text, to be cut by itself.
+    """A part of a text, cut independently.
 
     Attributes:
         text: the whole text.
-        starts: character offset in it at which each of its tokens starts.
-        headings: those of the whole text.
+        starts: character offset of each token of the whole text.
+        headings: of the whole text.
         start, end: the part.
     """
 
@@ -73,7 +72,7 @@ class Passage:
 def token_windows(
     passages: Sequence[Passage], tokenizer: Tokenizer, size: int, overlap: int
 ) -> list[list[ChunkSpan]]:
-    """Return the spans of each passage, as positions in its text; no window leaves its passage."""
+    """Return the spans of each passage, as positions in its text. No window leaves its passage."""
     plans = [_Plan(passage, size, overlap) for passage in passages]
     unfinished = plans
     while unfinished := [plan for plan in unfinished if not plan.finished]:
@@ -88,11 +87,11 @@ def token_windows(
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """A chunk that is planned, not yet counted.
+    """A planned chunk, not yet counted.
 
     Attributes:
-        shared_until: end of the chunk before it; the two share `text[start:shared_until]`.
-        shared_limit, limit: tokens that the shared text, and the whole window, were planned with.
+        shared_until: end of the previous chunk. The two share `text[start:shared_until]`.
+        shared_limit, limit: planned number of tokens in the shared text, and in the whole window.
     """
 
     start: int
@@ -104,7 +103,7 @@ class _Window:
 
 @dataclass(slots=True)
 class _Plan:
-    """The chunks of one passage: those that are settled, and those that are proposed next."""
+    """The chunks of one passage: the settled ones, and the next proposals."""
 
     passage: Passage
     size: int
@@ -113,8 +112,8 @@ class _Plan:
     proposals: list[_Window] = field(default_factory=list)
     _next: _Window | None = None
     _ahead: int = _PLANNED_AHEAD
-    # By how many tokens a slice of this text has been longer than planned. Where one is, many are (a
-    # tokenizer that puts a marker before each text adds one to nearly all of them), so plan for it.
+    # Number of tokens by which a slice of this text was longer than planned. Usually many slices are (a tokenizer
+    # with a marker before each text adds one to nearly all of them), so plan for it.
     _excess: int = 0
     _shared_excess: int = 0
 
@@ -127,7 +126,7 @@ class _Plan:
         return self._next is None
 
     def proposed_slices(self) -> list[str]:
-        """Plan ahead; return two slices a window to count: what it shares with the last one, and all."""
+        """Plan ahead, and return two slices per window to count: the text shared with the previous one, and all."""
         self.proposals = []
         window = self._next
         while window is not None and len(self.proposals) < self._ahead:
@@ -140,7 +139,7 @@ class _Plan:
         return slices
 
     def accept(self, counts: list[tuple[int, int]]) -> None:
-        """Settle the proposals up to the first that is too long, and correct that one."""
+        """Settle the proposals up to the first one beyond its size, and correct this one."""
         for number, (window, (shared_tokens, tokens)) in enumerate(zip(self.proposals, counts, strict=True)):
             corrected = self._corrected(window, shared_tokens, tokens)
             if corrected is not None:
@@ -153,7 +152,7 @@ class _Plan:
         self._ahead = min(2 * self._ahead, _PLANNED_AHEAD)
 
     def _corrected(self, window: _Window, shared_tokens: int, tokens: int) -> _Window | None:
-        """Return a smaller window for one that is too long; None if it is not."""
+        """Return a smaller window if this one is too long, else None."""
         before = window.shared_until
         if window.start < before and shared_tokens > self.overlap:
             excess = shared_tokens - self.overlap
@@ -179,12 +178,12 @@ class _Plan:
     def _window(self, start: int, before: int, shared_limit: int, limit: int) -> _Window:
         end = self._end(start, before, limit)
         if end <= before and start < before:
-            # All that fits has been in the last chunk: begin behind it, or there is no progress.
+            # Everything that fits was in the last chunk: begin behind it, to make progress.
             return self._window(before, before, 0, self.size)
         return _Window(start, end, before, shared_limit, limit)
 
     def _token_at(self, position: int) -> int:
-        """Return the first token that starts at the position, else the one that covers it."""
+        """Return the first token starting at the position, else the token across it."""
         starts = self.passage.starts
         index = int(starts.searchsorted(position))
         if index < len(starts) and int(starts[index]) == position:
@@ -192,10 +191,7 @@ class _Plan:
         return max(index - 1, 0)
 
     def _end(self, start: int, before: int, limit: int) -> int:
-        """Return where a window of `limit` tokens from `start` ends best.
-
-        That is after `before` if it can be.
-        """
+        """Return the best end for a window of `limit` tokens from `start`, after `before` if possible."""
         starts = self.passage.starts
         first = self._token_at(start)
         if limit > 0 and first + limit >= int(starts.searchsorted(self.passage.end)):
@@ -209,7 +205,7 @@ class _Plan:
         return self._pause(low, high)
 
     def _pause(self, low: int, high: int) -> int:
-        """Return the best place to end in `[low, high]`; `high` if no place is better than another."""
+        """Return the best place to end in `[low, high]`, `high` if all are alike."""
         text, found = self.passage.text, self.passage.headings
         index = bisect_right(found, high, key=lambda heading: heading.start) - 1
         if index >= 0 and found[index].start >= low:
@@ -217,7 +213,7 @@ class _Plan:
         paragraph = text.rfind("\n\n", max(low - 2, 0), high)
         if paragraph >= 0:
             return paragraph + 2
-        # The search starts a little earlier, so that a pause just before `low` still ends in it.
+        # The search starts a little earlier: a pause just before `low` may end after it.
         best = 0
         for match in _SENTENCE_END.finditer(text, max(low - 8, 0), high):
             best = match.end()
@@ -232,7 +228,7 @@ class _Plan:
         return best if best >= low else high
 
     def _start(self, end: int, shared_limit: int) -> int:
-        """Return where a chunk starts that shares at most about `shared_limit` tokens before `end`."""
+        """Return the start of a chunk sharing at most about `shared_limit` tokens before `end`."""
         if shared_limit <= 0:
             return end
         starts = self.passage.starts

@@ -13,26 +13,25 @@ def build_embedder(
     openai_base_url: str | None,
     dimensions: int | None = None,
 ) -> Embedder:
-    """Return the embedder of that name: `wordllama`, or a model of the OpenAI API (`openai:` may precede it).
+    """Return the embedder of this name: `wordllama`, or a model of the OpenAI API, optionally after `openai:`.
 
     Raises:
-        ConfigurationError: the name is empty or unknown, the key is missing, or the model does not have
-            these dimensions.
+        ConfigurationError: the name is empty or unknown, the key is missing, or the model has other dimensions.
     """
     name = name.strip()
     if name in LOCAL_NAMES:
         from rag_assets.embedders.wordllama import DIMENSIONS, WordLlamaEmbedder
 
         if dimensions not in (None, DIMENSIONS):
-            raise ConfigurationError(f"{name} has {DIMENSIONS} dimensions; {dimensions} were asked for")
+            raise ConfigurationError(f"{name} has {DIMENSIONS} dimensions; {dimensions} are not available")
         return WordLlamaEmbedder()
     provider, _, model_name = name.partition(":")
     if provider == "wordllama":
-        raise ConfigurationError(f"RAG_EMBEDDING_MODEL is {name!r}; of wordllama there is {LOCAL_NAMES[1]}")
+        raise ConfigurationError(f"RAG_EMBEDDING_MODEL is {name!r}; the only wordllama model is {LOCAL_NAMES[1]}")
     # A model's own name may hold a colon (nomic-embed-text:v1.5), so only this prefix is one.
     model_name = model_name if provider == "openai" else name
     if not model_name:
-        raise ConfigurationError("RAG_EMBEDDING_MODEL names no model")
+        raise ConfigurationError("RAG_EMBEDDING_MODEL has no model name; set it to wordllama or a model of the OpenAI API")
     if not (openai_api_key or "").strip():
         raise ConfigurationError(
             f"OPENAI_API_KEY is not set, but the embedding model is {model_name}; set the key or "

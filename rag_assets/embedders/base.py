@@ -1,4 +1,4 @@
-"""What every embedder offers, and the check that every vector passes."""
+"""The protocol of the embedders, and the check of every vector."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,15 +28,15 @@ class Embedder(Protocol):
     """Turns texts into vectors of one model.
 
     Attributes:
-        batch_size: texts a request.
-        usd_per_million_tokens: price; 0 for a local model, None if it is not known.
+        batch_size: maximum number of texts per request.
+        usd_per_million_tokens: price, 0 for a local model, None if it is unknown.
     """
 
     @property
     def model(self) -> EmbeddingModel:
-        """Everything that determines its vectors.
+        """The settings behind the vectors.
 
-        May send one request, and raise as `embed_documents`, where the dimension is not known beforehand.
+        If the dimension is unknown, this sends one request and raises as `embed_documents`.
         """
         ...
 
@@ -47,8 +47,8 @@ class Embedder(Protocol):
         """Embed at most `batch_size` texts, in order.
 
         Raises:
-            EmbedderUnavailable: the endpoint did not answer as it should.
-            InvalidVectorError: it answered with vectors that must not be stored.
+            EmbedderUnavailable: the endpoint did not answer properly.
+            InvalidVectorError: it answered with unusable vectors.
             ConfigurationError: the key or the model is refused.
         """
         ...
@@ -62,8 +62,8 @@ def checked_unit_vectors(vectors: npt.ArrayLike, n_texts: int, dimensions: int, 
     """Return the vectors as float32 of unit length, or refuse them.
 
     Raises:
-        InvalidVectorError: wrong count or dimension, NaN, infinite, or all zero. qdrant accepts and
-            ranks such vectors without a word, so they are stopped here.
+        InvalidVectorError: wrong count or dimension, NaN, infinite, or all zero. qdrant accepts and ranks such
+            vectors without an error, so they are stopped here.
     """
     matrix = np.asarray(vectors, dtype=np.float32)
     if matrix.shape != (n_texts, dimensions):

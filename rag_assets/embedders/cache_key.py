@@ -1,4 +1,4 @@
-"""The keys under which vectors are cached: one for every distinct input of an embedding model."""
+"""Keys of cached vectors: one for every distinct input of an embedding model."""
 
 import hashlib
 import json
@@ -7,10 +7,10 @@ from rag_assets.records import EmbeddingModel
 
 
 def cache_key(model: EmbeddingModel, text: str) -> bytes:
-    """Return 32 bytes that differ whenever the vector of a document's text may differ.
+    """Return 32 bytes, different whenever the vector of a document's text may differ.
 
-    They depend on everything in the model that decides such a vector, so not on its query prefix, and on
-    the text. JSON, rather than joined strings, keeps `("a", "bc")` and `("ab", "c")` apart.
+    They depend on the text and on every setting of the model with an influence on the vector, so not on its query
+    prefix. JSON, rather than joined strings, keeps `("a", "bc")` and `("ab", "c")` apart.
     """
     parts = {
         "provider": model.provider,

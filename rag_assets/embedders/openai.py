@@ -1,10 +1,9 @@
-"""Embeddings from the OpenAI API, or from any server that speaks it.
+"""Embeddings from the OpenAI API, or from a compatible server.
 
-The official client does the transport and the retries; the response body is decoded here, because the
-client's own objects turn each vector into a list of Python floats. Vectors travel as base64, which is a
-twentieth of the work of JSON numbers.
+The official client does the transport and the retries. The response body is decoded here, because the client's own
+objects turn each vector into a list of Python floats. Vectors travel as base64, a twentieth of the work of JSON numbers.
 
-What the server says about an error is never repeated: it may quote the input, or the key.
+The error text of a server is never repeated: it may quote the input or the key.
 """
 
 import base64
@@ -39,15 +38,14 @@ USD_PER_MILLION_TOKENS = {
 MAX_REQUEST_BYTES = 300_000
 """UTF-8 bytes of text in one request, unless one text alone is longer.
 
-The API takes at most 300,000 tokens a request, and no token is shorter than a byte.
+The API accepts at most 300,000 tokens per request, and no token is shorter than a byte.
 """
 
 
 class OpenAIEmbedder:
     """Embeds through `POST /embeddings`. Threads may share one.
 
-    The dimension of a model that is not in `KNOWN_DIMENSIONS` is found by one request, when `model` is first
-    asked for.
+    For a model missing in `KNOWN_DIMENSIONS`, the first use of `model` sends one request to find its dimension.
     """
 
     def __init__(
@@ -59,25 +57,25 @@ class OpenAIEmbedder:
         timeout_seconds: float = 60.0,
         max_retries: int = 5,
     ) -> None:
-        """Check the settings; nothing is sent.
+        """Check the settings. Nothing is sent.
 
         Args:
-            model_name: as the API names it.
+            model_name: its name in the API.
             api_key: sent as the bearer token.
-            base_url: of a server that speaks the API; None for OpenAI's own.
-            dimensions: shorten the vectors to this; None for the model's own.
+            base_url: of a compatible server, None for OpenAI.
+            dimensions: length of the vectors, None for that of the model.
             timeout_seconds: for each attempt.
             max_retries: of one request, by the client, with growing pauses.
 
         Raises:
-            ConfigurationError: a setting that cannot work.
+            ConfigurationError: a setting is invalid.
         """
         key = checked_key(api_key)
         if not model_name.strip():
-            raise ConfigurationError("RAG_EMBEDDING_MODEL names no model")
+            raise ConfigurationError("RAG_EMBEDDING_MODEL has no model name; set it to wordllama or a model of the OpenAI API")
         if dimensions is not None and dimensions < 1:
             raise ConfigurationError(
-                f"{dimensions} embedding dimensions were asked for; at least 1 is needed"
+                f"the number of embedding dimensions is {dimensions}; it must be at least 1"
             )
         self.batch_size = 100
         self.model_name = model_name.strip()
@@ -94,11 +92,11 @@ class OpenAIEmbedder:
 
     @property
     def known_dimensions(self) -> int | None:
-        """None: only the endpoint can tell."""
+        """The dimension of the model, None if only the endpoint knows it."""
         return self._requested_dimensions or KNOWN_DIMENSIONS.get(self.model_name) or self._found_dimensions
 
     def expect_dimensions(self, dimensions: int) -> None:
-        """Take the dimension for known, so that `model` sends no request."""
+        """Set the dimension in advance, to avoid a request by `model`."""
         self._found_dimensions = dimensions
 
     def __repr__(self) -> str:
@@ -106,11 +104,11 @@ class OpenAIEmbedder:
 
     @property
     def model(self) -> EmbeddingModel:
-        """Everything that determines the vectors. May send one request; raises as `embed_documents`."""
+        """The settings behind the vectors. May send one request and raise as `embed_documents`."""
         return EmbeddingModel("openai", self.model_name, self._dimensions(), endpoint=self.endpoint)
 
     def embed_documents(self, texts: Sequence[str]) -> EmbeddedBatch:
-        """Embed texts in order, in one request, or more if they are long.
+        """Embed texts in order, in one request, or in several if they are long.
 
         Raises:
             EmbedderUnavailable: a rate limit, a timeout, a server error, no connection, no JSON.
@@ -163,7 +161,7 @@ class OpenAIEmbedder:
         )
 
     def _request(self, texts: Sequence[str]) -> dict[str, Any]:
-        """Send one request; return its body."""
+        """Send one request and return the body of the response."""
         from openai import OpenAIError, omit
 
         problem: RagAssetsError
@@ -180,7 +178,7 @@ class OpenAIEmbedder:
             if isinstance(body, dict) and isinstance(body.get("data"), list):
                 return cast(dict[str, Any], body)
             problem = EmbedderUnavailable(
-                f"{self.endpoint} answered without embeddings: is it an OpenAI API?"
+                f"{self.endpoint} answered without embeddings; check that it is an OpenAI API"
             )
         except OpenAIError as error:
             problem = self._problem(error)
@@ -190,7 +188,7 @@ class OpenAIEmbedder:
         raise problem
 
     def _problem(self, error: Exception) -> RagAssetsError:
-        """Return our error for the client's, with nothing of its text."""
+        """Return our error for an error of the client, without its text."""
         failure = failure_of(
             error,
             f"{self.endpoint} (model {self.model_name})",
@@ -203,7 +201,7 @@ class OpenAIEmbedder:
         to_check = {
             "key": "OPENAI_API_KEY",
             "not_found": "RAG_EMBEDDING_MODEL and OPENAI_BASE_URL",
-            "refused": "RAG_EMBEDDING_MODEL, its dimensions, and that RAG_CHUNK_SIZE is within what the model takes "
+            "refused": "RAG_EMBEDDING_MODEL, its dimensions, and that RAG_CHUNK_SIZE is within the limit of the model "
             "(8191 tokens for OpenAI's)",
         }
         return ConfigurationError(f"{failure.says}: check {to_check[failure.kind]}")
@@ -238,7 +236,7 @@ def _decoded(embedding: object) -> npt.NDArray[np.float32]:
 
 
 def _prompt_tokens(body: dict[str, Any]) -> int:
-    """Return the billed tokens; 0 where a compatible server does not tell."""
+    """Return the billed tokens, 0 if a compatible server omits them."""
     usage = body.get("usage")
     tokens = cast(dict[str, Any], usage).get("prompt_tokens") if isinstance(usage, dict) else 0
     return tokens if isinstance(tokens, int) else 0

@@ -1,9 +1,9 @@
 """The local default: wordllama's 256-dimensional static embeddings, read from its wheel.
 
 A vector is the mean of the vectors of its tokens. The weights are read with safetensors rather than through
-`wordllama.WordLlama`, because importing that package calls `logging.basicConfig` on the host's root logger,
-and because its inference pads every text of a batch to the longest one, so that speed, memory and the last
-bits of a result depend on a text's neighbours. The tests compare our vectors with its own.
+`wordllama.WordLlama`, for two reasons. The import of this package calls `logging.basicConfig` on the host's root logger.
+And its inference pads every text of a batch to the longest one: speed, memory and the last bits of a result depend on
+the other texts. The tests compare our vectors with those of the package.
 """
 
 from collections.abc import Sequence
@@ -26,8 +26,8 @@ _ZERO_LENGTH = 1e-6
 class WordLlamaEmbedder:
     """Embeds in this process, without a key or a network. Threads may share one.
 
-    A text without tokens ("" is the only one), or whose token vectors cancel out, gets the vector of a
-    single space, so that such a chunk is indexed rather than failing the refresh of all others.
+    Two kinds of text get the vector of a single space: "", the only text without tokens, and a text whose token
+    vectors cancel out. Such a chunk is indexed rather than failing the whole refresh.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class WordLlamaEmbedder:
 
     @cached_property
     def _table(self) -> Vectors:
-        """The weights, float32 (n_tokens, 256). Read on first use: an unchanged refresh embeds nothing."""
+        """The weights, float32 (n_tokens, 256). Read on first use, because an unchanged refresh embeds nothing."""
         from safetensors import safe_open
 
         with safe_open(str(self._path), framework="np") as weights:
@@ -57,7 +57,7 @@ class WordLlamaEmbedder:
         return np.ascontiguousarray(table, dtype=np.float32)
 
     def embed_documents(self, texts: Sequence[str]) -> EmbeddedBatch:
-        """Embed texts in order; the result for a text does not depend on the others.
+        """Embed texts in order. The result for a text does not depend on the others.
 
         Raises:
             InvalidVectorError: the weights are damaged.

@@ -23,12 +23,12 @@ class KnowledgeBaseRetriever(BaseRetriever):
     k: int = 5
     search_filter: SearchFilter | None = None
 
-    # Named, not `**options`: a misspelt `search_filter` must be an error, not an answer from all documents.
+    # Named arguments, not `**options`: a misspelled `search_filter` must be an error, not an answer from all documents.
     def _get_relevant_documents(
         self,
         query: str,
         *,
-        run_manager: CallbackManagerForRetrieverRun,  # noqa: ARG002 - LangChain asks for it
+        run_manager: CallbackManagerForRetrieverRun,  # noqa: ARG002 - LangChain requires it
         k: int | None = None,
         search_filter: SearchFilter | None = None,
     ) -> list[Document]:

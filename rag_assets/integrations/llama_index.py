@@ -25,7 +25,7 @@ _FOR_THE_MODEL = ("title", "path")
 class KnowledgeBaseRetriever(BaseRetriever):
     """Returns chunks as text nodes. Their metadata are the payload and the fields of the first location.
 
-    Cheap to make: one for each request, with that reader's filter, may share a `Retriever`.
+    Cheap to create: use one per request, with the filter of its reader and a shared `Retriever`.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ def _node(hit: SearchHit) -> TextNode:
         start_char_idx=hit.payload["start"],
         end_char_idx=hit.payload["end"],
         metadata=metadata,
-        # LlamaIndex puts all metadata into the prompt that are not named here: hashes, ids and offsets.
+        # LlamaIndex puts all other metadata into the prompt. Excluded are hashes, ids and offsets.
         excluded_llm_metadata_keys=[key for key in metadata if key not in _FOR_THE_MODEL],
         relationships={NodeRelationship.SOURCE: RelatedNodeInfo(node_id=hit.locations[0].document_id)},
     )

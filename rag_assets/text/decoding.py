@@ -1,8 +1,8 @@
-"""Bytes to text for the formats that are text: all but PDF and Word.
+"""Bytes to text for all text formats.
 
-Here belongs the decision whether bytes are text at all, and in which encoding. A byte order mark decides;
-then UTF-16 by the place of its NUL bytes; then UTF-8, strictly; then UTF-8 with a few broken bytes; then what an HTML
-page declares; then a guess.
+Here belongs the decision whether bytes are text at all, and in which encoding. The rules in their order: a byte order
+mark, UTF-16 by the position of its NUL bytes, strict UTF-8, UTF-8 with a few broken bytes, the declaration of an HTML
+page, a guess.
 """
 
 import codecs
@@ -34,14 +34,14 @@ _MAGIC_NUMBERS: tuple[tuple[bytes, str], ...] = (
     (b"\x28\xb5\x2f\xfd", "a zstd archive"),
     (b"\xd0\xcf\x11\xe0", "an old office document"),
 )
-# Control characters that texts hold: tab, line ends, backspace (man pages), SO, SI and ESC (ISO 2022, colors),
+# Control characters in ordinary texts: tab, line ends, backspace (man pages), SO, SI and ESC (ISO 2022, colors),
 # and the Ctrl-Z that ended DOS files.
 _TEXT_CONTROLS = b"\b\t\n\v\f\r\x0e\x0f\x1a\x1b"
 _OTHER_CONTROLS = bytes(set(range(32)) - set(_TEXT_CONTROLS))
 _MAX_CONTROL_SHARE = 0.02
-# Guesses that short Western texts get by mistake ("Año" as Nordic); nobody writes these encodings today.
+# Wrong guesses for short Western texts ("Año" as Nordic). These encodings are out of use.
 _UNLIKELY_GUESSES = frozenset(("utf-8", *(f"iso8859-{part}" for part in (3, 4, 10, 13, 14, 16))))
-# Of equals the first wins.
+# With equal scores the first wins.
 _WESTERN_ENCODINGS = ("cp1252", "mac_roman", "cp850")
 _WESTERN_LETTER = re.compile("[äöüßÄÖÜéèêëÉàâáãåçñíìîïóòôõúùûæøœÅÆØ]")
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
@@ -73,7 +73,7 @@ def decode_text(data: bytes, *, html: bool = False) -> str:
     except UnicodeDecodeError:
         mended = data.decode(errors="replace")
     broken = mended.count("\ufffd")
-    non_ascii = len(mended.encode(errors="replace")) - len(mended)  # each costs one to three bytes more
+    non_ascii = len(mended.encode(errors="replace")) - len(mended)  # each adds one to three bytes
     if non_ascii > 20 * broken:
         return mended
     return _decode_guess(data, html)
@@ -86,14 +86,16 @@ def _decode_marked(data: bytes, encoding: str) -> str:
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError:
-        raise DocumentUnreadable("not_text", f"It begins like {encoding} text but is not.") from None
+        raise DocumentUnreadable(
+            "not_text", f"It begins like {encoding} text but is not valid {encoding}."
+        ) from None
     if "\x00" in text:
         raise DocumentUnreadable("not_text", f"It begins like {encoding} text but holds NUL characters.")
     return text
 
 
 def _unmarked_utf16(data: bytes) -> str:
-    """Return UTF-16 text of which mostly every second byte is NUL, as in all but Asian languages; "" for none."""
+    """Return UTF-16 text with mostly every second byte NUL, as in all but Asian languages, "" for other bytes."""
     even, odd = data[:_SAMPLE_BYTES:2], data[1:_SAMPLE_BYTES:2]
     for encoding, high, low in (("utf-16-le", odd, even), ("utf-16-be", even, odd)):
         if len(high) == len(low) > 2 and high.count(0) * 2 > len(high) and not low.count(0):
@@ -108,11 +110,9 @@ def _unmarked_utf16(data: bytes) -> str:
 def _reject_binary(data: bytes) -> None:
     for magic, what in _MAGIC_NUMBERS:
         if data.startswith(magic):
-            raise DocumentUnreadable("not_text", f"It is {what} by its first bytes, whatever its name says.")
+            raise DocumentUnreadable("not_text", f"It is {what} by its first bytes, despite its name.")
     if b"\x00" in data:
-        raise DocumentUnreadable(
-            "not_text", "It holds NUL bytes, and no byte order mark of UTF-16 or UTF-32."
-        )
+        raise DocumentUnreadable("not_text", "It holds NUL bytes but no byte order mark of UTF-16 or UTF-32.")
     controls = len(data) - len(data.translate(None, _OTHER_CONTROLS))
     if controls > _MAX_CONTROL_SHARE * len(data):
         raise DocumentUnreadable("not_text", f"{controls} of its {len(data)} bytes are control characters.")
@@ -126,7 +126,7 @@ def _decode_guess(data: bytes, html: bool) -> str:
 
     declared = _DECLARATION.search(data, 0, 4096) if html else None
     encoding = map_encoding_to_html5(declared[1].decode(), fallback_utf8=False) if declared else None
-    if encoding is None or encoding.startswith("utf"):  # were it UTF-8 or UTF-16, we would not be here
+    if encoding is None or encoding.startswith("utf"):  # UTF-8 and UTF-16 have been ruled out above
         high = _NOT_ASCII.search(data)
         start = high.start() if high else 0
         encoding = detect_encoding(data[max(start - 1_000, 0) : start + 100_000])
@@ -134,12 +134,12 @@ def _decode_guess(data: bytes, html: bool) -> str:
             encoding = _likely_encoding(data[max(start - 1_000, 0) : start + 100_000])
     try:
         return data.decode(encoding, "replace")
-    except LookupError:  # an encoding that Python does not know
+    except LookupError:  # an encoding unknown to Python
         return data.decode("cp1252", "replace")
 
 
 def _likely_encoding(data: bytes) -> str:
-    """Return the encoding that explains best what the detector does not: Korean, or one of the old Western ones."""
+    """Return the best encoding where the detector is unreliable: Korean, or one of the old Western encodings."""
     try:
         korean = data.decode("euc_kr")
     except UnicodeDecodeError:
@@ -153,5 +153,5 @@ def _likely_encoding(data: bytes) -> str:
 
 
 def _western_score(text: str) -> int:
-    """Return how many letters of Western Europe there are, less what stands in the middle of words by mistake."""
+    """Return the number of Western European letters, less misplaced characters in the middle of words."""
     return len(_WESTERN_LETTER.findall(text)) - 2 * len(_NO_LETTER_IN_WORD.findall(text))

@@ -1,7 +1,7 @@
-"""Headings of a text, as Markdown writes them, and which of them stand above a place in it.
+"""Headings of a text in Markdown notation, and the headings above a position.
 
-Parsers render the headings of every format as lines of `#` to `######`; a chunk carries the titles above
-its start, so that a reader sees where an answer comes from.
+Parsers render the headings of every format as lines of `#` to `######`. A chunk carries the titles above its start, to
+show a reader the place of an answer.
 """
 
 import re
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 MAX_TITLE_CHARACTERS = 200
-"""A longer title is cut: it goes into the payload of every chunk below it."""
+"""A longer title is cut, because every chunk below has it in its payload."""
 
 _MARK = re.compile(r"^ {0,3}(?:(?P<level>#{1,6})(?=[ \t\n]|\Z)|(?P<fence>`{3,}|~{3,}))", re.MULTILINE)
 
@@ -23,7 +23,7 @@ class Heading:
     Attributes:
         start: character offset of its line.
         level: 1 to 6.
-        path: titles of the headings that enclose it, outermost first, and its own.
+        path: titles of the enclosing headings, outermost first, and its own.
     """
 
     start: int
@@ -33,7 +33,7 @@ class Heading:
 
 
 def headings(text: str) -> list[Heading]:
-    """Return the headings outside fenced code blocks, in order. Those without a title do not count."""
+    """Return the headings with a title outside fenced code blocks, in order."""
     found: list[Heading] = []
     open_headings: list[Heading] = []
     fence = ""
@@ -72,6 +72,6 @@ def _without_closing_mark(title: str) -> str:
 
 
 def heading_path_at(all_headings: Sequence[Heading], offset: int) -> tuple[str, ...]:
-    """Return the titles above `offset`, outermost first; a heading that starts there is one of them."""
+    """Return the titles above `offset`, outermost first, including a heading at this position."""
     index = bisect_right(all_headings, offset, key=attrgetter("start"))
     return all_headings[index - 1].path if index else ()

@@ -1,9 +1,8 @@
-"""Text that speaks to a language model rather than to a reader -> a flag on its chunk.
+"""Flags for chunks with text addressed to a language model rather than to a reader.
 
-A flagged chunk is served as any other: nothing here drops, changes or carries out what it finds. The flag is for the
-application that builds a prompt, which may mark, show or leave out such a chunk, and for whoever looks after the
-documents. It is a list of known phrasings, not a defence: what is worded otherwise passes, and a text *about* such
-attacks is flagged as well.
+A flagged chunk is served like any other. Nothing here drops, changes or carries out its text. The flag is for the
+application: its prompt may mark, show or leave out such a chunk. And it is for the owners of the documents. The patterns
+are a list of known phrasings, not a defense: other wordings pass, and texts *about* such attacks are flagged as well.
 
 A change of the patterns needs another `PATTERNS_VERSION`. It is part of the index fingerprint: the index is rebuilt,
 from kept texts and cached vectors.
@@ -13,15 +12,15 @@ import re
 
 PATTERNS_VERSION = "1"
 INSTRUCTIONS = "instructions"
-"""The flag of text that looks like instructions to a model."""
+"""The flag for text with the look of instructions to a model."""
 
 _MODEL = r"(?:ai|llm|gpt|language model|chat ?bot|assistant)s?"
 
 
 def _phrase(words: tuple[str, ...], pattern: str) -> tuple[tuple[str, ...], re.Pattern[str]]:
-    """Return words of which one must be there, and a pattern. Both meet text in lower case with single spaces.
+    """Return a pattern, and words at least one of which every match holds. Both expect lower case and single spaces.
 
-    Without the words, which are looked for first, the patterns would take longer than the rest of chunking.
+    The words are looked for first: without them the patterns would take longer than the rest of chunking.
     """
     return words, re.compile(pattern)
 
@@ -64,7 +63,7 @@ _PHRASES = (
         rf"{_MODEL}(?: (?:system|model|agent|assistant|crawler)s?)? ?[:,]"
         rf"|\bif you are an? (?:large )?{_MODEL}\b",
     ),
-    # The first, in other languages
+    # The first group, in other languages
     _phrase(
         ("ignorier", "ignore", "ignora", "ignoruj", "oublie", "olvida", "negeer", "игнорир", "забудь"),
         r"\bignorier(?:e|en sie|t)(?: \w+){0,3} (?:vorherigen|bisherigen|obigen|vorangegangenen|früheren) "
@@ -92,7 +91,7 @@ _PHRASES = (
         r"|system|user|assistant|endofprompt)\|>"
         r"|\[/inst\]|<</?sys>>|<(?:start|end)_of_turn>",
     ),
-    # An image or a link that would carry what was said to a stranger: ![](https://host/?q={conversation})
+    # An image or a link to send the conversation to a stranger: ![](https://host/?q={conversation})
     _phrase(
         ("](http",),
         r"\]\(https?://[^) ]{1,300}?(?:\{|%7b|\[|<)[^)]{0,40}?"
@@ -100,8 +99,8 @@ _PHRASES = (
     ),
 )
 
-# Letters that nobody sees and a model reads: tag characters (but for flags such as that of Wales, which begin with
-# U+1F3F4), variation selectors in rows, and zero-width characters in rows, which spell bits.
+# Letters invisible to people but not to a model: tag characters (except in flags such as that of Wales, which begin
+# with U+1F3F4), variation selectors in rows, and zero-width characters in rows (they spell bits).
 _HIDDEN = re.compile(
     "(?<![\U0001f3f4\U000e0020-\U000e007e])[\U000e0020-\U000e007e]{3,}"
     "|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{4,}"

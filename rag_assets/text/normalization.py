@@ -1,10 +1,14 @@
-"""The one text normalization, applied to every extracted text before it is hashed.
+"""The only text normalization, applied to every extracted text before it is hashed.
 
-Policy, version 1: line ends become a line feed; surrogate pairs become the character they stand for; NUL,
-other control characters (except tab and line feed), the byte order mark and lone surrogates are removed;
-of more than 100 combining marks in a row the rest is removed; Unicode NFC; trailing white space of a line
-goes; three or more line feeds become two; the ends are trimmed. Letters, case and punctuation stay as they
-are.
+Policy, version 1:
+
+- Line ends become a line feed. Surrogate pairs become their character.
+- NUL, other control characters (except tab and line feed), the byte order mark and lone surrogates are removed.
+- After 100 combining marks in a row, further marks are removed.
+- Unicode NFC.
+- Trailing white space of a line is removed. Three or more line feeds become two. The ends are trimmed.
+
+Letters, case and punctuation do not change.
 """
 
 import re
@@ -14,13 +18,13 @@ TEXT_NORMALIZATION_VERSION = 1
 
 _MAX_COMBINING_MARKS = 100
 
-# Each pattern begins with a literal or one set of characters, which is looked for five times as fast as an
-# alternation or a repetition: most texts hold next to nothing of all this.
+# Each pattern begins with a literal or one set of characters. The search for these is five times as fast as for an
+# alternation or a repetition, and most texts hold hardly any match.
 _REMOVED = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ud800-\udfff]")
 _LINE_ENDS = re.compile("[\r\x0b\x0c\x85\u2028\u2029]")
 _SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 # The look-behind and the possessive quantifier keep a long run of blanks linear: without them 20,000 spaces
-# before a letter took 2.4 s, and a megabyte of them for ever.
+# before a letter took 2.4 s, and a megabyte of them did not finish.
 _TRAILING_SPACE = re.compile(r"(?<![ \t\u00a0])[ \t\u00a0]++(?=\n)")
 _SPACE_BEFORE_LINE_END = (" \n", "\t\n", "\u00a0\n")
 _BLANK_LINES = re.compile(r"\n\n\n+")
@@ -34,7 +38,7 @@ def normalize_text(text: str) -> str:
     text = _SURROGATE_PAIR.sub(_join_surrogates, text)
     text = _REMOVED.sub("", text)
     # Python puts combining marks in order with an insertion sort: 80,000 of them in a row took 5 s. NFC may
-    # turn one mark into two, hence the second cut; a prefix of NFC text is NFC.
+    # turn one mark into two, hence the second cut. A prefix of NFC text is NFC.
     text = _MAYBE_MARKS.sub(_cut_marks, text)
     text = unicodedata.normalize("NFC", text)
     text = _MAYBE_MARKS.sub(_cut_marks, text)

@@ -1,8 +1,8 @@
-"""Extracted, normalized text by content hash, so that nothing is parsed twice.
+"""Extracted, normalized text by content hash: nothing is parsed twice.
 
-Here belongs how texts lie on disk; which of them are still needed is decided by the caller of `prune`.
-A text is one zlib-compressed file, `<root>/ab/ab12…`, put in place by a rename. Reads verify the hash, so
-nothing needs to be synced to disk: what a power cut spoils counts as absent and is parsed again.
+Here belongs the layout on disk. The caller of `prune` decides about the texts to keep. A text is one zlib-compressed
+file, `<root>/ab/ab12…`, put in place by a rename. Reads verify the hash, so nothing needs to be synced to disk: a file
+damaged by a power cut counts as absent, and its document is parsed again.
 """
 
 import contextlib
@@ -32,8 +32,8 @@ class TextStore:
     def put(self, text: str) -> str:
         """Store a text and return its hash.
 
-        It is written even if it is there already: that mends a damaged file, and its new modified time
-        keeps it safe from a prune by another refresh.
+        An existing file is written again. This repairs a damaged file, and the new modified time protects the text
+        from a prune by another refresh.
         """
         data = text.encode()
         text_hash = text_sha256(text)
@@ -43,15 +43,15 @@ class TextStore:
         return text_hash
 
     def get(self, text_hash: str) -> str | None:
-        """Return the text; None if it is absent. A truncated or damaged file is removed, and so is absent too."""
+        """Return the text, None if it is absent. A truncated or damaged file is removed and counts as absent."""
         text = self.peek(text_hash)
         if text is None and _HASH.fullmatch(text_hash):
-            # As long as it stood there, `has` would say that the text is kept, and no source would be read again.
+            # With the file there, `has` would report the text as kept, and no source would be read again.
             self._path(text_hash).unlink(missing_ok=True)
         return text
 
     def peek(self, text_hash: str) -> str | None:
-        """As `get`, but leave everything as it is."""
+        """As `get`, without removing anything."""
         if not _HASH.fullmatch(text_hash):
             return None
         try:
@@ -61,7 +61,7 @@ class TextStore:
         return data.decode() if hashlib.sha256(data).hexdigest() == text_hash else None
 
     def has(self, text_hash: str) -> bool:
-        """Return whether a file is there that is not empty. Only `get` can tell whether it is intact."""
+        """Return whether there is a non-empty file. Only `get` can tell whether it is intact."""
         if not _HASH.fullmatch(text_hash):
             return False
         try:
@@ -70,11 +70,11 @@ class TextStore:
             return False
 
     def existing(self) -> set[str]:
-        """Return the hashes of all texts that are there, as `has` would."""
+        """Return the hashes of all texts, as judged by `has`."""
         return {entry.name for entry in self._entries() if _HASH.fullmatch(entry.name)}
 
     def prune(self, keep: Set[str] | Callable[[str], bool]) -> int:
-        """Remove the texts that are not kept, and leftovers of killed writers; return how many texts went.
+        """Remove all other texts and the leftovers of killed writers, and return the number of removed texts.
 
         Nothing written within the last hour is removed: another refresh may be about to use it.
         """
@@ -103,7 +103,7 @@ class TextStore:
 
 
 def _remove_unless_fresh(path: Path, oldest_allowed: float) -> bool:
-    # Moved aside first, then looked at: a writer may have put the text anew since it was listed.
+    # Moved aside before the check: a writer may have stored the text again since it was listed.
     aside = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{time.monotonic_ns()}")
     path.rename(aside)
     if aside.stat().st_mtime >= oldest_allowed:

@@ -1,11 +1,10 @@
-"""The tokenizers: OpenAI's byte-pair encodings, and the one that wordllama's wheel carries.
+"""The tokenizers: OpenAI's byte-pair encodings, and the tokenizer in wordllama's wheel.
 
-Both tokenize a text longer than `BLOCK_CHARACTERS` in blocks. The Hugging Face library merges over the
-whole text at once, for it has no words to split at: 1 MB in one piece runs at about a fifth of the speed of the
-same text in blocks of 16 KB. A block ends before a single space between two words wherever there is one,
-and there the tokens are the same as those of the whole text.
+Both tokenize a text longer than `BLOCK_CHARACTERS` in blocks. The Hugging Face library does not split at words but
+merges over the whole text: 1 MB in one piece runs at about a fifth of the speed of the same text in blocks of 16 KB. A
+block ends before a single space between two words if possible. There the tokens are the same as those of the whole text.
 
-Vocabularies are loaded on first use, so that asking for a name costs nothing.
+Vocabularies are loaded on first use. A tokenizer's name costs nothing.
 """
 
 import re
@@ -37,7 +36,7 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Tokenizer(Protocol):
-    """Counts as an embedding model counts.
+    """Counts tokens like an embedding model.
 
     Attributes:
         name: part of the index fingerprint.
@@ -50,9 +49,9 @@ class Tokenizer(Protocol):
         ...
 
     def token_starts(self, texts: Sequence[str]) -> list[npt.NDArray[np.int64]]:
-        """Return, for each text, the character offset at which each of its tokens starts, ascending.
+        """Return for each text the start of each token, as ascending character offsets.
 
-        Tokens that are parts of one character share its offset.
+        The tokens of one character share its offset.
         """
         ...
 
@@ -74,21 +73,21 @@ class TiktokenTokenizer:
             )
         try:
             return tiktoken.get_encoding(self.encoding_name)
-        except Exception as error:  # requests' errors, an unwritable cache folder, a wrong checksum
+        except Exception as error:  # an error of requests, an unwritable cache folder, a wrong checksum
             reason = type(error).__name__
         raise EmbedderUnavailable(
-            f"the vocabulary {self.encoding_name} of tiktoken could not be loaded ({reason}). It is fetched "
+            f"could not load the vocabulary {self.encoding_name} of tiktoken ({reason}). It is downloaded "
             "once, from openaipublic.blob.core.windows.net; without a network, set TIKTOKEN_CACHE_DIR to a "
-            "folder that holds it, or RAG_TOKENIZER=wordllama"
+            "folder with the vocabulary, or RAG_TOKENIZER=wordllama"
         )
 
     @cached_property
     def _byte_lengths(self) -> npt.NDArray[np.int64]:
-        """Bytes of each token that was met so far, by its id; 0 for the others."""
+        """Number of bytes of each token seen so far, by its id, 0 for the others."""
         return np.zeros(self._encoding.n_vocab, dtype=np.int64)
 
     def _lengths(self, tokens: list[int]) -> npt.NDArray[np.int64]:
-        """Return the bytes of each token."""
+        """Return the number of bytes of each token."""
         ids = np.asarray(tokens, dtype=np.int64)
         lengths = self._byte_lengths[ids]
         if not lengths.all():
@@ -108,9 +107,9 @@ class TiktokenTokenizer:
         return blocks.sums([len(tokens) for _, tokens in blocks.encoded(self._encode)])
 
     def token_starts(self, texts: Sequence[str]) -> list[npt.NDArray[np.int64]]:
-        """Return the character offset at which each token starts.
+        """Return the character offset of each token.
 
-        A token is a run of bytes, and may begin inside a character: then the offset is that character's.
+        A token is a run of bytes. If it begins inside a character, it has the offset of this character.
         """
         blocks = _Blocks(texts)
         starts: list[npt.NDArray[np.int64]] = []
@@ -154,25 +153,25 @@ class HuggingFaceTokenizer:
         return blocks.sums([len(encoding) for _, encoding in blocks.encoded(self._encode_fast)])
 
     def token_ids(self, texts: Sequence[str]) -> list[npt.NDArray[np.int64]]:
-        """Return the token ids of each text, as many as `count` says."""
+        """Return the token ids of each text, `count` in number."""
         blocks = _Blocks(texts, drop_space=True)
         encodings = blocks.encoded(self._encode_fast)
         return blocks.concatenated([np.asarray(encoding.ids, dtype=np.int64) for _, encoding in encodings])
 
     def token_starts(self, texts: Sequence[str]) -> list[npt.NDArray[np.int64]]:
-        """Return the character offset at which each token starts."""
+        """Return the character offset of each token."""
         blocks = _Blocks(texts, drop_space=True)
         starts: list[npt.NDArray[np.int64]] = []
         for _, encoding in blocks.encoded(self._encode_with_offsets):
             flat = np.fromiter(chain.from_iterable(encoding.offsets), dtype=np.int64, count=2 * len(encoding))
-            # The bytes of a character outside the vocabulary share its offsets, and a tokenizer's
-            # normalizer may report a marker behind the text that it stands before.
+            # The bytes of a character outside the vocabulary share its offsets, and a tokenizer's normalizer may
+            # report a marker behind the text although it comes before.
             starts.append(np.maximum.accumulate(flat[::2]))
         return blocks.joined(starts)
 
 
 def wordllama_folder() -> Path:
-    """Return the folder of the installed wordllama package, which holds its weights and tokenizer.
+    """Return the folder of the installed wordllama package, with its weights and tokenizer.
 
     The package is not imported: its `__init__` calls `logging.basicConfig`.
 
@@ -181,16 +180,16 @@ def wordllama_folder() -> Path:
     """
     spec = find_spec("wordllama")
     if spec is None or spec.origin is None:
-        raise ConfigurationError("the package wordllama is not installed: pip install wordllama")
+        raise ConfigurationError("the package wordllama is not installed: run `pip install wordllama`")
     return Path(spec.origin).parent
 
 
 @lru_cache(maxsize=1)
 def wordllama_tokenizer() -> HuggingFaceTokenizer:
-    """Return the tokenizer that wordllama's wheel carries.
+    """Return the tokenizer in wordllama's wheel.
 
     Raises:
-        ConfigurationError: wordllama is not installed, or its wheel no longer carries the file.
+        ConfigurationError: wordllama is not installed, or the file is missing from it.
     """
     path = wordllama_folder() / "tokenizers" / "l2_supercat_tokenizer_config.json"
     if not path.is_file():
@@ -199,9 +198,9 @@ def wordllama_tokenizer() -> HuggingFaceTokenizer:
 
 
 def build_tokenizer(model: EmbeddingModel, override: str = "") -> Tokenizer:
-    """Return the tokenizer that counts as the model does, or the one that `RAG_TOKENIZER` names.
+    """Return the tokenizer of the model, or the tokenizer named by `RAG_TOKENIZER`.
 
-    A model behind the OpenAI API that tiktoken does not know is counted with cl100k_base.
+    For a model behind the OpenAI API unknown to tiktoken, this is cl100k_base.
 
     Raises:
         ConfigurationError: the override, or the model's provider, is unknown.
@@ -234,9 +233,9 @@ class _Blocks:
     """Texts cut into pieces of at most `BLOCK_CHARACTERS`, and the way back from pieces to texts.
 
     Attributes:
-        pieces: what is to be tokenized. Lone surrogates, which no tokenizer takes, are replaced by one
-            character each, so that offsets stay.
-        drop_space: leave out the space that a piece begins with, as the tokenizer puts one there itself.
+        pieces: the texts to tokenize. No tokenizer accepts lone surrogates. Each is replaced by one character,
+            so offsets do not change.
+        drop_space: leave out the space at the beginning of a piece, because the tokenizer adds one itself.
     """
 
     def __init__(self, texts: Sequence[str], *, drop_space: bool = False) -> None:
@@ -259,20 +258,20 @@ class _Blocks:
                 self.pieces.append(text[start + drop : end])
 
     def encoded(self, encode: Callable[[list[str]], Sequence[_Encoded]]) -> Iterator[tuple[str, _Encoded]]:
-        """Yield each piece with what a tokenizer makes of it.
+        """Yield each piece with its encoding.
 
-        That is up to a hundred times as large as the piece, so only `_ENCODED_AT_ONCE` of them are held.
+        An encoding is up to a hundred times as large as the piece, so only `_ENCODED_AT_ONCE` of them are held.
         """
         for pieces in batched(self.pieces, _ENCODED_AT_ONCE):
             yield from zip(pieces, encode(pieces), strict=True)
 
     def sums(self, counts: list[int]) -> list[int]:
-        """Return one count a text from one a piece."""
+        """Return one count per text from one per piece."""
         remaining = iter(counts)
         return [sum(next(remaining) for _ in bases) for bases in self._bases]
 
     def concatenated(self, arrays: list[npt.NDArray[np.int64]]) -> list[npt.NDArray[np.int64]]:
-        """Return one array a text from one a piece."""
+        """Return one array per text from one per piece."""
         remaining = iter(arrays)
         joined: list[npt.NDArray[np.int64]] = []
         for bases in self._bases:

@@ -1,4 +1,4 @@
-"""Numbers with their nouns, for sentences that people read."""
+"""Numbers with their nouns, for messages."""
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
@@ -7,6 +7,6 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     Args:
         number: how many.
         noun: singular.
-        plural: where it is not the singular with an `s`.
+        plural: if it is not the singular with an `s`.
     """
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
