@@ -139,19 +139,19 @@ def _run_page(alias: str) -> Page:
     return Page(names, tuple(printed))
 
 
-def test_every_python_block_runs_and_prints_what_stands_below_it(page: Page) -> None:
+def test_every_python_block_runs_and_prints_the_output_below(page: Page) -> None:
     for block, printed in zip(blocks(), page.printed, strict=True):
         assert printed == block.prints, f"{PAGE.name}, line {block.line}"
 
 
-def test_no_block_of_the_page_is_overlooked() -> None:
+def test_every_block_of_the_page_is_found() -> None:
     text = PAGE.read_text(encoding="utf-8")
     languages = [one[1] for one in _BLOCK.finditer(text)]
     assert text.count("\n```") == 2 * len(languages)
     assert set(languages) == {"python", "text", "bash"}
 
 
-def test_llama_index_ranks_as_we_do(page: Page) -> None:
+def test_llama_index_ranks_like_the_retriever(page: Page) -> None:
     for query in load_benchmark(BENCHMARK).queries:
         hits = page.names["retriever"].search(query.query, 5)
         nodes = page.names["ask_llama_index"](query.query, 5)
@@ -167,6 +167,6 @@ def test_a_question_of_stop_words_alone_is_answered_by_the_dense_half(page: Page
     assert len(page.names["ask_llama_index"](question, 2)) == 2
 
 
-def test_a_reader_with_groups_finds_nothing_where_no_access_lists_are_known(page: Page) -> None:
+def test_a_reader_with_groups_finds_nothing_without_access_lists(page: Page) -> None:
     readable = SearchFilter((Condition("access", "any_of", ["everyone"]),))
     assert page.names["retriever"].search("vacation", 5, readable) == []

@@ -27,11 +27,15 @@ def build_embedder(
         return WordLlamaEmbedder()
     provider, _, model_name = name.partition(":")
     if provider == "wordllama":
-        raise ConfigurationError(f"RAG_EMBEDDING_MODEL is {name!r}; the only wordllama model is {LOCAL_NAMES[1]}")
+        raise ConfigurationError(
+            f"RAG_EMBEDDING_MODEL is {name!r}; the only wordllama model is {LOCAL_NAMES[1]}"
+        )
     # A model's own name may hold a colon (nomic-embed-text:v1.5), so only this prefix is one.
     model_name = model_name if provider == "openai" else name
     if not model_name:
-        raise ConfigurationError("RAG_EMBEDDING_MODEL has no model name; set it to wordllama or a model of the OpenAI API")
+        raise ConfigurationError(
+            "RAG_EMBEDDING_MODEL has no model name; set it to wordllama or a model of the OpenAI API"
+        )
     if not (openai_api_key or "").strip():
         raise ConfigurationError(
             f"OPENAI_API_KEY is not set, but the embedding model is {model_name}; set the key or "

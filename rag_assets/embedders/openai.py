@@ -72,7 +72,9 @@ class OpenAIEmbedder:
         """
         key = checked_key(api_key)
         if not model_name.strip():
-            raise ConfigurationError("RAG_EMBEDDING_MODEL has no model name; set it to wordllama or a model of the OpenAI API")
+            raise ConfigurationError(
+                "RAG_EMBEDDING_MODEL has no model name; set it to wordllama or a model of the OpenAI API"
+            )
         if dimensions is not None and dimensions < 1:
             raise ConfigurationError(
                 f"the number of embedding dimensions is {dimensions}; it must be at least 1"

@@ -38,7 +38,7 @@ def test_any_text_is_cut_as_the_contract_says(
 
 @given(texts=st.lists(LIKELY_TEXT, min_size=1, max_size=4), sizes=SIZES)
 @settings(max_examples=60, deadline=None)
-def test_a_text_is_cut_the_same_with_any_neighbours(
+def test_chunks_do_not_depend_on_the_other_texts(
     name: str, tokenizer: Tokenizer, texts: list[str], sizes: tuple[int, int]
 ):
     chunker = build_chunker(name, tokenizer, *sizes)
@@ -72,7 +72,7 @@ def test_an_empty_text_has_no_chunks_and_a_short_one_has_one(name: str, tokenize
     assert [(span.start, span.end, span.heading_path) for span in short] == [(0, 15, ("Title",))]
 
 
-def test_a_version_cuts_a_text_as_it_did_when_it_was_recorded(name: str):
+def test_chunks_of_a_version_do_not_change(name: str):
     """Points are kept for as long as the version stands: another cut needs another version."""
     sections = [f"{'#' * (1 + n % 3)} Part {n}\n\n{paragraphs(30 + n * 37 % 300, seed=n)}" for n in range(40)]
     chunker = build_chunker(name, wordllama_tokenizer(), 128, 16)
@@ -111,7 +111,7 @@ def test_a_long_text_is_cut_to_its_end(name: str, tokenizer: Tokenizer, unit: st
     ],
     ids=["prose", "sections", "headings", "headings and one long section"],
 )
-def test_a_text_is_tokenised_a_few_times_however_many_headings_it_has(name: str, text: str):
+def test_many_headings_do_not_add_tokenizer_calls(name: str, text: str):
     tokenizer = WordTokenizer()
     spans = build_chunker(name, tokenizer, 128, 16).chunk([text])[0]
     assert len(spans) > 100
@@ -127,7 +127,7 @@ def test_few_calls_of_the_tokenizer_serve_many_texts(name: str):
     assert tokenizer.calls < 15
 
 
-def test_the_registry_builds_by_name_and_names_the_setting_that_is_wrong(name: str):
+def test_the_registry_builds_by_name_and_names_the_wrong_setting(name: str):
     tokenizer = wordllama_tokenizer()
     chunker = build_chunker(name, tokenizer, 512, 50)
     assert chunker.name == name

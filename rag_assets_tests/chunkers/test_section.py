@@ -42,7 +42,7 @@ def chunks_of(*sections: tuple[int, int], marks: int = 0) -> list[str]:
 
 @given(text=TEXTS, sizes=SIZES)
 @settings(max_examples=150, deadline=None)
-def test_a_text_without_headings_is_cut_as_token_window_cuts_it(
+def test_a_text_without_headings_is_cut_as_by_token_window(
     tokenizer: Tokenizer, text: str, sizes: tuple[int, int]
 ):
     text = text.replace("#", "")
@@ -75,7 +75,7 @@ def test_a_hash_inside_fenced_code_begins_no_section():
     ],
     ids=str,
 )
-def test_tiny_neighbours_under_one_parent_are_joined_up_to_the_size(
+def test_tiny_neighbors_under_one_parent_are_joined_up_to_the_size(
     sections: list[tuple[int, int]], chunks: list[str]
 ):
     assert chunks_of(*sections) == chunks
@@ -123,7 +123,7 @@ def test_a_tiny_section_goes_with_its_own_first_subsection(
     assert chunks_of(*sections) == chunks
 
 
-def test_a_section_that_is_too_long_is_cut_with_overlap_inside_it_only():
+def test_a_long_section_is_cut_with_overlap_only_inside():
     text = text_of((2, 12), (2, 100), (2, 12))
     spans = SectionChunker(WordTokenizer(), SIZE, OVERLAP).chunk([text])[0]
     shared = [before.end - after.start for before, after in pairwise(spans)]
@@ -134,7 +134,7 @@ def test_a_section_that_is_too_long_is_cut_with_overlap_inside_it_only():
     ]
 
 
-def test_a_long_section_is_cut_where_token_window_would_cut_it_by_itself(tokenizer: Tokenizer):
+def test_a_long_section_is_cut_as_by_token_window(tokenizer: Tokenizer):
     before, section = f"# A\n\n{paragraphs(60)}\n\n", f"# B\n\n{paragraphs(900, seed=1)}\n"
     moved = [
         ChunkSpan(span.start + len(before), span.end + len(before), span.token_count, span.heading_path)
@@ -145,7 +145,7 @@ def test_a_long_section_is_cut_where_token_window_would_cut_it_by_itself(tokeniz
     assert [span for span in spans if len(before) <= span.start < len(before + section)] == moved
 
 
-def test_what_is_too_long_together_falls_apart_into_sections():
+def test_joined_sections_beyond_the_size_are_separated():
     """Inside the text they are 40 tokens, the size; a slice counts one more."""
     assert chunks_of((2, 31), (2, 9), (2, 12), marks=1) == ["A", "B", "C"]
     assert chunks_of((2, 30), (2, 9), (2, 12), marks=1) == ["AB", "C"]

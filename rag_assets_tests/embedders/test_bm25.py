@@ -173,7 +173,7 @@ def test_the_settings_pin_what_is_computed(encoder: Bm25Encoder):
     )
 
 
-def test_indices_are_sorted_whatever_the_order_of_the_library():
+def test_indices_are_sorted_in_any_order_of_the_library():
     class Vector:
         indices = (30, 10, 20)
         values = (3.0, 1.0, 2.0)

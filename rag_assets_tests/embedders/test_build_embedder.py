@@ -28,7 +28,7 @@ def test_any_other_name_is_a_model_of_the_openai_api(name: str, model: str):
 
 
 @pytest.mark.parametrize("key", [None, "", "  "])
-def test_a_missing_key_is_a_failure_that_names_both_ways_out(key: str | None):
+def test_the_error_for_a_missing_key_names_both_ways_out(key: str | None):
     with pytest.raises(ConfigurationError) as caught:
         build_embedder("openai:text-embedding-3-small", openai_api_key=key, openai_base_url=None)
     assert str(caught.value) == (

@@ -6,7 +6,7 @@ from rag_assets.records import EmbeddingModel
 MODEL = EmbeddingModel("openai", "m", 8, "http://h/v1", "r1", "query: ", "passage: ")
 
 
-def test_every_part_that_decides_a_documents_vector_changes_the_key():
+def test_every_part_with_influence_on_the_vector_changes_the_key():
     keys = {cache_key(MODEL, "text")}
     for field in fields(EmbeddingModel):
         value = getattr(MODEL, field.name)
@@ -20,7 +20,7 @@ def test_every_part_that_decides_a_documents_vector_changes_the_key():
     assert all(len(key) == 32 for key in keys)
 
 
-def test_parts_cannot_run_into_one_another():
+def test_adjacent_parts_are_kept_apart():
     assert cache_key(replace(MODEL, document_prefix="a"), "bc") != cache_key(
         replace(MODEL, document_prefix="ab"), "c"
     )

@@ -46,7 +46,7 @@ def test_vectors_come_in_order_with_the_tokens_that_were_billed(server: FakeOpen
     assert request.headers["authorization"] == f"Bearer {API_KEY}"
 
 
-def test_a_query_is_near_texts_that_share_its_words(embedder: OpenAIEmbedder):
+def test_a_query_is_near_texts_with_its_words(embedder: OpenAIEmbedder):
     query = embedder.embed_query("hello there world")
     assert query.shape == (1536,)
     near, far = embedder.embed_documents(["hello world", "something else entirely"]).vectors
@@ -77,7 +77,7 @@ def test_the_dimension_of_an_unknown_model_is_found_by_one_request(server: FakeO
     assert len(server.requests) == 2
 
 
-def test_a_dimension_that_is_expected_is_not_asked_for(server: FakeOpenAI):
+def test_an_expected_dimension_needs_no_request(server: FakeOpenAI):
     embedder = OpenAIEmbedder("tiny-embedding", API_KEY, server.base_url)
     assert embedder.known_dimensions is None
     embedder.expect_dimensions(32)
@@ -93,7 +93,7 @@ def test_a_failed_probe_is_tried_again(server: FakeOpenAI):
     assert embedder.model.dimensions == 32
 
 
-def test_shortened_vectors_are_asked_for_and_checked(server: FakeOpenAI):
+def test_shortened_vectors_are_requested_and_checked(server: FakeOpenAI):
     embedder = OpenAIEmbedder(SMALL, API_KEY, server.base_url, dimensions=256)
     assert embedder.model.dimensions == 256
     assert embedder.embed_documents(TEXTS).vectors.shape == (3, 256)
@@ -107,15 +107,13 @@ def test_the_order_is_restored_by_index(server: FakeOpenAI, embedder: OpenAIEmbe
     np.testing.assert_array_equal(embedder.embed_documents(TEXTS).vectors, expected)
 
 
-def test_a_server_that_sends_numbers_instead_of_base64_is_understood(
-    server: FakeOpenAI, embedder: OpenAIEmbedder
-):
+def test_numbers_instead_of_base64_are_understood(server: FakeOpenAI, embedder: OpenAIEmbedder):
     expected = embedder.embed_documents(TEXTS).vectors
     server.fail_next(fake_openai.floats_in_spite_of_base64)
     np.testing.assert_allclose(embedder.embed_documents(TEXTS).vectors, expected, atol=1e-7)
 
 
-def test_a_server_that_does_not_count_tokens_is_understood(server: FakeOpenAI, embedder: OpenAIEmbedder):
+def test_a_response_without_token_counts_is_understood(server: FakeOpenAI, embedder: OpenAIEmbedder):
     server.fail_next(fake_openai.no_usage)
     assert embedder.embed_documents(TEXTS).tokens == 0
 
@@ -136,7 +134,7 @@ def test_a_server_that_does_not_count_tokens_is_understood(server: FakeOpenAI, e
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_vectors_that_must_not_be_stored_are_refused(
+def test_unusable_vectors_are_refused(
     server: FakeOpenAI, embedder: OpenAIEmbedder, fault: fake_openai.Fault, says: str
 ):
     server.fail_next(fault)
@@ -166,7 +164,7 @@ def test_vectors_that_must_not_be_stored_are_refused(
         (fake_openai.no_data, EmbedderUnavailable, "without embeddings"),
     ],
 )
-def test_each_failure_has_its_error_and_tells_no_secret(
+def test_each_failure_has_its_error_without_secrets(
     server: FakeOpenAI,
     embedder: OpenAIEmbedder,
     caplog: pytest.LogCaptureFixture,
@@ -209,7 +207,7 @@ def test_retries_end(server: FakeOpenAI):
     assert len(server.requests) == 3
 
 
-def test_a_server_that_is_too_slow_is_unavailable(server: FakeOpenAI):
+def test_a_slow_server_is_unavailable(server: FakeOpenAI):
     embedder = OpenAIEmbedder(SMALL, API_KEY, server.base_url, timeout_seconds=0.1, max_retries=0)
     server.delay_seconds = 3.0
     with pytest.raises(EmbedderUnavailable, match=r"did not answer within 0\.1 s") as caught:
@@ -217,7 +215,7 @@ def test_a_server_that_is_too_slow_is_unavailable(server: FakeOpenAI):
     assert_tells_nothing(caught.value)
 
 
-def test_a_server_that_is_not_there_is_unavailable():
+def test_an_absent_server_is_unavailable():
     with FakeOpenAI() as gone:
         base_url = gone.base_url
     embedder = OpenAIEmbedder(SMALL, API_KEY, base_url, max_retries=0)
@@ -232,7 +230,7 @@ def test_empty_texts_and_lone_surrogates_do_not_fail_the_batch(server: FakeOpenA
     assert server.requests[0].texts == [" ", "a?b", "c"]
 
 
-def test_no_texts_are_no_request(server: FakeOpenAI, embedder: OpenAIEmbedder):
+def test_no_texts_send_no_request(server: FakeOpenAI, embedder: OpenAIEmbedder):
     batch = embedder.embed_documents([])
     assert batch.vectors.shape == (0, 1536)
     assert (batch.tokens, server.requests) == (0, [])
@@ -312,7 +310,7 @@ def test_a_base_url_has_one_spelling(given: str | None, normal: str):
         "http://[hunter2/v1",
     ],
 )
-def test_a_base_url_with_a_secret_or_without_sense_is_refused_and_not_repeated(given: str):
+def test_a_base_url_that_is_invalid_or_holds_a_secret_is_refused_and_not_repeated(given: str):
     with pytest.raises(ConfigurationError, match="OPENAI_BASE_URL") as caught:
         OpenAIEmbedder(SMALL, API_KEY, given)
     assert "hunter2" not in str(caught.value)
@@ -320,7 +318,7 @@ def test_a_base_url_with_a_secret_or_without_sense_is_refused_and_not_repeated(g
 
 
 @pytest.mark.parametrize("key", ["", "  ", "sk-abc\nX-Header: 1", "sk abc", "sk-“abc”", "sk-abc\x00"])
-def test_a_key_that_cannot_be_sent_is_refused_and_not_repeated(key: str):
+def test_an_invalid_key_is_refused_and_not_repeated(key: str):
     with pytest.raises(ConfigurationError, match="OPENAI_API_KEY") as caught:
         OpenAIEmbedder(SMALL, key)
     assert "abc" not in str(caught.value)
@@ -332,7 +330,7 @@ def test_the_key_is_in_no_representation(embedder: OpenAIEmbedder):
     assert API_KEY not in repr(embedder.model)
 
 
-def test_senseless_names_and_dimensions_are_refused():
+def test_invalid_names_and_dimensions_are_refused():
     with pytest.raises(ConfigurationError, match="RAG_EMBEDDING_MODEL"):
         OpenAIEmbedder(" ", API_KEY)
     with pytest.raises(ConfigurationError, match="dimensions"):

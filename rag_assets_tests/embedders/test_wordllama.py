@@ -71,7 +71,7 @@ def test_similar_texts_are_near_one_another(embedder: WordLlamaEmbedder):
     assert question @ near > question @ far + 0.1
 
 
-def test_the_model_and_its_price_are_told(embedder: WordLlamaEmbedder):
+def test_the_model_and_its_price_are_known(embedder: WordLlamaEmbedder):
     assert embedder.model == EmbeddingModel(
         "wordllama", "l2_supercat_256", 256, revision=version("wordllama")
     )

@@ -54,9 +54,7 @@ def own_store(store: SmallStore, embedder: FakeEmbedder) -> QdrantVectorStore:
 # The adapter
 
 
-def test_a_document_says_where_it_lives_and_how_it_scored(
-    store: SmallStore, adapter: KnowledgeBaseRetriever
-) -> None:
+def test_a_document_has_its_locations_and_score(store: SmallStore, adapter: KnowledgeBaseRetriever) -> None:
     [document] = adapter.invoke(QUESTION)
     [hit] = store.retriever().search(QUESTION, 1)
     assert document.page_content == QUESTION
@@ -67,7 +65,7 @@ def test_a_document_says_where_it_lives_and_how_it_scored(
     assert "text" not in document.metadata
 
 
-def test_number_and_filter_are_the_retrievers_own_or_those_of_one_question(
+def test_number_and_filter_can_be_set_per_retriever_or_question(
     store: SmallStore, adapter: KnowledgeBaseRetriever
 ) -> None:
     def paths(documents: list[Any]) -> list[str]:
@@ -82,14 +80,14 @@ def test_number_and_filter_are_the_retrievers_own_or_those_of_one_question(
     assert paths(only_hr.invoke(QUESTION)) == ["hr/leave.md"]
 
 
-def test_a_misspelt_filter_is_an_error_rather_than_an_answer_from_everything(
+def test_a_misspelled_filter_is_an_error(
     adapter: KnowledgeBaseRetriever,
 ) -> None:
     with pytest.raises(TypeError, match="filter"):
         adapter.invoke(QUESTION, filter=IN_HR)
 
 
-def test_no_documents_is_not_the_default_number(adapter: KnowledgeBaseRetriever) -> None:
+def test_zero_documents_is_not_replaced_by_the_default(adapter: KnowledgeBaseRetriever) -> None:
     with pytest.raises(ConfigurationError, match="limit"):
         adapter.invoke(QUESTION, k=0)
 
@@ -134,12 +132,12 @@ def test_a_condition_on_the_model_finds_nothing_after_the_model_has_changed(stor
     assert own.similarity_search(QUESTION, filter=same_model) == []
 
 
-def test_its_own_store_refuses_a_model_of_other_dimensions(store: SmallStore) -> None:
+def test_its_own_store_refuses_other_dimensions(store: SmallStore) -> None:
     with pytest.raises(QdrantVectorStoreError, match="dimensions"):
         own_store(store, FakeEmbedder(replace(MODEL, dimensions=16)))
 
 
-def test_its_own_class_for_openai_embeds_a_question_as_we_do() -> None:
+def test_its_own_class_for_openai_embeds_a_question_like_ours() -> None:
     from langchain_openai import OpenAIEmbeddings
 
     from rag_assets.embedders.openai import OpenAIEmbedder

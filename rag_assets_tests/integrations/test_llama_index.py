@@ -61,9 +61,7 @@ def ask(retriever: BaseRetriever) -> list[str]:
 # The adapter
 
 
-def test_a_node_says_where_it_lives_and_how_it_scored(
-    store: SmallStore, adapter: KnowledgeBaseRetriever
-) -> None:
+def test_a_node_has_its_locations_and_score(store: SmallStore, adapter: KnowledgeBaseRetriever) -> None:
     [found] = adapter.retrieve(QUESTION)
     [hit] = store.retriever().search(QUESTION, 1)
     assert isinstance(found.node, TextNode)
@@ -74,7 +72,7 @@ def test_a_node_says_where_it_lives_and_how_it_scored(
     assert found.node.metadata["locations"] == hit.payload["locations"]
 
 
-def test_a_prompt_is_given_the_title_and_the_path_and_no_hashes(adapter: KnowledgeBaseRetriever) -> None:
+def test_a_prompt_gets_the_title_and_the_path_but_no_hashes(adapter: KnowledgeBaseRetriever) -> None:
     [found] = adapter.retrieve(QUESTION)
     head, _, text = found.node.get_content(MetadataMode.LLM).partition("\n\n")
     assert sorted(head.split("\n")) == ["path: it/passwords.md", "title: IT/PASSWORDS.MD"]
@@ -88,7 +86,7 @@ def test_number_and_filter_reach_the_search(store: SmallStore) -> None:
     assert [node.metadata["path"] for node in only_hr] == ["hr/leave.md"]
 
 
-def test_asynchronous_callers_are_not_held_up(store: SmallStore) -> None:
+def test_asynchronous_callers_are_not_blocked(store: SmallStore) -> None:
     threads: list[int] = []
 
     class Noting(Retriever):
@@ -136,7 +134,7 @@ def test_a_condition_on_the_model_finds_nothing_after_the_model_has_changed(stor
     assert ask(careful) == []
 
 
-def test_its_own_class_for_openai_embeds_a_question_as_we_do() -> None:
+def test_its_own_class_for_openai_embeds_a_question_like_ours() -> None:
     from llama_index.embeddings.openai import OpenAIEmbedding
 
     from rag_assets.embedders.openai import OpenAIEmbedder

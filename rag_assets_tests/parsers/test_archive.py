@@ -42,14 +42,14 @@ def test_members_are_sections_in_the_order_of_their_paths(data: bytes, filename:
 @pytest.mark.parametrize(
     ("pack", "suffix"), [(gzip.compress, "gz"), (bz2.compress, "bz2"), (lzma.compress, "xz")]
 )
-def test_a_single_compressed_file_is_what_it_is_without(pack: object, suffix: str) -> None:
+def test_a_single_compressed_file_is_read_as_if_uncompressed(pack: object, suffix: str) -> None:
     assert callable(pack)
     parsed = parse_document(pack(make_pdf(["page"], title="Title")), f"a.pdf.{suffix}")
     assert (parsed.text, parsed.title) == ("page", "Title")
     assert parse_document(pack(b"# A\n\ntext"), f"a.md.{suffix}").title == "A"
 
 
-def test_what_a_folder_would_not_be_read_for_is_left_out() -> None:
+def test_members_ignored_in_folders_are_left_out() -> None:
     others = dict.fromkeys(
         ("x.png", ".git/a.txt", "__MACOSX/a.txt", "../up.txt", "/abs.txt", "C:/x.txt"), b"secret"
     )
@@ -58,7 +58,7 @@ def test_what_a_folder_would_not_be_read_for_is_left_out() -> None:
     assert parse_document(tar, "a.tar").text == _TEXT
 
 
-def test_a_member_that_cannot_be_read_is_named_and_costs_itself_alone() -> None:
+def test_an_unreadable_member_is_named_and_harms_only_itself() -> None:
     data = make_zip(
         {"a.txt": b"text a", "in.zip": make_zip({"bad.pdf": b"%PDF-"}), "z.docx": b"PK", "e.txt": b" "}
     )
@@ -74,7 +74,7 @@ def test_an_encrypted_member_is_encrypted() -> None:
     assert _refused(bytes(data)).reason == "encrypted"
 
 
-def test_office_documents_and_books_are_no_archives() -> None:
+def test_office_documents_and_books_are_not_archives() -> None:
     word = make_zip({"word/document.xml": b"x", "[Content_Types].xml": b"x"})
     book = make_zip({"mimetype": b"application/epub+zip", "a.xhtml": b"x"})
     holding = make_zip({"a.docx": word, "notes/[Content_Types].xml.txt": b"x"})
@@ -113,13 +113,13 @@ def test_a_tar_archive_cut_between_two_members_is_corrupt() -> None:
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
-def test_what_unpacks_to_many_times_its_size_is_too_large(pack: object) -> None:
+def test_a_bomb_is_too_large(pack: object) -> None:
     assert callable(pack)
     error = _refused(pack(b"x" * 11 * 1024 * 1024), "a.txt.gz")
     assert (error.reason, "unpacks to more than" in error.detail) == ("too_large", True)
 
 
-def test_limits_hold_for_the_whole_however_it_is_nested(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_hold_for_all_levels_together(monkeypatch: pytest.MonkeyPatch) -> None:
     inner = make_zip({f"{number}.txt": b"x" for number in range(4)})
     monkeypatch.setattr(nested.Budget, "__init__", _small_budget)
     assert "too_large" in str(_refused(make_zip({"a.zip": inner, "b.zip": inner})))
@@ -129,7 +129,7 @@ def _small_budget(self: nested.Budget, unpacked_bytes: int) -> None:
     self.unpacked_bytes, self.documents, self.depth = unpacked_bytes, 6, 0
 
 
-def test_archives_in_archives_end_at_a_depth() -> None:
+def test_archives_in_archives_have_a_depth_limit() -> None:
     data, depth = make_zip({"a.txt": b"deep"}), 1
     while depth < nested.MAX_DEPTH:
         data, depth = make_zip({"a.zip": data}), depth + 1

@@ -47,35 +47,35 @@ OTHERS = {
 
 @pytest.mark.parametrize("kind", RECORDINGS)
 @pytest.mark.parametrize("filename", ["talk", "talk.txt", "talk.md", "talk.jpg"])
-def test_a_recording_is_told_by_its_bytes(kind: str, filename: str) -> None:
+def test_a_recording_is_recognized_by_its_bytes(kind: str, filename: str) -> None:
     assert recognize(RECORDINGS[kind], filename).name == "audio"
 
 
 @pytest.mark.parametrize("kind", PICTURES)
 @pytest.mark.parametrize("filename", ["chart", "chart.txt", "chart.pdf", "chart.mp3"])
-def test_a_picture_is_told_by_its_bytes(kind: str, filename: str) -> None:
+def test_a_picture_is_recognized_by_its_bytes(kind: str, filename: str) -> None:
     assert recognize(PICTURES[kind], filename).name == "image"
 
 
 @pytest.mark.parametrize("kind", OTHERS)
-def test_what_no_model_takes_is_sent_to_none(kind: str) -> None:
+def test_formats_unknown_to_the_model_are_not_sent(kind: str) -> None:
     assert recognize(OTHERS[kind], "file").name not in ("audio", "image")
 
 
 @pytest.mark.parametrize("data", [wav(), png()], ids=["recording", "picture"])
-def test_where_documents_are_parsed_nothing_of_them_is_opened(data: bytes) -> None:
+def test_parsing_never_opens_recordings_and_pictures(data: bytes) -> None:
     with pytest.raises(DocumentUnreadable) as caught:
         parse_document(data, "file")
     assert caught.value.reason == "not_text"
 
 
-def test_in_an_archive_they_are_left_out_as_they_always_were() -> None:
+def test_archives_leave_out_recordings_and_pictures() -> None:
     archive = make_zip({"notes.md": b"# Notes", "a.png": png(), "b.wav": wav(), "scan": png()})
     text = parse_document(archive, "all.zip").text
     assert text == "# notes.md\n\n## Notes\n\n# Could not be read\n\nscan (not_text)"
 
 
-def test_no_archive_is_parsed_again_for_another_prompt(
+def test_a_new_prompt_does_not_change_the_version_of_archives(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     archive = parser_named("archive")

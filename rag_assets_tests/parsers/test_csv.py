@@ -21,14 +21,14 @@ def _unreadable(source: str) -> DocumentUnreadable:
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("filename", ["a.csv", "a.tsv"])
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
-def test_each_row_says_what_its_values_are(delimiter: str, filename: str, line_end: str) -> None:
+def test_each_value_of_a_row_has_its_label(delimiter: str, filename: str, line_end: str) -> None:
     rows = [["City", "Rate in EUR", "Valid"], ["Oslo", "80", "2026"], ["Rome", "60", "2026"]]
     source = line_end.join(delimiter.join(row) for row in rows)
     text = parse_document(source.encode(), filename).text
     assert text == "City: Oslo; Rate in EUR: 80; Valid: 2026\n\nCity: Rome; Rate in EUR: 60; Valid: 2026"
 
 
-def test_the_same_bytes_give_the_same_text_whatever_the_name() -> None:
+def test_the_same_bytes_give_the_same_text_under_any_name() -> None:
     # A parse is remembered by the hash of the bytes.
     data = b"a,b\tc\nd,e\tf\n"
     assert parse_document(data, "x.csv") == parse_document(data, "x.tsv")
@@ -50,7 +50,7 @@ def test_the_same_bytes_give_the_same_text_whatever_the_name() -> None:
         ),
     ],
 )
-def test_the_delimiter_is_the_one_that_most_rows_agree_on(source: str, paragraphs: list[str]) -> None:
+def test_the_most_regular_delimiter_is_used(source: str, paragraphs: list[str]) -> None:
     assert _parse(source) == paragraphs
 
 
@@ -73,18 +73,18 @@ def test_the_first_row_is_the_header_unless_it_holds_values(first_row: str, is_h
     assert (rows[-1] == "r4; r5; r6") != is_header
 
 
-def test_a_column_without_a_name_leaves_its_values_alone() -> None:
+def test_values_of_a_column_without_a_name_have_no_label() -> None:
     assert _parse(",Name,Site\n0,Ada,Rome\n1,Bob,Oslo\n") == [
         "0; Name: Ada; Site: Rome",
         "1; Name: Bob; Site: Oslo",
     ]
 
 
-def test_a_row_that_would_name_few_of_the_columns_is_no_header() -> None:
+def test_a_row_with_few_names_is_not_a_header() -> None:
     assert _parse("Oslo,x,,,\na,b,c,d,e\nf,g,h,i,j\n") == ["Oslo; x", "a; b; c; d; e", "f; g; h; i; j"]
 
 
-def test_without_a_header_the_values_stand_alone() -> None:
+def test_values_without_a_header_have_no_labels() -> None:
     assert _parse("1,Oslo,80\n2,Rome,60\n") == ["1; Oslo; 80", "2; Rome; 60"]
 
 
@@ -121,7 +121,7 @@ def test_rows_may_be_longer_or_shorter_than_the_header_and_empty() -> None:
     ]
 
 
-def test_a_name_of_a_column_ends_with_one_colon_and_makes_no_heading() -> None:
+def test_a_column_name_ends_with_one_colon_and_is_not_a_heading() -> None:
     assert _parse("# of items,Site:\n3,Oslo\n4,Rome\n") == [
         "\\# of items: 3; Site: Oslo",
         "\\# of items: 4; Site: Rome",
@@ -129,7 +129,7 @@ def test_a_name_of_a_column_ends_with_one_colon_and_makes_no_heading() -> None:
 
 
 @pytest.mark.parametrize("rest", ["", "\n", "\nRome,60\n", "\nRome,60"])
-def test_a_quotation_mark_that_is_never_closed_fails_the_document(rest: str) -> None:
+def test_an_unclosed_quotation_mark_fails_the_document(rest: str) -> None:
     error = _unreadable(f'City,Salary\n"Bari\n",1\nOslo,"80{rest}')
     assert error.reason == "corrupt"
     assert "line 4" in error.detail
@@ -163,7 +163,7 @@ def test_the_encoding_is_found(encoding: str) -> None:
     assert parse_document(source.encode(encoding), "a.csv").text == "Straße: Kölner Straße; Größe: 5 m²"
 
 
-def test_a_workbook_is_not_text_whatever_its_name() -> None:
+def test_a_workbook_is_not_text_under_any_name() -> None:
     with pytest.raises(DocumentUnreadable) as caught:
         parse_document(b"PK\x03\x04" + bytes(100), "a.csv")
     assert caught.value.reason == "not_text"
@@ -179,7 +179,7 @@ _CELLS = st.text('abcXYZ \n\r",;|\t#', min_size=1, max_size=12).map(lambda cell:
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.lists(_CELLS, min_size=3, max_size=3), min_size=2, max_size=8), st.sampled_from(",;\t|"))
-def test_what_a_writer_wrote_is_read_back_cell_by_cell(rows: list[list[str]], delimiter: str) -> None:
+def test_written_cells_are_read_back(rows: list[list[str]], delimiter: str) -> None:
     out = io.StringIO(newline="")
     csv.writer(out, delimiter=delimiter).writerows([["one", "two", "three"], *rows])
     text = parse_document(f"sep={delimiter}\n{out.getvalue()}".encode(), "a.csv").text

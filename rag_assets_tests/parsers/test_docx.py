@@ -46,7 +46,7 @@ def _spanning(columns: int) -> str:
     return f'<w:gridSpan w:val="{columns}"/>'
 
 
-def test_paragraphs_tables_and_lists_stand_in_the_order_of_the_document() -> None:
+def test_paragraphs_tables_and_lists_keep_their_order() -> None:
     body = (
         paragraph("Before.")
         + table(row("a", "b"), row("c", "d"))
@@ -77,7 +77,7 @@ def test_paragraphs_tables_and_lists_stand_in_the_order_of_the_document() -> Non
         ),
     ],
 )
-def test_headings_are_known_by_the_name_of_their_style(heading: str, line: str) -> None:
+def test_headings_are_recognized_by_the_name_of_their_style(heading: str, line: str) -> None:
     assert _text(heading) == line
 
 
@@ -97,7 +97,7 @@ def test_headings_are_below_the_title_of_the_document() -> None:
         (paragraph(" ", "berschrift1") + paragraph("Travel", "berschrift2"), None, "Travel"),
     ],
 )
-def test_the_title_is_that_of_the_properties_else_of_the_page(
+def test_the_title_comes_from_the_properties_else_from_the_page(
     body: str, properties: str | None, title: str
 ) -> None:
     assert _title(body + paragraph("Text"), properties) == title
@@ -142,7 +142,7 @@ def test_all_changes_count_as_accepted() -> None:
     assert _text(body + table(rows, row("c", "d"))) == "Travel is allowed here\n\na; b\nc; d"
 
 
-def test_text_is_found_however_it_is_wrapped() -> None:
+def test_text_in_wrapper_elements_is_found() -> None:
     body = (
         f"<w:sdt><w:sdtPr/><w:sdtContent>{paragraph('control')}</w:sdtContent></w:sdt>"
         + paragraph(f"<w:hyperlink>{run('link')}</w:hyperlink>")
@@ -178,7 +178,7 @@ def test_a_text_box_is_read_once_after_its_paragraph() -> None:
     assert _text(paragraph(f"{run('anchor')}<w:r>{twice}</w:r>{run('ed')}")) == "anchored\n\n## box\n\ntext"
 
 
-def test_notes_stand_at_the_end_under_their_numbers() -> None:
+def test_notes_come_last_under_their_numbers() -> None:
     notes = f'<w:footnote w:id="2">{paragraph("With receipt.")}</w:footnote>'
     reference = '<w:r><w:footnoteReference w:id="2"/></w:r>'
     body = paragraph(run("Taxi") + reference) + paragraph("Train")
@@ -233,20 +233,20 @@ def _record_opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return opened
 
 
-def test_characters_that_are_elements_are_kept() -> None:
+def test_character_elements_are_kept() -> None:
     runs = f"<w:r><w:t>a</w:t><w:tab/><w:t>b</w:t><w:br/><w:t>c</w:t><w:noBreakHyphen/></w:r>{run('d')}"
     tab_stops = '<w:tabs><w:tab w:val="left" w:pos="720"/></w:tabs>'
     assert _text(paragraph("before") + paragraph(runs, properties=tab_stops)) == "before\n\na b\nc-d"
 
 
-def test_text_that_looks_like_a_heading_or_a_fence_is_marked_as_text() -> None:
+def test_text_like_a_heading_or_a_fence_is_marked_as_text() -> None:
     body = (
         paragraph("# install") + paragraph("```") + paragraph("#1 of all") + paragraph("Rates", "berschrift1")
     )
     assert _text(body) == "\\# install\n\n\\```\n\n#1 of all\n\n## Rates"
 
 
-def test_each_row_of_a_table_says_what_its_values_are() -> None:
+def test_each_value_of_a_table_row_has_its_label() -> None:
     cities = (
         row("City", "Rate", "Year"),
         row("Oslo", "80", ""),
@@ -255,11 +255,11 @@ def test_each_row_of_a_table_says_what_its_values_are() -> None:
     assert _text(table(*cities)) == "City: Oslo; Rate: 80\nCity: Rome; Rate: 60 EUR; Year: 2026"
 
 
-def test_without_names_of_columns_the_values_stand_alone() -> None:
+def test_values_without_column_names_have_no_labels() -> None:
     assert _text(table(row("Oslo", "80", "x"), row("Rome", "60", "y"))) == "Oslo; 80; x\nRome; 60; y"
 
 
-def test_two_columns_have_names_only_where_a_header_row_is_marked() -> None:
+def test_two_columns_have_names_only_with_a_marked_header_row() -> None:
     rows = (row("Mileage", "0.42 EUR"), row("Night", ""))
     assert _text(table(row("What", "Rate"), *rows)) == "What; Rate\nMileage; 0.42 EUR\nNight"
     marked = row("What", "Rate", properties=HEADER)
@@ -287,7 +287,7 @@ def test_no_value_gets_the_name_of_another_column(irregular: str, line: str) -> 
     assert _text(table(row("Country", "City", "Rate"), irregular)) == f"Country; City; Rate\n{line}"
 
 
-def test_a_table_that_serves_as_frame_keeps_its_paragraphs() -> None:
+def test_a_table_used_as_a_frame_keeps_its_paragraphs() -> None:
     inside = paragraph("Rates", "berschrift1") + paragraph("One.") + paragraph("Two.")
     assert _text(table(row(inside), row("Below."))) == "## Rates\n\nOne.\n\nTwo.\n\nBelow."
     assert _text(table(row(inside, "Beside."))).split() == ["##", "Rates", "One.", "Two.", "Beside."]
@@ -312,7 +312,7 @@ def test_a_table_of_header_rows_only_and_an_empty_one() -> None:
     )
 
 
-def test_documents_of_the_strict_kind_are_read_too() -> None:
+def test_documents_in_the_strict_format_are_read() -> None:
     parts = docx_parts(paragraph("Rates", "berschrift1"), title="Travel")
     strict = {
         name: text.replace(W, STRICT_W)
@@ -324,7 +324,7 @@ def test_documents_of_the_strict_kind_are_read_too() -> None:
     assert (parsed.text, parsed.title) == ("## Rates", "Travel")
 
 
-def test_a_document_needs_no_other_part_than_its_text() -> None:
+def test_only_the_text_part_is_required() -> None:
     parts = docx_parts(paragraph("Text", "berschrift1") + item("item", 2))
     kept = {name: parts[name] for name in ("_rels/.rels", "word/document.xml")}
     assert parse_document(zipped(kept), "a.docx").text == "Text\n\nitem"
@@ -334,7 +334,7 @@ def test_a_document_without_text_is_empty() -> None:
     assert unreadable(make_docx(paragraph(" ") + "<w:p/>"), "a.docx").reason == "empty"
 
 
-def test_an_encrypted_document_is_told_from_one_of_the_old_kind() -> None:
+def test_an_encrypted_document_is_distinguished_from_an_old_one() -> None:
     # Both are OLE containers; the names of the streams in them are UTF-16.
     container = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504)
     assert unreadable(container + "EncryptedPackage".encode("utf-16-le"), "a.docx").reason == "encrypted"
@@ -373,18 +373,18 @@ def test_a_truncated_document_is_corrupt_not_half_a_document(share: float) -> No
     ],
     ids=["text", "no relations", "workbook", "gone", "broken", "broken styles"],
 )
-def test_an_archive_that_is_no_word_document_is_corrupt(parts: dict[str, str]) -> None:
+def test_an_archive_without_a_word_document_is_corrupt(parts: dict[str, str]) -> None:
     assert unreadable(zipped(parts), "a.docx").reason == "corrupt"
 
 
 @pytest.mark.parametrize("data", [b"PK\x03\x04", b"<html>Not found</html>", b"\x00" * 1000])
-def test_what_is_no_archive_is_corrupt(data: bytes) -> None:
+def test_a_file_that_is_not_an_archive_is_corrupt(data: bytes) -> None:
     error = unreadable(data, "a.docx")
     assert (error.reason, "not a ZIP archive" in error.detail) == ("corrupt", True)
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_an_archive_packed_as_word_packs_none_is_corrupt(method: int) -> None:
+def test_a_compression_unknown_to_word_is_corrupt(method: int) -> None:
     # LZMA names the memory that it wants, up to 4 GB.
     assert unreadable(zipped(docx_parts(paragraph("Text")), method), "a.docx").reason == "corrupt"
 
@@ -398,7 +398,7 @@ def test_a_zip_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not opened
 
 
-def test_the_parts_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_parts_together_have_a_size_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     parts = docx_parts(paragraph("x" * 2_000), footnotes=paragraph("y" * 2_000))
     parse_document(zipped(parts), "a.docx")
     monkeypatch.setattr(docx, "MAX_XML_BYTES", sum(map(len, parts.values())) - 1_000)
@@ -406,7 +406,7 @@ def test_the_parts_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize("element", ["<w:p/>", '<w:p w:a="" w:b="" w:c=""/>'])
-def test_the_elements_and_attributes_are_bounded_together(
+def test_all_elements_and_attributes_together_have_a_limit(
     element: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nodes = 1 + element.count("=")
@@ -417,7 +417,7 @@ def test_the_elements_and_attributes_are_bounded_together(
     assert (error.reason, "500 XML nodes" in error.detail) == ("too_large", True)
 
 
-def test_a_part_that_is_not_checked_is_not_read() -> None:
+def test_an_unchecked_part_is_not_read() -> None:
     parts = docx_parts("")
     parts["_rels/.rels"] = relationships((f"{OFFICE}/officeDocument", "word/media/x.png"))
     parts["word/media/x.png"] = (
@@ -426,13 +426,13 @@ def test_a_part_that_is_not_checked_is_not_read() -> None:
     assert unreadable(zipped(parts), "a.docx").reason == "empty"
 
 
-def test_pictures_do_not_count_however_large(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_pictures_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     parts = docx_parts(paragraph("Text"))
     monkeypatch.setattr(docx, "MAX_XML_BYTES", 10_000)
     assert parse_document(zipped({**parts, "word/media/image1.bmp": bytes(100_000)}), "a.docx").text == "Text"
 
 
-def test_a_directory_that_lies_about_sizes_gets_no_further() -> None:
+def test_a_false_size_in_the_directory_is_corrupt() -> None:
     parts = docx_parts(paragraph("needle " * 100_000))
     data = bytearray(zipped(parts))
     entry = data.find(b"PK\x01\x02")
@@ -465,7 +465,7 @@ def test_an_undeclared_entity_is_corrupt() -> None:
 
 
 @pytest.mark.parametrize("wrapper", ["w:sdtContent", "w:ins", "w:smartTag"])
-def test_nesting_without_end_does_not_crash(wrapper: str) -> None:
+def test_endless_nesting_does_not_crash(wrapper: str) -> None:
     deep = f"<{wrapper}>" * 100_000 + paragraph("needle") + f"</{wrapper}>" * 100_000
     assert unreadable(make_docx(deep), "a.docx").reason == "corrupt"
 

@@ -44,7 +44,7 @@ Dear Bob,
 > quoted"""
 
 
-def test_a_mail_is_its_headers_and_its_plain_text() -> None:
+def test_a_mail_becomes_its_headers_and_its_plain_text() -> None:
     parsed = parse_document(bytes(_message()), "a.eml")
     assert (parsed.text, parsed.title) == (_TEXT, "Größe der Lieferung")
 
@@ -55,18 +55,18 @@ def test_attachments_are_sections() -> None:
     assert text == f"{_TEXT}\n\n# offer.pdf\n\npage\n\n{inner}\n\n# Could not be read\n\nbad.pdf (corrupt)"
 
 
-def test_a_mail_in_html_only_is_read_whole() -> None:
+def test_a_mail_without_plain_text_is_read_from_its_html() -> None:
     body = b"Content-Type: text/html; charset=iso-8859-1\r\n\r\n<h1>Hi</h1><p>Gr\xf6\xdfe</p>"
     assert parse_document(_HEADERS + body, "a.eml").text.endswith("# Hi\n\nGröße")
 
 
 @pytest.mark.parametrize("charset", [b"no-such", b"utf-8", b"us-ascii"])
-def test_a_wrong_charset_is_guessed_anew(charset: bytes) -> None:
+def test_a_wrong_charset_is_replaced_by_a_guess(charset: bytes) -> None:
     body = b"Content-Type: text/plain; charset=" + charset + b"\r\n\r\nDie Gr\xf6\xdfe der T\xfcr"
     assert parse_document(_HEADERS + body, "a.eml").text.endswith("Die Größe der Tür")
 
 
-def test_mails_in_mails_end_at_a_depth() -> None:
+def test_mails_in_mails_have_a_depth_limit() -> None:
     message = _message()
     for _ in range(4):
         outer = _message()
@@ -75,7 +75,7 @@ def test_mails_in_mails_end_at_a_depth() -> None:
     assert "(too_large)" in parse_document(bytes(message), "a.eml").text
 
 
-def test_what_has_no_headers_is_corrupt() -> None:
+def test_a_file_without_headers_is_corrupt() -> None:
     with pytest.raises(DocumentUnreadable) as caught:
         parse_document(b"\njust text", "a.eml")
     assert caught.value.reason == "corrupt"

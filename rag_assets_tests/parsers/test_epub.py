@@ -20,20 +20,20 @@ def test_a_book_is_recognized_under_any_name(filename: str) -> None:
     assert (parsed.parser_name, parsed.title, parsed.text) == ("epub", "Travel", "Text")
 
 
-def test_a_book_whose_type_does_not_stand_first_is_recognized() -> None:
+def test_a_book_with_a_late_type_member_is_recognized() -> None:
     parts = epub_parts({"a.xhtml": "<p>Text</p>"})
     late = zipped_document({name: parts[name] for name in reversed(parts)})
     assert parse_document(late, "a.zip").parser_name == "epub"
 
 
-def test_chapters_stand_in_the_order_of_the_spine_with_their_headings() -> None:
+def test_chapters_follow_the_spine_and_keep_their_headings() -> None:
     chapters = {"z.xhtml": "<h1>One</h1><p>a</p>", "a%20b.xhtml": "<h2>Two</h2><p># b</p>"}
     parts = epub_parts(chapters)
     parts["OEBPS/a b.xhtml"] = parts.pop("OEBPS/a%20b.xhtml")
     assert parse_document(zipped_document(parts), "a.epub").text.startswith("# One\n\na\n\n## Two\n\n")
 
 
-def test_the_table_of_contents_and_what_is_no_text_are_left_out() -> None:
+def test_the_table_of_contents_and_non_text_are_left_out() -> None:
     parts = epub_parts(
         {"nav.xhtml": "<p>contents</p>", "a.xhtml": "<p>Text</p>"}, properties={"nav.xhtml": "nav"}
     )
@@ -45,7 +45,7 @@ def test_the_table_of_contents_and_what_is_no_text_are_left_out() -> None:
     assert parse_document(zipped_document(parts), "a.epub").text == "Text"
 
 
-def test_each_row_of_a_table_says_what_its_values_are() -> None:
+def test_each_value_of_a_table_row_has_its_label() -> None:
     rows = "<tr><th>City</th><th>Rate</th><th>x</th></tr><tr><td>Oslo</td><td>80</td><td>y</td></tr>"
     assert (
         parse_document(make_epub({"a.xhtml": f"<table>{rows}</table>"}), "a").text
@@ -73,7 +73,7 @@ def test_a_missing_chapter_is_corrupt_not_half_a_book() -> None:
         ("http://www.w3.org/2001/04/xmlenc#aes128-cbc", "OEBPS/font.otf", ""),
     ],
 )
-def test_a_book_is_encrypted_where_its_chapters_are(algorithm: str, uri: str, reason: str) -> None:
+def test_only_encrypted_chapters_make_a_book_encrypted(algorithm: str, uri: str, reason: str) -> None:
     encryption = (
         '<encryption xmlns:enc="http://www.w3.org/2001/04/xmlenc#"><enc:EncryptedData>'
         f'<enc:EncryptionMethod Algorithm="{algorithm}"/><enc:CipherData><enc:CipherReference URI="{uri}"/>'
@@ -96,7 +96,7 @@ def test_an_entity_is_not_resolved() -> None:
     assert "document type" in str(unreadable(bomb, "a.epub"))
 
 
-def test_the_chapters_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_chapters_together_have_a_size_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     data = make_epub({"a.xhtml": "<p>a</p>" * 100, "b.xhtml": "<p>b</p>" * 100})
     monkeypatch.setattr(epub, "MAX_CHAPTER_BYTES", 1_000)
     assert unreadable(data, "a.epub").reason == "too_large"
@@ -107,7 +107,7 @@ def test_a_book_without_text_is_empty_and_one_without_a_package_is_corrupt() -> 
     assert unreadable(with_part(make_epub({"a.xhtml": "x"}), PACKAGE, None), "a.epub").reason == "corrupt"
 
 
-def test_endless_nesting_does_no_harm() -> None:
+def test_endless_nesting_is_harmless() -> None:
     deep = "<div>" * 20_000 + "needle" + "</div>" * 20_000
     assert parse_document(make_epub({"a.xhtml": deep}), "a").text == "needle"
 

@@ -66,7 +66,7 @@ def test_navigation_and_footers_are_left_out_and_prose_stays() -> None:
 
 
 @pytest.mark.parametrize("depth", [0, 1, 2, 5])
-def test_lists_are_kept_however_near_to_the_body_they_are(depth: int) -> None:
+def test_lists_near_the_body_are_kept(depth: int) -> None:
     bullets = "<ul><li>Keep receipts</li><li>Ask first<ul><li>by mail</li></ul></li></ul>"
     lines = _text("<div>" * depth + bullets + "</div>" * depth).split("\n")
     assert [line for line in lines if "•" in line] == ["  • Keep receipts", "  • Ask first", "    • by mail"]
@@ -106,7 +106,7 @@ def test_scripts_styles_and_other_invisible_things_never_reach_the_text() -> Non
     assert "cell" in text
 
 
-def test_when_no_main_content_is_found_the_whole_body_counts() -> None:
+def test_a_page_without_main_content_gives_the_whole_body() -> None:
     page = "<body><nav><a href=/a>Leave</a> <a href=/b>Travel</a></nav></body>"
     assert parse_document(page.encode(), "a.html").text.split() == ["Leave", "Travel"]
 
@@ -122,7 +122,7 @@ def test_when_no_main_content_is_found_the_whole_body_counts() -> None:
         ("<p>x</p><svg><title>Icon</title></svg>", ""),
     ],
 )
-def test_the_title_is_that_of_the_page_else_its_first_h1(page: str, title: str) -> None:
+def test_the_title_is_the_title_element_else_the_first_h1(page: str, title: str) -> None:
     assert _title(page) == title
 
 
@@ -164,7 +164,7 @@ def test_the_encoding_is_found(declaration: str, encoding: str) -> None:
         '<?xml version="1.0" encoding="{}"?>',
     ],
 )
-def test_what_a_page_declares_beats_a_guess(declaration: str, label: str, encoding: str, text: str) -> None:
+def test_a_declared_encoding_beats_a_guess(declaration: str, label: str, encoding: str, text: str) -> None:
     page = f"{declaration.format(label)}<title>{text}</title><p>{text}</p>".encode(encoding)
     parsed = parse_document(page, "a.html")
     assert (parsed.text, parsed.title) == (text, text)
@@ -188,11 +188,11 @@ def test_broken_markup_is_read_as_browsers_read_it() -> None:
 
 
 @pytest.mark.parametrize("tag", ["div", "article", "b", "ul><li", "table><tr><td", "h1", "pre", "section"])
-def test_nesting_without_end_neither_crashes_nor_hangs(tag: str) -> None:
+def test_endless_nesting_neither_crashes_nor_hangs(tag: str) -> None:
     assert "needle" in parse_document((f"<{tag}>" * 40_000 + "needle").encode(), "a.html").text
 
 
-def test_a_large_page_is_read_within_the_time_limit_of_a_test() -> None:
+def test_a_large_page_is_not_slow() -> None:
     """About a second; iterating resiliparse's lists took minutes."""
     row = "<tr><td><p>a</p><p>b</p></td><td>c<br>d</td></tr>"
     section = (

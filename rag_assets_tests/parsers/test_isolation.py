@@ -32,7 +32,7 @@ def process_of(parsed: ParsedText) -> int:
     return int(parsed.text.rpartition(" ")[2])
 
 
-def test_a_document_is_parsed_in_another_process_which_stays(workers: ParseWorkers) -> None:
+def test_documents_are_parsed_in_one_other_process(workers: ParseWorkers) -> None:
     first, second = parse(workers, Obedient(), b"one"), parse(workers, Obedient(), b"two")
     assert first.text.startswith("one in a.txt by ")
     assert (first.title, first.parser_name, first.parser_version) == ("A title", "Obedient", "1")
@@ -51,7 +51,7 @@ def test_a_document_is_parsed_in_another_process_which_stays(workers: ParseWorke
     ],
     ids=lambda value: getattr(value, "name", None),
 )
-def test_a_limit_costs_the_document_and_the_next_is_parsed(
+def test_a_document_over_a_limit_is_refused_and_the_next_is_parsed(
     workers: ParseWorkers, parser: Parser, reason: str, said: str
 ) -> None:
     with pytest.raises(DocumentUnreadable, match=said) as caught:
@@ -60,7 +60,9 @@ def test_a_limit_costs_the_document_and_the_next_is_parsed(
     assert parse(workers, Obedient(), b"next").text.startswith("next in")
 
 
-def test_what_a_library_prints_is_no_answer(workers: ParseWorkers, capfd: pytest.CaptureFixture[str]) -> None:
+def test_output_of_a_library_is_not_an_answer(
+    workers: ParseWorkers, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert parse(workers, misbehaving.Talking()).text == "the true text"
     assert capfd.readouterr() == ("", "")
 
@@ -85,7 +87,7 @@ def test_documents_larger_than_a_pipe_go_both_ways(workers: ParseWorkers) -> Non
     assert len(parse(workers, Obedient(), data).text) > len(data)
 
 
-def test_as_many_are_parsed_at_once_as_there_are_workers() -> None:
+def test_each_worker_parses_one_document_at_a_time() -> None:
     workers = ParseWorkers(LIMITS, num_workers=2)
     try:
         hanging = workers.submit(misbehaving.Asleep(), b"text", "a.txt")
@@ -95,7 +97,7 @@ def test_as_many_are_parsed_at_once_as_there_are_workers() -> None:
         workers.close()
 
 
-def test_the_time_of_one_document_is_not_that_of_the_next(workers: ParseWorkers) -> None:
+def test_each_document_has_its_own_time_limit(workers: ParseWorkers) -> None:
     """Processor time adds up over the life of a process; the limit is one of each document."""
     processes = {process_of(parse(workers, _Working())) for _ in range(4)}
     assert len(processes) == 1
@@ -111,7 +113,7 @@ class _Working(Obedient):
         return super().parse(data, filename)
 
 
-def test_closing_ends_what_is_at_work() -> None:
+def test_closing_ends_running_work() -> None:
     workers = ParseWorkers(LIMITS, num_workers=1)
     parsed = parse(workers, Obedient())
     hanging = workers.submit(misbehaving.Asleep(), b"text", "a.txt")
@@ -123,7 +125,7 @@ def test_closing_ends_what_is_at_work() -> None:
         os.kill(process_of(parsed), 0)
 
 
-def test_a_process_ends_when_the_one_that_started_it_is_gone(workers: ParseWorkers) -> None:
+def test_a_worker_ends_with_its_parent(workers: ParseWorkers) -> None:
     """Killed, we close nothing ourselves: the kernel closes the pipes."""
     process = process_of(parse(workers, Obedient()))
     worker = workers._all[0]
@@ -133,7 +135,7 @@ def test_a_process_ends_when_the_one_that_started_it_is_gone(workers: ParseWorke
         os.kill(process, 0)
 
 
-def test_when_no_process_starts_no_document_is_at_fault(
+def test_a_worker_that_does_not_start_is_no_fault_of_a_document(
     workers: ParseWorkers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
@@ -156,13 +158,13 @@ def test_when_no_process_starts_no_document_is_at_fault(
         b"x" * 2_000_000,
     ],
 )
-def test_whatever_is_answered_only_the_document_is_lost(workers: ParseWorkers, answer: bytes) -> None:
+def test_a_malformed_answer_harms_only_its_document(workers: ParseWorkers, answer: bytes) -> None:
     with pytest.raises(DocumentUnreadable, match="crashed"):
         parse(workers, misbehaving.Forging(), answer)
     assert parse(workers, Obedient(), b"next").text.startswith("next in")
 
 
-def test_what_the_system_killed_is_not_held_against_the_document(workers: ParseWorkers) -> None:
+def test_a_kill_by_the_system_does_not_mark_the_document(workers: ParseWorkers) -> None:
     with pytest.raises(DocumentUnreadable) as caught:
         parse(workers, misbehaving.Killed())
     assert caught.value.reason == "crashed"
@@ -172,7 +174,7 @@ def test_what_the_system_killed_is_not_held_against_the_document(workers: ParseW
     assert caught.value.lasting
 
 
-def test_a_process_that_was_spoiled_before_is_not_held_against_the_document(workers: ParseWorkers) -> None:
+def test_a_document_is_tried_again_in_a_new_process(workers: ParseWorkers) -> None:
     """The second document fails in a process that has parsed before, and would not in a new one."""
     parse(workers, Obedient())
     assert parse(workers, misbehaving.SecondFails()).text == "fine in a new process"

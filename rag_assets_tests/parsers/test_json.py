@@ -18,7 +18,7 @@ def _unreadable(source: str | bytes) -> DocumentUnreadable:
     return unreadable(source.encode() if isinstance(source, str) else source, "a.JSON")
 
 
-def test_every_value_stands_beside_its_path() -> None:
+def test_every_value_follows_its_path() -> None:
     value = {"version": 3, "limits": {"rate": {"per_minute": 120}, "burst": True}, "owner": "Cloud"}
     assert _parse(value) == "version: 3\n\nlimits.rate.per_minute: 120\n\nlimits.burst: true\n\nowner: Cloud"
 
@@ -47,11 +47,11 @@ def test_an_array_of_records_deep_inside_has_its_path_as_heading() -> None:
     assert _parse(value) == "network.vpn.port: 443\n\n## network.vpn.gateways\n\nhost: a\n\nhost: b"
 
 
-def test_records_may_be_all_there_is() -> None:
+def test_a_document_may_be_an_array_of_records() -> None:
     assert _parse([{"name": "Ada", "city": "Rome"}, {"city": "Oslo"}]) == "# Ada\ncity: Rome\n\ncity: Oslo"
 
 
-def test_what_belongs_together_inside_a_record_stays_in_one_line() -> None:
+def test_a_small_object_in_a_record_is_one_line() -> None:
     record = {"id": 7, "contacts": [{"who": "Ada", "phone": 12}, {"who": "Bob", "phone": None}]}
     assert _parse([record]) == "id: 7\ncontacts: who: Ada; phone: 12\ncontacts: who: Bob"
     deeper = {"contacts": [{"who": {"first": "Ada"}, "phones": [1, 2]}]}
@@ -69,7 +69,7 @@ def test_a_text_of_several_lines_keeps_them() -> None:
     assert _parse(value) == "body:\nFirst.\n\nSecond.\nThird.\nnext: x"
 
 
-def test_text_that_looks_like_a_heading_or_a_fence_is_marked_as_text() -> None:
+def test_text_like_a_heading_or_a_fence_is_marked_as_text() -> None:
     value = {"body": "# one\n```\n  ## two\n#3", "# of items": 4}
     assert _parse(value) == "body:\n\\# one\n\\```\n  \\## two\n#3\n\\# of items: 4"
 
@@ -96,7 +96,7 @@ def test_the_title_is_that_of_the_outermost_object(value: object, title: str) ->
         assert (text in json.dumps(value)) == (text in parsed.text)
 
 
-def test_numbers_stand_as_they_are_written() -> None:
+def test_numbers_keep_their_notation() -> None:
     source = '{"price": 1.10, "huge": 1e400, "long": ' + "9" * 5_000 + ', "gap": NaN, "end": -Infinity}'
     text = parse_document(source.encode(), "a.json").text
     assert text.split("\n") == [
@@ -108,13 +108,13 @@ def test_numbers_stand_as_they_are_written() -> None:
     ]
 
 
-def test_of_a_key_that_occurs_twice_both_values_are_kept() -> None:
+def test_both_values_of_a_repeated_key_are_kept() -> None:
     assert parse_document(b'{"a": 1, "b": {"c": 2, "c": 3}, "a": 4}', "a.json").text == (
         "a: 1\n\nb.c: 2\nb.c: 3\n\na: 4"
     )
 
 
-def test_what_is_empty_is_left_out() -> None:
+def test_empty_values_are_left_out() -> None:
     assert (
         _parse({"a": None, "b": "", "c": [], "d": {}, "e": [None, ""], "f": 0, "g": False})
         == "f: 0\ng: false"
@@ -122,7 +122,7 @@ def test_what_is_empty_is_left_out() -> None:
 
 
 @pytest.mark.parametrize(("source", "text"), [('"just text"', "just text"), ("42", "42"), ("[1, 2]", "1, 2")])
-def test_a_value_may_stand_alone(source: str, text: str) -> None:
+def test_a_document_may_be_a_single_value(source: str, text: str) -> None:
     assert parse_document(source.encode(), "a.json").text == text
 
 
@@ -141,7 +141,7 @@ def test_a_value_may_stand_alone(source: str, text: str) -> None:
         '{"a": [{}, {"b": null}]}',
     ],
 )
-def test_a_document_without_a_value_is_empty_or_no_json(source: str) -> None:
+def test_a_document_without_a_value_is_empty_or_corrupt(source: str) -> None:
     assert _unreadable(source).reason == ("empty" if source.strip() or not source else "corrupt")
 
 
@@ -158,7 +158,7 @@ def test_a_document_without_a_value_is_empty_or_no_json(source: str) -> None:
         ("[1, 2],\n", "line 1, column 7"),
     ],
 )
-def test_invalid_json_is_corrupt_and_the_error_says_where_never_what(source: str, place: str) -> None:
+def test_the_error_for_invalid_json_names_the_place_but_not_the_content(source: str, place: str) -> None:
     error = _unreadable(source)
     assert error.reason == "corrupt"
     assert place in error.detail
@@ -187,9 +187,7 @@ def test_nesting_has_an_end(source: str) -> None:
 
 @pytest.mark.parametrize("depth", [50, 95])
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
-def test_nesting_is_read_as_deep_as_is_promised_wherever_it_is_called(
-    opening: str, closing: str, depth: int
-) -> None:
+def test_the_promised_depth_is_read_from_any_stack_depth(opening: str, closing: str, depth: int) -> None:
     def nested(frames: int) -> str:
         if frames:
             return nested(frames - 1)

@@ -22,7 +22,7 @@ def test_each_line_is_one_block_under_its_name(line_end: str, last: str) -> None
     )
 
 
-def test_it_has_no_title_of_its_own() -> None:
+def test_it_has_no_title() -> None:
     parsed = parse_document(b'{"title": "Clock"}\n{"a": 1}', "a.jsonl")
     assert (parsed.title, parsed.parser_name) == ("", "json_lines")
 
@@ -49,11 +49,11 @@ def test_a_record_over_several_lines_is_not_json_lines() -> None:
 
 
 @pytest.mark.parametrize("source", [b"", b"{}\n\nnull\n[]\n", b"\n"])
-def test_without_a_value_it_is_empty(source: bytes) -> None:
+def test_a_file_without_values_is_empty(source: bytes) -> None:
     assert unreadable(source, "a.ndjson").reason == "empty"
 
 
-def test_a_line_that_is_nested_without_end_is_corrupt() -> None:
+def test_an_endlessly_nested_line_is_corrupt() -> None:
     assert unreadable(b'{"a": 1}\n' + b"[" * 100_000, "a.ndjson").reason == "corrupt"
 
 

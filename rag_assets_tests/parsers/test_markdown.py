@@ -43,9 +43,7 @@ def test_front_matter_is_removed_and_gives_the_title(line_end: str, end: str) ->
         ("meta:\n  title: Travel", "Heading"),
     ],
 )
-def test_a_simple_title_line_is_understood_and_anything_else_falls_back_to_the_heading(
-    line: str, title: str
-) -> None:
+def test_a_complex_title_line_falls_back_to_the_heading(line: str, title: str) -> None:
     assert _parse(f"---\nx: y\n{line}\n---\n\n# Heading\n\nText.").title == title
 
 
@@ -58,7 +56,7 @@ def test_a_simple_title_line_is_understood_and_anything_else_falls_back_to_the_h
         "----\ntitle: four dashes\n----\nText",
     ],
 )
-def test_what_is_not_front_matter_stays(source: str) -> None:
+def test_text_like_front_matter_stays(source: str) -> None:
     assert "".join(_parse(source).text.replace("## ", "").split("---")[0:1]) == source.split("---")[0]
     for word in source.replace("-", " ").split():
         assert word in _parse(source).text

@@ -82,18 +82,20 @@ def test_headings_are_below_the_title_of_the_document() -> None:
         (_p("text"), "", ""),
     ],
 )
-def test_the_title_is_that_of_the_properties_else_of_the_page(body: str, properties: str, title: str) -> None:
+def test_the_title_comes_from_the_properties_else_from_the_page(
+    body: str, properties: str, title: str
+) -> None:
     assert parse_document(make_odf("text", body + _p("x"), title=properties), "a.odt").title == title
 
 
-def test_characters_that_are_elements_are_kept_and_white_space_is_not() -> None:
+def test_character_elements_are_kept_and_white_space_is_not() -> None:
     assert (
         _text(_p('a<text:s text:c="3"/>b<text:tab/>c<text:line-break/>d <text:span>e\n  f</text:span>'))
         == "a b c\nd e f"
     )
 
 
-def test_notes_stand_at_the_end_under_their_numbers_and_comments_are_left_out() -> None:
+def test_notes_come_last_under_their_numbers_and_comments_are_left_out() -> None:
     note = f"<text:note><text:note-citation>7</text:note-citation><text:note-body>{_p('With receipt.')}</text:note-body></text:note>"
     comment = f"<office:annotation>{_p('secret')}</office:annotation>"
     assert _text(_p(f"Taxi{note} or{comment} train")) == "Taxi[1] or train\n\n  1. With receipt."
@@ -116,14 +118,14 @@ def test_lists_are_numbered_and_indented() -> None:
     ]
 
 
-def test_each_row_of_a_table_says_what_its_values_are() -> None:
+def test_each_value_of_a_table_row_has_its_label() -> None:
     marked = f"<table:table-header-rows>{_row('City', 'Rate')}</table:table-header-rows>"
     assert _text(_table(marked, _row("Oslo", "80"), _row("Rome", ""))) == "City: Oslo; Rate: 80\nCity: Rome"
     assert _text(_table(_row("City", "Rate", "x"), _row("Oslo", "80", "y"))) == "City: Oslo; Rate: 80; x: y"
     assert _text(_table(_row("City", "Rate"), _row("Oslo", "80"))) == "City; Rate\nOslo; 80"
 
 
-def test_a_covered_cell_keeps_the_others_in_their_columns_and_an_inner_table_is_text() -> None:
+def test_covered_cells_do_not_shift_columns_and_an_inner_table_is_text() -> None:
     merged = _row("Oslo", "<table:covered-table-cell/>", "x")
     assert _text(_table(_row("City", "Rate", "Note"), merged)) == "City: Oslo; Note: x"
     inner = f"<table:table-cell>{_table(_row('EUR', '80'), _row('NOK', '940'))}</table:table-cell>"
@@ -133,7 +135,7 @@ def test_a_covered_cell_keeps_the_others_in_their_columns_and_an_inner_table_is_
     )
 
 
-def test_a_table_that_serves_as_frame_keeps_its_paragraphs() -> None:
+def test_a_table_used_as_a_frame_keeps_its_paragraphs() -> None:
     cell = f"<table:table-cell>{_h('Rates')}{_p('One.')}</table:table-cell>"
     assert _text(_table(_row(cell))) == "## Rates\n\nOne."
 
@@ -146,7 +148,7 @@ def test_a_text_box_is_read_after_its_paragraph_and_the_table_of_contents_is_not
     assert _text(contents + _p(f"anchor{box}ed")) == "anchored\n\n## box\n\ntext"
 
 
-def test_sheets_stand_under_their_names_and_the_hidden_are_left_out() -> None:
+def test_sheets_have_their_names_as_headings_and_hidden_ones_are_left_out() -> None:
     styles = '<style:style style:name="ta2"><style:table-properties table:display="false"/></style:style>'
     body = (
         _table(_row("City", "Rate"), _row("Oslo", "80,00 €"))
@@ -156,7 +158,7 @@ def test_sheets_stand_under_their_names_and_the_hidden_are_left_out() -> None:
     assert _sheets(body, styles=styles) == ["## Rates", "City: Oslo; Rate: 80,00 €", "## Last", "a; 1"]
 
 
-def test_what_is_repeated_is_repeated_and_the_endless_rest_is_not() -> None:
+def test_repeated_cells_are_repeated_but_not_the_endless_rest() -> None:
     gap = '<table:table-cell table:number-columns-repeated="2"/>'
     rest = _row(
         '<table:table-cell table:number-columns-repeated="16384"/>',
@@ -179,7 +181,7 @@ def test_a_bomb_of_repetitions_is_too_large(monkeypatch: pytest.MonkeyPatch) -> 
     assert (error.reason, "50,000 cells" in error.detail) == ("too_large", True)
 
 
-def test_a_value_merged_over_rows_stands_in_each_of_them() -> None:
+def test_a_value_merged_over_rows_is_repeated_in_each() -> None:
     merged = f'<table:table-cell table:number-rows-spanned="2">{_p("Italy")}</table:table-cell>'
     covered = "<table:covered-table-cell/>"
     rows = (
@@ -194,13 +196,13 @@ def test_a_value_merged_over_rows_stands_in_each_of_them() -> None:
     ]
 
 
-def test_a_cell_without_shown_text_gives_its_value_and_a_comment_is_left_out() -> None:
+def test_a_cell_without_display_text_gives_its_value_and_comments_are_left_out() -> None:
     value = '<table:table-cell office:value="80"/>'
     comment = f"<table:table-cell><office:annotation>{_p('secret')}</office:annotation>{_p('Oslo')}</table:table-cell>"
     assert _sheets(_table(_row(comment, value))) == ["## Rates", "Oslo; 80"]
 
 
-def test_slides_stand_under_their_titles_with_their_notes() -> None:
+def test_slides_have_their_titles_as_headings_and_keep_their_notes() -> None:
     styles = '<style:style style:name="dp2"><style:drawing-page-properties presentation:visibility="hidden"/></style:style>'
     notes = (
         f"<presentation:notes>{_frame('Say this.', 'notes')}{_frame('7', 'page-number')}</presentation:notes>"
@@ -213,18 +215,18 @@ def test_slides_stand_under_their_titles_with_their_notes() -> None:
     assert _slides(body, styles=styles) == ["## Rates", "text", "Notes: Say this.", "## Slide 3", "grouped"]
 
 
-def test_an_encrypted_document_is_told_by_its_manifest() -> None:
+def test_an_encrypted_document_is_recognized_by_its_manifest() -> None:
     data = make_odf("text", _p("x"), manifest="<manifest:encryption-data/>")
     assert unreadable(with_part(data, "content.xml", b"\x07\x01"), "a.odt").reason == "encrypted"
 
 
-def test_a_document_whose_type_stands_elsewhere_is_read_by_its_name() -> None:
+def test_a_document_with_a_misplaced_type_is_read_by_its_name() -> None:
     parts = odf_parts("spreadsheet", _table(_row("a", "1")))
     late = zipped_document({**{name: parts[name] for name in reversed(parts)}})
     assert parse_document(late, "a.ods").text == "## Rates\n\na; 1"
 
 
-def test_limits_and_a_document_type_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_name_limits_and_document_types(monkeypatch: pytest.MonkeyPatch) -> None:
     data = make_odf("text", _p("Text"))
     assert "document type" in str(
         unreadable(

@@ -19,13 +19,13 @@ def _container(*streams: str) -> bytes:
     ],
 )
 @pytest.mark.parametrize("filename", ["a.doc", "a.txt", "a"])
-def test_a_document_of_the_old_kind_says_what_to_do(stream: str, advice: str, filename: str) -> None:
+def test_an_old_document_is_refused_with_advice(stream: str, advice: str, filename: str) -> None:
     error = unreadable(_container("Root Entry", stream), filename)
     assert (error.reason, advice in error.detail) == ("not_text", True)
 
 
 @pytest.mark.parametrize("suffix", [".docx", ".xlsx", ".pptx"])
-def test_under_a_name_of_today_it_is_corrupt(suffix: str) -> None:
+def test_an_old_document_under_a_current_name_is_corrupt(suffix: str) -> None:
     assert unreadable(_container("WordDocument"), f"a{suffix}").reason == "corrupt"
     assert unreadable(OLE, f"a{suffix}").reason == "corrupt"
 
@@ -35,12 +35,12 @@ def test_a_document_with_a_password_is_encrypted(filename: str) -> None:
     assert unreadable(_container("EncryptionInfo", "EncryptedPackage"), filename).reason == "encrypted"
 
 
-def test_a_message_with_an_attached_document_is_none() -> None:
+def test_a_message_with_an_attachment_is_not_an_office_document() -> None:
     message = _container("__properties_version1.0", "WordDocument")
     assert recognize(message, "a.msg").name == "plain_text"
 
 
-def test_what_only_has_the_name_is_not_text() -> None:
+def test_other_bytes_under_an_old_name_are_not_text() -> None:
     assert unreadable(b"words", "a.doc").reason == "not_text"
 
 

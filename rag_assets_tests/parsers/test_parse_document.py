@@ -50,7 +50,7 @@ def test_every_suffix_has_one_parser() -> None:
         ("a.xyz", "plain_text"),
     ],
 )
-def test_what_the_bytes_do_not_tell_the_end_of_the_name_does(filename: str, name: str) -> None:
+def test_unmistakable_bytes_come_before_the_ending_of_the_name(filename: str, name: str) -> None:
     assert recognize(b"words", filename).name == name
 
 
@@ -83,13 +83,13 @@ _MAIL = b"Received: from x\r\n\tby y\r\nDate: today\r\nFrom: a@b.c\r\n\r\nReceiv
         (b"<!---->" * 500 + b"x", "a.txt", "plain_text"),
     ],
 )
-def test_whole_pages_feeds_and_mails_are_recognized_under_names_that_say_little(
+def test_whole_pages_feeds_and_mails_are_recognized_under_vague_names(
     data: bytes, filename: str, name: str
 ) -> None:
     assert recognize(data, filename).name == name
 
 
-def test_the_version_of_what_holds_documents_changes_with_any_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_version_of_a_container_changes_with_any_parser(monkeypatch: pytest.MonkeyPatch) -> None:
     archive, csv = (parser for parser in PARSERS if parser.name in ("archive", "csv"))
     if archive.name == "csv":
         archive, csv = csv, archive
@@ -108,7 +108,7 @@ def test_a_file_is_worth_reading_by_its_name(filename: str, worth_reading: bool)
 
 
 @pytest.mark.parametrize("filename", ["a.png", "a.JPG", "talk.mp3", "talk.m4a"])
-def test_what_only_a_model_can_read_is_read_by_itself_and_not_inside_other_documents(filename: str) -> None:
+def test_recordings_and_pictures_are_documents_but_not_parts(filename: str) -> None:
     assert may_be_document(filename)
     assert not may_be_part(filename)
 
@@ -121,7 +121,7 @@ def test_binary_data_of_no_known_format_is_not_text() -> None:
 @pytest.mark.parametrize(
     "error", [KeyError("/Kids"), RecursionError("deep"), ValueError("x"), PanicException("rust")]
 )
-def test_whatever_a_parser_raises_the_document_is_corrupt(
+def test_any_exception_of_a_parser_makes_the_document_corrupt(
     monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     _fail_with(monkeypatch, error)

@@ -72,12 +72,12 @@ def test_a_pdf_that_needs_a_password_is_encrypted() -> None:
     assert _reason(encrypt_pdf(_PDF, "secret")) == "encrypted"
 
 
-def test_a_pdf_whose_password_is_empty_is_read() -> None:
+def test_a_pdf_with_an_empty_password_is_read() -> None:
     assert "30 days" in parse_document(encrypt_pdf(_PDF, ""), "a.pdf").text
 
 
 @pytest.mark.usefixtures("pdfium_refuses")
-def test_what_pdfium_refuses_is_read_by_pypdf() -> None:
+def test_pypdf_reads_files_refused_by_pdfium() -> None:
     parsed = parse_document(_PDF, "a.pdf")
     assert parsed.text == "Leave policy\nEvery employee has 30 days.\n\nSecond page"
     assert parsed.title == "HR Handbook"
@@ -85,7 +85,7 @@ def test_what_pdfium_refuses_is_read_by_pypdf() -> None:
 
 
 @pytest.mark.usefixtures("pdfium_refuses")
-def test_aes_without_the_cryptography_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_aes_without_cryptography_names_the_package_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*_: object) -> None:
         raise DependencyError("cryptography>=3.1 is required for AES algorithm")
 
@@ -103,7 +103,7 @@ def test_aes_without_the_cryptography_package_says_what_to_install(monkeypatch: 
         ("the form A-\n", "the form A-"),
     ],
 )
-def test_a_word_divided_at_the_end_of_a_line_is_whole(lines: str, text: str) -> None:
+def test_a_word_divided_at_the_end_of_a_line_is_joined(lines: str, text: str) -> None:
     assert parse_document(make_pdf([lines]), "a.pdf").text == text
 
 
@@ -112,7 +112,9 @@ def test_a_pdf_with_too_many_pages_is_too_large(monkeypatch: pytest.MonkeyPatch)
     assert _reason(_PDF) == "too_large"
 
 
-def test_a_scan_without_ocr_is_empty_and_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scan_without_ocr_is_empty_and_names_the_package_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("rag_assets.parsers.pdf.ocr_is_installed", lambda: False)
     with pytest.raises(DocumentUnreadable, match=r"empty: .*tesseract-ocr.*OCR"):
         parse_document(_scan("Leave policy"), "scan.pdf")
@@ -130,7 +132,7 @@ def test_a_scan_is_read_by_ocr_within_the_limits_of_the_worker() -> None:
     assert "Every employee has 30 days." in text.text
 
 
-def test_blank_pages_are_no_scan() -> None:
+def test_blank_pages_are_not_a_scan() -> None:
     assert _reason(make_pdf(["", ""])) == "empty"
     assert parse_document(make_pdf(["", "text"]), "a.pdf").text == "text"
 
@@ -145,7 +147,7 @@ def test_installing_ocr_changes_the_version_so_that_scans_are_tried_again(
     assert len(versions) == 2
 
 
-def test_a_pdf_without_its_end_is_corrupt_though_pdfium_reads_it() -> None:
+def test_a_pdf_without_its_end_is_corrupt_even_if_pdfium_reads_it() -> None:
     without_end = _PDF[: _PDF.rindex(b"startxref")]
     assert len(pypdfium2.PdfDocument(without_end)) == 2
     assert _reason(without_end) == "corrupt"
@@ -159,7 +161,7 @@ def test_a_truncated_pdf_is_corrupt_not_half_a_document(share: float) -> None:
 @pytest.mark.parametrize(
     "data", [b"%PDF-1.7\n", b"<html>Not found</html>", b"\x00" * 1000, b"%PDF-1.4\n%%EOF"]
 )
-def test_what_is_not_a_pdf_is_corrupt(data: bytes) -> None:
+def test_a_file_that_is_not_a_pdf_is_corrupt(data: bytes) -> None:
     assert _reason(data) == "corrupt"
 
 
@@ -167,7 +169,7 @@ def test_a_zero_byte_pdf_is_empty() -> None:
     assert _reason(b"") == "empty"
 
 
-def test_one_page_that_no_reader_reads_fails_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_page_fails_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
     load = pypdfium2.PdfDocument.get_page
     calls: list[int] = []
     extract = PageObject.extract_text

@@ -9,7 +9,7 @@ from rag_assets.parsers import parse_document
 from rag_assets.text.decoding import decode_text
 
 
-def test_plain_text_has_no_title_and_is_normalised() -> None:
+def test_plain_text_has_no_title_and_is_normalized() -> None:
     parsed = parse_document(b"First line\r\nsecond  \r\n\r\n\r\n\r\nend\r\n", "a.TXT")
     assert (parsed.text, parsed.title, parsed.parser_name) == ("First line\nsecond\n\nend", "", "plain_text")
 
@@ -28,12 +28,12 @@ def test_a_byte_order_mark_decides(encoding: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("mark", "encoding"), [(b"\xfe\xff", "utf-16-be"), (b"\x00\x00\xfe\xff", "utf-32-be")]
 )
-def test_big_endian_marks_are_known_too(mark: bytes, encoding: str) -> None:
+def test_big_endian_marks_are_recognized(mark: bytes, encoding: str) -> None:
     assert decode_text(mark + "Grüße".encode(encoding)) == "Grüße"
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-def test_utf16_is_known_without_a_mark(encoding: str) -> None:
+def test_utf16_is_recognized_without_a_mark(encoding: str) -> None:
     text = "No mark: Grüße für 10 €.\r\nSecond line"
     assert decode_text(text.encode(encoding)) == text
 
@@ -108,7 +108,7 @@ def test_a_few_broken_bytes_do_not_turn_a_utf8_text_into_gibberish() -> None:
     ids=lambda data: repr(data[:12]),
 )
 @pytest.mark.parametrize("filename", ["a.txt", "a.md", "a.html"])
-def test_binary_content_is_not_text_whatever_its_name(data: bytes, filename: str) -> None:
+def test_binary_content_is_not_text_under_any_name(data: bytes, filename: str) -> None:
     with pytest.raises(DocumentUnreadable) as caught:
         parse_document(data, filename)
     assert caught.value.reason == "not_text"
@@ -124,7 +124,7 @@ def test_binary_content_is_not_text_whatever_its_name(data: bytes, filename: str
         b"one stray \x01 in a text that is long enough to be taken for what it is" * 2,
     ],
 )
-def test_texts_with_customary_control_characters_are_texts(data: bytes) -> None:
+def test_texts_may_hold_common_control_characters(data: bytes) -> None:
     assert parse_document(data, "a.txt").text
 
 

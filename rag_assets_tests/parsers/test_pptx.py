@@ -38,7 +38,7 @@ def test_a_presentation_is_recognized_under_any_name(filename: str) -> None:
     assert (parsed.parser_name, parsed.text) == ("pptx", "## Rates\n\nOslo")
 
 
-def test_slides_stand_under_their_titles_in_their_order() -> None:
+def test_slides_keep_their_order_with_titles_as_headings() -> None:
     presentation = Presentation()
     for title in ("One", "", "Three"):
         slide = presentation.slides.add_slide(presentation.slide_layouts[1])
@@ -58,14 +58,14 @@ def test_a_hidden_slide_is_left_out() -> None:
     assert (parsed.text, parsed.title) == ("## Two\n\nb", "Two")
 
 
-def test_speaker_notes_stand_at_the_end_of_their_slide() -> None:
+def test_speaker_notes_come_last_in_their_slide() -> None:
     presentation, slide = _presentation()
     slide.notes_slide.notes_text_frame.text = "Say this.\n# And this."
     slide.shapes.add_textbox(0, 0, INCH, INCH).text_frame.text = "shown"
     assert _blocks(presentation) == ["## Rates", "shown", "Notes: Say this.\n\\# And this."]
 
 
-def test_each_row_of_a_table_says_what_its_values_are() -> None:
+def test_each_value_of_a_table_row_has_its_label() -> None:
     presentation, slide = _presentation()
     add_table(slide, [["City", "Rate"], ["Oslo", "80"], ["Rome\n60", ""]])
     add_table(slide, [["Oslo", "80"], ["Rome", "60"]])
@@ -79,7 +79,7 @@ def test_merged_cells_do_not_shift_the_others() -> None:
     assert _blocks(presentation)[1] == "City: Oslo; Note: x\nCity: Rome; Rate: 60; Note: y"
 
 
-def test_a_chart_is_its_values() -> None:
+def test_a_chart_becomes_its_values() -> None:
     presentation, slide = _presentation()
     data = CategoryChartData()
     data.categories = ["East", "West"]
@@ -134,12 +134,12 @@ def test_shows_and_templates_are_presentations() -> None:
         assert parse_document(other, "a.ppsx").text == "## Rates\n\nOslo"
 
 
-def test_the_title_is_that_of_the_properties_else_of_the_first_slide() -> None:
+def test_the_title_comes_from_the_properties_else_the_first_slide() -> None:
     assert parse_document(make_pptx([("Rates", ["x"])], title="Travel"), "a").title == "Travel"
     assert parse_document(make_pptx([("", ["x"]), ("Rates", ["x"])]), "a").title == "Rates"
 
 
-def test_no_picture_and_no_link_out_of_the_document_is_needed() -> None:
+def test_pictures_and_external_links_are_not_needed() -> None:
     data = make_pptx([("Rates", ["Oslo"])])
     kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/image"
     links = (
@@ -154,7 +154,7 @@ def test_a_presentation_without_text_is_empty() -> None:
     assert unreadable(make_pptx([("", [])]), "a.pptx").reason == "empty"
 
 
-def test_limits_and_a_document_type_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_name_limits_and_document_types(monkeypatch: pytest.MonkeyPatch) -> None:
     data = make_pptx([("Rates", ["Oslo"])])
     bomb = with_part(data, SLIDE, '<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><x>&e;</x>')
     assert "document type" in str(unreadable(bomb, "a.pptx"))

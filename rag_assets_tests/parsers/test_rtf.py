@@ -25,14 +25,14 @@ def test_rtf_is_recognized_under_any_name(filename: str) -> None:
     assert (parsed.parser_name, parsed.text) == ("rtf", "Text")
 
 
-def test_headings_are_known_by_their_style_and_are_below_the_title() -> None:
+def test_headings_are_recognized_by_style_and_are_below_the_title() -> None:
     body = (
         r"\pard\s5 Travel\par\pard\s1 Rates\par\pard\s2 Rome\par\pard\outlinelevel1 Milan\par\pard # text\par"
     )
     assert _text(body).split("\n\n") == ["# Travel", "## Rates", "### Rome", "### Milan", "\\# text"]
 
 
-def test_the_title_is_that_of_the_properties_else_the_first_heading() -> None:
+def test_the_title_comes_from_the_properties_else_the_first_heading() -> None:
     body = r"\pard\s1 Rates\par"
     assert parse_document(_rtf(r"{\info{\title Tr\'e4vel}{\author secret}}" + body), "a").title == "Trävel"
     assert parse_document(_rtf(body), "a").title == "Rates"
@@ -55,11 +55,11 @@ def test_the_title_is_that_of_the_properties_else_the_first_heading() -> None:
         (r"{\b bold}ly", "boldly"),
     ],
 )
-def test_characters_come_out_right(source: str, text: str) -> None:
+def test_characters_are_decoded(source: str, text: str) -> None:
     assert _text(source + r"\par") == text
 
 
-def test_what_is_not_text_is_left_out() -> None:
+def test_groups_without_text_are_left_out() -> None:
     body = (
         r"{\header head}{\footer foot}a{\pict\wmetafile8 0102}{\*\unknown{\x y}}b{\pict\bin5 }}}}}}c"
         r"{\field{\*\fldinst HYPERLINK \"http://localhost:1\"}{\fldrslt d}}{\*\annotation secret}\par"
@@ -74,7 +74,7 @@ def test_changes_count_as_accepted_and_the_other_reading_is_left_out() -> None:
     )
 
 
-def test_notes_stand_at_the_end_under_their_numbers() -> None:
+def test_notes_come_last_under_their_numbers() -> None:
     body = r"Taxi{\super\chftn}{\footnote\pard\plain {\chftn} With\par receipt.} or{\footnote Two} train\par After\par"
     assert _text(body) == "Taxi[1] or[2] train\n\nAfter\n\n  1. With receipt.\n  2. Two"
 
@@ -87,7 +87,7 @@ def _row(*cells: str, mark: str = "") -> str:
     return rf"\trowd{mark}\intbl " + "".join(rf"\pard\intbl {cell}\cell" for cell in cells) + r"\row"
 
 
-def test_each_row_of_a_table_says_what_its_values_are() -> None:
+def test_each_value_of_a_table_row_has_its_label() -> None:
     marked = _row("City", "Rate", mark=r"\trhdr") + _row("Oslo", r"80\par EUR") + r"\pard After\par"
     assert _text(r"Before\par" + marked).split("\n\n") == ["Before", "City: Oslo; Rate: 80 EUR", "After"]
     assert _text(_row("City", "Rate", "x") + _row("Oslo", "80", "y")) == "City: Oslo; Rate: 80; x: y"
@@ -100,11 +100,11 @@ def test_a_truncated_document_is_corrupt_not_half_a_document(share: float) -> No
     assert unreadable(data[: int(len(data) * share)], "a.rtf").reason == "corrupt"
 
 
-def test_what_is_behind_the_document_is_no_part_of_it() -> None:
+def test_bytes_after_the_document_are_ignored() -> None:
     assert parse_document(_rtf(r"Text\par") + b"\0 rest}", "a.rtf").text == "Text"
 
 
-def test_absurd_numbers_and_nesting_do_no_harm() -> None:
+def test_absurd_numbers_and_nesting_are_harmless() -> None:
     assert _text(r"\s9999999999\uc9999999999 a\u9999999999 b\bin-5 \outlinelevel77\f-1 c\par")
     assert "1000 levels" in str(unreadable(_rtf("{" * 5_000 + "x" + "}" * 5_000), "a.rtf"))
     assert unreadable(_rtf(r"\par"), "a.rtf").reason == "empty"

@@ -43,6 +43,6 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_a_document_keeps_the_text_that_it_had(name: str) -> None:
+def test_sample_documents_keep_their_text(name: str) -> None:
     parsed = parse_document((SAMPLES / name).read_bytes(), "document")
     assert (parsed.title, parsed.text) == TEXTS[name]

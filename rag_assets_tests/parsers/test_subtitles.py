@@ -35,13 +35,13 @@ _SRT = b"""1\r
 """
 
 
-def test_cues_are_put_together_until_somebody_else_speaks_or_nobody_does() -> None:
+def test_cues_are_joined_until_the_speaker_changes_or_pauses() -> None:
     expected = "[0:00:01] Anna: Hello there, how are you?\n\n[0:00:02] Bob: Fine. And you? Tea & cake\n\n[1:10:00] Later."
     assert parse_document(_VTT, "a.vtt").text == expected
     assert parse_document(_SRT, "a.srt").text == "[0:00:01] We begin with the plan."
 
 
-def test_lines_that_roll_stand_once() -> None:
+def test_rolling_lines_appear_once() -> None:
     cues = [["one"], ["one", "two"], ["two", "three"], ["three"]]
     source = "\n\n".join(
         f"00:00:0{n}.000 --> 00:00:0{n + 1}.000\n" + "\n".join(lines) for n, lines in enumerate(cues)
@@ -59,7 +59,7 @@ def test_long_speech_is_cut_at_the_end_of_a_sentence() -> None:
     assert all(paragraph.endswith("of them.") for paragraph in paragraphs)
 
 
-def test_what_has_no_cues_is_corrupt() -> None:
+def test_a_file_without_cues_is_corrupt() -> None:
     with pytest.raises(DocumentUnreadable) as caught:
         parse_document(b"just words", "a.srt")
     assert caught.value.reason == "corrupt"

@@ -42,7 +42,7 @@ def test_a_workbook_is_recognized_under_any_name(filename: str) -> None:
     assert (parsed.parser_name, parsed.text) == ("xlsx", "## Rates\n\nCity: Oslo; Rate: 80")
 
 
-def test_each_sheet_stands_under_its_name_in_their_order_and_the_hidden_are_left_out() -> None:
+def test_sheets_keep_their_order_and_names_and_hidden_ones_are_left_out() -> None:
     workbook, _ = _workbook([["a", 1]])
     for name, state in (
         ("Hidden", "hidden"),
@@ -59,7 +59,7 @@ def test_each_sheet_stands_under_its_name_in_their_order_and_the_hidden_are_left
     assert parse_document(saved(workbook), "a.xlsx").text == "## Last\n\nLast; 2\n\n## Rates\n\na; 1"
 
 
-def test_values_stand_as_they_are_shown() -> None:
+def test_values_are_the_displayed_ones() -> None:
     workbook, sheet = _workbook([["City", "Share", "Price", "Day", "At", "Left", "Postcode", "Ok", "Float"]])
     sheet.append(
         ["Oslo", 0.125, 1234.5, date(2026, 3, 1), datetime(2026, 3, 1, 9, 30), time(8), 150, True, 0.1 + 0.2]
@@ -72,7 +72,7 @@ def test_values_stand_as_they_are_shown() -> None:
     )
 
 
-def test_of_a_formula_the_stored_value_is_read() -> None:
+def test_a_formula_gives_its_stored_value() -> None:
     data = saved(_workbook([["City", "Rate"], ["Oslo", "=40*2"], ["Rome", "=1/0"]])[0])
     data = changed(data, SHEET, "<f>40*2</f><v></v>", "<f>40*2</f><v>80</v>")
     data = changed(data, SHEET, '<c r="B3"><f>1/0</f><v></v>', '<c r="B3" t="e"><f>1/0</f><v>#DIV/0!</v>')
@@ -80,7 +80,7 @@ def test_of_a_formula_the_stored_value_is_read() -> None:
     assert text == "## Rates\n\nCity: Oslo; Rate: 80\n\nCity: Rome; Rate: #DIV/0!"
 
 
-def test_a_value_merged_over_rows_stands_in_each_of_them() -> None:
+def test_a_value_merged_over_rows_is_repeated_in_each() -> None:
     workbook, sheet = _workbook(
         [["Country", "City", "Rate"], ["Italy", "Rome", 60], [None, "Milan", 70], [None] * 3]
     )
@@ -93,7 +93,7 @@ def test_a_value_merged_over_rows_stands_in_each_of_them() -> None:
     ]
 
 
-def test_lines_above_a_table_are_no_header_of_it() -> None:
+def test_lines_above_a_table_are_not_its_header() -> None:
     rows = [["Rates 2026"], [], ["in EUR"], ["City", "Rate"], ["Oslo", 80]]
     assert _blocks(rows) == ["Rates 2026", "in EUR", "City: Oslo; Rate: 80"]
 
@@ -124,11 +124,11 @@ def test_a_table_of_a_header_only_and_one_without_a_header() -> None:
     assert _blocks([["Oslo", 80], ["Rome", 60]]) == ["Oslo; 80", "Rome; 60"]
 
 
-def test_what_looks_like_a_heading_is_marked_as_text() -> None:
+def test_text_like_a_heading_is_marked_as_text() -> None:
     assert _blocks([["# one"], ["City", "Rate"], ["# two", 3]]) == ["\\# one", "City: # two; Rate: 3"]
 
 
-def test_comments_are_left_out_and_the_title_is_that_of_the_properties() -> None:
+def test_comments_are_left_out_and_the_title_comes_from_the_properties() -> None:
     workbook, sheet = _workbook([["a", 1]])
     sheet["A1"].comment = Comment("secret", "me")
     workbook.properties.title = "Travel"
@@ -136,13 +136,13 @@ def test_comments_are_left_out_and_the_title_is_that_of_the_properties() -> None
     assert (parsed.title, "secret" in parsed.text) == ("Travel", False)
 
 
-def test_dimensions_that_are_wrong_cut_nothing_off() -> None:
+def test_wrong_dimensions_cut_nothing_off() -> None:
     data = saved(_workbook([["City", "Rate"], ["Oslo", 80]])[0])
     assert "Oslo" in parse_document(changed(data, SHEET, 'ref="A1:B2"', 'ref="A1"'), "a.xlsx").text
     assert "Oslo" in parse_document(changed(data, SHEET, 'ref="A1:B2"', 'ref="A1:XFD1048576"'), "a.xlsx").text
 
 
-def test_parts_that_hold_no_values_may_be_broken() -> None:
+def test_parts_without_values_may_be_broken() -> None:
     data = saved(_workbook([["a", 1]])[0])
     broken = with_part(with_part(data, "xl/theme/theme1.xml", "broken"), "docProps/custom.xml", "broken")
     assert parse_document(broken, "a.xlsx").text == "## Rates\n\na; 1"
@@ -152,7 +152,7 @@ def test_a_workbook_without_values_is_empty() -> None:
     assert unreadable(saved(_workbook()[0]), "a.xlsx").reason == "empty"
 
 
-def test_a_workbook_has_limits_that_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_name_the_limits_of_a_workbook(monkeypatch: pytest.MonkeyPatch) -> None:
     data = saved(_workbook([["City", "Rate"], *[["Oslo", 80]] * 50])[0])
     monkeypatch.setattr(sheets, "MAX_CELLS", 101)
     assert str(unreadable(data, "a.xlsx")) == "too_large: It has more than 101 cells with a value. Split it."
@@ -174,7 +174,7 @@ def test_a_document_type_is_refused() -> None:
         )
 
 
-def test_a_far_cell_costs_no_more_than_itself() -> None:
+def test_a_distant_cell_is_cheap() -> None:
     far = changed(
         saved(_workbook([["a", 1]])[0]),
         SHEET,

@@ -21,19 +21,19 @@ _LAUGHS = b'<!DOCTYPE x [<!ENTITY a "ha">%s]><x>&l29;</x>' % b"".join(
 )
 
 
-def test_prose_is_paragraphs_under_headings() -> None:
+def test_prose_becomes_paragraphs_under_headings() -> None:
     parsed = parse_document(_BOOK, "a.xml")
     assert parsed.title == "The Book"
     assert parsed.text == "# The Book\n\n## One\n\nA bold move.\n\n\\# 1\n\nitem\n\n```\n# code\ny\n```"
 
 
-def test_a_feed_is_a_section_an_item() -> None:
+def test_a_feed_has_one_section_per_item() -> None:
     parsed = parse_document(_FEED, "a.rss")
     assert parsed.title == "Feed"
     assert "## Feed\n\nlink: http://a.example\n\n### News\n\ndescription: Hello you" in f"#{parsed.text}"
 
 
-def test_data_stands_beside_its_names() -> None:
+def test_data_follows_its_labels() -> None:
     data = b'<c><book id="1"><author>X Y</author><price cur="EUR">3</price><empty/></book><flag on="1"/></c>'
     assert parse_document(data, "a.xml").text == "book id=1\nauthor: X Y\nprice cur=EUR: 3\n\nflag on=1"
 
@@ -57,7 +57,7 @@ def test_the_declared_encoding_counts(encoding: str) -> None:
         b"<a>&unknown;</a>",
     ],
 )
-def test_entities_and_what_is_not_well_formed_are_refused(data: bytes) -> None:
+def test_entities_and_malformed_xml_are_refused(data: bytes) -> None:
     with pytest.raises(DocumentUnreadable) as caught:
         parse_document(data, "a.xml")
     assert caught.value.reason == "corrupt"

@@ -28,7 +28,7 @@ def _unreadable(data: bytes, name: str = "a.xml", max_bytes: int = 1_000) -> Doc
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("around", ["{}", "{}comment", "before{}"])
-def test_each_kind_is_told_by_what_the_archive_holds(kind: str, around: str) -> None:
+def test_each_kind_is_recognized_by_the_members(kind: str, around: str) -> None:
     before, _, after = around.partition("{}")
     data = KINDS[kind]
     if after:
@@ -62,14 +62,14 @@ def test_looking_into_bytes_never_fails(data: bytes, start: bytes, with_end: boo
     assert not holds_member(data, "no such member")
 
 
-def test_a_directory_without_end_is_looked_into_a_little(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_start_of_an_endless_directory_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     data = zipped({**{f"a{number}": "" for number in range(50)}, "wanted": ""})
     assert holds_member(data, "wanted")
     monkeypatch.setattr(zip_container, "_MAX_LOOKED_AT_MEMBERS", 50)
     assert not holds_member(data, "wanted")
 
 
-def test_what_is_not_checked_cannot_be_read() -> None:
+def test_unchecked_parts_cannot_be_read() -> None:
     container = ZipContainer(zipped({"a.xml": "<a/>", "b.xml": "<b/>"}))
     container.check_xml(["a.xml"], max_bytes=100, max_nodes=10)
     assert container.read("a.xml") == b"<a/>"
@@ -87,30 +87,30 @@ def test_what_is_not_checked_cannot_be_read() -> None:
         ("<!-- --><!DOCTYPE a SYSTEM 'http://localhost:1/'><a/>", "corrupt", "document type"),
     ],
 )
-def test_a_part_that_is_too_much_is_refused(xml: str, reason: str, detail: str) -> None:
+def test_a_part_over_a_limit_is_refused(xml: str, reason: str, detail: str) -> None:
     error = _unreadable(zipped({"a.xml": xml}))
     assert (error.reason, detail in error.detail) == (reason, True)
 
 
-def test_nesting_is_bounded() -> None:
+def test_nesting_has_a_limit() -> None:
     data = zipped({"a.xml": "<a>" * 300 + "</a>" * 300})
     with pytest.raises(DocumentUnreadable, match="256 levels"):
         ZipContainer(data).check_xml(["a.xml"], max_bytes=10_000, max_nodes=1_000)
 
 
-def test_a_ratio_that_no_text_has_is_refused() -> None:
+def test_an_unnatural_ratio_is_refused() -> None:
     data = zipped({"a.xml": "<a>" + " " * (17 << 20) + "</a>"})
     assert "200 times its size" in str(_unreadable(data, max_bytes=1 << 30))
 
 
-def test_members_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_members_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zip_container, "MAX_MEMBERS", 2)
     ZipContainer(zipped({"a": "", "b": ""}))
     with pytest.raises(DocumentUnreadable, match="too_large: It has more than 2 parts"):
         ZipContainer(zipped({"a": "", "b": "", "c": ""}))
 
 
-def test_members_that_share_their_bytes_are_refused() -> None:
+def test_members_with_shared_bytes_are_refused() -> None:
     data = bytearray(zipped({"a.xml": "<a/>" * 10, "b.xml": "<b/>" * 10}))
     second = data.rfind(b"PK\x01\x02")
     data[second + 42 : second + 46] = (0).to_bytes(4, "little")
@@ -118,11 +118,11 @@ def test_members_that_share_their_bytes_are_refused() -> None:
         ZipContainer(bytes(data))
 
 
-def test_a_password_is_told_from_damage() -> None:
+def test_a_password_is_distinguished_from_damage() -> None:
     assert _unreadable(with_password(zipped({"a.xml": "<a/>"}))).reason == "encrypted"
 
 
-def test_a_copy_holds_what_was_checked_and_nothing_else() -> None:
+def test_a_copy_holds_only_checked_parts() -> None:
     container = ZipContainer(zipped({"a.xml": "<a/>", "../b.xml": "<b/>"}))
     container.check_xml(["a.xml"], max_bytes=100, max_nodes=10)
     with zipfile.ZipFile(io.BytesIO(container.copy(["a.xml"]).getvalue())) as archive:

@@ -7,14 +7,14 @@ def seen(text: str) -> list[tuple[int, int, str]]:
     return [(heading.start, heading.level, heading.title) for heading in headings(text)]
 
 
-def test_headings_of_all_six_levels_are_found_at_their_lines():
+def test_headings_of_all_six_levels_are_found():
     text = "\n".join("#" * level + f" Level {level}" for level in range(1, 7))
     assert [(level, title) for _, level, title in seen(text)] == [(n, f"Level {n}") for n in range(1, 7)]
     for start, level, title in seen(text):
         assert text[start:].startswith("#" * level + " " + title)
 
 
-def test_lines_that_only_look_like_headings_are_none():
+def test_lines_like_headings_are_not_headings():
     text = "#hashtag\n####### seven\n    # indented code\ntext # not at the start\n#\n# \n## ##\n\\# escaped"
     assert seen(text) == []
 
@@ -33,11 +33,11 @@ def test_headings_inside_fenced_code_do_not_count():
     assert [title for *_, title in seen(text)] == ["A", "B", "C", "D"]
 
 
-def test_a_fence_is_not_closed_by_one_that_names_a_language():
+def test_a_fence_with_a_language_does_not_close_a_fence():
     assert [title for *_, title in seen("```\n``` python\n# no\n```  \n# A")] == ["A"]
 
 
-def test_a_fence_that_is_never_closed_runs_to_the_end():
+def test_an_unclosed_fence_runs_to_the_end():
     assert [title for *_, title in seen("# A\n```\n# no\n## no")] == ["A"]
 
 

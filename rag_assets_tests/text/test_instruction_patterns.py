@@ -64,13 +64,13 @@ PLAIN = {
 
 
 @pytest.mark.parametrize("text", FLAGGED.values(), ids=FLAGGED.keys())
-def test_what_speaks_to_a_model_is_flagged(text: str) -> None:
+def test_text_for_a_model_is_flagged(text: str) -> None:
     assert flags_of(text) == ("instructions",)
     assert flags_of(f"Some text before.\n\n{text}\n\nAnd after.") == ("instructions",)
 
 
 @pytest.mark.parametrize("text", PLAIN.values(), ids=PLAIN.keys())
-def test_what_speaks_to_a_reader_is_not(text: str) -> None:
+def test_text_for_a_reader_is_not_flagged(text: str) -> None:
     assert flags_of(text) == ()
 
 
@@ -82,11 +82,11 @@ def test_nothing_of_the_sample_is_flagged() -> None:
 
 
 @given(st.text())
-def test_any_text_can_be_looked_at(text: str) -> None:
+def test_any_text_can_be_checked(text: str) -> None:
     assert flags_of(text) in ((), ("instructions",))
 
 
-def test_a_text_made_to_be_slow_is_not() -> None:
+def test_hostile_text_is_not_slow() -> None:
     """No pattern goes back and forth over a long text: each would then run into the timeout of the tests."""
     for filler in ("ignore ", "ignore a b c ", "](https://a{", "attention, ", "忽略", "you are now a-", "<|"):
         flags_of(filler * 10_000)

@@ -17,7 +17,7 @@ _awkward_text = st.text(st.one_of(st.sampled_from(_AWKWARD), st.characters(codec
 @example("a\x00\u0301")
 @example("a \x00\n\r\x00\n\n b")
 @example("\ud83d\x00\ude00")
-def test_normalising_twice_changes_nothing_more(text: str) -> None:
+def test_normalizing_twice_changes_nothing_more(text: str) -> None:
     once = normalize_text(text)
     assert normalize_text(once) == once
 
@@ -34,7 +34,7 @@ def test_the_result_is_nfc_encodable_and_free_of_control_characters(text: str) -
 
 
 @given(st.text(st.characters(codec="ascii", categories=["L", "N", "P"])))
-def test_ordinary_characters_stay_as_they_are(text: str) -> None:
+def test_ordinary_characters_do_not_change(text: str) -> None:
     assert normalize_text(text) == text
 
 
@@ -78,6 +78,6 @@ def test_combining_marks_beyond_a_hundred_are_removed_and_other_long_runs_are_ke
     ],
     ids=["blanks", "marks", "line feeds", "blank lines", "mixed blanks", "10 MB of prose"],
 )
-def test_no_text_runs_into_the_time_limit_of_a_test(text: str) -> None:
+def test_no_text_is_slow(text: str) -> None:
     """Well under a second each; quadratic would be minutes."""
     normalize_text(text)

@@ -44,7 +44,7 @@ def test_a_text_that_was_never_stored_is_absent(store: TextStore) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "ab", "../../etc/passwd", "g" * 64, "A" * 64, "a" * 64 + "\n"])
-def test_what_is_not_a_hash_is_absent_and_touches_no_file(store: TextStore, name: str) -> None:
+def test_an_invalid_hash_is_absent_and_touches_no_file(store: TextStore, name: str) -> None:
     store.put("x")
     assert store.get(name) is None
     assert not store.has(name)
@@ -108,7 +108,7 @@ def test_prune_removes_old_texts_that_are_not_kept(store: TextStore, as_function
     assert _files(store) == [_file(store, kept)]
 
 
-def test_prune_spares_what_was_written_within_the_hour(store: TextStore) -> None:
+def test_prune_spares_texts_of_the_last_hour(store: TextStore) -> None:
     fresh = store.put("fresh")
     almost_old = store.put("almost old")
     _age(_file(store, almost_old), 3500)
@@ -123,7 +123,7 @@ def test_putting_a_text_again_makes_it_fresh(store: TextStore) -> None:
     assert store.prune(set()) == 0
 
 
-def test_prune_spares_a_text_that_is_put_anew_while_it_prunes(
+def test_prune_spares_a_text_stored_again_meanwhile(
     store: TextStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text_hash = store.put("raced")
@@ -140,7 +140,7 @@ def test_prune_spares_a_text_that_is_put_anew_while_it_prunes(
     assert len(_files(store)) == 1
 
 
-def test_prune_removes_old_leftovers_of_killed_writers_and_no_stranger(store: TextStore) -> None:
+def test_prune_removes_old_leftovers_of_killed_writers_but_no_other_files(store: TextStore) -> None:
     folder = _file(store, store.put("x")).parent
     old_leftover, new_leftover, stranger = folder / ".tmp-old", folder / ".tmp-new", folder / "README"
     for path in (old_leftover, new_leftover, stranger):

@@ -28,7 +28,7 @@ LOCAL = EmbeddingModel("wordllama", "l2_supercat_256", 256)
 
 @given(texts=st.lists(ANY_TEXT, max_size=5))
 @settings(max_examples=150, deadline=None)
-def test_there_is_one_start_a_token_ascending_and_inside_the_text(tokenizer: Tokenizer, texts: list[str]):
+def test_starts_ascend_inside_the_text_one_per_token(tokenizer: Tokenizer, texts: list[str]):
     counts, starts = tokenizer.count(texts), tokenizer.token_starts(texts)
     assert counts == [len(of_text) for of_text in starts]
     for text, of_text in zip(texts, starts, strict=True):
@@ -65,14 +65,14 @@ def test_tiktoken_starts_are_where_its_own_decoder_puts_them(
     assert tiktoken_tokenizer.token_starts([text])[0].tolist() == expected
 
 
-def test_tokens_that_are_parts_of_one_character_share_its_offset(tiktoken_tokenizer: TiktokenTokenizer):
+def test_tokens_of_one_character_share_its_offset(tiktoken_tokenizer: TiktokenTokenizer):
     for tokenizer in (tiktoken_tokenizer, wordllama_tokenizer()):
         starts = tokenizer.token_starts(["a\U0001f98b\U0001f98bb"])[0].tolist()
         assert set(starts) == {0, 1, 2, 3}
         assert len(starts) > 4
 
 
-def test_offsets_that_a_tokenizer_reports_out_of_order_are_put_in_order():
+def test_offsets_out_of_order_are_put_in_order():
     class Encoding:
         offsets = ((0, 1), (2, 3), (1, 2), (3, 4))
 
@@ -88,7 +88,7 @@ def test_offsets_that_a_tokenizer_reports_out_of_order_are_put_in_order():
     assert tokenizer.token_starts(["abcd"])[0].tolist() == [0, 2, 2, 3]
 
 
-def test_names_of_special_tokens_in_a_text_are_text(tiktoken_tokenizer: TiktokenTokenizer):
+def test_special_tokens_in_a_text_are_ordinary_text(tiktoken_tokenizer: TiktokenTokenizer):
     assert tiktoken_tokenizer.count(["<|endoftext|>", "<|fim_prefix|>x"])[0] > 3
     assert wordllama_tokenizer().count([""]) == [0]
 
@@ -132,7 +132,7 @@ def test_blocks_of_a_text_without_word_gaps_lose_nothing(tokenizer: Tokenizer, u
     assert len(starts) <= sum(tokenizer.count(pieces))
 
 
-def test_block_ends_follow_the_words_where_there_are_any():
+def test_blocks_end_between_words():
     cuts = tokenizers_module._block_cuts(paragraphs(12_000))
     assert len(cuts) > 4
     assert all(0 < after - before <= BLOCK_CHARACTERS for before, after in pairwise(cuts))
@@ -166,7 +166,7 @@ def test_an_unknown_override_or_provider_is_a_configuration_error():
         build_tokenizer(EmbeddingModel("another", "m", 8))
 
 
-def test_a_vocabulary_that_cannot_be_fetched_is_named_with_the_ways_out(monkeypatch: pytest.MonkeyPatch):
+def test_the_error_for_a_missing_vocabulary_names_the_ways_out(monkeypatch: pytest.MonkeyPatch):
     import tiktoken
 
     def unreachable(name: str) -> None:
