@@ -1,7 +1,8 @@
-"""A real HTTP server on the loopback interface that speaks OpenAI's API for embeddings, transcriptions and pictures.
+"""A real HTTP server on the loopback interface with OpenAI's API for embeddings, transcriptions and pictures.
 
-Its vectors are sums of one fixed random direction a word, so that texts that share words are near one
-another. What a recording or a picture holds is told to it beforehand: `server.holds[data] = "words"`. What it does wrong is told to it request by request: `server.fail_next(status(500), times=2)`.
+Its vectors are sums of one fixed random direction per word, so texts with common words are near one another. Tests set the
+content of a recording or a picture in advance: `server.holds[data] = "words"`. They order faults request by request:
+`server.fail_next(status(500), times=2)`.
 """
 
 import base64
@@ -38,7 +39,7 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 
 
 def words(text: str) -> list[str]:
-    """Return what this server counts as tokens; at least one a text."""
+    """Return the number of tokens by the rule of this server, at least one per text."""
     return _WORD.findall(text.lower()) or [" "]
 
 
@@ -49,14 +50,14 @@ def _direction(word: str, dimensions: int) -> np.ndarray:
 
 
 def vector_of(text: str, dimensions: int) -> np.ndarray:
-    """Return the vector that the server answers with: unit length, float32."""
+    """Return the vector of this server for a text: unit length, float32."""
     total = np.sum([_direction(word, dimensions) for word in words(text)], axis=0)
     return (total / np.linalg.norm(total)).astype(np.float32)
 
 
 @dataclass
 class Request:
-    """One request as it came in."""
+    """One request as received."""
 
     path: str
     headers: dict[str, str]
@@ -72,7 +73,7 @@ class Request:
 
 @dataclass
 class Reply:
-    """What the server is about to answer; a fault changes it."""
+    """The planned answer of the server. A fault changes it."""
 
     status: int
     vectors: list[np.ndarray]
@@ -86,7 +87,7 @@ Fault = Callable[[Request, Reply], None]
 
 
 def status(code: int, error_code: str | None = None, retry_after_seconds: float | None = None) -> Fault:
-    """Answer with an error that quotes the key and the input, as servers do."""
+    """Answer with an error quoting the key and the input, like real servers."""
 
     def fault(request: Request, reply: Reply) -> None:
         key = request.headers.get("authorization", "")
@@ -187,11 +188,11 @@ def no_usage(request: Request, reply: Reply) -> None:
     del reply.body["usage"]
 
 
-def usage(told: object) -> Fault:
-    """Answer rightly, and tell of what was used whatever this is."""
+def usage(reported: object) -> Fault:
+    """Answer properly, with this object as the usage."""
 
     def fault(request: Request, reply: Reply) -> None:
-        reply.body["usage"] = told
+        reply.body["usage"] = reported
 
     return fault
 
@@ -203,13 +204,13 @@ def _encoded(vector: np.ndarray, encoding_format: str | None) -> str | list[floa
 
 
 class FakeOpenAI:
-    """The server; a context manager.
+    """The server, a context manager.
 
     Attributes:
-        requests: every request that came in, also those that were refused.
-        texts, tokens: embedded so far.
-        delay_seconds: waited before each answer.
-        holds: recording or picture -> what is in it.
+        requests: every request received, including refused ones.
+        texts, tokens: number embedded so far.
+        delay_seconds: pause before each answer.
+        holds: recording or picture -> its content.
     """
 
     def __init__(self, api_key: str = API_KEY) -> None:
@@ -229,11 +230,11 @@ class FakeOpenAI:
         return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
 
     def num_asked(self, path: str) -> int:
-        """Return how many requests came in for a path, such as `audio/transcriptions`."""
+        """Return the number of requests for a path, such as `audio/transcriptions`."""
         return sum(request.path == f"/v1/{path}" for request in self.requests)
 
     def fail_next(self, *faults: Fault, times: int = 1) -> None:
-        """Apply these faults, in turn, to the next requests; those after them are answered rightly."""
+        """Apply these faults, in turn, to the next requests. Later requests are answered properly."""
         with self._lock:
             self._faults.extend(list(faults) * times)
 
@@ -338,7 +339,7 @@ class _Server(ThreadingHTTPServer):
         self.fake = fake
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that gave up waiting is part of the tests; do not print it."""
+        """Print nothing: a client that gave up waiting is part of the tests."""
 
 
 class _Handler(BaseHTTPRequestHandler):

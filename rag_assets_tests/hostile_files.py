@@ -1,4 +1,4 @@
-"""Files that are broken, or made to hurt: mutants of valid ones, and bombs. The same ones at each call."""
+"""Broken and malicious files: mutants of valid ones, and bombs. Every call gives the same files."""
 
 import bz2
 import gzip
@@ -79,9 +79,9 @@ def broken_files() -> dict[str, bytes]:
 
 
 def bombs() -> dict[str, bytes]:
-    """Return name -> bytes: small files that grow, and files that keep a parser busy without end.
+    """Return name -> bytes: small files with huge content, and files to keep a parser busy forever.
 
-    Those that end as text hold half a megabyte: ten times as much was chunked, embedded and staged for two minutes.
+    Readable ones hold half a megabyte of text: ten times as much was chunked, embedded and staged for two minutes.
     """
     zeros = bytes(220_000_000)
     laughs = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 12))

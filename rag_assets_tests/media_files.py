@@ -7,7 +7,7 @@ import zlib
 
 
 def wav(seed: int = 0, num_frames: int = 400) -> bytes:
-    """A mono recording of 8,000 frames a second."""
+    """A mono recording of 8,000 frames per second."""
     file = io.BytesIO()
     with wave.open(file, "wb") as recording:
         recording.setnchannels(1)
@@ -18,7 +18,7 @@ def wav(seed: int = 0, num_frames: int = 400) -> bytes:
 
 
 def png(seed: int = 0) -> bytes:
-    """A picture of one grey pixel."""
+    """A picture of one gray pixel."""
 
     def part(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

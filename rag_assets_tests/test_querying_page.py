@@ -1,4 +1,4 @@
-"""docs/querying.md, run: every Python block in its order, on the sample documents in a store of the server's kind."""
+"""Runs every Python block of docs/querying.md in order, on the sample documents in a store like the server's."""
 
 import contextlib
 import io
@@ -21,7 +21,7 @@ from rag_assets.vector_stores.server.client import connect
 from rag_assets_tests.optional_packages import require
 from rag_assets_tests.pipeline import Pipeline
 
-# They are imported here: what they take from qdrant-client must be the real thing, before it is replaced below.
+# Imported here: they must take the real classes from qdrant-client, before these are replaced below.
 require("langchain_qdrant", "llama_index.vector_stores.qdrant")
 
 ROOT = Path(__file__).parents[1]
@@ -34,7 +34,7 @@ _JULY_2025, _MARCH_2026 = 1_751_328_000, 1_772_323_200
 
 @dataclass(frozen=True)
 class Block:
-    """One Python block: the line of the page on which it begins, and what the page says that it prints."""
+    """One Python block: its first line on the page, the program, and the expected output."""
 
     line: int
     program: str
@@ -56,7 +56,7 @@ def blocks() -> list[Block]:
 
 
 def copy_sample(folder: Path) -> None:
-    """Copy the sample documents, with the dates that the page speaks of."""
+    """Copy the sample documents, with the dates named on the page."""
     shutil.copytree(ROOT / "data" / "documents", folder)
     for path in folder.rglob("*"):
         changed_at = _MARCH_2026 if path.name in CHANGED_IN_2026 else _JULY_2025
@@ -64,7 +64,7 @@ def copy_sample(folder: Path) -> None:
 
 
 def in_memory_server(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """From now on every client that is made is this one: in memory, it is the server."""
+    """Replace every new client by this one: in memory, it is the server."""
     import qdrant_client
 
     client = qdrant_client.QdrantClient(":memory:")
@@ -75,7 +75,7 @@ def in_memory_server(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture(scope="module", params=["in memory", "server"])
 def alias(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The alias of the promoted sample; the environment is that of an application beside it."""
+    """The alias of the promoted sample, with the environment of an application."""
     on_server = request.param == "server"
     if on_server and "QDRANT_TEST_URL" not in os.environ:
         pytest.skip("QDRANT_TEST_URL is not set")
@@ -105,11 +105,11 @@ def alias(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @dataclass(frozen=True)
 class Page:
-    """The page after it was run.
+    """The page after its run.
 
     Attributes:
-        names: what its blocks have defined.
-        printed: what each block printed.
+        names: definitions of its blocks.
+        printed: output of each block.
     """
 
     names: dict[str, Any]
@@ -118,7 +118,7 @@ class Page:
 
 @pytest.fixture(scope="module")
 def page(alias: str) -> Page:
-    # In a thread of its own: a browser of other tests leaves an event loop running in this one.
+    # In a separate thread: a browser of other tests leaves an event loop running in this one.
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(_run_page, alias).result()
 
@@ -128,7 +128,7 @@ def _run_page(alias: str) -> Page:
     printed: list[str] = []
     for block in blocks():
         output = io.StringIO()
-        # The lines keep their numbers, so that a traceback points into the page.
+        # The lines keep their numbers, to make a traceback point into the page.
         program = "\n" * block.line + block.program.replace('"knowledge_base"', f'"{alias}"')
         with contextlib.redirect_stdout(output):
             try:

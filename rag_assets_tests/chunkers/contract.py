@@ -1,4 +1,4 @@
-"""What the contract of a chunker demands, texts that try it, and tokenizers that mislead."""
+"""The contract of a chunker as assertions, difficult texts, and misleading tokenizers."""
 
 import re
 from collections.abc import Sequence
@@ -44,9 +44,9 @@ def assert_contract(tokenizer: Tokenizer, text: str, spans: list[ChunkSpan], siz
 
 
 class CharacterTokenizer:
-    """Hostile: a slice has many more tokens than the text it comes from.
+    """Hostile: a slice has many more tokens than the same characters inside the text.
 
-    In texts longer than `until` a token is ten characters; in shorter ones a character is a token, or two.
+    In texts longer than `until` a token is ten characters. In shorter texts a character is a token, or two.
     """
 
     name = "hostile"
@@ -68,7 +68,7 @@ class CharacterTokenizer:
 
 
 class WordTokenizer:
-    """A word is a token; a text counts `marks` more than it has words. Records what it was given."""
+    """A word is a token, and each text has `marks` additional tokens. Records its input."""
 
     name = "words"
 

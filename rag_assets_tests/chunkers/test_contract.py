@@ -1,4 +1,4 @@
-"""What `Chunker` promises, of every chunker in the registry."""
+"""The contract of `Chunker`, for every chunker in the registry."""
 
 import hashlib
 
@@ -73,7 +73,7 @@ def test_an_empty_text_has_no_chunks_and_a_short_one_has_one(name: str, tokenize
 
 
 def test_chunks_of_a_version_do_not_change(name: str):
-    """Points are kept for as long as the version stands: another cut needs another version."""
+    """Points are kept as long as the version is the same: another cut needs another version."""
     sections = [f"{'#' * (1 + n % 3)} Part {n}\n\n{paragraphs(30 + n * 37 % 300, seed=n)}" for n in range(40)]
     chunker = build_chunker(name, wordllama_tokenizer(), 128, 16)
     (spans,) = chunker.chunk(["\n\n".join(sections)])
@@ -96,7 +96,7 @@ def test_chunks_carry_the_headings_above_their_start(name: str, tokenizer: Token
     ["x", "日本語のテキストは空白を持たない", ".", " ", "Ab3+/", "\n", "# A\n", "# A\n## B\nb c. d\n\n", "# \n", "# A\n" + "b. " * 900],
 )  # fmt: skip
 def test_a_long_text_is_cut_to_its_end(name: str, tokenizer: Tokenizer, unit: str):
-    """Were the time not in proportion to the length, this would run into the time limit of a test."""
+    """With time out of proportion to the length, this would run into the time limit of a test."""
     text = (unit * 300_000)[:300_000]
     assert build_chunker(name, tokenizer, 512, 50).chunk([text])[0][-1].end == len(text)
 

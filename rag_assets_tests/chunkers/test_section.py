@@ -15,7 +15,7 @@ SIZE, OVERLAP = 40, 8  # so fewer than 10 words are tiny
 
 
 def text_of(*sections: tuple[int, int]) -> str:
-    """Return a text of sections, each of a level and a number of words; titles are A, B, C and so on.
+    """Return a text of sections, each with a level and a number of words. Titles are A, B, C and so on.
 
     The mark and the title are two of the words. Level 0 is text without a heading.
     """
@@ -27,7 +27,7 @@ def text_of(*sections: tuple[int, int]) -> str:
 
 
 def chunks_of(*sections: tuple[int, int], marks: int = 0) -> list[str]:
-    """Return the titles in each chunk; a chunk that begins within a section begins with a dot."""
+    """Return the titles in each chunk, with a dot in front if the chunk begins within a section."""
     text = text_of(*sections)
     tokenizer = WordTokenizer(marks)
     spans = SectionChunker(tokenizer, SIZE, OVERLAP).chunk([text])[0]
@@ -79,7 +79,7 @@ def test_tiny_neighbors_under_one_parent_are_joined_up_to_the_size(
     sections: list[tuple[int, int]], chunks: list[str]
 ):
     assert chunks_of(*sections) == chunks
-    # The same below a parent, which is a chunk of its own.
+    # The same below a parent with a chunk of its own.
     below = [chunk.translate({ord(c): ord(c) + 1 for c in "ABCDEF"}) for chunk in chunks]
     assert chunks_of((1, 35), *sections) == ["A", *below]
 
@@ -146,7 +146,7 @@ def test_a_long_section_is_cut_as_by_token_window(tokenizer: Tokenizer):
 
 
 def test_joined_sections_beyond_the_size_are_separated():
-    """Inside the text they are 40 tokens, the size; a slice counts one more."""
+    """Inside the text the sections have 40 tokens, the size. Cut out, they have one more."""
     assert chunks_of((2, 31), (2, 9), (2, 12), marks=1) == ["A", "B", "C"]
     assert chunks_of((2, 30), (2, 9), (2, 12), marks=1) == ["AB", "C"]
 
@@ -175,6 +175,6 @@ def test_a_section_that_fits_is_in_one_chunk(tokenizer: Tokenizer, text: str, si
     sections = sections_of(text)
     counts = tokenizer.count([text[start:end] for start, end in sections])
     for (start, end), count in zip(sections, counts, strict=True):
-        # Inside the text it may have a few tokens more than by itself.
+        # Inside the text it may have a few more tokens than on its own.
         if start < end and count <= size - size // 8:
             assert any(span.start <= start and end <= span.end for span in spans)

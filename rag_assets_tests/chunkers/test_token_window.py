@@ -47,7 +47,7 @@ def only_break(tokenizer: Tokenizer, text: str, size: int = 64) -> tuple[str, st
 
 
 def test_the_end_prefers_headings_then_paragraphs_sentences_lines_and_words(tokenizer: Tokenizer):
-    # All of them within the last quarter of 64 tokens: the filling is about 52.
+    # All within the last quarter of 64 tokens: the filler has about 52.
     filling = "word " * 51
     for wanted, rest in [
         ("heading", "word\n# H\nend. word\n\nword"),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rag_assets.embedders.bm25 import Bm25Encoder
 from rag_assets.records import SparseVector
 
-# Documents, and a question that only the first of each pair answers.
+# Pairs of documents, and a question answered only by the first.
 JAPANESE = [
     ("年次有給休暇は入社六か月後に十日間付与されます。", "有給休暇"),
     ("出張旅費の精算は帰着後五営業日以内に申請してください。", "出張旅費 精算"),
@@ -75,7 +75,7 @@ def encoder() -> Bm25Encoder:
 
 
 def scores(encoder: Bm25Encoder, question: str, documents: list[str]) -> list[float]:
-    """Score as the store does: the question's weight, times the document's, times the IDF."""
+    """Score like the store: the weight of the question, times that of the document, times the IDF."""
     vectors = [encoder.encode_document(document) for document in documents]
     frequency = Counter(index for vector in vectors for index in vector.indices)
     query = encoder.encode_query(question)
@@ -188,6 +188,6 @@ def test_indices_are_sorted_in_any_order_of_the_library():
 
 
 def test_known_indices_have_not_moved(encoder: Bm25Encoder):
-    """A library that hashes otherwise would make every stored generation unsearchable in silence."""
+    """With another hash in the library, no stored generation could be searched, without any error."""
     assert encoder.encode_query("cafe").indices == (1230453951,)
     assert encoder.encode_query("北京").indices == (666955079,)

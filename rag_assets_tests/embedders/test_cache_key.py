@@ -31,7 +31,7 @@ def test_adjacent_parts_are_kept_apart():
 
 
 def test_keys_do_not_change_between_versions():
-    """They are stored: a changed key would pay for every vector again."""
+    """Keys are stored: after a change, every vector would be paid for again."""
     assert cache_key(MODEL, "é\n").hex() == "76f021d176fb44fffdbd03d87cc9c628dbda95a4bc95431d5ec29bd5314556aa"
 
 

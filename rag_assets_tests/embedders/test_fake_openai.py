@@ -1,4 +1,4 @@
-"""The fake is a test's ground truth, so it is checked with the official client's own decoding."""
+"""The fake is the ground truth of tests, so it is checked with the decoding of the official client."""
 
 import base64
 

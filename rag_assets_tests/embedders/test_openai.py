@@ -25,7 +25,7 @@ def embedder(server: FakeOpenAI) -> Iterator[OpenAIEmbedder]:
 
 
 def assert_tells_nothing(error: RagAssetsError):
-    """Neither the message nor what Dagster would store with it holds the key or the input."""
+    """The message holds neither the key nor the input. Dagster's record of the error does not either."""
     for shown in (str(error), repr(error), repr(error.args)):
         assert API_KEY not in shown
         assert SECRET_TEXT not in shown

@@ -1,4 +1,4 @@
-"""An event loop of its own for a test: that of a browser may be running in the thread that runs the tests."""
+"""A separate event loop for a test: the loop of a browser may be running in the main thread of the tests."""
 
 import asyncio
 from collections.abc import Coroutine

@@ -15,7 +15,7 @@ SECOND = {"it/passwords.md": "a password is never reset\n"}
 
 
 class SmallStore:
-    """A knowledge base named `kb`; every generation is embedded by hashing its texts."""
+    """A knowledge base named `kb`. The vectors are hashes of the texts."""
 
     def __init__(self) -> None:
         from qdrant_client import QdrantClient

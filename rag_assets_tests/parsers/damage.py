@@ -1,4 +1,4 @@
-"""Damaged copies of a document: cut off, changed, mixed up; the same each time."""
+"""Damaged copies of a document: cut off, changed, mixed up, in the same way each time."""
 
 import random
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def damaged(data: bytes, num_copies: int = 150) -> Iterator[bytes]:
 
 
 def outcomes_of_damage(data: bytes, filename: str) -> set[str]:
-    """Return what came of it: reasons, and `text`. Any other error than the one that is promised goes through."""
+    """Return the outcomes: reasons, and `text`. Any error but the promised one goes through."""
     outcomes: set[str] = set()
     for copy in damaged(data):
         try:

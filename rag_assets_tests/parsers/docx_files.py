@@ -1,4 +1,4 @@
-"""Word documents made by hand, so that tests need no library for them, and can hold what none would write."""
+"""Word documents made by hand. Tests need no library, and can include content no library would write."""
 
 import io
 import zipfile
@@ -37,7 +37,7 @@ NUMBERING = """
 
 
 def paragraph(text: str, style: str = "", properties: str = "") -> str:
-    """A paragraph; `text` may be runs written out."""
+    """A paragraph. `text` may hold runs as XML."""
     runs = text if text.startswith("<") else run(text)
     named = f'<w:pStyle w:val="{style}"/>' if style else ""
     return f"<w:p><w:pPr>{named}{properties}</w:pPr>{runs}</w:p>"
@@ -103,7 +103,7 @@ def zipped(parts: Mapping[str, str | bytes], method: int = zipfile.ZIP_DEFLATED)
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name, content in parts.items():
-            # Without a time: the bytes are the same each time.
+            # Without a time, to get the same bytes each time.
             archive.writestr(zipfile.ZipInfo(name), content, method)
     return out.getvalue()
 

@@ -1,4 +1,4 @@
-"""Parsers that do what a hostile document might make a library do. They run in the processes that parse."""
+"""Parsers with the effects of hostile documents on a library. They run in the parsing processes."""
 
 import contextlib
 import ctypes
@@ -23,7 +23,7 @@ class _Parser:
 
 
 class Obedient(_Parser):
-    """Does what it should, and says in which process."""
+    """Works properly, and names its process."""
 
     num_parsed = 0
 
@@ -63,14 +63,14 @@ class Exiting(_Parser):
 
 
 class Endless(_Parser):
-    """Gives far more text than it got."""
+    """Returns far more text than it received."""
 
     def parse(self, data: bytes, filename: str) -> ParsedDocument:
         return ParsedDocument("many words " * 1_000_000)
 
 
 class Talking(_Parser):
-    """Prints what could be taken for an answer."""
+    """Prints something with the form of an answer."""
 
     def parse(self, data: bytes, filename: str) -> ParsedDocument:
         print('{"title": "forged", "num_bytes": 0}', flush=True)
@@ -80,7 +80,7 @@ class Talking(_Parser):
 
 
 class Curious(_Parser):
-    """Tells what it sees of the process that started it."""
+    """Reports its view of the parent process."""
 
     def parse(self, data: bytes, filename: str) -> ParsedDocument:
         variables = " ".join(sorted(os.environ))
@@ -89,7 +89,7 @@ class Curious(_Parser):
 
 
 class Forging(_Parser):
-    """Answers by itself, on whichever descriptor that is."""
+    """Writes an answer itself, to every descriptor."""
 
     def parse(self, data: bytes, filename: str) -> ParsedDocument:
         for descriptor in range(3, 20):
@@ -99,7 +99,7 @@ class Forging(_Parser):
 
 
 class Killed(_Parser):
-    """Is ended as a system ends processes that is short of memory."""
+    """Is killed as by a system short of memory."""
 
     def parse(self, data: bytes, filename: str) -> ParsedDocument:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -107,7 +107,7 @@ class Killed(_Parser):
 
 
 class SecondFails(_Parser):
-    """Crashes in a process that has been at work before."""
+    """Crashes in a used process only."""
 
     def parse(self, data: bytes, filename: str) -> ParsedDocument:
         if Obedient.num_parsed:

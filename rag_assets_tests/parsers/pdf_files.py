@@ -1,4 +1,4 @@
-"""PDF files made by hand, so that tests need no PDF-writing library."""
+"""PDF files made by hand, without a library for writing PDF."""
 
 import io
 
@@ -6,7 +6,7 @@ from pypdf import PdfReader, PdfWriter
 
 
 def make_pdf(pages: list[str], title: str | None = None) -> bytes:
-    """Return a PDF whose pages hold these lines (ASCII; no backslash or parenthesis)."""
+    """Return a PDF with these lines on its pages (ASCII without backslash and parenthesis)."""
     objects: list[bytes] = [b"<</Type/Catalog/Pages 2 0 R>>", b""]
     objects.append(b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>")
     page_numbers: list[int] = []
@@ -29,7 +29,7 @@ def make_pdf(pages: list[str], title: str | None = None) -> bytes:
 
 
 def write_pdf(objects: list[bytes], info: bytes = b"") -> bytes:
-    """Return a PDF of these objects, numbered from 1; the first is its catalogue."""
+    """Return a PDF of these objects, numbered from 1. The first is its catalog."""
     out = io.BytesIO()
     out.write(b"%PDF-1.4\n")
     offsets: list[int] = []

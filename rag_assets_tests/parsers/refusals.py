@@ -7,7 +7,7 @@ from rag_assets.parsers import parse_document
 
 
 def unreadable(data: bytes, filename: str) -> DocumentUnreadable:
-    """Return the error for a document that must be refused."""
+    """Return the error for a document, which must be refused."""
     with pytest.raises(DocumentUnreadable) as caught:
         parse_document(data, filename)
     return caught.value

@@ -1,4 +1,4 @@
-"""What is taken for a recording or a picture, and that neither is ever opened where documents are parsed."""
+"""Recordings and pictures are recognized, and never opened by a parsing process."""
 
 import pytest
 
@@ -40,8 +40,8 @@ OTHERS = {
     "another RIFF file": b"RIFF\x24\0\0\0AVI LIST",
     "AAC": b"\xff\xf1\x50\x80\x01\x3f\xfc",
     "a reserved MPEG version": b"\xff\xeb\x90\x64",
-    "a bit rate that there is not": b"\xff\xfb\xf0\x64",
-    "a sample rate that there is not": b"\xff\xfb\x9c\x64",
+    "an invalid bit rate": b"\xff\xfb\xf0\x64",
+    "an invalid sample rate": b"\xff\xfb\x9c\x64",
 }
 
 

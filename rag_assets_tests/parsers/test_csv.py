@@ -29,7 +29,7 @@ def test_each_value_of_a_row_has_its_label(delimiter: str, filename: str, line_e
 
 
 def test_the_same_bytes_give_the_same_text_under_any_name() -> None:
-    # A parse is remembered by the hash of the bytes.
+    # The ledger knows a parse by the hash of the bytes.
     data = b"a,b\tc\nd,e\tf\n"
     assert parse_document(data, "x.csv") == parse_document(data, "x.tsv")
 
@@ -38,7 +38,7 @@ def test_the_same_bytes_give_the_same_text_under_any_name() -> None:
     ("source", "paragraphs"),
     [
         ("Stadt;Preis\nRom;3,50\nOslo;4,20\n", ["Stadt: Rom; Preis: 3,50", "Stadt: Oslo; Preis: 4,20"]),
-        # Every row has two columns with a comma as well.
+        # With a comma, every row has two columns too.
         ("Stadt, Land;Preis;x\nRom, IT;3;y\n", ["Stadt, Land: Rom, IT; Preis: 3; x: y"]),
         ('Was;Wer\n"a;b";Ada\nc;Bob\n', ["Was: a;b; Wer: Ada", "Was: c; Wer: Bob"]),
         ("sep=|\na|b,c\nd|e,f\n", ["a: d; b,c: e,f"]),

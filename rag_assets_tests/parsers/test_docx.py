@@ -61,7 +61,7 @@ def test_paragraphs_tables_and_lists_keep_their_order() -> None:
 @pytest.mark.parametrize(
     ("heading", "line"),
     [
-        (paragraph("Rates", "berschrift1"), "## Rates"),  # the id is localised, the name is not
+        (paragraph("Rates", "berschrift1"), "## Rates"),  # the id is localized, the name is not
         (paragraph("Rates", "berschrift2"), "### Rates"),
         (paragraph("Rates", "berschrift9"), "###### Rates"),
         (paragraph("Rates", "Title"), "# Rates"),
@@ -335,7 +335,7 @@ def test_a_document_without_text_is_empty() -> None:
 
 
 def test_an_encrypted_document_is_distinguished_from_an_old_one() -> None:
-    # Both are OLE containers; the names of the streams in them are UTF-16.
+    # Both are OLE containers. The names of the streams in them are UTF-16.
     container = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504)
     assert unreadable(container + "EncryptedPackage".encode("utf-16-le"), "a.docx").reason == "encrypted"
     old = unreadable(container + "WordDocument".encode("utf-16-le"), "a.docx")
@@ -362,7 +362,7 @@ def test_a_truncated_document_is_corrupt_not_half_a_document(share: float) -> No
     "parts",
     [
         {"a.txt": "text"},
-        {"word/document.xml": "<w:document/>"},  # nothing says that it is the document
+        {"word/document.xml": "<w:document/>"},  # nothing declares it as the document
         {
             "_rels/.rels": relationships((f"{OFFICE}/officeDocument", "xl/workbook.xml")),
             "xl/workbook.xml": "<workbook/>",
@@ -385,7 +385,7 @@ def test_a_file_that_is_not_an_archive_is_corrupt(data: bytes) -> None:
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_a_compression_unknown_to_word_is_corrupt(method: int) -> None:
-    # LZMA names the memory that it wants, up to 4 GB.
+    # An LZMA stream declares its need of memory, up to 4 GB.
     assert unreadable(zipped(docx_parts(paragraph("Text")), method), "a.docx").reason == "corrupt"
 
 

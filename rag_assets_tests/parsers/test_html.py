@@ -137,7 +137,10 @@ def test_the_title_is_the_title_element_else_the_first_h1(page: str, title: str)
         ("", "cp1250"),
         ('<meta charset="no-such-thing">', "cp1250"),
         ('<meta charset="utf-8">', "cp1250"),
-        ('<meta charset="windows-1252">', "utf-8"),  # a common lie; valid UTF-8 is never an accident
+        (
+            '<meta charset="windows-1252">',
+            "utf-8",
+        ),  # a common false declaration. Valid UTF-8 is never an accident
     ],
 )
 def test_the_encoding_is_found(declaration: str, encoding: str) -> None:
@@ -193,7 +196,7 @@ def test_endless_nesting_neither_crashes_nor_hangs(tag: str) -> None:
 
 
 def test_a_large_page_is_not_slow() -> None:
-    """About a second; iterating resiliparse's lists took minutes."""
+    """About a second. Iterating resiliparse's lists took minutes."""
     row = "<tr><td><p>a</p><p>b</p></td><td>c<br>d</td></tr>"
     section = (
         f"<h2>H <a href='#'>¶</a></h2>{_PROSE}<ul><li>x</li></ul><table>{row * 5}</table><pre># c\n</pre>"

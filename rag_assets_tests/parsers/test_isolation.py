@@ -1,4 +1,4 @@
-"""Whatever a document makes its parser do, it costs that document and nothing else."""
+"""A document that misuses its parser harms only itself."""
 
 import os
 import sys
@@ -76,7 +76,7 @@ def test_a_parser_sees_no_secret_and_no_file_of_ours(
     assert "OPENAI" not in text
     assert "RAG_" not in text
     (descriptors,) = [line for line in text.splitlines() if line.startswith("descriptors")]
-    # The three standard ones, requests, answers, and the one with which the list was read.
+    # The three standard descriptors, requests, answers, and the descriptor of the listing itself.
     assert len(descriptors.split()) - 1 <= 6
     assert "folder: /" in text.splitlines()
 
@@ -98,13 +98,13 @@ def test_each_worker_parses_one_document_at_a_time() -> None:
 
 
 def test_each_document_has_its_own_time_limit(workers: ParseWorkers) -> None:
-    """Processor time adds up over the life of a process; the limit is one of each document."""
+    """Processor time adds up over the life of a process. The limit holds for each document."""
     processes = {process_of(parse(workers, _Working())) for _ in range(4)}
     assert len(processes) == 1
 
 
 class _Working(Obedient):
-    """Takes six tenths of what it may."""
+    """Takes six tenths of the limit."""
 
     def parse(self, data: bytes, filename: str):  # type: ignore[no-untyped-def]
         until = time.process_time() + 0.6
@@ -126,7 +126,7 @@ def test_closing_ends_running_work() -> None:
 
 
 def test_a_worker_ends_with_its_parent(workers: ParseWorkers) -> None:
-    """Killed, we close nothing ourselves: the kernel closes the pipes."""
+    """A killed parent closes nothing itself: the kernel closes the pipes."""
     process = process_of(parse(workers, Obedient()))
     worker = workers._all[0]
     worker._close_pipes()
@@ -175,7 +175,7 @@ def test_a_kill_by_the_system_does_not_mark_the_document(workers: ParseWorkers) 
 
 
 def test_a_document_is_tried_again_in_a_new_process(workers: ParseWorkers) -> None:
-    """The second document fails in a process that has parsed before, and would not in a new one."""
+    """The second document fails in a used process, but not in a new one."""
     parse(workers, Obedient())
     assert parse(workers, misbehaving.SecondFails()).text == "fine in a new process"
     with pytest.raises(DocumentUnreadable):

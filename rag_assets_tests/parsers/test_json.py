@@ -33,7 +33,7 @@ def test_an_array_of_objects_is_one_block_a_record_under_its_name() -> None:
         ],
         "as_of": "2026-06-01",
     }
-    # What belongs to no array comes before it, not below the heading of it.
+    # Values outside arrays come before the heading of the array, not below it.
     assert _parse(value) == (
         "# Sites\n\nas_of: 2026-06-01\n\n## sites\n\n"
         "### Port Ellery\nstaff: 260\naddress.city: Port Ellery\naddress.gate: C\n\n"
@@ -91,7 +91,7 @@ def test_text_like_a_heading_or_a_fence_is_marked_as_text() -> None:
 def test_the_title_is_that_of_the_outermost_object(value: object, title: str) -> None:
     parsed = parse_document(json.dumps(value).encode(), "a.json")
     assert parsed.title == title
-    # Wherever it went, nothing is lost.
+    # Nothing is lost in any of the forms.
     for text in ("Travel", "2026", "xxx"):
         assert (text in json.dumps(value)) == (text in parsed.text)
 

@@ -15,7 +15,7 @@ from rag_assets.records import ParsedDocument
 
 
 class PanicException(BaseException):
-    """What a panic in a Rust library looks like."""
+    """The form of a panic in a Rust library."""
 
 
 def _fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:

@@ -37,7 +37,7 @@ def tesseract() -> None:
 
 
 def _scan(lines: str) -> bytes:
-    """Return a PDF whose only page is a picture of these lines."""
+    """Return a PDF with a picture of these lines as its only page."""
     bitmap = pypdfium2.PdfDocument(make_pdf([lines]))[0].render(scale=3, grayscale=True)
     scan = pypdfium2.PdfDocument.new()
     page = scan.new_page(612, 792)

@@ -1,4 +1,4 @@
-"""Documents as programs write them, and the text that they have become since they were added."""
+"""Documents written by real programs, and their recorded text."""
 
 from pathlib import Path
 

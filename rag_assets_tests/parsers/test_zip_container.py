@@ -36,7 +36,7 @@ def test_each_kind_is_recognized_by_the_members(kind: str, around: str) -> None:
     if before:
         data = b"PK" + before.encode() + data
         if kind in ("odf", "epub"):
-            return  # begin with their type, or are none
+            return  # these formats begin with their type
     recognizing = [it.name for it in PARSERS if isinstance(it, RecognizesContent) and it.recognizes(data)]
     assert recognizing == [kind]
 

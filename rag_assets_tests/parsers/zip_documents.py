@@ -1,4 +1,4 @@
-"""Documents that are ZIP archives, made by hand or by the libraries, and what may be wrong with them."""
+"""Documents in the form of ZIP archives, made by hand or by libraries, and possible damage to them."""
 
 import io
 import random
@@ -45,7 +45,7 @@ def add_table(slide: object, rows: Sequence[Sequence[str]]) -> object:
 def odf_parts(
     kind: str, body: str, *, styles: str = "", title: str = "", manifest: str = ""
 ) -> dict[str, str]:
-    """The parts of an OpenDocument file; `kind` is `text`, `spreadsheet` or `presentation`."""
+    """The parts of an OpenDocument file. `kind` is `text`, `spreadsheet` or `presentation`."""
     names = (item.partition("=") for item in _ODF_NAMESPACES)
     declared = " ".join(f'xmlns:{prefix}="{_ODF}{name or prefix}:1.0"' for prefix, _, name in names)
     return {
@@ -63,7 +63,7 @@ def make_odf(kind: str, body: str, **parts: str) -> bytes:
 
 
 def zipped_document(parts: Mapping[str, str | bytes]) -> bytes:
-    """An archive whose first member, stored as it is, is `mimetype`."""
+    """An archive with `mimetype` as its first member, stored uncompressed."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name, content in parts.items():
@@ -75,7 +75,7 @@ def zipped_document(parts: Mapping[str, str | bytes]) -> bytes:
 def epub_parts(
     chapters: Mapping[str, str], *, title: str = "", properties: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """The parts of a book whose chapters, by name, are read in this order."""
+    """The parts of a book with these chapters by name, in reading order."""
     items = "".join(
         f'<item id="i{number}" href="{name}" media-type="{XHTML}" properties="{(properties or {}).get(name, "")}"/>'
         for number, name in sorted(enumerate(chapters), reverse=True)
@@ -104,7 +104,7 @@ def make_epub(chapters: Mapping[str, str], title: str = "") -> bytes:
 
 
 def with_part(data: bytes, name: str, content: str | bytes | None) -> bytes:
-    """The archive with another content of a member, or without it."""
+    """The archive with other content in a member, or without the member."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         parts: dict[str, str | bytes] = {it: archive.read(it) for it in archive.namelist()}
     parts.pop(name, None)
@@ -112,7 +112,7 @@ def with_part(data: bytes, name: str, content: str | bytes | None) -> bytes:
 
 
 def changed(data: bytes, name: str, old: str, new: str) -> bytes:
-    """The archive with this replaced in a member."""
+    """The archive with a replacement in a member."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         content = archive.read(name).decode()
     assert old in content
@@ -131,7 +131,7 @@ def with_password(data: bytes) -> bytes:
 
 
 def mutants(data: bytes, count: int = 150) -> Iterator[bytes]:
-    """Yield damaged copies: cut off, with other bytes, and, of an archive, with damage within its members."""
+    """Yield damaged copies: cut off, with other bytes, and for archives with damage inside members."""
     chance = random.Random(7)
     is_archive = data.startswith(b"PK")
     members: dict[str, bytes] = {}
@@ -168,7 +168,7 @@ def _with_other_bytes(data: bytes, chance: random.Random) -> bytes:
 
 
 def _with_another_number(xml: bytes, chance: random.Random) -> bytes:
-    """Still well-formed as a rule: an attribute has another value, or an element is gone."""
+    """Usually still well-formed: an attribute has another value, or an element is gone."""
     parts = xml.split(b'"')
     if len(parts) > 2:
         parts[chance.randrange(1, len(parts), 2)] = chance.choice(

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from rag_assets.text.normalization import normalize_text
 
-# Every character that a step of the normalisation looks at, and some that it must leave alone.
+# Every character handled by the normalization, and some it must not change.
 _AWKWARD = "aeA \t\u00a0\n\r\x0b\x0c\x00\x08\x1b\x7f\x85\x9f\u2028\u2029\ufeff\ud83d\ude00\u2003\u200b"
 _AWKWARD += "\u0301\u0323\u0344\u0308\u212b\u00e9\u1100\u1161\u11a8\u0958\u2000"
 _awkward_text = st.text(st.one_of(st.sampled_from(_AWKWARD), st.characters(codec=None)))
@@ -79,5 +79,5 @@ def test_combining_marks_beyond_a_hundred_are_removed_and_other_long_runs_are_ke
     ids=["blanks", "marks", "line feeds", "blank lines", "mixed blanks", "10 MB of prose"],
 )
 def test_no_text_is_slow(text: str) -> None:
-    """Well under a second each; quadratic would be minutes."""
+    """Well under a second each. Quadratic time would be minutes."""
     normalize_text(text)

@@ -127,7 +127,7 @@ def test_blocks_of_a_text_without_word_gaps_lose_nothing(tokenizer: Tokenizer, u
     assert starts[0] == 0
     assert starts[-1] < len(text)
     assert tokenizer.count([text]) == [len(starts)]
-    # At most one additional token a block, for the marker that wordllama's tokenizer puts before each.
+    # At most one additional token per block, for the marker of wordllama's tokenizer.
     pieces = [text[i : i + 1024] for i in range(0, len(text), 1024)]
     assert len(starts) <= sum(tokenizer.count(pieces))
 
