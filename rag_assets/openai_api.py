@@ -1,6 +1,6 @@
-"""What all that ask an OpenAI API have in common: its address, its key, and what its errors mean.
+"""Address, key and errors of an OpenAI API, for every module with requests to one.
 
-What the server says about an error is never repeated: it may quote the input, or the key.
+The server's own error messages are never repeated: they may quote the input or the key.
 """
 
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ OPENAI_BASE_URL = "https://api.openai.com/v1"
 
 @dataclass(frozen=True, slots=True)
 class ApiFailure:
-    """Why a request came to nothing.
+    """A failed request.
 
     Attributes:
-        kind: `unavailable`: the same request may succeed later; `key`: it is refused; `not_found`: model or path;
-            `refused`: this request is.
-        status: of HTTP, or None if there was no answer.
-        says: what happened, without a full stop.
+        kind: `unavailable` if the same request may succeed later, `key` for a refused key, `not_found` for an unknown
+            model or path, `refused` for any other refused request.
+        status: HTTP status, or None without an answer.
+        says: description for a message, without a full stop.
     """
 
     kind: Literal["unavailable", "key", "not_found", "refused"]
@@ -31,10 +31,10 @@ class ApiFailure:
 def failure_of(
     error: Exception, asked: str, timeout_seconds: float, max_retries: int, key_variable: str
 ) -> ApiFailure:
-    """Return what an error of the official client, or of waiting for it, means, with nothing of its text.
+    """Return the failure behind an error of the official client or of a time limit, without any of its text.
 
     Args:
-        asked: endpoint and model, for a person.
+        asked: endpoint and model, for messages.
     """
     import openai
 
@@ -48,11 +48,12 @@ def failure_of(
     if status in (401, 403):
         return ApiFailure("key", status, f"{asked} refused the key ({status})")
     if status == 404:
-        return ApiFailure("not_found", status, f"{asked} is not found (404)")
+        return ApiFailure("not_found", status, f"{asked} was not found (404)")
     if status == 429:
         if error.code == "insufficient_quota":
             return ApiFailure("unavailable", status, f"{asked}: the quota of {key_variable} is used up (429)")
-        says = f"{asked} limits the rate (429), still after {max_retries} retries"
+        retries = f"{max_retries} {'retry' if max_retries == 1 else 'retries'}"
+        says = f"{asked} limits the rate of requests (429), even after {retries}"
         return ApiFailure("unavailable", status, says)
     if status in (408, 409) or status >= 500:
         return ApiFailure("unavailable", status, f"{asked} failed with status {status}")
@@ -60,23 +61,25 @@ def failure_of(
 
 
 def checked_key(api_key: str, variable: str = "OPENAI_API_KEY") -> str:
-    """Return a key without the space around it.
+    """Return a key without surrounding spaces.
 
     Raises:
-        ConfigurationError: it cannot be sent.
+        ConfigurationError: the key has characters that cannot be sent.
     """
     key = api_key.strip()
     if not key or not key.isascii() or not key.isprintable() or " " in key:
-        raise ConfigurationError(f"{variable} is empty, or holds spaces or other characters that no key has")
+        raise ConfigurationError(
+            f"{variable} is not a valid key: it is empty, or has spaces or other invalid characters"
+        )
     return key
 
 
 def normalize_base_url(base_url: str | None, variable: str = "OPENAI_BASE_URL") -> str:
-    """Return the base URL in one spelling: lower-case scheme and host, no default port, no slash at the end.
+    """Return the canonical form of a base URL: lower-case scheme and host, no default port, no slash at the end.
 
     Raises:
-        ConfigurationError: it is no http(s) URL, or holds a password, a query or a fragment. The endpoint is
-            recorded with what it made, so nothing secret may be in it.
+        ConfigurationError: not an http(s) URL, or a URL with a password, a query or a fragment. The endpoint is
+            recorded beside its results, so it must not hold a secret.
     """
     if base_url is None or not base_url.strip():
         return OPENAI_BASE_URL
@@ -90,8 +93,8 @@ def normalize_base_url(base_url: str | None, variable: str = "OPENAI_BASE_URL") 
         raise ConfigurationError(f"{variable} is not an http or https URL, such as http://localhost:8080/v1")
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         raise ConfigurationError(
-            f"{variable} must not hold a user name, a password, a query or a fragment; "
-            "a key belongs in OPENAI_API_KEY"
+            f"{variable} must not have a user name, a password, a query or a fragment. "
+            "A key belongs in OPENAI_API_KEY."
         )
     if ":" in host:
         host = f"[{host}]"

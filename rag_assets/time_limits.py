@@ -1,7 +1,7 @@
-"""Time limits for code without any of its own: clients of other projects, which may hang for ever.
+"""Time limits for code without its own, such as clients of other projects.
 
-Everything here runs such code in a daemon thread. Nothing can end a thread that hangs: it is left behind, and ends with
-the process at the latest.
+Such code runs in a daemon thread. Nothing can end a hanging thread: it is left behind, and ends with the process at the
+latest.
 """
 
 import math
@@ -19,7 +19,7 @@ class NothingCame(TimeoutError):
 
 
 class ThreadExit(RuntimeError):
-    """The code ended its thread, for example with `SystemExit`. The message is the name of that exception."""
+    """The code ended its thread, for example with `SystemExit`. The message is the name of the exception."""
 
 
 def bounded(
@@ -31,7 +31,7 @@ def bounded(
 
     Args:
         seconds: longest wait for each item.
-        total_seconds: from now until the end. Items that came in time are yielded after it, too.
+        total_seconds: time limit for all items together. Items from before the limit are yielded even after it.
 
     Raises:
         NothingCame: no item came within these times.
@@ -86,7 +86,7 @@ def _received(
 def within(seconds: float, call: Callable[[], T]) -> T:
     """Return the result of a call, or raise its exception.
 
-    The timeouts of HTTP clients limit single reads only: a server that sends one byte a second holds a client for ever.
+    The timeouts of HTTP clients limit single reads only: with one byte per second a server holds a client for ever.
 
     Raises:
         NothingCame: the call has not ended in time.

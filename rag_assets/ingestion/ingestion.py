@@ -1,9 +1,9 @@
-"""Sources -> documents: list everything, read what may have changed, parse what did.
+"""Sources -> documents: list everything, read possible changes, parse actual changes.
 
-A document whose version token stands still costs one look-up. One whose token moved is read and hashed; only
-bytes that this parser has not seen are parsed. One that cannot be used is quarantined and harms only itself. One that
-only a model could read, where none is set, is left out, unless it is known already: that a setting is gone deletes
-nothing. A source that is down or hangs ends its own listing; the others go on.
+A document with an unchanged version token costs one look-up. With a new token it is read and hashed, and parsed only if
+this parser has not parsed the same bytes before. An unusable document is quarantined and affects only itself.
+A document for a model that is not set is left out, unless it is already in production: removing a setting deletes
+nothing. A source that is down or hangs ends only its own listing.
 """
 
 import logging
@@ -26,12 +26,13 @@ from rag_assets.progress import Progress
 from rag_assets.records import DocumentState, SourceEntry
 from rag_assets.sources.base import Reading, Source
 from rag_assets.text.store import TextStore
+from rag_assets.text.wording import counted
 
 _logger = logging.getLogger(__name__)
 _BATCH = 256
 _MOST_BYTES_AHEAD = 256 * 1024 * 1024
 _DOCUMENTS_AHEAD = 8
-"""A worker; enough that none waits while another is at a long document."""
+"""Per worker. Enough to keep the others busy during a long document."""
 
 
 @dataclass(slots=True)
@@ -39,9 +40,9 @@ class _Document:
     """A listed document on its way through the stages.
 
     Attributes:
-        record: what it parses to, or None until that is known.
-        reading: what was read of it.
-        parse: of that; None again when the record tells what came of it.
+        record: result of its parse, or None until it is known.
+        reading: its bytes, if it was read.
+        parse: running parse of these bytes. None again when the result is in the record.
     """
 
     entry: SourceEntry
@@ -55,7 +56,7 @@ class _Document:
 
     @property
     def would_be_asked_about(self) -> bool:
-        """Whether this is a dry run, and only a model could tell what it holds."""
+        """Whether this is a dry run, and a refresh would send the document to a model."""
         return self.parse is not None and self.parse.outcome is None
 
 
@@ -63,8 +64,8 @@ class Ingestion:
     """One reading of all sources. `reports` and `media.usage` are filled in while `documents` is consumed.
 
     Args:
-        media: is closed when all is read.
-        served: the documents in production by id; asked for only if a model is missing, or must not be asked.
+        media: closed after the last document.
+        served: returns the documents in production by id. Called only if a model is missing, or in a dry run.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class Ingestion:
 
     @property
     def listing_hashes(self) -> dict[str, str]:
-        """Source -> hash of what it listed, of those that were read completely."""
+        """Source -> hash of its listing, for complete listings."""
         return {
             report.source: self._listings[report.source].hexdigest()
             for report in self.reports
@@ -95,11 +96,11 @@ class Ingestion:
         }
 
     def documents(self) -> Iterator[DocumentState]:
-        """Yield every document that a source lists, quarantined ones included, source by source as listed.
+        """Yield all listed documents, including quarantined ones, source by source in the order of its listing.
 
-        A source that fails ends its own listing and is reported as incomplete; the others go on.
+        A source that fails ends only its own listing, and is reported as incomplete.
         """
-        # Everything is listed before anything is read: only then is it known how much there is to do.
+        # List everything before reading anything: progress needs the total number.
         listings: list[Listing] = []
         for listing, report in zip(list_sources(self._sources), self.reports, strict=True):
             listings.append(listing)
@@ -123,7 +124,9 @@ class Ingestion:
             workers.close()
             self.media.close()
         for variable, count in files_left_out(self.reports).items():
-            _logger.info("%d files are left out: only a model can read them, set %s", count, variable)
+            _logger.info(
+                "%s left out, because only a model can read them: set %s", counted(count, "file"), variable
+            )
 
     @cached_property
     def _served(self) -> Mapping[str, DocumentState]:
@@ -132,7 +135,7 @@ class Ingestion:
     def _reported(self, document: _Document, report: SourceReport) -> Iterator[DocumentState]:
         """Count a document and yield its state."""
         if document.would_be_asked_about:
-            # As if nothing had changed: what it will hold is not known.
+            # Treated as unchanged: its new text is unknown.
             state = self._served.get(document.entry.document_id)
             if state is None:
                 return
@@ -140,21 +143,23 @@ class Ingestion:
             state = _state(document.entry, document.record)
         report.num_listed += 1
         report.num_quarantined += state.content_hash is None
-        if self.media.reads(document.entry.filename):  # as sensors count
+        if self.media.reads(document.entry.filename):  # sensors count the same way
             self._listings[report.source].add(document.entry)
         yield state
 
     def _incomplete(self, report: SourceReport, problem: str) -> None:
         report.problem = problem
-        said = without_name(report.source, problem)
-        _logger.warning("source %s is incomplete, nothing of it is deleted: %s", report.source, said)
+        reason = without_name(report.source, problem)
+        _logger.warning(
+            "source %s is incomplete, so none of its documents are deleted: %s", report.source, reason
+        )
 
-    # Stages: each takes documents in the order of the listing, and hands them on in that order
+    # Stages: each takes documents in the order of the listing, and yields them in the same order
 
     def _look_up(
         self, source: Source, entries: Sequence[SourceEntry], parsing: Parsing, report: SourceReport
     ) -> Iterator[_Document]:
-        """Find what is known of each document, as far as it can be used; leave out what nobody can read."""
+        """Look up the last parse of each document. Leave out documents of missing models."""
         for batch in batched(entries, _BATCH):
             records = self._ledger.parses([entry.uri for entry in batch])
             for entry in batch:
@@ -177,7 +182,7 @@ class Ingestion:
     def _read(
         self, source: Source, documents: Iterable[_Document], report: SourceReport
     ) -> Iterator[_Document]:
-        """Read those of which only reading can tell what they hold."""
+        """Read documents with a new or an empty version token."""
 
         def read(document: _Document) -> _Document | None:
             entry, known = document.entry, document.record
@@ -188,11 +193,11 @@ class Ingestion:
             except DocumentGone:
                 return None
             except DocumentUnreadable as error:
-                # No hash: this is looked at again every time, it may be a matter of permissions.
+                # No hash: it is tried again each time, because permissions may change.
                 document.record = ParseRecord(entry.uri, "", "", "", "", None, "", error.reason, error.detail)
             except RagAssetsError:
                 raise
-            except Exception as error:  # of a client, or of a source that somebody added; it may say anything
+            except Exception as error:  # from a client, or a custom source, with any message
                 raise SourceUnavailable(
                     f"source {source.name} failed with {type(error).__name__} while it was read"
                 ) from None
@@ -224,13 +229,13 @@ class Ingestion:
     def _parse(
         self, documents: Iterable[_Document], parsing: Parsing, report: SourceReport, most_ahead: int
     ) -> Iterator[_Document]:
-        """Parse what was read."""
+        """Parse the documents just read."""
         ahead: deque[_Document] = deque()
         asked: dict[Parse, _Document] = {}
         gone: SourceUnavailable | None = None
 
         def settle(document: _Document) -> None:
-            # In a dry run nobody was asked what only a model could tell.
+            # In a dry run no model was asked.
             if document.reading and document.parse and not document.would_be_asked_about:
                 entry, reading = document.entry, document.reading
                 token = reading.version_token or entry.version_token
@@ -238,8 +243,8 @@ class Ingestion:
                 asked.pop(document.parse, None)
                 document.parse = None
 
-        def settle_what_was_paid_for() -> None:
-            # As it comes, also behind a document that takes long: who kills a refresh need not pay again.
+        def settle_paid_parses() -> None:
+            # At once, even behind a slow document: after a kill the next refresh need not pay again.
             for parse in [parse for parse in asked if parse.is_done]:
                 settle(asked[parse])
 
@@ -247,7 +252,7 @@ class Ingestion:
             document = ahead.popleft()
             while document.parse is not None and not document.parse.is_done:
                 wait_for_first([document.parse, *asked])
-                settle_what_was_paid_for()
+                settle_paid_parses()
             settle(document)
             return document
 
@@ -259,12 +264,12 @@ class Ingestion:
                     report.num_parsed += document.parse.is_new
                     if document.parse.is_paid_for and document.parse.outcome is not None:
                         asked[document.parse] = document
-                    settle_what_was_paid_for()
+                    settle_paid_parses()
                 ahead.append(document)
                 while len(ahead) > most_ahead or sum(it.size_bytes for it in ahead) > _MOST_BYTES_AHEAD:
                     yield finished()
         except SourceUnavailable as error:
-            gone = error  # what was read before counts
+            gone = error  # documents read before still count
         while ahead:
             yield finished()
         parsing.remember()

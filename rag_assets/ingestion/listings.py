@@ -1,6 +1,6 @@
-"""What sources list, as one hash a source, and which of these listings production serves already.
+"""Listings of all sources with a time limit, their hashes, and the listings already served by production.
 
-For those who decide whether a refresh has anything to do; nothing is read here.
+The hashes tell a sensor whether a refresh has anything to do. No document is read here.
 """
 
 import hashlib
@@ -19,13 +19,13 @@ _STALLED_SECONDS = 180.0
 
 
 class ListingHash:
-    """Hash of the identities and version tokens of a listing, in whatever order they come."""
+    """Hash of the identities and version tokens in a listing, independent of their order."""
 
     def __init__(self) -> None:
         self._sum = 0
 
     def add(self, entry: SourceEntry) -> None:
-        # A sum, for not every source lists in the same order each time.
+        # A sum, because the order of some sources varies.
         text = f"{len(entry.document_id)} {entry.document_id} {entry.version_token}"
         self._sum += int.from_bytes(hashlib.sha256(text.encode()).digest())
 
@@ -38,7 +38,7 @@ class Listing:
     """Entries of one source.
 
     Attributes:
-        problem: reason why there may be more, or "" if the listing is complete.
+        problem: reason why entries may be missing, or "" for a complete listing.
     """
 
     entries: list[SourceEntry]
@@ -76,10 +76,10 @@ def hash_listings(
 
     Args:
         within_seconds: for all sources together.
-        counts: whether a file of this name counts; a file that cannot be read is no reason to refresh.
+        counts: returns whether a file of this name counts. An unreadable file is no reason for a refresh.
 
     Returns:
-        Source -> hash of its complete listing; source -> problem of the others.
+        Source -> hash of its complete listing, and source -> problem for the others.
     """
     deadline = time.monotonic() + within_seconds
 
@@ -126,9 +126,9 @@ def _problem_of(name: str, error: Exception) -> str:
 
 
 def served_listings(artifacts: ArtifactStore, production: str | None) -> dict[str, str]:
-    """Return source -> hash of the listing that production serves, as far as that is known.
+    """Return source -> hash of the listing in production, if known.
 
-    It is that of the last refresh whose candidate is in production; refreshes that failed later do not count.
+    This is the listing of the refresh behind the generation in production. Later failed refreshes do not count.
     """
     refresh_id = next(
         (

@@ -1,7 +1,7 @@
-"""Models that are asked what recordings and pictures hold: which are set, what they cost, and when not to ask any more.
+"""Models for recordings and pictures: settings, prices, time limits, and failing endpoints.
 
-Here belong the limits on time and tries, and what becomes of an endpoint that fails: it costs the documents that need it,
-and nothing else. How a format is asked is known to its parser. Whatever is paid for is counted, also where it is of no use.
+A failing endpoint affects only the documents of its model. The request for a format is made by its parser. Every paid
+answer is counted, including useless ones.
 """
 
 import threading
@@ -29,15 +29,15 @@ _TIMEOUT_SECONDS = 300.0
 _CONNECT_SECONDS = 10.0
 _MAX_RETRIES = 2
 _MOST_FAILURES = 3
-"""In a row; then an endpoint is left alone until the next refresh."""
+"""Failures in a row. After them an endpoint gets no more requests until the next refresh."""
 _MOST_TEXT_BYTES = 25_000_000
 _REFUSES_A_DOCUMENT = (400, 413, 415, 422)
-"""Any other refusal, such as of an account without money, or of a wrong path, would meet every document alike."""
+"""Other refusals, such as an unpaid account or a wrong path, would be the same for every document."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenPrices:
-    """USD for a million tokens."""
+    """USD per million tokens."""
 
     input: float
     output: float
@@ -59,7 +59,7 @@ USD_PER_MILLION_TOKENS = {
 
 
 def cost_usd(model: str, answer: ModelAnswer) -> float | None:
-    """Return what an answer costs at OpenAI, or None if the price is not known, or not what it counts by."""
+    """Return the cost of an answer at OpenAI, or None if the price or its unit is unknown."""
     minute, tokens = USD_PER_AUDIO_MINUTE.get(model), USD_PER_MILLION_TOKENS.get(model)
     if minute is not None and answer.audio_seconds:
         return answer.audio_seconds / 60 * minute
@@ -75,13 +75,13 @@ def cost_usd(model: str, answer: ModelAnswer) -> float | None:
 
 @dataclass(slots=True)
 class ModelUsage:
-    """What one model was asked in one refresh.
+    """Use of one model in one refresh.
 
     Attributes:
-        num_documents: that it gave an answer for.
-        num_bytes: of documents that it would be asked about, in a dry run; else 0.
-        tokens: billed, in and out.
-        cost_usd: None if a price is not known.
+        num_documents: number of answers, or in a dry run of documents to send.
+        num_bytes: size of the documents to send, in a dry run only.
+        tokens: billed tokens, input and output.
+        cost_usd: None if a price is unknown.
     """
 
     model: str
@@ -96,15 +96,15 @@ class MediaModels:
     """The models of one refresh, by the variable that names them.
 
     Args:
-        models: variable -> model; one that is empty is not asked.
-        base_url: of a server that speaks the API, or None for OpenAI's own.
-        api_key: "" for a server that wants none.
-        key_variable: where the key is set, for a person.
-        asks: whether anything is sent; if not, it is only counted.
-        text_bytes: of the text of a document, as UTF-8, at most.
+        models: variable -> model. An empty model is not used.
+        base_url: URL of a compatible server, or None for OpenAI.
+        api_key: "" for a server without keys.
+        key_variable: variable of the key, for messages.
+        asks: whether requests are sent. If not, documents are only counted.
+        text_bytes: maximum text of a document, in bytes of UTF-8.
 
     Raises:
-        ConfigurationError: settings that cannot work.
+        ConfigurationError: missing or invalid settings.
     """
 
     def __init__(
@@ -122,13 +122,13 @@ class MediaModels:
         named = {variable: model.strip() for variable, model in (models or {}).items()}
         self.usage = {variable: ModelUsage(model) for variable, model in named.items() if model}
         self.asks = asks
-        # What nobody uses need not be right.
+        # An unused URL is not checked.
         self._endpoint = normalize_base_url(base_url if self.usage else None, "RAG_MEDIA_BASE_URL")
         self._key_variable = key_variable
         if self.usage and self._endpoint == OPENAI_BASE_URL and not api_key.strip():
             raise ConfigurationError(
-                f"{key_variable} is not set, but {' and '.join(self.usage)} {'are' if len(self.usage) > 1 else 'is'}; "
-                "set the key, or RAG_MEDIA_BASE_URL for a server of your own"
+                f"{' and '.join(self.usage)} {'need' if len(self.usage) > 1 else 'needs'} {key_variable}. Set the key, "
+                "or RAG_MEDIA_BASE_URL for a server of your own."
             )
         self._key = checked_key(api_key, key_variable) if self.usage and api_key.strip() else "none"
         self._text_bytes = text_bytes
@@ -144,26 +144,26 @@ class MediaModels:
         return f"MediaModels({[usage.model for usage in self.usage.values()]}, endpoint={self._endpoint!r})"
 
     def is_set(self, parser: AsksModel) -> bool:
-        """Return whether there is a model for a format."""
+        """Return whether a model is set for a format."""
         return parser.model_variable in self.usage
 
     def reads(self, filename: str) -> bool:
-        """Return whether a file of this name can be read: it needs no model, or there is one."""
+        """Return whether a file of this name can be read: without a model, or with a model that is set."""
         parser = asks_by_name(filename)
         return parser is None or self.is_set(parser)
 
     def identity_of(self, parser: AsksModel) -> str:
-        """Return what determines a text besides the parser: with another one the same bytes are sent again."""
+        """Return the model and endpoint of a format. With another value the same bytes are sent again."""
         return (
             f"{self.usage[parser.model_variable].model} {self._endpoint}" if self.is_set(parser) else "none"
         )
 
     def sends(self, parser: AsksModel, data: bytes) -> bool:
-        """Return whether a document goes to its model; what is empty, too large, or only named so never does."""
+        """Return whether a document is sent to its model: not if it is empty, too large, or of another format."""
         return self.is_set(parser) and 0 < len(data) <= parser.max_bytes and parser.recognizes(data)
 
     def count(self, parser: AsksModel, raw_hash: str, num_bytes: int) -> bool:
-        """Count a document that would be sent; return False if its bytes were counted before."""
+        """Count a document to send. Return False if the same bytes were counted before."""
         if raw_hash in self._counted:
             return False
         self._counted.add(raw_hash)
@@ -173,13 +173,14 @@ class MediaModels:
         return True
 
     def submit(self, parser: AsksModel, data: bytes) -> "Future[ParsedText]":
-        """Have a document read by its model.
+        """Send a document to its model.
 
         Returns:
-            A future that raises `DocumentUnreadable`: also `model_unavailable`, which does not last.
+            A future of its text. It raises `DocumentUnreadable`, among others with the temporary reason
+            `model_unavailable`.
         """
         future: Future[ParsedText] = Future()
-        # No pool: at its end a process would wait for those of a pool, for as long as an endpoint does not answer.
+        # No pool: at exit a process waits for the threads of a pool, as long as an endpoint does not answer.
         threading.Thread(target=self._run, args=(future, parser, data), name="media", daemon=True).start()
         return future
 
@@ -190,11 +191,11 @@ class MediaModels:
                 return
             try:
                 future.set_result(self._read(parser, data))
-            except BaseException as error:  # whoever waits for it must hear of it
+            except BaseException as error:  # passed on to the waiting thread
                 future.set_exception(error)
 
     def close(self) -> None:
-        """Ask nothing more, and wait for nothing that is under way."""
+        """Send no more requests, and do not wait for running ones."""
         self._closed = True
         if "_client" in self.__dict__:
             self._client.close()
@@ -233,22 +234,22 @@ class MediaModels:
         if self._failures[parser.model_variable] >= _MOST_FAILURES:
             raise DocumentUnreadable(
                 "model_unavailable",
-                f"{asked} failed for others before it, and is not asked any more until the next refresh.",
+                f"{asked} failed {_MOST_FAILURES} times in a row, and gets no more requests until the next refresh.",
                 lasting=False,
             )
         problem: DocumentUnreadable
         try:
             with self._lock:
                 client = self._client
-            # The client's own limit is that of one read, which a server that drips never exceeds.
+            # The client's own time limit is per read: a server that sends one byte at a time never exceeds it.
             limit_seconds = 2 * self._timeout_seconds * (1 + self._max_retries)
             answer = within(limit_seconds, lambda: parser.ask(client, usage.model, data))
         except DocumentUnreadable:
             raise
         except (ValueError, LookupError, TypeError, AttributeError):
-            says = f"{asked} answered with something that is none of this API"
+            says = f"{asked} did not answer as the OpenAI API does"
             problem = self._problem(parser, ApiFailure("unavailable", None, says))
-        except Exception as error:  # of the client, of waiting for it, or of what else it is made of
+        except Exception as error:  # from the client, its libraries, or the time limit
             problem = self._problem(
                 parser,
                 failure_of(error, asked, self._timeout_seconds, self._max_retries, self._key_variable),
@@ -256,27 +257,27 @@ class MediaModels:
         else:
             self._count_answer(parser, usage, answer)
             return answer
-        # Raised out here, so that the client's error, which may quote the key, is not its context.
+        # Raised here, so that the client's error, which may quote the key, is not its context.
         raise problem
 
     def _problem(self, parser: AsksModel, failure: ApiFailure) -> DocumentUnreadable:
-        """Return what a failure means for the document that was sent, and count it if it is none of its fault."""
+        """Return the error for the document. Count the failure if the document did not cause it."""
         if failure.status in _REFUSES_A_DOCUMENT:
             if failure.status == 413:
                 return DocumentUnreadable("too_large", f"{failure.says}. Split it, or compress it more.")
             return DocumentUnreadable(
                 "corrupt",
-                f"{failure.says}: it is damaged, too long, or not what {parser.model_variable} takes.",
+                f"{failure.says}: it is corrupt, too long, or of a format {parser.model_variable} does not accept.",
             )
         with self._lock:
             self._failures[parser.model_variable] += 1
         to_check = {
             "key": self._key_variable,
             "not_found": f"{parser.model_variable} and RAG_MEDIA_BASE_URL",
-            "unavailable": "that it runs and what it allows",
-            "refused": "RAG_MEDIA_BASE_URL, and what the account allows",
+            "unavailable": "that it is running, and the limits of the account",
+            "refused": "RAG_MEDIA_BASE_URL, and the limits of the account",
         }
-        detail = f"{failure.says}. Check {to_check[failure.kind]}; every refresh tries again."
+        detail = f"{failure.says}. Check {to_check[failure.kind]}. Every refresh tries again."
         return DocumentUnreadable("model_unavailable", detail, lasting=False)
 
     def _count_answer(self, parser: AsksModel, usage: ModelUsage, answer: ModelAnswer) -> None:

@@ -1,8 +1,6 @@
-"""Bytes -> text, once for the same bytes: what was parsed before is looked up, the rest goes to the workers, and what
-only a model can read to that.
+"""Bytes -> text, once for the same bytes: known parses are looked up, new ones run in workers or models.
 
-Here belongs what a ledger remembers of a parse and when that still counts. Which documents there are, and how they
-are read, is not known here.
+This module decides which parses the ledger keeps, and how long they are valid. It knows nothing about sources.
 """
 
 import hashlib
@@ -25,11 +23,11 @@ _REMEMBERED_AT_ONCE = 256
 
 @dataclass(frozen=True, slots=True)
 class Parse:
-    """A parse that is known, or that workers or models are at.
+    """A finished or running parse.
 
     Attributes:
-        outcome: None in a dry run, of what a model would be asked about.
-        is_new: no parse of these bytes was known or under way.
+        outcome: None in a dry run, for a document to send to a model.
+        is_new: whether these bytes had neither a known nor a running parse.
     """
 
     raw_hash: str
@@ -51,13 +49,13 @@ class Parse:
 
 
 def wait_for_first(parses: Iterable[Parse]) -> None:
-    """Wait until one of these is done."""
+    """Wait until one of these parses is done."""
     futures = [parse.outcome for parse in parses if isinstance(parse.outcome, Future)]
     wait(futures, return_when=FIRST_COMPLETED)
 
 
 class Parsing:
-    """What the bytes of documents parse to. Parses are remembered in the ledger by and by, the last by `remember`."""
+    """Parses the bytes of documents. Writes results to the ledger in batches; `remember()` flushes."""
 
     def __init__(
         self, ledger: Ledger, text_store: TextStore, workers: ParseWorkers, media: MediaModels
@@ -66,22 +64,22 @@ class Parsing:
         self._text_store = text_store
         self._workers = workers
         self._media = media
-        # With other limits, what was over them is tried again.
+        # With other limits, documents above the old ones are tried again.
         self._limits = hashlib.sha256(repr(workers.limits).encode()).hexdigest()[:8]
-        # Of the limits of workers a model knows only that of the text; what it said costs money to hear again.
+        # For models only the text limit counts: to ask again costs money.
         self._media_limits = f"{workers.limits.text_bytes} bytes"
-        # Asked for once a document, the same all the time.
+        # Needed for each document, always the same.
         self._versions: dict[tuple[str, bool], str] = {}
         self._fresh: list[ParseRecord] = []
-        # Of what the ledger does not know yet; copies come in the same minute as often as not.
+        # Parses not yet in the ledger: copies of a document often come in the same minute.
         self._by_bytes: dict[tuple[str, str], ParseRecord | Future[ParsedText]] = {}
 
     def begin(self, data: bytes, filename: str) -> Parse:
-        """Find what these bytes parse to, or have them parsed."""
+        """Look up the parse of these bytes, or start it."""
         parser = recognize(data, filename)
         raw_hash = hashlib.sha256(data)
         if isinstance(parser, ContainerParser):
-            # The name of a compressed file tells what is in it.
+            # The name of a compressed file determines the format of its content.
             raw_hash.update(b"\0" + filename.encode(errors="surrogatepass"))
         return self._begin(raw_hash.hexdigest(), parser, data, filename)
 
@@ -101,43 +99,43 @@ class Parsing:
         return Parse(raw_hash, parser, parsing, is_new)
 
     def finish(self, parse: Parse, source_uri: str, version_token: str, title: str = "") -> ParseRecord:
-        """Wait for a parse, and remember it as that of a document.
+        """Wait for a parse, and remember it for a document.
 
         Args:
-            title: of the document as its source knows it, or "" for what the bytes say.
+            title: title in the source, or "" for the title in the document.
         """
         outcome = self._by_bytes.get(parse.key) or parse.outcome
         if outcome is None:
-            raise RuntimeError("nobody was asked: there is nothing to wait for")
+            raise RuntimeError("the parse was not started, as in every dry run")
         if isinstance(outcome, Future):
             outcome = self._by_bytes[parse.key] = self._record(parse, outcome)
-        if not outcome.raw_hash:  # it may have been the machine: nothing to remember
+        if not outcome.raw_hash:  # perhaps a fault of this machine: not remembered
             return replace(outcome, source_uri=source_uri)
         record = replace(
             outcome, source_uri=source_uri, version_token=version_token, title=title or outcome.title
         )
         self._fresh.append(record)
         if parse.is_paid_for:
-            # Under its bytes too: the next version of the file, or what another model says of it, takes the place of
-            # this record, and may be taken back.
+            # Under its bytes too: a new version of the file, or another model, replaces this record, and may be
+            # reverted later.
             known_by = f"{outcome.raw_hash} {outcome.parser_version}"
             self._fresh.append(replace(outcome, source_uri=known_by))
-        # What was paid for is remembered at once.
+        # Paid parses are remembered at once.
         if len(self._fresh) >= _REMEMBERED_AT_ONCE or parse.is_paid_for:
             self.remember()
         return record
 
     def remember(self) -> None:
-        """Put into the ledger what is not there yet."""
+        """Write all pending results to the ledger."""
         if self._fresh:
             self._ledger.put_parses(self._fresh)
         self._fresh.clear()
         self._by_bytes = {key: one for key, one in self._by_bytes.items() if isinstance(one, Future)}
 
     def usable(self, record: ParseRecord) -> bool:
-        """A parse counts while its parser is the same and its text is still there.
+        """Return whether a recorded parse is valid: same version of the parser, and its text is still stored.
 
-        What a model said counts on when none is set any more: nobody could say it again.
+        The answer of a model stays valid without that model, because it could not be repeated.
         """
         parser = parser_named(record.parser)
         if parser is None:

@@ -1,4 +1,4 @@
-"""What a reading of the sources came to, source by source, and how an incomplete listing is reported."""
+"""Reports about a reading of the sources: counts, incomplete listings, files left out."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -10,13 +10,13 @@ from rag_assets.errors import SourceUnavailable, StateFormatError
 
 @dataclass(slots=True)
 class SourceReport:
-    """What one source gave in one refresh.
+    """Report about one source in one refresh.
 
     Attributes:
-        problem: why its listing is not complete, or "" if it is.
-        num_read: documents whose bytes were read, because their version token moved.
-        num_parsed: documents whose bytes no parse was known of.
-        left_out: variable that names a model -> files that only that could read; it is not set.
+        problem: reason for an incomplete listing, or "" for a complete one.
+        num_read: number of documents read, because of a new version token.
+        num_parsed: number of documents without an earlier parse of the same bytes.
+        left_out: unset variable of a model -> number of files in need of it.
     """
 
     source: str
@@ -33,33 +33,34 @@ class SourceReport:
 
 
 def require_a_readable_source(reports: Iterable[SourceReport]) -> None:
-    """Raises: SourceUnavailable: nothing at all could be listed, because of problems."""
+    """Raise SourceUnavailable if all listings are empty and at least one is incomplete."""
     reports = list(reports)
     problems = unreadable_sources(reports)
     if problems and not any(report.num_listed for report in reports):
         raise SourceUnavailable(
-            f"no source could be read, nothing was changed: {'; '.join(problems.values())}"
+            f"no source could be read, production is unchanged: {'; '.join(problems.values())}"
         )
 
 
 def files_left_out(reports: Iterable[SourceReport]) -> dict[str, int]:
-    """Return variable that names no model -> files that only that could read."""
+    """Return unset variable of a model -> number of files in need of it."""
     return dict(sum((report.left_out for report in reports), Counter[str]()))
 
 
 def unreadable_sources(reports: Iterable[SourceReport]) -> dict[str, str]:
-    """Return source -> problem of those whose listing is not complete."""
+    """Return source -> problem, for incomplete listings."""
     return {report.source: report.problem for report in reports if not report.complete}
 
 
 def last_problems(artifacts: ArtifactStore) -> dict[str, str]:
-    """Return source -> problem of those that the last refresh could not read."""
+    """Return source -> problem, for incomplete listings of the last refresh."""
     try:
         read = artifacts.latest("raw_documents")
     except StateFormatError:
-        return {}  # of another version, or damaged; this refresh replaces it
+        return {}  # from another version, or corrupt: this refresh replaces it
     return dict(read.details["unreadable_sources"]) if read is not None else {}
 
 
 def without_name(source: str, problem: str) -> str:
+    """Return a problem without its prefix `source NAME: `."""
     return problem.removeprefix(f"source {source}: ")

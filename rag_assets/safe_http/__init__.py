@@ -1,9 +1,9 @@
-"""Fetching what others name: pages, redirects, robots and sitemaps, from public addresses only.
+"""Requests to URLs written by others, to public addresses only.
 
-Who writes a page that we read also writes its links and redirects, and whoever owns a name decides what it resolves
-to. So no name is trusted: `urls` refuses those that programs read differently, `addresses` says which addresses are
-public, `connections` resolves once and connects to exactly what was checked, and `client` follows redirects, each as
-if it had been asked for, within limits on bytes and time. Nothing here knows about robots or politeness.
+The author of a page also writes its links and redirects, and the owner of a name decides its address. So no name is
+trusted. `urls` refuses ambiguous URLs. `addresses` lists the addresses outside of the public Internet. `connections`
+resolves a name once, and connects to exactly the checked address. `client` follows redirects, with the same checks for
+each, and limits bytes and time. robots.txt and pauses are not its business.
 """
 
 from rag_assets.safe_http.client import Answer, SafeHttp

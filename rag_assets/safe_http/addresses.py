@@ -1,7 +1,7 @@
-"""Which addresses are public: an explicit list, because `ipaddress` lets transitional and historical forms through.
+"""Public addresses, by an explicit list of the others: `ipaddress` accepts transitional and historical forms.
 
-From the IANA special-purpose address registries (RFC 6890) and what was assigned before them. A few networks that
-can be reached, but that no site lives in, are refused too.
+The list follows the IANA special-purpose address registries (RFC 6890) and older assignments. It includes a few
+reachable networks without any web sites.
 """
 
 from collections.abc import Sequence
@@ -54,17 +54,17 @@ DENIED_IPV6: tuple[tuple[str, str], ...] = (
 _IPV4 = tuple((IPv4Network(network), what) for network, what in DENIED_IPV4)
 _IPV6 = tuple((IPv6Network(network), what) for network, what in DENIED_IPV6)
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
-# Hosts that have IPv6 only reach the IPv4 web through this one, so what is embedded decides.
+# IPv6-only hosts reach the IPv4 web through this network, so the embedded address decides.
 _NAT64 = IPv6Network("64:ff9b::/96")
 _ISATAP_INTERFACES = frozenset((0x00005EFE, 0x02005EFE, 0x01005EFE, 0x03005EFE))
 
 
 def why_refused(address: IPAddress, allowed: Sequence[IPNetwork] = ()) -> str:
-    """Return what an address is that must not be connected to, in a few words, or "" if it is public or allowed.
+    """Return the kind of a forbidden address in a few words, or "" for a public or allowed one.
 
     Args:
-        allowed: networks to which connections are wanted although they are not public. An address is looked for
-            as it is written: an IPv4 address that is embedded in another form is not allowed by its network.
+        allowed: private networks with permission. An address must be in one of them as written: an IPv4 address
+            embedded in another form is not allowed by its IPv4 network.
     """
     if any(address in network for network in allowed):
         return ""

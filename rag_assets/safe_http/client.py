@@ -1,6 +1,6 @@
-"""One `get`, for URLs that others wrote.
+"""A client with one method, `get`, for URLs written by others.
 
-Redirects are followed here, not by the library: each is checked as if it had been asked for. There are no cookies, no
+Redirects are followed here, not by the library, so that each is checked like a first request. There are no cookies, no
 credentials, no proxies from the environment, and no logging of URLs.
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rag_assets.safe_http.connections import Resolve
 
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
-# What cannot be decoded in small pieces is not asked for, and refused when it comes.
+# Codings without decoding in small pieces are not requested, and refused if they arrive.
 _CODINGS = frozenset(("", "identity", "gzip", "deflate"))
 _KEPT_FOR_ANOTHER_HOST = frozenset(("accept", "if-none-match", "if-modified-since"))
 _DEFAULT_MAX_REDIRECTS = 5
@@ -30,12 +30,12 @@ _IDLE_SECONDS = 4.0  # servers close idle connections after five at the earliest
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back.
+    """An answer to a request.
 
     Attributes:
-        url: that answered, after redirects.
+        url: URL after redirects.
         headers: by lower-case name.
-        body: decoded from gzip or deflate, at most as many bytes as were asked for.
+        body: decoded from gzip or deflate, up to `max_bytes`.
     """
 
     url: str
@@ -47,16 +47,16 @@ class Answer:
 class SafeHttp:
     """Fetches from public addresses. Any number of threads may use it at once.
 
-    Any port will do, as it is only ever a port of a public address.
+    Any port is allowed, because it is always a port of a public address.
 
     Args:
-        allow_networks: networks that are not public and may be connected to nevertheless.
-        timeout_seconds: for each wait.
-        deadline_seconds: for one request in all, however little arrives at a time. Resolving its name is not
-            counted, the system's resolver has limits of its own.
-        max_redirects: followed at most.
+        allow_networks: private networks with permission.
+        timeout_seconds: time limit for each wait.
+        deadline_seconds: time limit for a whole request, even if bytes keep arriving. It excludes resolving the name:
+            the system's resolver has its own limits.
+        max_redirects: maximum number of redirects per request.
         resolve: replaces the system's resolver.
-        ssl_context: replaces the certificate authorities that the system trusts.
+        ssl_context: replaces the system's certificate authorities.
     """
 
     def __init__(
@@ -96,18 +96,18 @@ class SafeHttp:
         truncate: bool = False,
         before_hop: "Callable[[URL], None] | None" = None,
     ) -> Answer:
-        """Return the answer to a GET, redirects followed.
+        """Return the answer to a GET request, after redirects.
 
         Args:
-            max_bytes: of the body, after decoding.
-            headers: besides the usual ones. Only conditions and `Accept` go along to another host.
-            truncate: return the first `max_bytes` of a longer body instead of raising.
-            before_hop: called with the target of each redirect; raises to stop there.
+            max_bytes: maximum size of the decoded body.
+            headers: additional headers. Only conditions and `Accept` are sent to another host after a redirect.
+            truncate: return the first `max_bytes` of a longer body instead of raising an error.
+            before_hop: called with the target of each redirect. It raises an error to stop there.
 
         Raises:
-            FetchRefused: a URL or an address is not allowed, or there are too many redirects.
-            FetchFailed: there was no answer, or not all of it.
-            ResponseTooLarge: the body has more than `max_bytes`.
+            FetchRefused: a forbidden URL or address, or too many redirects.
+            FetchFailed: no answer, or an incomplete one.
+            ResponseTooLarge: the body is larger than `max_bytes`.
         """
         target = parse_url(url)
         sent = {name.lower(): value for name, value in (headers or {}).items()}
@@ -153,13 +153,13 @@ class SafeHttp:
                     headers=raw.headers,
                     stream=_byte_stream(raw.iter_stream(), max_bytes, truncate),
                 )
-                # The body of a redirect is of no use to anybody.
+                # The body of a redirect is not needed.
                 wanted = response.status_code not in _REDIRECTS
                 body = _body(response, max_bytes, truncate) if wanted else b""
         except httpcore2.TimeoutException:
             raise FetchFailed(f"{url.host} did not answer in time") from None
         except (httpcore2.NetworkError, httpcore2.ProtocolError, httpx2.HTTPError) as error:
-            raise FetchFailed(f"{url.host} did not answer as it should ({type(error).__name__})") from None
+            raise FetchFailed(f"{url.host} did not answer as expected ({type(error).__name__})") from None
         return Answer(
             str(url), response.status_code, {k.lower(): v for k, v in response.headers.items()}, body
         )
@@ -168,7 +168,7 @@ class SafeHttp:
 def _body(response: "Response", max_bytes: int, truncate: bool) -> bytes:
     coding = response.headers.get("content-encoding", "").strip().lower()
     if coding not in _CODINGS:
-        raise FetchFailed("the answer is compressed in a way that was not asked for")
+        raise FetchFailed("the answer has a compression that was not requested")
     length = response.headers.get("content-length", "")
     if not truncate and length.isdecimal() and int(length) > max_bytes:
         raise ResponseTooLarge(max_bytes)
@@ -183,7 +183,7 @@ def _body(response: "Response", max_bytes: int, truncate: bool) -> bytes:
 
 
 def _byte_stream(chunks: Iterator[bytes], max_bytes: int, truncate: bool) -> Any:
-    """Wrap what arrives for httpx, which decodes it. What decodes to nothing is counted as well."""
+    """Wrap arriving chunks for decoding by httpx. Chunks that decode to nothing count towards the limit."""
     import httpx2
 
     class Arriving(httpx2.SyncByteStream):
@@ -192,7 +192,7 @@ def _byte_stream(chunks: Iterator[bytes], max_bytes: int, truncate: bool) -> Any
             for chunk in chunks:
                 yield chunk
                 arrived += len(chunk)
-                # Compression may make short texts a little longer.
+                # Compression may make short texts slightly longer.
                 if arrived > max_bytes + 1_024:
                     if truncate:
                         return

@@ -1,8 +1,8 @@
-"""Connections to exactly the addresses that were checked, and to no others.
+"""Connections to exactly the checked addresses.
 
-httpcore makes every connection through a network backend. This one resolves a name once, checks every answer, and
-hands the address, not the name, to the socket: there is no second resolution that could say something else. The name
-goes into the Host header and into TLS as before. Imported only when something is fetched.
+httpcore makes every connection through a network backend. This one resolves a name once, checks every address, and
+passes the address, not the name, to the socket. So there is no second resolution with another result. The Host header
+and TLS still use the name. This module is imported for the first request.
 """
 
 import socket
@@ -25,13 +25,13 @@ _MOST_ADDRESSES_TRIED = 4
 
 
 def resolve_by_system(host: str) -> list[str]:
-    """Return the addresses of a name as the system's resolver has them, each once."""
+    """Return the addresses of a name from the system's resolver, without duplicates."""
     answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(answer[4][0]) for answer in answers))
 
 
 class Deadline(threading.local):
-    """When what this thread asks for has to be there. A connection is used by one thread at a time."""
+    """Deadline of the request in this thread. A connection is used by one thread at a time."""
 
     def __init__(self) -> None:
         self._end = float("inf")
@@ -40,10 +40,10 @@ class Deadline(threading.local):
         self._end = time.monotonic() + seconds
 
     def cut(self, timeout: float | None) -> float | None:
-        """Return a timeout that does not outlast the deadline.
+        """Return a timeout cut to the deadline.
 
         Raises:
-            httpcore2.ReadTimeout: it has passed.
+            httpcore2.ReadTimeout: the deadline has passed.
         """
         left = self._end - time.monotonic()
         if left <= 0:
@@ -52,7 +52,7 @@ class Deadline(threading.local):
 
 
 class CheckedBackend(httpcore2.NetworkBackend):
-    """Connects to public addresses, and to those of `allowed` networks."""
+    """Connects to public addresses, and to addresses in `allowed` networks."""
 
     def __init__(self, resolve: Resolve, allowed: Sequence[IPNetwork], deadline: Deadline) -> None:
         self._resolve = resolve
@@ -83,11 +83,11 @@ class CheckedBackend(httpcore2.NetworkBackend):
         literal = check_host(host)
         addresses = [literal] if literal is not None else self._resolved(host)
         for address in addresses:
-            # One is enough to refuse them all: who can say what the others are for.
+            # One private address is enough to refuse the name.
             if what := why_refused(address, self._allowed):
                 raise FetchRefused(
-                    f"{host} is at an address that is not public ({what}). If it is meant, add its network to the "
-                    "option allow_networks."
+                    f"{host} has a private or special address ({what}). To read it anyway, add its network to the "
+                    "option allow_networks"
                 )
         return addresses
 
@@ -99,11 +99,11 @@ class CheckedBackend(httpcore2.NetworkBackend):
         try:
             return [IPv6Address(text) if ":" in text else IPv4Address(text) for text in answers]
         except ValueError:
-            raise FetchRefused(f"{host} resolves to something that is no address") from None
+            raise FetchRefused(f"{host} resolves to an invalid address") from None
 
 
 class _DeadlineStream(httpcore2.NetworkStream):
-    """A stream on which no single wait outlasts the deadline, however little arrives at a time."""
+    """A stream with no wait beyond the deadline, even if bytes keep arriving."""
 
     def __init__(self, stream: httpcore2.NetworkStream, deadline: Deadline) -> None:
         self._stream = stream

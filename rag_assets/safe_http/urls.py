@@ -1,7 +1,7 @@
-"""Which URLs may be asked for at all: those that every program reads in the same way.
+"""URLs with only one reading. All others are refused.
 
-`127.1`, `0x7f.1` and `2130706433` are addresses to some resolvers and names to others; userinfo, backslashes and
-full-width digits make one host look like another. Nobody needs them, so they are refused rather than understood.
+`127.1`, `0x7f.1` and `2130706433` are addresses to some resolvers and names to others. User names, backslashes and
+full-width digits make one host look like another. No honest URL needs them, so they are refused rather than parsed.
 """
 
 import re
@@ -24,57 +24,57 @@ def parse_url(text: str, base: "URL | None" = None) -> "URL":
     """Return an absolute `http` or `https` URL without a fragment.
 
     Args:
-        text: as written on a page, in a header or in a file.
-        base: what a relative reference is relative to.
+        text: from a page, a header or a file.
+        base: base of a relative reference.
 
     Raises:
-        FetchRefused: it is not such a URL, or its host could be taken for another one.
+        FetchRefused: not such a URL, or a host that looks like another one.
     """
     from httpx2 import URL, InvalidURL
 
     text = text.strip()
     if len(text) > MAX_URL_CHARACTERS:
-        raise FetchRefused(f"a URL has more than {MAX_URL_CHARACTERS} characters")
+        raise FetchRefused(f"the URL has more than {MAX_URL_CHARACTERS:,} characters")
     if "\\" in text or any(not character.isprintable() for character in text):
-        raise FetchRefused("a URL holds a backslash or a control character")
+        raise FetchRefused("the URL has a backslash or a control character")
     try:
         url = URL(text) if base is None else base.join(text)
     except (InvalidURL, ValueError):
-        raise FetchRefused("it is not a URL that can be read in only one way") from None
+        raise FetchRefused("invalid or ambiguous URL") from None
     if url.scheme not in ("http", "https"):
-        raise FetchRefused("it is not a URL of http or https")
+        raise FetchRefused("not an http or https URL")
     if url.userinfo or "@" in url.netloc.decode("ascii", "replace"):
-        raise FetchRefused("a URL holds a user name or a password")
+        raise FetchRefused("the URL has a user name or a password")
     if url.port is not None and not 0 < url.port <= _MAX_PORT:
-        raise FetchRefused("a URL has a port that does not exist")
+        raise FetchRefused("the URL has an invalid port")
     check_host(url.raw_host.decode("ascii", "replace"))
     return url.copy_with(fragment=None)
 
 
 def check_host(host: str) -> IPv4Address | IPv6Address | None:
-    """Return the address that a host is, None if it is a name.
+    """Return a host as an address, or None for a name.
 
     Args:
-        host: lower case, in ASCII, an IPv6 address without brackets.
+        host: in lower case and ASCII, an IPv6 address without brackets.
 
     Raises:
-        FetchRefused: it is neither, or is an address to some programs only.
+        FetchRefused: neither a name nor an address, or an address for some programs only.
     """
     if ":" in host:
         try:
             address = IPv6Address(host)
         except AddressValueError:
-            raise FetchRefused("the host of a URL is not an IPv6 address") from None
+            raise FetchRefused("invalid IPv6 address in the URL's host") from None
         if address.scope_id is not None:
-            raise FetchRefused("the host of a URL is an address with a zone")
+            raise FetchRefused("IPv6 address with a zone in the URL's host")
         return address
     labels = host.split(".")
     if len(host) > _MAX_HOST_CHARACTERS or not all(_LABEL.fullmatch(label) for label in labels):
-        raise FetchRefused("the host of a URL is not a name")
-    # A name may hold numbers, but not end with one: then a resolver may take it for an address.
+        raise FetchRefused("invalid host name in the URL")
+    # A name may contain numbers, but not end with one: a resolver could read it as an address.
     if not _NUMBER.fullmatch(labels[-1]):
         return None
     try:
         return IPv4Address(host)
     except AddressValueError:
-        raise FetchRefused("the host of a URL is an address in a form that nobody needs") from None
+        raise FetchRefused("non-standard IP address notation in the URL's host") from None

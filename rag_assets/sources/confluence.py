@@ -39,7 +39,7 @@ _TAG = re.compile(r"<[a-zA-Z][^<>]*>")
 
 
 class ConfluenceOptions(RemoteSourceOptions):
-    """Which Confluence, as which user, and which of its spaces."""
+    """Address and user of a Confluence, and the spaces to read."""
 
     url: str = Field(
         description="Base URL with the context path, such as `https://wiki.example.com/confluence` or "

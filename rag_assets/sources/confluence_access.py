@@ -45,7 +45,7 @@ class PageReaders:
         return (f"space:{space}",) if readers is None else tuple(sorted(readers))
 
     def _subjects_of(self, page_id: str) -> frozenset[str] | None:
-        """Return the users and groups with access to one level; empty without restrictions, None if unknown."""
+        """Return the users and groups with access to one level: empty without restrictions, None if unknown."""
         if page_id not in self._known:
             answer = self._ask(
                 f"rest/api/content/{page_id}/restriction/byOperation/read",

@@ -30,8 +30,8 @@ class Received:
     Attributes:
         sources: names of the sources with news.
         receipts: receipts of the messages with news.
-        moot: receipts of messages without news: test events, and objects that are not documents.
-        num_foreign: number of unknown messages, which stay in the queue.
+        moot: receipts of messages without news: test events, and objects other than documents.
+        num_foreign: number of unknown messages. They stay in the queue.
     """
 
     sources: set[str] = field(default_factory=set[str])

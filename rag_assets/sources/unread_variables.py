@@ -1,4 +1,4 @@
-"""Unknown `RAG_…` variables: most are misspelled settings, which would be ignored silently.
+"""Unknown `RAG_…` variables: most are misspelled settings, otherwise ignored silently.
 
 Names are compared with the known settings and options. Values are never read.
 """

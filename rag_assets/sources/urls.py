@@ -1,6 +1,6 @@
 """Web pages: those of a list, those of sitemaps, and pages linked from there.
 
-This file decides which pages are documents, which of them are the same page, and what an answer means for a document.
+Documents are chosen here: listed pages, equal pages, and the meaning of an answer for a document.
 Requests to hosts are made in `sources/web`, connections in `safe_http`.
 """
 
@@ -55,7 +55,7 @@ _GONE = frozenset((404, 410))
 
 
 class UrlsOptions(RemoteSourceOptions):
-    """Which pages, how politely, and how much of each."""
+    """Pages to read, size limits, and politeness."""
 
     file: UserPath = Field(_DEFAULT_FILE, description="File with one URL per line; `#` begins a comment.")
     urls: tuple[str, ...] = Field((), description="URLs of pages.")
@@ -114,7 +114,7 @@ class _Look:
 class UrlsSource:
     """Web pages, and any other files behind URLs.
 
-    A page is a document under its listed URL. Redirects and canonical links show that two URLs lead to the same page.
+    A page is a document under its listed URL. Redirects and canonical links reveal equal pages.
     The document is then the canonical URL, or else the first URL read.
 
     A page with status 404 or 410 is gone. A page that is forbidden, broken, too large or slow is unreadable, and its

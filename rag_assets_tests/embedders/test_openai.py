@@ -202,7 +202,7 @@ def test_transient_failures_are_retried(server: FakeOpenAI):
 def test_retries_end(server: FakeOpenAI):
     embedder = OpenAIEmbedder(SMALL, API_KEY, server.base_url, max_retries=2)
     server.fail_next(status(429, retry_after_seconds=0.01), times=5)
-    with pytest.raises(EmbedderUnavailable, match="still after 2 retries"):
+    with pytest.raises(EmbedderUnavailable, match="even after 2 retries"):
         embedder.embed_documents(TEXTS)
     assert len(server.requests) == 3
 

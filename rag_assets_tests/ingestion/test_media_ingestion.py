@@ -182,7 +182,7 @@ def test_without_a_model_what_only_that_could_read_is_no_document(
     assert documents.keys() == {"notes.md", "talk.wav"}
     assert source.read_paths == ["notes.md", "talk.wav"]
     assert files_left_out(ingestion.reports) == {VISION: 2}
-    assert "2 files are left out: only a model can read them, set RAG_VISION_MODEL" in caplog.text
+    assert "2 files left out, because only a model can read them: set RAG_VISION_MODEL" in caplog.text
     read.models = dict(BOTH)
     assert read.text(read(source)[0]["chart.png"]) == "A chart: 4 pallets."
 

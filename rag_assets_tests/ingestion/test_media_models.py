@@ -92,7 +92,7 @@ def test_a_key_is_sent_where_there_is_one_and_a_local_server_needs_none(server: 
     [
         (status(401), "refused the key (401). Check OPENAI_API_KEY"),
         (status(403), "refused the key (403). Check OPENAI_API_KEY"),
-        (status(404), "is not found (404). Check RAG_TRANSCRIPTION_MODEL and RAG_MEDIA_BASE_URL"),
+        (status(404), "was not found (404). Check RAG_TRANSCRIPTION_MODEL and RAG_MEDIA_BASE_URL"),
         (status(429), "limits the rate"),
         (status(429, "insufficient_quota"), "the quota of OPENAI_API_KEY is used up"),
         (status(500), "failed with status 500"),
@@ -100,8 +100,8 @@ def test_a_key_is_sent_where_there_is_one_and_a_local_server_needs_none(server: 
         (status(402), "refused the request (402). Check RAG_MEDIA_BASE_URL"),
         (status(405), "refused the request (405). Check RAG_MEDIA_BASE_URL"),
         (fake_openai.drop_connection, "no connection to"),
-        (fake_openai.not_json, "none of this API"),
-        (fake_openai.no_answer, "none of this API"),
+        (fake_openai.not_json, "did not answer as the OpenAI API does"),
+        (fake_openai.no_answer, "did not answer as the OpenAI API does"),
     ],
 )
 def test_a_model_that_cannot_be_had_is_no_fault_of_the_document_and_tells_no_secret(
@@ -196,7 +196,7 @@ def test_a_dead_endpoint_is_left_alone_until_the_next_refresh(server: FakeOpenAI
     details = [refused(media, wav()).detail for _ in range(10)]
     assert len(server.requests) == 3
     assert "failed with status 503" in details[2]
-    assert "not asked any more until the next refresh" in details[3]
+    assert "gets no more requests until the next refresh" in details[3]
     # Another model may well be somewhere else, or be allowed more.
     assert "failed with status 503" in refused(media, png()).detail
     assert len(server.requests) == 4
@@ -215,7 +215,7 @@ def test_transient_failures_are_retried_and_retries_end(server: FakeOpenAI) -> N
     server.fail_next(status(429, retry_after_seconds=0.01), times=2)
     assert read(media, wav()).text == "words"
     server.fail_next(status(429, retry_after_seconds=0.01), times=3)
-    assert "still after 2 retries" in refused(media, wav()).detail
+    assert "even after 2 retries" in refused(media, wav()).detail
     assert len(server.requests) == 6
     media.close()
 
@@ -266,7 +266,7 @@ def test_model_and_endpoint_determine_a_text() -> None:
 
 
 def test_openais_own_endpoint_needs_a_key_and_what_is_not_used_need_not_be_right() -> None:
-    with pytest.raises(ConfigurationError, match="OPENAI_API_KEY is not set, but RAG_TRANSCRIPTION_MODEL is"):
+    with pytest.raises(ConfigurationError, match=r"RAG_TRANSCRIPTION_MODEL needs OPENAI_API_KEY\."):
         MediaModels({AUDIO: "whisper-1"})
     with pytest.raises(ConfigurationError, match="RAG_MEDIA_BASE_URL"):
         MediaModels(MODELS, "localhost:8000")
