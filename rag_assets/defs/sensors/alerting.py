@@ -67,8 +67,7 @@ def slack_on_failure(
     monitor_all_code_locations=True,
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=15,
-    description="Posts a Slack alert when a refresh cannot read a source readable in the refresh before. "
-    "Needs SLACK_WEBHOOK_URL.",
+    description="Posts a Slack alert when a source becomes unreadable, once. Needs SLACK_WEBHOOK_URL.",
 )
 def slack_on_degraded_source(
     context: dg.RunStatusSensorContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
