@@ -31,11 +31,11 @@ def recall_gate(
             raise StaleInputError(stale)
         verdict = judge(report, knowledge_base.settings.eval_threshold)
         production = knowledge_base.vector_store.production_state().production
-        candidate = f"candidate {report.generation} can be promoted"
+        outcome = f"candidate {report.generation} can be promoted"
         if report.generation == production:
-            candidate = f"{production} is already in production"
+            outcome = f"{production} is already in production"
         if not verdict.passed:
-            candidate = reject_candidate(
+            outcome = reject_candidate(
                 knowledge_base.vector_store,
                 report.generation,
                 str(verdict),
@@ -43,7 +43,7 @@ def recall_gate(
             )
             step.end_refresh()
         # Dagster's own log line for a failed check gives no reason.
-        context.log.log(logging.INFO if verdict.passed else logging.ERROR, "%s; %s", verdict, candidate)
+        context.log.log(logging.INFO if verdict.passed else logging.ERROR, "%s; %s", verdict, outcome)
         return dg.AssetCheckResult(
             passed=verdict.passed,
             severity=dg.AssetCheckSeverity.ERROR,
@@ -51,7 +51,7 @@ def recall_gate(
             metadata=gate_metadata(report, knowledge_base.settings.eval_threshold)
             | {
                 "verdict": str(verdict),
-                "candidate": candidate,
+                "candidate": outcome.removeprefix("candidate "),
                 "production": production or "nothing yet",
             },
         )

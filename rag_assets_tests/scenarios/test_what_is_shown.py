@@ -69,6 +69,13 @@ def test_the_log_of_a_run_says_the_verdict_in_words(promoted: Pipeline, threshol
     ]
     assert [found for found, _ in said] == [level]
     assert "candidate" in said[0][1]
+    (record,) = promoted.instance.get_records_for_run(
+        run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    ).records
+    event = record.event_log_entry.dagster_event
+    assert event is not None
+    candidate = str(event.asset_check_evaluation_data.metadata["candidate"].value)
+    assert not candidate.startswith("candidate"), "the key says it already"
 
 
 @pytest.mark.parametrize(
