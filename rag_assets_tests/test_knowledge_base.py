@@ -48,7 +48,7 @@ def test_documents_and_questions_are_embedded_by_one_embedder(tmp_path: Path, na
     assert knowledge_base.embedder_for(embedder.model) is embedder
 
 
-def test_a_candidate_is_built_on_production_as_it_is_now(
+def test_a_candidate_is_built_on_current_production(
     knowledge_base: KnowledgeBase, store: DamagedStore
 ) -> None:
     assert knowledge_base.reusable_production() == store.manifests["g1"]
@@ -56,9 +56,7 @@ def test_a_candidate_is_built_on_production_as_it_is_now(
     assert knowledge_base.reusable_production() == store.manifests["g2"]
 
 
-def test_production_that_is_not_whole_is_never_taken_for_whole(
-    knowledge_base: KnowledgeBase, store: DamagedStore
-) -> None:
+def test_incomplete_production_is_never_reused(knowledge_base: KnowledgeBase, store: DamagedStore) -> None:
     store.damaged.add("g1")
     for _ in range(2):
         assert knowledge_base.reusable_production() is None

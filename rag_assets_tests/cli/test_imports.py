@@ -1,4 +1,4 @@
-"""A command imports what it needs and no more: that decides how long its first line takes."""
+"""A command imports only the modules it needs: imports are most of its start-up time."""
 
 import json
 import subprocess
@@ -109,7 +109,7 @@ def test_help_imports_no_package(tmp_path: Path, arguments: tuple[str, ...]) -> 
     }
 
 
-def test_search_imports_nothing_that_only_a_refresh_needs(served: Path) -> None:
+def test_search_imports_nothing_needed_only_by_a_refresh(served: Path) -> None:
     modules, printed = imported_by(served, "search", "How long is vacation?")
     assert "vacation.md" in printed
     assert {"numpy", "pydantic_settings", "qdrant_edge"} <= modules, (
@@ -121,6 +121,6 @@ def test_search_imports_nothing_that_only_a_refresh_needs(served: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["status", "quarantine", "export"])
-def test_no_command_but_plan_imports_a_parser_library_or_dagster(served: Path, command: str) -> None:
+def test_a_report_imports_no_parser_library_and_no_dagster(served: Path, command: str) -> None:
     modules, _ = imported_by(served, command)
     assert modules & (PACKAGES_OF_A_REFRESH - {"pyarrow"}) == set()

@@ -13,7 +13,7 @@ def settings_in(folder: Path) -> Settings:
     return load_settings(documents_dir=folder / "documents", state_dir=folder / "state")
 
 
-def test_what_is_written_in_a_dry_run_is_seen_in_it_and_nowhere_else(tmp_path: Path) -> None:
+def test_writes_of_a_dry_run_are_visible_only_in_it(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     with dry_run(settings) as knowledge_base:
         text = knowledge_base.text_store.put("a text")
@@ -28,7 +28,7 @@ def test_what_is_written_in_a_dry_run_is_seen_in_it_and_nowhere_else(tmp_path: P
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_dry_run_knows_what_the_knowledge_base_knows(tmp_path: Path) -> None:
+def test_a_dry_run_reads_the_state_of_the_knowledge_base(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     real = KnowledgeBase(settings)
     text = real.text_store.put("a text")

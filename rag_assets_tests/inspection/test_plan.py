@@ -21,7 +21,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return load_settings(documents_dir=documents, state_dir=tmp_path / "state")
 
 
-def test_a_long_list_is_cut_and_the_totals_are_not(
+def test_a_long_list_is_shortened_and_the_totals_are_complete(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plan_module, "_MOST_DOCUMENTS", 11)
@@ -34,7 +34,7 @@ def test_a_long_list_is_cut_and_the_totals_are_not(
     assert "and 2 more" in said
 
 
-def test_texts_that_do_not_fit_a_window_are_counted_once_all_the_same(
+def test_texts_of_several_windows_are_counted_once(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plan_module, "WINDOW", 5)
@@ -48,7 +48,7 @@ def test_texts_that_do_not_fit_a_window_are_counted_once_all_the_same(
     assert parts["embeddings"]["num_tokens"] < parts["chunks"]["num_tokens"]
 
 
-def test_a_degraded_source_and_bad_documents_are_said(settings: Settings) -> None:
+def test_a_degraded_source_and_bad_documents_are_reported(settings: Settings) -> None:
     (settings.documents_dir / "empty.txt").write_text("")
     report: dict[str, Any] = plan(settings)
     report["raw_documents"]["unreadable_sources"] = {"s3": "the bucket is gone"}

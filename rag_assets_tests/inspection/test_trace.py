@@ -17,7 +17,7 @@ NOTHING: dict[str, Any] = {
 }
 
 
-def test_a_long_list_of_chunks_is_cut_and_their_number_is_not() -> None:
+def test_a_long_list_of_chunks_is_shortened_and_their_number_is_complete() -> None:
     points = [
         {"id": f"point-{number}", "token_count": 7, "heading_path": ["A", "B"], "flags": []}
         for number in range(1200)
@@ -38,7 +38,7 @@ def test_a_long_list_of_chunks_is_cut_and_their_number_is_not() -> None:
     assert "point-3      7 tokens  A > B  flagged: instructions" in describe({**NOTHING, "chunks": chunks})
 
 
-def test_a_run_that_is_not_known_is_not_said() -> None:
+def test_an_unknown_run_is_left_out() -> None:
     entry = {"refresh_id": "r", "change": None, "moved_from": None, "moved_to": None, "run_path": None}
     assert (
         "r: read, not compared with production" in describe({**NOTHING, "history": [entry]}).splitlines()[-1]

@@ -1,4 +1,4 @@
-"""Trouble that can be foreseen is one clear line on standard error, never a stack trace."""
+"""An expected error is one clear line on standard error, never a stack trace."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ def one_line(pipeline: Pipeline, *arguments: str) -> str:
     "expression",
     ["chunk_index=" + "9" * 26, "path=\udcff", "modified_at>=0001-01-01T00:00:00+14:00", "nothing"],
 )
-def test_a_filter_that_cannot_be_meant_is_named(promoted: Pipeline, expression: str) -> None:
+def test_an_impossible_filter_is_named(promoted: Pipeline, expression: str) -> None:
     assert expression.split("=")[0].rstrip(">") in one_line(
         promoted, "search", "anything", "--filter", expression
     )
@@ -51,7 +51,7 @@ def test_an_env_file_that_is_not_text_is_named(promoted: Pipeline) -> None:
 
 
 @pytest.mark.parametrize("line", ["[" * 100_000, json.dumps({"query": "\ud800", "expected_docs": ["a"]})])
-def test_a_benchmark_line_that_cannot_be_used_is_named(promoted: Pipeline, line: str) -> None:
+def test_an_unusable_benchmark_line_is_named(promoted: Pipeline, line: str) -> None:
     promoted.benchmark.write_text(line + "\n")
     _, output, _ = promoted.command("doctor")
     assert "FAIL  benchmark" in output
@@ -61,7 +61,7 @@ def test_a_benchmark_line_that_cannot_be_used_is_named(promoted: Pipeline, line:
     assert "line 1" in run.gate_description
 
 
-def test_doctor_does_not_call_a_benchmark_for_other_documents_ok(promoted: Pipeline) -> None:
+def test_doctor_fails_on_a_benchmark_for_other_documents(promoted: Pipeline) -> None:
     assert "ok    benchmark" in promoted.succeed("doctor")
     promoted.benchmark.write_text('{"query": "Which?", "expected_docs": ["elsewhere.md"]}\n')
     code, output, _ = promoted.command("doctor")
@@ -69,6 +69,6 @@ def test_doctor_does_not_call_a_benchmark_for_other_documents_ok(promoted: Pipel
     assert "FAIL  benchmark: compared with production, the benchmark does not fit" in output
 
 
-def test_doctor_compares_a_benchmark_with_nothing_while_nothing_is_in_production(empty: Pipeline) -> None:
+def test_doctor_accepts_any_benchmark_before_the_first_promotion(empty: Pipeline) -> None:
     empty.benchmark.write_text('{"query": "Which?", "expected_docs": ["elsewhere.md"]}\n')
     assert "ok    benchmark" in empty.command("doctor")[1]

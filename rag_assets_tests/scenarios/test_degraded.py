@@ -1,4 +1,4 @@
-"""A refresh without one of its sources: told once, and who may read what stays as it was."""
+"""A refresh without one of its sources: one alert, and unchanged access lists."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,7 +73,7 @@ def test_an_outage_is_reported_once_and_again_after_a_recovery(
     assert len(slack.texts) == 2
 
 
-def test_access_lists_can_be_asked_for_and_a_document_without_one_is_not_for_all(
+def test_access_lists_can_be_filtered_and_a_document_without_one_is_not_public(
     promoted: Pipeline, archive: Path
 ) -> None:
     question = " ".join(words(("old", 1), 24)[3:8])
@@ -83,7 +83,7 @@ def test_access_lists_can_be_asked_for_and_a_document_without_one_is_not_for_all
         assert "topic" not in hits, "what has no access list is not for whoever asks by principal"
 
 
-def test_another_access_list_is_a_change_that_embeds_nothing(promoted: Pipeline, archive: Path) -> None:
+def test_a_changed_access_list_embeds_nothing(promoted: Pipeline, archive: Path) -> None:
     declared = promoted.home / "sources.yaml"
     declared.write_text(declared.read_text().replace("[staff, board]", "[board]"))
     run = promoted.refresh().checked()

@@ -1,4 +1,4 @@
-"""`rag-assets status` says what became of a refresh that did not go live, whatever it was that ended it."""
+"""`rag-assets status` explains every refresh that did not go live."""
 
 import shutil
 
@@ -54,7 +54,7 @@ def test_an_unforeseen_error_is_reported_without_its_message(
     assert "secret" not in said
 
 
-def test_a_refresh_that_ended_half_way_is_unfinished_until_it_is_promoted(promoted: Pipeline) -> None:
+def test_an_incomplete_refresh_is_unfinished_until_its_promotion(promoted: Pipeline) -> None:
     promoted.write("topic03.md", text_about("another"))
     promoted.materialize("raw_documents", "deduped_documents", "chunks").checked()
     assert "UNFINISHED     last step chunks; nothing of it went live" in promoted.succeed("status")
@@ -66,7 +66,7 @@ def test_a_refresh_that_ended_half_way_is_unfinished_until_it_is_promoted(promot
     assert "NOT LIVE" not in promoted.succeed("status")
 
 
-def test_status_gives_the_verdict_of_a_failed_gate_without_referring_to_itself(promoted: Pipeline) -> None:
+def test_status_shows_a_failed_gate_without_referring_to_itself(promoted: Pipeline) -> None:
     promoted.write("topic03.md", text_about("another"))
     promoted.configure(RAG_EVAL_THRESHOLD="0.999")
     assert not promoted.refresh().success

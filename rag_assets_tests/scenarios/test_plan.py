@@ -1,4 +1,4 @@
-"""`rag-assets plan`: it writes nothing, asks no endpoint, and the refresh after it does what it said."""
+"""`rag-assets plan` writes nothing, asks no endpoint, and predicts the next refresh."""
 
 import hashlib
 import json
@@ -85,9 +85,7 @@ CASES: dict[str, tuple[str, Callable[[Pipeline], None]]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_plan_writes_nothing_and_the_refresh_after_it_does_what_it_says(
-    case: str, pipeline_in: PipelineIn
-) -> None:
+def test_a_plan_writes_nothing_and_the_next_refresh_matches_it(case: str, pipeline_in: PipelineIn) -> None:
     state, change = CASES[case]
     pipeline, _ = pipeline_in(state)
     change(pipeline)
@@ -130,7 +128,7 @@ def test_a_plan_names_the_documents_of_every_change(promoted: Pipeline) -> None:
     assert "duplicate    filesystem:new_copy.md (of filesystem:new.md)" in said
 
 
-def test_a_plan_of_nothing_says_so(promoted: Pipeline) -> None:
+def test_a_plan_without_changes_says_so(promoted: Pipeline) -> None:
     planned = plan(promoted)
     assert planned["staging_collection"]["written"] is False
     assert planned["embeddings"]["num_texts"] == 0
@@ -156,7 +154,7 @@ def test_a_plan_shows_a_refusal_of_deletions_with_its_token_until_it_is_approved
     assert planned["deduped_documents"]["num_deleted"] == 12
 
 
-def test_a_plan_says_that_production_is_held_unless_the_settings_lift_the_hold(rolled_back: Pipeline) -> None:
+def test_a_plan_reports_a_hold_unless_the_settings_lift_it(rolled_back: Pipeline) -> None:
     held = rolled_back.production().held
     assert plan(rolled_back)["production_collection"]["held_generation"] == held
     assert f"rolled back from {held}" in rolled_back.succeed("plan")
@@ -164,7 +162,7 @@ def test_a_plan_says_that_production_is_held_unless_the_settings_lift_the_hold(r
     assert plan(rolled_back)["production_collection"]["held_generation"] is None
 
 
-def test_where_a_refresh_would_stop_at_once_the_plan_says_why(empty: Pipeline) -> None:
+def test_a_plan_fails_with_the_error_of_a_refresh_that_would_stop_at_once(empty: Pipeline) -> None:
     shutil.rmtree(empty.documents)
     code, _, said = empty.command("plan")
     assert code == 1
@@ -174,7 +172,7 @@ def test_where_a_refresh_would_stop_at_once_the_plan_says_why(empty: Pipeline) -
     assert not empty.state_dir.exists()
 
 
-def test_a_plan_asks_no_endpoint_and_knows_what_is_cached(promoted: Pipeline) -> None:
+def test_a_plan_asks_no_endpoint_and_counts_cached_texts(promoted: Pipeline) -> None:
     with FakeOpenAI() as server:
         promoted.configure(
             OPENAI_API_KEY=API_KEY,
@@ -202,7 +200,7 @@ def test_a_plan_asks_no_endpoint_and_knows_what_is_cached(promoted: Pipeline) ->
         assert "at an unknown price" in promoted.succeed("plan")
 
 
-def test_the_cost_is_that_of_the_texts_that_were_never_embedded(empty: Pipeline) -> None:
+def test_the_cost_covers_only_texts_missing_in_the_cache(empty: Pipeline) -> None:
     empty.configure(
         OPENAI_API_KEY=API_KEY, RAG_EMBEDDING_MODEL="text-embedding-3-large", RAG_TOKENIZER="wordllama"
     )
@@ -211,7 +209,7 @@ def test_the_cost_is_that_of_the_texts_that_were_never_embedded(empty: Pipeline)
     assert embedded["estimated_cost_usd"] == pytest.approx(embedded["num_tokens"] * 0.13 / 1_000_000)
 
 
-def test_a_plan_says_that_the_gate_would_find_no_benchmark(empty: Pipeline) -> None:
+def test_a_plan_reports_a_missing_benchmark(empty: Pipeline) -> None:
     assert set(plan(empty)["eval_report"].values()) == {None}
     assert "BENCHMARK" not in empty.succeed("plan")
     empty.benchmark.unlink()
@@ -223,7 +221,7 @@ def test_a_plan_says_that_the_gate_would_find_no_benchmark(empty: Pipeline) -> N
     )
 
 
-def test_a_plan_says_that_the_benchmark_would_not_fit_what_the_candidate_holds(promoted: Pipeline) -> None:
+def test_a_plan_reports_a_benchmark_for_other_documents(promoted: Pipeline) -> None:
     promoted.write_benchmark_for([0, 30])
     assert plan(promoted)["eval_report"]["benchmark_does_not_fit"] is None
     promoted.remove("topic00.md")

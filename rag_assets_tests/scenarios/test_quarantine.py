@@ -1,4 +1,4 @@
-"""`rag-assets quarantine`: what cannot be used now, why, since when, and what is served instead."""
+"""`rag-assets quarantine`: the quarantined documents with reason, date and served version."""
 
 import json
 import re
@@ -16,7 +16,7 @@ def quarantine(pipeline: Pipeline) -> dict[str, Any]:
     return json.loads(pipeline.succeed("quarantine", "--json"))
 
 
-def test_a_knowledge_base_that_was_never_refreshed_has_none(empty: Pipeline) -> None:
+def test_before_the_first_refresh_no_document_is_quarantined(empty: Pipeline) -> None:
     assert "no document is quarantined" in empty.succeed("quarantine")
     assert quarantine(empty) == {
         "refresh_id": None,
@@ -27,7 +27,7 @@ def test_a_knowledge_base_that_was_never_refreshed_has_none(empty: Pipeline) -> 
     }
 
 
-def test_each_is_listed_with_its_reason_since_when_and_what_is_served(promoted: Pipeline) -> None:
+def test_each_document_is_listed_with_reason_date_and_served_version(promoted: Pipeline) -> None:
     assert "no document is quarantined" in promoted.succeed("quarantine")
     promoted.write("nothing.txt", b"")
     time.sleep(1)  # refreshes of one second have no order
@@ -61,7 +61,7 @@ def test_each_is_listed_with_its_reason_since_when_and_what_is_served(promoted: 
     assert quarantine(promoted)["documents"] == []
 
 
-def test_no_report_says_that_a_version_is_served_which_a_rollback_took_away(promoted: Pipeline) -> None:
+def test_a_last_good_version_removed_by_a_rollback_is_not_reported_as_served(promoted: Pipeline) -> None:
     promoted.write("new.md", text_about("new"))
     promoted.refresh().checked()
     promoted.write("new.md", b"")
@@ -87,7 +87,7 @@ def test_no_report_says_that_a_version_is_served_which_a_rollback_took_away(prom
         assert "its last good version" not in said
 
 
-def test_what_the_oldest_refresh_that_is_kept_found_already_has_no_date(empty: Pipeline) -> None:
+def test_a_document_quarantined_in_the_oldest_recorded_refresh_has_no_date(empty: Pipeline) -> None:
     empty.write("nothing.txt", b"")
     empty.refresh().checked()
     empty.refresh().checked()
@@ -96,7 +96,7 @@ def test_what_the_oldest_refresh_that_is_kept_found_already_has_no_date(empty: P
     assert "since" not in empty.succeed("quarantine")
 
 
-def test_a_refresh_that_failed_its_gate_counts_for_it_read_the_sources(promoted: Pipeline) -> None:
+def test_a_refresh_that_failed_its_gate_counts(promoted: Pipeline) -> None:
     promoted.write("nothing.txt", b"")
     promoted.write("topic03.md", text_about("third version"))
     promoted.configure(RAG_EVAL_THRESHOLD="0.999")

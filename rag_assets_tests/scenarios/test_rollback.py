@@ -1,4 +1,4 @@
-"""Back to the previous generation, and forward again."""
+"""A rollback to the previous generation, its hold, and the end of the hold."""
 
 from rag_assets.definitions import build_definitions
 from rag_assets.settings import load_settings
@@ -15,7 +15,7 @@ def test_a_rollback_is_shown(promoted: Pipeline) -> None:
     assert promoted.problems_of_production() == ()
 
 
-def test_there_is_one_way_back_only(rolled_back: Pipeline) -> None:
+def test_a_second_rollback_is_refused(rolled_back: Pipeline) -> None:
     export = rolled_back.export()
     code, _, errors = rolled_back.command("rollback")
     assert code == 1
@@ -45,7 +45,7 @@ def test_refreshes_under_a_hold_evaluate_and_promote_nothing(rolled_back: Pipeli
     assert len(rolled_back.generations()) == 3  # production, held, and one candidate: no heap of them
 
 
-def test_a_refresh_that_changes_nothing_is_not_stopped_by_a_hold(rolled_back: Pipeline) -> None:
+def test_a_hold_does_not_stop_a_refresh_without_changes(rolled_back: Pipeline) -> None:
     """The content of production is what the sources hold: there is nothing to hold back."""
     rolled_back.write("topic03.md", text_about(3))
     run = rolled_back.refresh()
@@ -67,7 +67,7 @@ def test_resume_without_a_hold_says_so_and_changes_nothing(promoted: Pipeline) -
     assert promoted.production() == before
 
 
-def test_nothing_can_be_rolled_back_in_an_empty_knowledge_base(empty: Pipeline) -> None:
+def test_an_empty_knowledge_base_cannot_be_rolled_back(empty: Pipeline) -> None:
     code, _, errors = empty.command("rollback")
     assert (code, len(errors.splitlines())) == (1, 1)
     assert empty.succeed("export") == ""

@@ -1,4 +1,4 @@
-"""`rag-assets trace`: what became of a document or a point, and why."""
+"""`rag-assets trace`: the state and history of a document or a point."""
 
 import json
 import shutil
@@ -104,7 +104,7 @@ def test_a_duplicate(sample: Pipeline) -> None:
     assert report["chunks"] == trace(sample, "hr/learning_budget.md")["chunks"]
 
 
-def test_one_that_never_existed(sample: Pipeline) -> None:
+def test_an_unknown_document(sample: Pipeline) -> None:
     report = trace(sample, "hr_hand_book.pdf", code=1)
     assert report["outcome"] == "unknown"
     assert report["suggestions"][0] == "filesystem:hr/hr_handbook.pdf"
@@ -126,7 +126,7 @@ def test_a_document_is_found_by_each_of_its_names(promoted: Pipeline) -> None:
     assert len(said.splitlines()) == 1
 
 
-def test_copies_of_one_name_are_not_ambiguous_once_they_are_known_to_be_copies(promoted: Pipeline) -> None:
+def test_known_copies_with_one_name_are_not_ambiguous(promoted: Pipeline) -> None:
     for folder in "ab":
         promoted.write(f"{folder}/readme.md", text_about("readme"))
     promoted.refresh().checked()
@@ -137,7 +137,7 @@ def test_copies_of_one_name_are_not_ambiguous_once_they_are_known_to_be_copies(p
     )
 
 
-def test_a_point_of_production_or_of_the_generation_before_leads_to_its_document(promoted: Pipeline) -> None:
+def test_a_point_of_production_or_of_a_held_generation_leads_to_its_document(promoted: Pipeline) -> None:
     second = trace(promoted, "topic03.md")["chunks"]["points"]
     promoted.succeed("rollback")
     first = trace(promoted, "topic03.md")["chunks"]["points"]
@@ -183,7 +183,7 @@ def test_a_candidate_that_failed_its_gate(promoted: Pipeline) -> None:
     assert trace(promoted, "topic06.md")["outcome"] == "deleted"
 
 
-def test_a_rollback_and_what_is_refreshed_while_it_holds(promoted: Pipeline) -> None:
+def test_a_rollback_and_a_refresh_during_its_hold(promoted: Pipeline) -> None:
     promoted.write("new.md", text_about("new"))
     promoted.refresh().checked()
     promoted.succeed("rollback")
@@ -197,14 +197,14 @@ def test_a_rollback_and_what_is_refreshed_while_it_holds(promoted: Pipeline) -> 
     assert "production is held since a rollback" in why(report)
 
 
-def test_a_document_that_was_rolled_back_to_an_older_version(rolled_back: Pipeline) -> None:
+def test_a_document_rolled_back_to_an_older_version(rolled_back: Pipeline) -> None:
     report = trace(rolled_back, "topic03.md")
     assert report["outcome"] == "served"
     held = rolled_back.production().held
     assert f"generation {held}, which was rolled back, holds another version of it" in why(report)
 
 
-def test_what_the_next_refresh_is_to_see(promoted: Pipeline) -> None:
+def test_the_effect_of_the_next_refresh(promoted: Pipeline) -> None:
     promoted.write("new.md", text_about("new"))
     promoted.touch(promoted.documents / "topic04.md")
     promoted.remove("topic05.md")
@@ -213,7 +213,7 @@ def test_what_the_next_refresh_is_to_see(promoted: Pipeline) -> None:
     assert "the next refresh deletes it" in why(trace(promoted, "topic05.md"))
 
 
-def test_a_refresh_that_was_refused(promoted: Pipeline) -> None:
+def test_a_refused_refresh(promoted: Pipeline) -> None:
     for number in range(8, 20):
         promoted.remove(f"topic{number:02}.md")
     promoted.write("new.md", text_about("new"))
@@ -233,21 +233,21 @@ def test_a_refresh_that_was_refused(promoted: Pipeline) -> None:
         ("../beside.md", "outside of the documents"),
     ],
 )
-def test_files_that_are_no_documents(promoted: Pipeline, path: str, reason: str) -> None:
+def test_files_that_are_not_documents(promoted: Pipeline, path: str, reason: str) -> None:
     promoted.write(path, "text")
     report = trace(promoted, path)
     assert report["outcome"] == "skipped"
     assert reason in why(report)
 
 
-def test_a_document_that_was_hidden_since(promoted: Pipeline) -> None:
+def test_a_document_hidden_since(promoted: Pipeline) -> None:
     (promoted.documents / "topic04.md").rename(promoted.documents / "topic04.xyz")
     promoted.refresh().checked()
     assert trace(promoted, "topic04.md")["outcome"] == "deleted"
     assert "no parser" in why(trace(promoted, "topic04.xyz"))
 
 
-def test_a_source_that_cannot_be_read(promoted: Pipeline) -> None:
+def test_an_unreadable_source(promoted: Pipeline) -> None:
     shutil.rmtree(promoted.documents)
     report = trace(promoted, "topic04.md")
     assert report["outcome"] == "served"
@@ -260,7 +260,7 @@ def test_nothing_was_refreshed_yet(empty: Pipeline) -> None:
     assert "nothing was refreshed yet" in why(trace(empty, "never.md", code=1))
 
 
-def test_what_the_last_five_refreshes_and_the_kept_generations_no_longer_know(promoted: Pipeline) -> None:
+def test_a_document_in_no_record_is_unknown(promoted: Pipeline) -> None:
     promoted.write("short.md", text_about("short"))
     promoted.refresh().checked()
     promoted.remove("short.md")
@@ -284,7 +284,7 @@ def test_a_lost_ledger_only_loses_the_parse(promoted: Pipeline) -> None:
     assert trace(promoted, "topic04.md") == {**before, "parse": None}
 
 
-def test_the_text_for_a_person_says_the_same(sample: Pipeline) -> None:
+def test_the_text_and_the_json_agree(sample: Pipeline) -> None:
     report = trace(sample, "hr/copy.md")
     said = sample.succeed("trace", "hr/copy.md")
     assert said.startswith("filesystem:hr/copy.md: served\n")

@@ -1,4 +1,4 @@
-"""What a refresh leaves for the eyes of a person, in the UI and in the log."""
+"""The results of a refresh in the UI and in the log."""
 
 import logging
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_counts_are_numbers_for_the_plots(changed: Run) -> None:
     assert {key: value for key, value in counts.items() if type(value) not in (int, float)} == {}
 
 
-def test_the_report_compares_with_production_as_a_whole_and_question_by_question(
+def test_the_report_compares_with_production_in_total_and_per_question(
     promoted: Pipeline,
 ) -> None:
     promoted.remove("topic05.md")
@@ -41,7 +41,7 @@ def test_the_report_compares_with_production_as_a_whole_and_question_by_question
     assert "topic05.md (absent)" in worst["expected_docs → retrieved"]
 
 
-def test_every_asset_that_hands_on_a_file_shows_where_it_is(changed: Run) -> None:
+def test_every_asset_with_a_file_shows_its_path(changed: Run) -> None:
     shown = {asset: metadata["file"] for asset, metadata in changed.metadata.items() if "file" in metadata}
     assert changed.metadata.keys() - shown.keys() == {"production_collection"}
     assert all(Path(path).is_file() and changed.run_id in path for path in shown.values())
@@ -58,7 +58,7 @@ def test_parts_of_a_whole_add_up(changed: Run) -> None:
 
 
 @pytest.mark.parametrize(("threshold", "level"), [("0.999", 40), ("0.5", 20)])
-def test_the_log_of_a_run_says_the_verdict_in_words(promoted: Pipeline, threshold: str, level: int) -> None:
+def test_the_log_of_a_run_contains_the_verdict(promoted: Pipeline, threshold: str, level: int) -> None:
     promoted.write(CHANGED, text_about("third version"))
     promoted.configure(RAG_EVAL_THRESHOLD=threshold)
     run = promoted.refresh()
@@ -103,7 +103,7 @@ def test_an_unusable_benchmark_is_reported_before_anything_is_embedded(
     assert told == [(asset, f"the gate will hold this refresh back: {run.gate_description}")]
 
 
-def test_after_the_job_rollback_the_page_of_production_names_what_serves(promoted: Pipeline) -> None:
+def test_after_the_rollback_job_the_production_asset_names_the_served_generation(promoted: Pipeline) -> None:
     job = build_definitions(load_settings()).resolve_job_def("rollback")
     assert job.execute_in_process(instance=promoted.instance).success
     shown = promoted.instance.get_latest_materialization_event(dg.AssetKey("production_collection"))
