@@ -1,4 +1,4 @@
-"""Documents, contents and chunks in few words, for the tests of the pure modules."""
+"""Short builders of documents, contents and chunks, for the tests of the pure modules."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -54,7 +54,7 @@ def place(path: str, source: str = "filesystem", **fields: Any) -> Location:
 
 
 def document(path: str, text: str | None, source: str = "filesystem", **fields: Any) -> DocumentState:
-    """A readable document, or a quarantined one if it has no text."""
+    """Return a readable document, or a quarantined one without a text."""
     if text is None:
         return DocumentState(place(path, source, **fields), None, "corrupt", "It is torn.")
     return DocumentState(place(path, source, **fields), hashed(text))
@@ -65,7 +65,7 @@ def corpus(texts: Mapping[str, str], source: str = "filesystem") -> list[Documen
 
 
 def vector_of(text: str, dimensions: int = MODEL.dimensions) -> Vector:
-    """A unit vector that follows from the text."""
+    """Return a unit vector computed from the text."""
     seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
     vector = np.random.default_rng(seed).normal(size=dimensions)
     return (vector / np.linalg.norm(vector)).astype(np.float32)
@@ -77,7 +77,7 @@ def sparse_of(text: str) -> SparseVector:
 
 
 def chunks_of(text: str) -> list[Chunk]:
-    """One chunk a line, with its line end, so that the chunks together are the text."""
+    """Return one chunk per line, with its line end. The chunks together are the text."""
     lines = text.splitlines(keepends=True)
     starts = [sum(len(line) for line in lines[:number]) for number in range(len(lines))]
     return [
@@ -97,7 +97,7 @@ def chunks_of(text: str) -> list[Chunk]:
 
 
 def embedded_chunks(changes: Iterable[ContentChange], texts: Iterable[str]) -> Iterator[tuple[Chunk, Vector]]:
-    """The chunks with vectors of exactly the new contents, as the assets before staging hand them on."""
+    """Yield the chunks and vectors of exactly the new contents, as the assets before staging do."""
     by_hash = {hashed(text): text for text in texts}
     for change in changes:
         if not change.was_held:
@@ -116,7 +116,7 @@ def stage(
     expected_production: str | None = None,
     fingerprint: dict[str, Any] = FINGERPRINT,
 ) -> StagedGeneration:
-    """Stage what `documents` needs on top of a base that holds `held`."""
+    """Stage `documents` on top of a base with the documents `held`."""
     changes = content_changes(held if base else (), documents)
     staging = Staging(
         store,
@@ -132,7 +132,7 @@ def stage(
 
 
 class FakeEmbedder:
-    """Embeds by hashing, and records every batch it was asked for."""
+    """Embeds by hashing, and records every batch."""
 
     def __init__(
         self,

@@ -19,7 +19,7 @@ def _scores(recall: float) -> Scores:
 
 
 def passing_report(generation: str, digest: str, recall: float = 0.9) -> EvalReport:
-    """A report with a production to compare with; passes at 0.75 unless `recall` says otherwise."""
+    """Return a report with a production for comparison. It passes at 0.75 unless `recall` is lower."""
     query = QueryResult("How?", ("a.md",), ("filesystem:a.md",), dict.fromkeys(METRICS, recall), 0.001)
     return EvalReport(
         generation=generation,

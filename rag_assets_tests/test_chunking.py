@@ -11,7 +11,7 @@ from rag_assets_tests.documents import hashed
 
 
 class FourCharacters:
-    """Cuts every four characters, with one in common; records how many texts it was given at once."""
+    """Cuts every four characters, with one in common. Records the number of texts per call."""
 
     name = "four"
     version = "1"

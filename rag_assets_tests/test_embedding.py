@@ -39,7 +39,7 @@ def test_every_distinct_text_is_embedded_once_in_order_of_first_appearance(ledge
     assert (usage.num_texts, usage.num_cached, usage.num_embedded) == (3, 0, 3)
 
 
-def test_what_was_embedded_before_costs_nothing(ledger: Ledger) -> None:
+def test_an_already_embedded_text_costs_nothing(ledger: Ledger) -> None:
     embed(["a one", "b two"], FakeEmbedder(), ledger)
     embedder = FakeEmbedder()
     vectors, usage = embed(["a one", "new text here", "b two"], embedder, ledger)
@@ -55,7 +55,7 @@ def test_no_text_costs_nothing(ledger: Ledger) -> None:
     assert (vectors, usage) == ({}, EmbeddingUsage())
 
 
-def test_a_batch_that_was_paid_for_survives_the_failure_of_the_next(ledger: Ledger) -> None:
+def test_a_paid_batch_survives_the_failure_of_the_next(ledger: Ledger) -> None:
     failing = FakeEmbedder(batch_size=2, fail_after_batches=2, error=EmbedderUnavailable("down"))
     texts = ["a", "b", "c", "d", "e", "f"]
     with pytest.raises(EmbedderUnavailable):
@@ -76,7 +76,7 @@ def test_a_local_model_is_free(ledger: Ledger) -> None:
     assert embed(["a"], FakeEmbedder(usd_per_million_tokens=0), ledger)[1].cost_usd == 0
 
 
-def test_vectors_of_two_models_never_meet_in_the_cache(ledger: Ledger) -> None:
+def test_vectors_of_two_models_are_separate_in_the_cache(ledger: Ledger) -> None:
     embed(["a"], FakeEmbedder(), ledger)
     other = FakeEmbedder(replace(MODEL, revision="2"))
     assert embed(["a"], other, ledger)[1].num_embedded == 1
@@ -101,7 +101,7 @@ def test_order_and_count_hold_over_many_windows(ledger: Ledger, monkeypatch: pyt
     ],
     ids=["NaN", "zero", "infinite", "dimension"],
 )
-def test_a_damaged_vector_in_the_cache_is_embedded_again_and_mended(ledger: Ledger, damaged: Vector) -> None:
+def test_a_corrupt_vector_in_the_cache_is_replaced(ledger: Ledger, damaged: Vector) -> None:
     ledger.put_vectors({cache_key(MODEL, "a"): damaged})
     for expected in (1, 0):
         vectors, usage = embed(["a"], FakeEmbedder(), ledger)

@@ -40,7 +40,7 @@ def fingerprint(model: EmbeddingModel = MODEL, **changed: Any) -> dict[str, Any]
     ],
     ids=lambda changed: next(iter(changed)),
 )
-def test_every_setting_that_decides_points_changes_the_fingerprint(changed: dict[str, Any]) -> None:
+def test_every_setting_with_an_influence_on_points_changes_the_fingerprint(changed: dict[str, Any]) -> None:
     assert short_hash(fingerprint(**changed)) != short_hash(fingerprint())
     assert fingerprint_difference(fingerprint(), fingerprint(**changed)) == list(changed)
 
@@ -52,7 +52,7 @@ def test_every_trait_of_the_model_changes_the_fingerprint(name: str) -> None:
     assert fingerprint_difference(fingerprint(), other) == ["embedding_model"]
 
 
-def test_the_same_settings_have_the_same_fingerprint_after_a_journey_through_json() -> None:
+def test_the_fingerprint_survives_json() -> None:
     import json
 
     stored = json.loads(json.dumps(fingerprint()))
@@ -60,7 +60,7 @@ def test_the_same_settings_have_the_same_fingerprint_after_a_journey_through_jso
     assert fingerprint_difference(stored, fingerprint()) == []
 
 
-def test_a_setting_that_only_one_of_two_fingerprints_has_is_a_difference() -> None:
+def test_a_setting_of_only_one_fingerprint_is_a_difference() -> None:
     assert fingerprint_difference({"a": 1}, {"a": 1, "b": 2}) == ["b"]
 
 
@@ -70,9 +70,9 @@ def test_the_canonical_form_does_not_depend_on_the_order_of_keys() -> None:
         canonical_json(float("nan"))
 
 
-def test_a_point_id_follows_from_fingerprint_content_and_position() -> None:
+def test_a_point_id_depends_on_fingerprint_content_and_position() -> None:
     ids = {point_id(f, c, i) for f in ("f1", "f2") for c in ("c1", "c2") for i in (0, 1, 11)}
     assert len(ids) == 12
     assert all(uuid.UUID(one).version == 5 and str(uuid.UUID(one)) == one for one in ids)
-    # Written down, so that no later version gives the points of an existing knowledge base other ids.
+    # Fixed values: a later version must not change the ids of the points of an existing knowledge base.
     assert point_id("f", "c", 0) == "b9627c22-3e56-56ee-8f9b-d924343e8270"

@@ -15,9 +15,7 @@ def clock(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> 
     return found
 
 
-def test_work_that_is_done_soon_logs_nothing(
-    clock: SimpleNamespace, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_short_work_logs_nothing(clock: SimpleNamespace, caplog: pytest.LogCaptureFixture) -> None:
     progress = Progress("chunks", 10)
     for _ in range(10):
         clock.now += 0.4
@@ -37,7 +35,7 @@ def test_long_work_logs_one_line_every_five_seconds_with_rate_and_remaining_time
     assert caplog.messages[0].endswith(" of 40,000 chunks, 1,000/s, 35 s to go, 0.0010 USD")
 
 
-def test_without_a_total_no_remaining_time_is_made_up(
+def test_without_a_total_no_remaining_time_is_logged(
     clock: SimpleNamespace, caplog: pytest.LogCaptureFixture
 ) -> None:
     progress = Progress("documents")
@@ -46,7 +44,7 @@ def test_without_a_total_no_remaining_time_is_made_up(
     assert caplog.messages == ["1,000 documents, 100/s"]
 
 
-def test_work_that_has_not_begun_after_five_seconds_does_not_fail(
+def test_work_without_progress_after_five_seconds_does_not_fail(
     clock: SimpleNamespace, caplog: pytest.LogCaptureFixture
 ) -> None:
     progress = Progress("points copied")
@@ -64,7 +62,7 @@ def test_more_than_expected_leaves_nothing_to_go(
     assert caplog.messages == ["20 of 10 texts, 2.0/s, 0 s to go"]
 
 
-def test_work_may_report_where_it_is(clock: SimpleNamespace) -> None:
+def test_work_may_report_its_own_count(clock: SimpleNamespace) -> None:
     progress = Progress("points")
     for done in (3, 3, 10):
         progress.reach(done, 10)

@@ -47,7 +47,8 @@ class ArtifactWriter:
 
         self._schema = schema
         self._rows: list[Mapping[str, Any]] = []
-        # No dictionary encoding: most columns have few repeated values, and vectors take a third of the time to write and read.
+        # No dictionary encoding: most columns have few repeated values, and vectors take a third of the time to write
+        # and read.
         self._parquet = pq.ParquetWriter(
             folder / "data.parquet", schema, compression="zstd", use_dictionary=False
         )

@@ -116,7 +116,7 @@ def decide_changes(
             location = state.location
             if gone_by_content[state.content_hash]:
                 change, moved_from = Change.MOVED, gone_by_content[state.content_hash].pop()
-                # A move changes the place, not the content.
+                # A move changes the location, not the content.
                 location = replace(location, modified_at=gone.pop(moved_from).location.modified_at)
             else:
                 change = Change.DUPLICATE if state.content_hash in present else Change.ADDED

@@ -266,7 +266,7 @@ class SqliteLedger:
             with self._transaction() as connection:
                 connection.executemany(sql, stale)
 
-    # Approvals and upkeep
+    # Approvals and cleanup
 
     def approve(self, token: str) -> None:
         with self._transaction() as connection:
@@ -335,7 +335,7 @@ class SqliteLedger:
         ).fetchone()
         if row is None:
             return None
-        # A clock that was set back makes a dead holder's renewal lie ahead: far ahead is as bad as long ago.
+        # After a clock was set back, the last renewal of a dead holder lies in the future. Far ahead counts as long ago.
         return LeaseHolder(row[0], row[1], row[2], age_seconds=abs(time.time() - row[3]))
 
     def close(self) -> None:

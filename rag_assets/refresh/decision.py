@@ -123,7 +123,7 @@ def _compare(knowledge_base: KnowledgeBase, changes: Iterable[DocumentChange]) -
         if last is not None and last.details["comparison"]["contents_hash"] == contents_hash:
             return comparison_from(last.details["comparison"])
     except (StateFormatError, KeyError):
-        pass  # of another version, or damaged
+        pass  # of another version, or corrupt
     known, signatures = signatures_of(contents, partial(text_of, knowledge_base), knowledge_base.ledger)
     # If a text was lost, the groups are not reused: the text may be back next time.
     return Comparison(

@@ -120,8 +120,8 @@ def promote(
         return state
     if state.production != base or manifest.base != base:
         raise SupersededError(
-            f"candidate {report.generation} was made for production {manifest.base}, but production is now "
-            f"{state.production}: another refresh or a rollback came first. Materialize all assets"
+            f"candidate {report.generation} was made for production {manifest.base or 'none'}, but production is now "
+            f"{state.production or 'none'}: another refresh or a rollback came first. Materialize all assets"
         )
     _check_hold(store, state, fingerprint_hash)
     # A rollback between this check and the switch changes production, and the switch notices.

@@ -40,7 +40,7 @@ def test_only_the_requested_columns_are_read(store: ArtifactStore) -> None:
 
 
 def test_rows_are_found_by_a_value(tmp_path: Path) -> None:
-    store = ArtifactStore(tmp_path / "number=7" / "artifacts")  # a path that looks like a partition
+    store = ArtifactStore(tmp_path / "number=7" / "artifacts")  # a path similar to a partition
     write(store, "chunks", "run", 3000)
     artifact = store.find("chunks", ["run"])
     assert artifact.find_rows("number", 2999) == [{"number": 2999}]

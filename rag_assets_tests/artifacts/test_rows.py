@@ -47,7 +47,7 @@ def stored(
     return store.find("rows", ["run"])
 
 
-# Extracted text is normalised, and ids are valid UTF-8: no lone surrogates.
+# Extracted text is normalized, and ids are valid UTF-8: no lone surrogates.
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 locations = st.builds(
     Location,

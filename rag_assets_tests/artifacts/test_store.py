@@ -102,7 +102,7 @@ def test_the_artifacts_of_the_last_five_refreshes_are_kept(store: ArtifactStore,
     for day in range(1, 9):
         for asset in ("raw_documents", "chunks"):
             write(store, asset, f"run-{day}", head=header(f"2026010{day}T000000-x"))
-    # Another run went on with the oldest refresh that is kept, and one with a refresh that is not.
+    # One run continued the oldest kept refresh, another run a removed one.
     write(store, "chunks", "run-late", head=header("20260104T000000-x"))
     write(store, "chunks", "run-too-late", head=header("20260102T000000-x"))
     store.prune()

@@ -1,4 +1,4 @@
-"""Any documents of two sources, before and after: few places and contents, so that they meet often."""
+"""Any documents of two sources, before and after. Few locations and contents, for many collisions."""
 
 from hypothesis import strategies as st
 

@@ -110,7 +110,7 @@ def test_a_document_that_turned_bad_stays_served_as_it_was() -> None:
 def test_an_incompletely_listed_source_deletes_nothing(complete: frozenset[str]) -> None:
     before = corpus({"a": "1", "b": "2"})
     assert set(kinds(decided(before, [], complete)).values()) == {"unchanged"}
-    # A part of the listing came in: what is not in it is still not deleted, and not moved either.
+    # A partial listing: its missing documents are neither deleted nor moved.
     changes = decided(before, [document("c", "1")], complete)
     assert kinds(changes) == {
         "filesystem:a": "unchanged",
@@ -137,7 +137,7 @@ def test_a_new_document_is_compared_with_current_contents_not_with_previous_ones
     before = corpus({"b": "old"})
     assert kinds(decided(before, corpus({"a": "new", "b": "new"})))["filesystem:a"] == "duplicate"
     assert kinds(decided(before, corpus({"a": "old", "b": "new"})))["filesystem:a"] == "added"
-    # One that turned bad still holds what it held.
+    # A document that turned bad still holds its last good content.
     torn = [document("a", "old"), document("b", None)]
     assert kinds(decided(before, torn))["filesystem:a"] == "duplicate"
 
@@ -156,13 +156,13 @@ def test_counts_name_every_kind() -> None:
     }
 
 
-# Any before, any after, compared with what follows from the promises, document by document
+# Any state before and after, compared with the documented rules, document by document
 
 
 def _expected_contents(
     before: list[DocumentState], now: list[DocumentState], complete: frozenset[str]
 ) -> dict[str, str | None]:
-    """Document id -> content that the candidate must hold, straight from the promises."""
+    """Return document id -> expected content in the candidate, directly from the documented rules."""
     listed = {state.document_id: state for state in now}
     expected: dict[str, str | None] = {
         state.document_id: state.content_hash for state in now if state.content_hash

@@ -18,7 +18,7 @@ def test_applying_the_content_changes_to_the_old_state_gives_the_new_state(
 
 
 def _places(documents: list[DocumentState]) -> dict[str, tuple[Location, ...]]:
-    """What points are to say, looked for document by document."""
+    """Return content -> locations, computed document by document."""
     return {
         content: tuple(
             sorted(

@@ -20,7 +20,7 @@ from rag_assets_tests.pipeline import words
 
 
 class FakeCache:
-    """Remembers, and counts what it was given."""
+    """A cache with a count of the signatures put into it."""
 
     def __init__(self) -> None:
         self.kept: dict[bytes, bytes] = {}
@@ -35,7 +35,7 @@ class FakeCache:
 
 
 def page(seed: object, *edited: int, length: int = 150) -> str:
-    """Return a text of so many words, some of them replaced."""
+    """Return a text of `length` words, some of them replaced."""
     text = words(seed, length)
     for position in edited:
         text[position] = f"edited{position}"
@@ -50,7 +50,7 @@ def grouped(*texts: str) -> list[set[int]]:
     return [{positions[one] for one in group.contents} for group in find_groups(contents, signatures)]
 
 
-# What is similar
+# Similarity
 
 
 def test_two_changed_words_in_a_page_are_a_near_duplicate_and_another_page_is_not() -> None:
@@ -109,7 +109,7 @@ def test_a_signature_does_not_depend_on_the_order_and_number_of_shingles() -> No
 
 
 def test_signatures_are_the_same_on_every_machine() -> None:
-    """One that differs would come of another version of the library, which must then be part of `method`."""
+    """A different signature would mean a different algorithm. Then `comparison_id` must change too."""
     assert signature_of("The quick brown fox jumps over the lazy dog.")[:16].hex() == CANONICAL
 
 
@@ -139,7 +139,7 @@ def test_groups_are_the_connected_components_in_any_order(
     shuffle.shuffle(order)
     assert find_groups([known[row] for row in order], signatures[order]) == groups
 
-    # By the definition, all pairs looked at.
+    # By the definition, over all pairs.
     linked = [{content} for content in contents]
     for one in range(len(contents)):
         for other in range(one):

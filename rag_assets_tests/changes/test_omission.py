@@ -1,4 +1,4 @@
-"""Which document of a group of near-duplicates is kept, and what is never omitted."""
+"""The choice of the kept document in a group of near duplicates, and the documents never omitted."""
 
 import random
 from dataclasses import replace
@@ -121,7 +121,7 @@ def test_the_deletion_guard_counts_the_kept_document_but_not_the_omitted_ones() 
     guard = DeletionGuard()
     guard.check(sources, decided(before, before, group).values(), base="g", approved_tokens=frozenset())
 
-    # Afterwards the one that is kept is all that production holds: if its source loses it, others are there.
+    # Afterwards production holds only the kept document. If its source loses it, an omitted one takes its place.
     kept, others = before[:1], before[1:]
     guard.check(
         {kept[0].document_id: "filesystem"},
@@ -129,7 +129,7 @@ def test_the_deletion_guard_counts_the_kept_document_but_not_the_omitted_ones() 
         base="g",
         approved_tokens=frozenset(),
     )
-    # A whole source that vanishes is asked about, though its texts live on under other names.
+    # An emptied source needs an approval, although its texts still exist under other names.
     served = [document(f"{number:02}", f"text {number}", "wiki") for number in range(12)]
     stand_ins = [document(f"{number:02}", f"copy {number}") for number in range(12)]
     pairs = [{f"text {number}", f"copy {number}"} for number in range(12)]
@@ -160,7 +160,7 @@ states = st.dictionaries(st.integers(0, 9), texts | st.none(), max_size=9).map(
 def test_one_text_of_each_group_stays_in_any_order_and_the_next_refresh_changes_nothing(
     earlier: list[DocumentState], now: list[DocumentState], members: list[int], shuffle: random.Random
 ) -> None:
-    # As production may be: nothing quarantined in it.
+    # A possible production, without quarantined documents.
     before = [state for state in earlier if state.content_hash is not None]
     groups = [{str(one) for one in members if one % 3 == part} for part in range(3)]
     changes = decided(before, now, *groups)
@@ -178,7 +178,7 @@ def test_one_text_of_each_group_stays_in_any_order_and_the_next_refresh_changes_
     shuffle.shuffle(now)
     shuffle.shuffle(groups)
     assert decided(before, now, *groups) == changes
-    # Production as it is then: the same documents are kept, the same omitted.
+    # After the promotion the same documents are kept, and the same omitted.
     again = decided(held, now, *groups)
     assert target_documents_of(again) == held
     assert omitted(again) == omitted(changes)

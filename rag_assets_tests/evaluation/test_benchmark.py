@@ -113,7 +113,7 @@ NAMES = DocumentNames(
         ("filesystem:hr/handbook.pdf", "HR"),
         ("filesystem:///docs/hr/handbook.pdf", "HR"),
         ("it/handbook.pdf", "IT"),
-        ("vpn.md", "VPN"),  # two places of one content are not ambiguous
+        ("vpn.md", "VPN"),  # two locations of one content are not ambiguous
         ("readme.md", "root"),  # a path comes before a filename
     ],
 )

@@ -1,4 +1,4 @@
-"""Drafted questions tell their document from the others."""
+"""Drafted questions distinguish their document from the others."""
 
 from typing import Any
 

@@ -17,7 +17,7 @@ NAMES = DocumentNames(DOCUMENTS)
 
 
 class ScriptedReader:
-    """Answers the n-th question (its vector says n) with chunks of the documents listed for it."""
+    """Answers the n-th question (its vector is n) with chunks of the documents listed for it."""
 
     def __init__(self, answers: Sequence[Sequence[str]]) -> None:
         self.generation = "g1"
@@ -64,7 +64,7 @@ def _payload(name: str, rank: int) -> dict[str, object]:
 def evaluated(
     *asked: tuple[Sequence[str], Sequence[str]],
 ) -> tuple[Scores, list[QueryResult]]:
-    """Evaluate questions, each with its expected documents and the chunks that come back."""
+    """Evaluate questions, each with its expected documents and the documents of the returned chunks."""
     queries = tuple(
         BenchmarkQuery(str(number), tuple(expected)) for number, (expected, _) in enumerate(asked)
     )
@@ -119,7 +119,7 @@ def test_a_missing_expected_document_counts_as_a_miss() -> None:
 
 
 def test_a_benchmark_for_other_documents_is_refused() -> None:
-    evaluated((["a"], ["a"]), (["absent"], ["a"]))  # half of them: it may be
+    evaluated((["a"], ["a"]), (["absent"], ["a"]))  # half of them: still allowed
     with pytest.raises(
         BenchmarkError, match="2 of 3 expected documents are missing, for example absent, gone"
     ):

@@ -1,4 +1,4 @@
-"""Against values worked out by hand, and against the formulas of trec_eval, written down a second time."""
+"""Comparison with values computed by hand, and with a second implementation of the formulas of trec_eval."""
 
 import math
 
@@ -48,7 +48,7 @@ def test_the_reciprocal_rank_is_that_of_the_first_relevant_document(
         ({"d1", "d3", "absent"}, 10, 0.7039180890341347),
         # (1/log2(3) + 1/log2(6)) / (1 + 1/log2(3))
         ({"d2", "d5"}, 10, 0.6240505200038379),
-        # Cut at two, so that the best is two as well: (1/log2(3)) / (1 + 1/log2(3))
+        # Cut at two, so the best value has two terms too: (1/log2(3)) / (1 + 1/log2(3))
         ({"d2", "d5", "d6"}, 2, 0.38685280723454163),
         ({"absent"}, 10, 0.0),
     ],

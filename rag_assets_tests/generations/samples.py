@@ -1,4 +1,4 @@
-"""Texts and documents that the tests of generations stage."""
+"""Texts and documents for the tests of generations."""
 
 from typing import Any
 

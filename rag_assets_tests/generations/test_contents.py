@@ -23,7 +23,7 @@ def test_documents_are_read_from_the_points_if_the_ledger_was_flushed(
     ledger = SqliteLedger(tmp_path / "ledger.sqlite", "kb")
     assert production_documents(store, ledger, "g1") == documents
     assert ledger.documents("g1") == documents
-    # From now on the ledger answers, without a look at the store.
+    # From now on the ledger answers, without reading the store.
     store.vanish("g1")
     assert production_documents(store, ledger, "g1") == documents
     assert production_documents(store, ledger, None) == []

@@ -35,7 +35,7 @@ ALL = frozenset({"filesystem"})
 
 
 def contents_of(store: VectorStore, generation: str) -> dict[str, tuple[Payload, list[float], SparseVector]]:
-    """Everything that must not depend on how a generation came to be."""
+    """Return everything independent of the way a generation was built."""
     reader = store.read(generation)
     found: dict[str, tuple[Payload, list[float], SparseVector]] = {}
     for batch in reader.scroll(with_vectors=True):

@@ -1,4 +1,4 @@
-"""The ledgers that the contract is checked on. A new one is an entry in `LEDGERS`."""
+"""The ledgers under the contract tests. A new one is an entry in `LEDGERS`."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +22,7 @@ def _sqlite(tmp_path: Path) -> Callable[[str], Ledger]:
 
 
 def _overlay(tmp_path: Path) -> Callable[[str], Ledger]:
-    """Over a ledger that is not there; what is kept above is shared, as for the others."""
+    """Opens an overlay over a missing ledger. The upper ledger is shared, as for the others."""
     above = _sqlite(tmp_path)
     below = tmp_path / "absent" / "ledger.sqlite"
     return lambda knowledge_base_id: OverlayLedger(

@@ -1,4 +1,4 @@
-"""What every ledger must do."""
+"""The contract of every ledger."""
 
 import threading
 from collections.abc import Iterator
@@ -87,7 +87,7 @@ def test_documents_are_recorded_all_or_none(ledger: Ledger) -> None:
             ledger.put_documents(generation, torn())
     assert ledger.documents("g1") == corpus({"old": "1"})
     assert ledger.documents("g2") is None
-    # And it still works.
+    # The ledger still works.
     ledger.put_documents("g2", corpus({"new": "1"}))
     assert ledger.documents("g2") == corpus({"new": "1"})
 
@@ -131,7 +131,7 @@ def test_returned_vectors_may_be_modified(ledger: Ledger) -> None:
     assert np.array_equal(again, vector_of("a"))
 
 
-# Approvals and upkeep
+# Approvals and cleanup
 
 
 def test_an_approval_holds_until_the_next_promotion_prunes_it(ledger: Ledger) -> None:

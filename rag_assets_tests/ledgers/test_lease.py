@@ -124,7 +124,7 @@ def test_after_a_step_the_lease_names_the_process_only_if_it_runs_the_next_step_
     holder = ledger.lease_holder()
     assert holder is not None
     assert holder.pid == pid
-    # Nothing renews it any more.
+    # It is no longer renewed.
     time.sleep(0.05)
     again = ledger.lease_holder()
     assert again is not None

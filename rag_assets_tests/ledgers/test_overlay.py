@@ -1,4 +1,4 @@
-"""What is true of a ledger over another: it shows both, and leaves the one below as it was."""
+"""A ledger over another one: it shows both, and leaves the lower one unchanged."""
 
 import hashlib
 import sqlite3
@@ -32,7 +32,7 @@ def files_in(folder: Path) -> dict[str, tuple[int, int, str]]:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A ledger that somebody filled and closed."""
+    """A filled and closed ledger."""
     path = tmp_path / "state" / "ledger.sqlite"
     ledger = SqliteLedger(path, "kb")
     ledger.put_parses([PARSE])
@@ -45,7 +45,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def overlay(path: Path, tmp_path: Path) -> Iterator[OverlayLedger]:
-    # Everything below was last used long ago, and a ledger that is used would note that it is used.
+    # All lower entries were last used long ago, and an ordinary ledger would record the use.
     with sqlite3.connect(path) as connection:
         for table in ("parses", "vectors"):
             connection.execute(f"UPDATE {table} SET used_at=0")
@@ -138,7 +138,7 @@ def test_a_file_to_be_set_aside_counts_as_an_empty_ledger(path: Path, what: str)
 
 def test_a_corrupt_page_is_reported_and_left_to_the_next_refresh(path: Path) -> None:
     data = bytearray(path.read_bytes())
-    data[4096:] = b"\xff" * (len(data) - 4096)  # the first page, with the schema, is sound
+    data[4096:] = b"\xff" * (len(data) - 4096)  # the first page, with the schema, is intact
     path.write_bytes(data)
     before = files_in(path.parent)
     with pytest.raises(LedgerUnavailable, match="the next refresh recreates it"):

@@ -1,4 +1,4 @@
-"""What is true of the embedded ledger only: its file."""
+"""The file of the embedded ledger."""
 
 import sqlite3
 from pathlib import Path
@@ -63,7 +63,7 @@ def test_a_ledger_of_another_format_is_set_aside(path: Path, caplog: pytest.LogC
 def test_a_ledger_with_a_corrupt_page_is_recreated_when_it_is_read(path: Path) -> None:
     filled(path)
     data = bytearray(path.read_bytes())
-    data[4096:] = b"\xff" * (len(data) - 4096)  # the first page, with the schema, is sound
+    data[4096:] = b"\xff" * (len(data) - 4096)  # the first page, with the schema, is intact
     path.write_bytes(data)
     ledger = SqliteLedger(path, "kb")
     with pytest.raises(LedgerUnavailable, match="was corrupt and has been recreated"):

@@ -260,7 +260,7 @@ def test_a_rollback_holds_until_it_is_resumed_or_the_settings_change(
     with pytest.raises(PromotionRefused, match=r"held at g1 since a rollback from g2.*rag-assets resume"):
         go_live(store, ledger, "g3")
     assert store.production_state() == held
-    # It stays ready: a refusal is no rejection.
+    # The candidate stays ready: a refusal is not a rejection.
     assert check_candidate(store, "g3", _digest(store, "g3")).rejected == ""
     build(store, "g4", "g1", NEW, OTHER_FINGERPRINT)
     assert go_live(store, ledger, "g4") == ProductionState("g4", previous="g1")
