@@ -7,6 +7,7 @@ from rag_assets.chunkers.section import SectionChunker
 from rag_assets.chunkers.token_window import TokenWindowChunker
 from rag_assets.errors import ConfigurationError
 from rag_assets.text.tokenizers import Tokenizer
+from rag_assets.text.wording import counted
 
 CHUNKERS: dict[str, Callable[[Tokenizer, int, int], Chunker]] = {
     TokenWindowChunker.name: TokenWindowChunker,
@@ -26,10 +27,10 @@ def build_chunker(name: str, tokenizer: Tokenizer, size: int, overlap: int) -> C
         raise ConfigurationError(f"RAG_CHUNKER is {name!r}; it can be {', '.join(sorted(CHUNKERS))}")
     if size < MIN_CHUNK_SIZE_TOKENS:
         raise ConfigurationError(
-            f"RAG_CHUNK_SIZE is {size} tokens; it must be at least {MIN_CHUNK_SIZE_TOKENS}"
+            f"RAG_CHUNK_SIZE is {counted(size, 'token')}; it must be at least {MIN_CHUNK_SIZE_TOKENS}"
         )
     if not 0 <= overlap <= size // 2:
         raise ConfigurationError(
-            f"RAG_CHUNK_OVERLAP is {overlap} tokens; it must be from 0 to half of RAG_CHUNK_SIZE ({size // 2})"
+            f"RAG_CHUNK_OVERLAP is {counted(overlap, 'token')}; it must be from 0 to half of RAG_CHUNK_SIZE ({size // 2})"
         )
     return CHUNKERS[name](tokenizer, size, overlap)

@@ -23,7 +23,7 @@ def build_embedder(
         from rag_assets.embedders.wordllama import DIMENSIONS, WordLlamaEmbedder
 
         if dimensions not in (None, DIMENSIONS):
-            raise ConfigurationError(f"{name} has {DIMENSIONS} dimensions; {dimensions} are not available")
+            raise ConfigurationError(f"{name} has {DIMENSIONS} dimensions; {dimensions} cannot be set")
         return WordLlamaEmbedder()
     provider, _, model_name = name.partition(":")
     if provider == "wordllama":

@@ -20,6 +20,7 @@ from rag_assets.embedders.base import EmbeddedBatch, checked_unit_vectors
 from rag_assets.errors import ConfigurationError, EmbedderUnavailable, InvalidVectorError, RagAssetsError
 from rag_assets.openai_api import OPENAI_BASE_URL, checked_key, failure_of, normalize_base_url
 from rag_assets.records import EmbeddingModel, Vector
+from rag_assets.text.wording import counted
 
 if TYPE_CHECKING:
     import openai
@@ -213,7 +214,9 @@ class OpenAIEmbedder:
         items: list[Any] = body["data"]
         wrong = f"model {self.model_name} at {self.endpoint} returned"
         if len(items) != n_texts:
-            raise InvalidVectorError(f"{wrong} {len(items)} vectors for {n_texts} texts")
+            raise InvalidVectorError(
+                f"{wrong} {counted(len(items), 'vector')} for {counted(n_texts, 'text')}"
+            )
         by_index: dict[int, npt.NDArray[np.float32]] = {}
         try:
             for item in items:

@@ -1,8 +1,8 @@
 """Documents inside documents: members of archives, attachments of mails.
 
 Here belong the limits for all of them together, at any depth of nesting, and their layout as sections of one text. An
-unreadable document is left out and named at the end. A container beyond the limits is refused as a whole, because nobody
-could tell the missing part.
+unreadable document is left out and named at the end. A container beyond the limits is refused as a whole: its
+missing part would be unknown.
 """
 
 from collections.abc import Callable, Generator, Iterable

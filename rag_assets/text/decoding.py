@@ -9,6 +9,7 @@ import codecs
 import re
 
 from rag_assets.errors import DocumentUnreadable
+from rag_assets.text.wording import counted
 
 # Longer marks first: UTF-32's begins with UTF-16's.
 _BYTE_ORDER_MARKS = (
@@ -115,7 +116,8 @@ def _reject_binary(data: bytes) -> None:
         raise DocumentUnreadable("not_text", "It holds NUL bytes but no byte order mark of UTF-16 or UTF-32.")
     controls = len(data) - len(data.translate(None, _OTHER_CONTROLS))
     if controls > _MAX_CONTROL_SHARE * len(data):
-        raise DocumentUnreadable("not_text", f"{controls} of its {len(data)} bytes are control characters.")
+        detail = f"It holds {counted(controls, 'control character')} in {counted(len(data), 'byte')}."
+        raise DocumentUnreadable("not_text", detail)
 
 
 def _decode_guess(data: bytes, html: bool) -> str:
