@@ -82,7 +82,7 @@ def test_a_plan_sends_nothing_and_says_what_would_be_sent(promoted: Pipeline, se
     promoted.write("pallets.png", CHART)
     planned = json.loads(promoted.succeed("plan", "--json"))
     assert planned["raw_documents"]["left_out"] == {"RAG_TRANSCRIPTION_MODEL": 1, "RAG_VISION_MODEL": 1}
-    assert "left out       1 files that only a model can read: set RAG_VISION_MODEL" in promoted.succeed(
+    assert "left out       1 file that only a model can read: set RAG_VISION_MODEL" in promoted.succeed(
         "plan"
     )
     configure(promoted, server)
@@ -92,7 +92,7 @@ def test_a_plan_sends_nothing_and_says_what_would_be_sent(promoted: Pipeline, se
         {"model": "gpt-4o-mini", "num_documents": 1, "num_bytes": len(CHART)},
     ]
     assert planned["raw_documents"]["num_quarantined"] == 0
-    assert "whisper-1 about 1 documents" in promoted.succeed("plan")
+    assert "whisper-1 about 1 document (" in promoted.succeed("plan")
     assert server.requests == []
 
 
