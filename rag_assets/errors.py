@@ -1,33 +1,33 @@
-"""Every error the package raises on purpose.
+"""Every error that the package raises on purpose.
 
 RagAssetsError
-├── TransientError          worth another try: the outside world may recover
-│   ├── SourceUnavailable       a source could not be listed completely
-│   ├── ParserUnavailable       documents cannot be parsed here and now, whichever they are
-│   ├── EmbedderUnavailable     the embedding endpoint did not answer as it should
-│   ├── VectorStoreUnavailable  the vector store did not answer, or a generation vanished while it was read
-│   ├── LedgerUnavailable       the ledger did not answer, or had to be begun anew
-│   ├── FetchFailed             something on the web did not answer, or not completely
-│   └── SupersededError         another refresh promoted first; run again
-├── PermanentError          the same input gives the same failure
-│   ├── ConfigurationError      settings that cannot work
-│   ├── InvalidVectorError      a vector that must not enter a store
+├── TransientError          retry: the outside world may recover
+│   ├── SourceUnavailable       incomplete listing of a source
+│   ├── ParserUnavailable       no process can be started to parse documents
+│   ├── EmbedderUnavailable     no usable answer from the embedding endpoint
+│   ├── VectorStoreUnavailable  no answer from the vector store, or a generation vanished while it was read
+│   ├── LedgerUnavailable       no answer from the ledger, or it had to be recreated
+│   ├── FetchFailed             no complete answer from a web server
+│   └── SupersededError         another refresh promoted first
+├── PermanentError          do not retry: the same input fails in the same way
+│   ├── ConfigurationError      unusable settings
+│   ├── InvalidVectorError      a vector, point id or payload unfit for a store
 │   ├── StateFormatError        a state file of another format version
-│   ├── GenerationDamaged       a generation does not hold the points it was sealed with
+│   ├── GenerationDamaged       a generation without the points it was sealed with
 │   ├── HandleClosed            a reader or writer used after its end
 │   ├── DiskUnusable            a full or read-only disk, or a folder without permission
-│   ├── BenchmarkError          the benchmark cannot be used
-│   ├── FetchRefused            a URL or an address that is not connected to
-│   ├── ResponseTooLarge        something on the web has more bytes than are read
-│   └── RefusedError            a rule of the pipeline says no
+│   ├── BenchmarkError          an unusable benchmark
+│   ├── FetchRefused            a forbidden URL or address
+│   ├── ResponseTooLarge        a web response above the size limit
+│   └── RefusedError            a rule of the pipeline forbids it
 │       ├── DeletionRefused         too many deletions without an approval
-│       ├── PromotionRefused        the candidate may not go live
+│       ├── PromotionRefused        a candidate may not go live
 │       └── StaleInputError         inputs made for another base or other settings
-└── DocumentUnreadable      one document only; it is quarantined with a reason
-    └── DocumentGone            the source says that it is no more: as if it had not been listed
+└── DocumentUnreadable      one document only, quarantined with a reason
+    └── DocumentGone            a listed document does not exist any more
 
-A message says what happened, which id it concerns and what to do next. It never holds document
-text or a secret. Only the glue turns these into ``dagster.Failure``.
+A message states the problem, the id it concerns and the next step. It never contains document text or a secret.
+Only `rag_assets.defs` turns these errors into `dagster.Failure`.
 """
 
 from typing import Literal
@@ -50,7 +50,7 @@ class RagAssetsError(Exception):
 
 
 class TransientError(RagAssetsError):
-    """Worth another try."""
+    """The same call may succeed later."""
 
 
 class PermanentError(RagAssetsError):
@@ -58,31 +58,31 @@ class PermanentError(RagAssetsError):
 
 
 class SourceUnavailable(TransientError):
-    """A source could not be listed completely: it must not look empty."""
+    """A source could not be listed completely. It must not look empty."""
 
 
 class ParserUnavailable(TransientError):
-    """No process that parses documents can be started: the machine is at fault, not a document."""
+    """No process can be started to parse documents. The machine is at fault, not a document."""
 
 
 class EmbedderUnavailable(TransientError):
-    """The embedding endpoint did not answer as it should."""
+    """The embedding endpoint gave no usable answer."""
 
 
 class VectorStoreUnavailable(TransientError):
     """The vector store did not answer, or a generation vanished while it was read.
 
-    A vanished generation belongs here, not to `GenerationDamaged`: another refresh replaced it and removed it, so a
-    reader that looks up production again finds its successor, and nothing has to be rebuilt.
+    A vanished generation belongs here rather than to `GenerationDamaged`: another refresh replaced and removed it.
+    Looking up production again finds its successor, and nothing has to be rebuilt.
     """
 
 
 class LedgerUnavailable(TransientError):
-    """The ledger did not answer, or was damaged and has been begun anew. It is a cache: nothing is lost."""
+    """The ledger did not answer, or was damaged and has been recreated. It is only a cache: nothing is lost."""
 
 
 class FetchFailed(TransientError):
-    """Something on the web did not answer, or not completely."""
+    """A web server gave no answer, or an incomplete one."""
 
 
 class SupersededError(TransientError):
@@ -90,34 +90,34 @@ class SupersededError(TransientError):
 
 
 class ConfigurationError(PermanentError):
-    """Settings that cannot work."""
+    """The settings are unusable."""
 
 
 class InvalidVectorError(PermanentError):
-    """A vector with the wrong shape, or with NaN, infinite or only zero components."""
+    """A vector has the wrong shape, or NaN, infinite or only zero components, or a point id or payload is malformed."""
 
 
 class StateFormatError(PermanentError):
-    """A state file that this version cannot read; it is rebuilt, never half-read."""
+    """The format of a state file is unknown to this version. The file is rebuilt, never read in part."""
 
 
 class GenerationDamaged(PermanentError):
-    """A generation does not hold the points that it was sealed with, or was never sealed.
+    """A generation does not hold the points it was sealed with, or was never sealed.
 
     Reading it again gives the same result. If production cannot be opened, the next refresh rebuilds everything.
     """
 
 
 class HandleClosed(PermanentError):
-    """A reader used after `close`, or a writer used after its end, after a failure, or in a forked process."""
+    """A reader was used after `close`, or a writer after its end, after a failure, or in a forked process."""
 
 
 class DiskUnusable(PermanentError):
-    """The disk is full or read-only, or a folder denies access: a person has to act before anything can work."""
+    """The disk is full or read-only, or a folder denies access. A retry cannot help before a person has acted."""
 
 
 MENDED_BY_REBUILD = (StateFormatError, GenerationDamaged)
-"""What a refresh takes for a reason to build everything anew."""
+"""Errors of production after which a refresh rebuilds everything."""
 
 
 class BenchmarkError(PermanentError):
@@ -125,22 +125,22 @@ class BenchmarkError(PermanentError):
 
 
 class FetchRefused(PermanentError):
-    """A URL or an address that nothing connects to."""
+    """The URL or the address is forbidden."""
 
 
 class ResponseTooLarge(PermanentError):
-    """Something on the web has more bytes than are read."""
+    """A web response is larger than the limit."""
 
     def __init__(self, max_bytes: int) -> None:
         super().__init__(f"it has more than {max_bytes} bytes")
 
 
 class RefusedError(PermanentError):
-    """A rule of the pipeline says no; the message says which, and what to do."""
+    """A rule of the pipeline forbids it. The message names the rule and the next step."""
 
 
 class DeletionRefused(RefusedError):
-    """More documents would be deleted at once than the deletion guard lets through.
+    """More documents would be deleted at once than the deletion guard allows.
 
     Attributes:
         token: approves exactly this set of deletions, once.
@@ -160,12 +160,12 @@ class StaleInputError(RefusedError):
 
 
 class DocumentUnreadable(RagAssetsError):
-    """One document has no usable text. It is quarantined; the others go on.
+    """One document has no usable text. It is quarantined, the others are processed.
 
     Attributes:
         reason: one of `QuarantineReason`, stable, for counting.
         detail: one sentence for a person, without document text.
-        lasting: whether the same bytes will fail again; False if the machine may be at fault.
+        lasting: whether the same bytes will fail again. False if the machine may be at fault.
     """
 
     def __init__(self, reason: QuarantineReason, detail: str, *, lasting: bool = True) -> None:
@@ -176,7 +176,7 @@ class DocumentUnreadable(RagAssetsError):
 
 
 class DocumentGone(DocumentUnreadable):
-    """A listed document is no more, and its source is sure of that: not found, rather than not to be had."""
+    """A listed document does not exist any more, according to its source: not found, rather than unreadable."""
 
     def __init__(self, detail: str) -> None:
         super().__init__("unreadable", detail)

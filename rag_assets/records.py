@@ -1,6 +1,6 @@
-"""The nouns of the pipeline: frozen records that its steps hand to one another.
+"""The nouns of the pipeline: frozen records passed between its steps.
 
-Here belongs what two or more modules exchange. No logic beyond trivial conversions, no I/O.
+A record exchanged by two or more modules belongs here. No logic beyond trivial conversions, no I/O.
 """
 
 from collections.abc import Mapping
@@ -22,16 +22,16 @@ PAYLOAD_SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class SourceEntry:
-    """One document as a source lists it, before anything of it is read.
+    """One document as a source lists it, before it is read.
 
     Attributes:
         document_id: `<source name>:<path>`, unique over all sources.
         source: name of the source, for example `filesystem`.
-        uri: where a person can open it, for example `file:///…/hr/handbook.pdf`.
+        uri: address for opening it in a browser or editor, for example `file:///…/hr/handbook.pdf`.
         path: relative to the root of the source, with forward slashes.
         version_token: changes whenever the bytes may have changed (size and mtime, ETag …).
-        modified_at: ISO 8601 in UTC, or None if the source does not tell.
-        access: principals that may read it; None if the source has no access lists.
+        modified_at: ISO 8601 in UTC. None if the source does not report it.
+        access: principals with read access. None if the source has no access lists.
     """
 
     document_id: str
@@ -59,11 +59,11 @@ class SourceEntry:
 
 @dataclass(frozen=True, slots=True)
 class ParsedDocument:
-    """What a parser makes of a document's bytes.
+    """The text of a document, extracted by a parser.
 
     Attributes:
-        text: plain text; headings are lines that start with `#` to `######`, as in Markdown.
-        title: from the document itself, or "" if it has none.
+        text: plain text. Headings are lines starting with `#` to `######`, as in Markdown.
+        title: from the document itself, "" if it has none.
     """
 
     text: str
@@ -72,7 +72,7 @@ class ParsedDocument:
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """One place where a content lives. Stored in the payload of each of its points."""
+    """One place of a content. Stored in the payload of each of its points."""
 
     document_id: str
     source: str
@@ -115,8 +115,8 @@ class DocumentState:
     """A document as production holds it, or as its source holds it now.
 
     Attributes:
-        content_hash: of its extracted, normalised text; None while it is quarantined.
-        quarantine_reason: why there is no text; "" if there is.
+        content_hash: SHA-256 of its extracted, normalized text. None while it is quarantined.
+        quarantine_reason: reason for the missing text, "" if there is text.
     """
 
     location: Location
@@ -135,7 +135,7 @@ class ChunkSpan:
 
     Attributes:
         start, end: character offsets.
-        token_count: tokens of that slice, counted by the chunker's tokenizer.
+        token_count: tokens of the slice, counted by the chunker's tokenizer.
         heading_path: titles of the headings above the start of the chunk, outermost first.
     """
 
@@ -150,7 +150,7 @@ class Chunk:
     """A chunk of one content, with its text.
 
     Attributes:
-        flags: what there is to know about its text, see `rag_assets.text.instruction_patterns`.
+        flags: findings about its text, see `rag_assets.text.instruction_patterns`.
     """
 
     content_hash: str
@@ -167,13 +167,13 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingModel:
-    """Everything that determines a vector, apart from the text.
+    """All settings of a model with an effect on its vectors.
 
     Attributes:
         provider: `openai` or `wordllama`.
         endpoint: base URL of the API, "" for a local model.
-        revision: of the weights where it is known, else "".
-        query_prefix, document_prefix: put before a text when it is embedded.
+        revision: revision of the weights, "" if unknown.
+        query_prefix, document_prefix: added before a text when it is embedded.
     """
 
     provider: str
@@ -199,8 +199,8 @@ class Point:
 
     Attributes:
         id: a UUID in its canonical text form.
-        vector: float32, shape (dim,), unit length; None where it was not asked for.
-        sparse: BM25 weights; None where it was not asked for.
+        vector: float32, shape (dim,), unit length. None if it was not requested.
+        sparse: BM25 weights. None if they were not requested.
     """
 
     id: str
@@ -211,7 +211,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class ScoredPoint:
-    """One result of one search list (dense or sparse); its payload is empty where it was not asked for."""
+    """One result of one search list (dense or sparse). Its payload is empty if it was not requested."""
 
     id: str
     score: float
@@ -227,7 +227,7 @@ class Condition:
             `access` (fields of a location), or a field of the point itself such as
             `content_hash`, `chunk_index`, `embedding_model`, `flags`.
         match: `equals`, `any_of` (values), `prefix` (text), or `range` (a mapping with any of
-            gt, gte, lt, lte; numbers, or ISO 8601 dates for `modified_at`).
+            gt, gte, lt, lte, as numbers, or as ISO 8601 dates for `modified_at`).
     """
 
     key: str
@@ -237,14 +237,14 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class SearchFilter:
-    """All conditions must hold; those on location fields must hold for one and the same location."""
+    """All conditions must hold. Those on location fields must hold for one and the same location."""
 
     conditions: tuple[Condition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SearchHit:
-    """One chunk that answers a query."""
+    """One chunk in the answer to a query."""
 
     point_id: str
     score: float
@@ -255,23 +255,23 @@ class SearchHit:
     payload: Payload = field(repr=False)
 
     def to_metadata(self) -> Payload:
-        """Return the payload but for the text, with the fields of the first location beside `locations`."""
+        """Return the payload without the text, with the fields of the first location beside `locations`."""
         rest = {key: value for key, value in self.payload.items() if key != "text"}
         return {**rest, **self.locations[0].to_payload()}
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationManifest:
-    """What is known of a sealed generation. Stored beside its points, written last.
+    """The description of a sealed generation. Stored beside its points, written last.
 
     Attributes:
         generation: its name, never used twice.
-        base: the generation that was in production when it was staged; None for the first.
-        fingerprint: the index fingerprint, as a flat mapping; see `rag_assets.fingerprint`.
-        digest: hex, additive over the points; see `rag_assets.generations.digest`.
-        documents_hash: of the documents that it holds, to tell whether a ledger remembers them rightly.
-        rejected: why it failed its gate, "" if it did not.
-        run_id: Dagster run that staged it; "" if that is not known.
+        base: the generation in production when it was staged. None for the first.
+        fingerprint: the index fingerprint, as a flat mapping. See `rag_assets.fingerprint`.
+        digest: hex, additive over the points. See `rag_assets.generations.digest`.
+        documents_hash: hash of its documents, to check the record of them in the ledger.
+        rejected: reason for failing its gate, "" if it did not fail.
+        run_id: Dagster run of its staging, "" if unknown.
     """
 
     generation: str
@@ -290,12 +290,12 @@ class GenerationManifest:
 
 @dataclass(frozen=True, slots=True)
 class ProductionState:
-    """What serves, what served before, and whether a person holds it there.
+    """The generation in production, the one before it, and the hold after a rollback.
 
     Attributes:
-        production: generation that serves; None before the first promotion.
-        previous: generation that served before it and can be rolled back to.
-        held: generation that a rollback took out of service and that is not yet resumed from.
+        production: the generation in production. None before the first promotion.
+        previous: the one before it, the target of a rollback.
+        held: the one taken out of service by a rollback. New candidates wait until a person resumes.
     """
 
     production: str | None = None

@@ -1,7 +1,7 @@
-"""Question -> hits. The one path that applications, the command line and the evaluation share.
+"""Question -> hits: the common path of applications, the command line and the evaluation.
 
-Hybrid by default: the dense list and the BM25 list come from one request, are scaled to 0..1 each and added
-with a weight (`RAG_DENSE_WEIGHT`). Ties are broken by point id, so that the same question gives the same answer.
+Hybrid by default: the dense list and the BM25 list come from one request, are each scaled to 0..1 and added with a
+weight (`RAG_DENSE_WEIGHT`). Ties are broken by point id, so the same question always gets the same answer.
 """
 
 import threading
@@ -28,8 +28,8 @@ from rag_assets.vector_stores.base import GenerationReader, VectorStore
 _MIN_CANDIDATES = 100
 
 _LOOK_AGAIN = (VectorStoreUnavailable, GenerationDamaged)
-"""Errors after which production is looked up once more: a generation that a promotion has just replaced vanishes while
-it is read, or is not there when it is opened.
+"""Errors after which production is looked up once more. A promotion may have just replaced and deleted the generation,
+before it was opened or while it was read.
 """
 
 
@@ -38,8 +38,8 @@ def fuse(
 ) -> list[ScoredPoint]:
     """Merge two result lists by weighted min-max score fusion, best first, ties by id.
 
-    A point's score is `w * d + (1 - w) * s`, d and s being its scores scaled to 0..1 within their lists, 0 where it
-    is absent. See Bruch, Gai and Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval", 2023.
+    The score of a point is `w * d + (1 - w) * s`, where d and s are its scores scaled to 0..1 within their lists, 0 if
+    the list does not contain it. See Bruch, Gai and Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval", 2023.
     """
     scores: dict[str, float] = {}
     points: dict[str, ScoredPoint] = {}
@@ -57,7 +57,7 @@ def fuse(
 
 
 class GenerationSearch:
-    """Searches one generation with its own model."""
+    """Searches one generation with the model of its vectors."""
 
     def __init__(self, reader: GenerationReader, embedder: Embedder, dense_weight: float) -> None:
         self._reader = reader
@@ -77,7 +77,7 @@ class GenerationSearch:
     def search_vector(
         self, query: str, vector: Vector, limit: int = 5, search_filter: SearchFilter | None = None
     ) -> list[SearchHit]:
-        """As `search`, with the question embedded already, float32 (dim,)."""
+        """Same as `search`, for a question embedded before, float32 (dim,)."""
         candidates = max(_MIN_CANDIDATES, 2 * limit)
         dense, sparse = self._reader.search(
             vector, self._bm25.encode_query(query), candidates, search_filter, with_payload=False
@@ -87,7 +87,7 @@ class GenerationSearch:
         payloads = {point.id: point.payload for point in found}
         if len(payloads) != len(ranked):
             raise VectorStoreUnavailable(
-                f"generation {self.generation} lacks points that it found: ask again"
+                f"points of generation {self.generation} disappeared during the search: retry"
             )
         return [_hit(point, payloads[point.id]) for point in ranked]
 
@@ -108,13 +108,14 @@ def _hit(point: ScoredPoint, payload: Payload) -> SearchHit:
 
 
 class Retriever:
-    """Answers questions from whatever generation is in production at that moment. Threads may share one.
+    """Answers questions from the generation in production at that moment. Threads may share a retriever.
 
-    A promotion is seen by the next search. A search that is under way ends in the generation in which it began,
-    which stays open until its last search has ended. Not to be carried over a `fork`: make one in each process.
+    The next search after a promotion uses the new generation. A search in progress finishes in its old generation, and
+    the old one stays open until its last search has finished. Create one retriever in each process: it cannot be used
+    after a `fork`.
 
     Args:
-        embedder_for: makes the embedder of a recorded model.
+        embedder_for: creates the embedder of a recorded model.
         dense_weight: share of the dense score, 0 (BM25 alone) to 1 (dense alone).
         owns_store: whether `close` closes the store too.
     """
@@ -134,7 +135,7 @@ class Retriever:
         self._lock = threading.Lock()
         self._current: GenerationSearch | None = None
         self._searches_in: dict[GenerationSearch, int] = {}
-        # Kept from one promotion to the next: loading a model may take seconds.
+        # Kept across promotions: loading a model may take seconds.
         self._embedder: tuple[EmbeddingModel, Embedder] | None = None
 
     def __enter__(self) -> Self:
@@ -153,8 +154,8 @@ class Retriever:
         Raises:
             RefusedError: nothing is in production yet.
             ConfigurationError: the question is empty, or a filter names an unknown field.
-            VectorStoreUnavailable, EmbedderUnavailable: a part does not answer.
-            GenerationDamaged: production cannot be opened; a refresh rebuilds it.
+            VectorStoreUnavailable, EmbedderUnavailable: the store or the embedder does not answer.
+            GenerationDamaged: production cannot be opened. The next refresh rebuilds it.
         """
         if not query.strip():
             raise ConfigurationError("the question is empty")
@@ -164,18 +165,18 @@ class Retriever:
             with self._production() as production:
                 return production.search(query, limit, search_filter)
         except _LOOK_AGAIN:
-            # The generation may have been retired between looking it up and asking it: look once more.
+            # The generation may have been retired between its lookup and the search: look it up again.
             with self._production() as production:
                 return production.search(query, limit, search_filter)
 
     @contextmanager
     def _production(self) -> Generator[GenerationSearch]:
-        """Lend the generation in production for one search. One that fails is not lent again."""
+        """Lend the generation in production for one search. After a failure it is not lent again."""
         name = self._name_of_production()
         with self._lock:
             lent = self._current
             if lent is not None and lent.generation != name:
-                # Another thread may have seen a later promotion while this one waited: never switch back.
+                # Another thread may have opened a newer generation while this one waited: never switch back.
                 name = self._name_of_production()
             if lent is None or lent.generation != name:
                 lent = self.open(name)
@@ -201,7 +202,7 @@ class Retriever:
         return production
 
     def _switch_to(self, search: GenerationSearch | None) -> None:
-        """Lend this one from now on, and close the others in which nobody searches. The lock is held."""
+        """Lend this one from now on, and close the others without a search. The caller holds the lock."""
         self._current = search
         if search is not None:
             self._searches_in.setdefault(search, 0)
@@ -212,17 +213,17 @@ class Retriever:
                 one.close()
 
     def open(self, generation: str) -> GenerationSearch:
-        """Search one generation, whichever is in production."""
+        """Return a search in one generation, in production or not."""
         manifest = self._store.manifest(generation)
         if manifest is None:
-            raise VectorStoreUnavailable(f"generation {generation} is gone")
+            raise VectorStoreUnavailable(f"generation {generation} was deleted: retry")
         model = recorded_model(manifest)
         if self._embedder is None or self._embedder[0] != model:
             self._embedder = (model, self._embedder_for(model))
         return GenerationSearch(self._store.read(generation), self._embedder[1], self._dense_weight)
 
     def close(self) -> None:
-        """Let go of what is open. A generation in which a search is under way is closed when that has ended."""
+        """Close the open generations. One with a search in progress is closed at the end of that search."""
         with self._lock:
             self._switch_to(None)
         if self._owns_store:
@@ -230,5 +231,5 @@ class Retriever:
 
 
 def recorded_model(manifest: GenerationManifest) -> EmbeddingModel:
-    """Return the model that a generation was built with; questions must use the same."""
+    """Return the model of a generation. Questions must be embedded by the same model."""
     return EmbeddingModel(**manifest.fingerprint["embedding_model"])

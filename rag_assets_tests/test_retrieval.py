@@ -177,7 +177,7 @@ def test_a_point_that_is_found_but_not_there_is_a_damaged_answer() -> None:
         def retrieve(self, point_ids: Sequence[str], *, with_vectors: bool = False) -> list[Point]:
             return super().retrieve(point_ids[1:])
 
-    with pytest.raises(VectorStoreUnavailable, match="g1 lacks points"):
+    with pytest.raises(VectorStoreUnavailable, match="points of generation g1 disappeared"):
         GenerationSearch(Reader(Store("g1"), "g1"), FakeEmbedder(), 0.3).search("password", 2)
 
 
@@ -425,7 +425,7 @@ def test_a_store_that_stays_away_is_asked_twice_and_no_more() -> None:
 
     store = Away("g1")
     store.vanish("g1")
-    with pytest.raises(VectorStoreUnavailable, match="g1 is gone"):
+    with pytest.raises(VectorStoreUnavailable, match="g1 was deleted"):
         Retriever(store, embedder_for).search("password")
     assert Away.looks == 2
 

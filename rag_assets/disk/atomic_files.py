@@ -1,4 +1,4 @@
-"""Atomic replacement of a file: readers see the old content or the new one, never half of it."""
+"""Atomic replacement of a file: readers see the old content or the new one, never a mixture."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 from rag_assets.disk.durability import fsync_path
 
 TEMPORARY_PREFIX = ".tmp-"
-"""How the name of an unfinished file begins. A killed writer leaves such a file in the folder."""
+"""Beginning of the name of an unfinished file. A killed writer leaves such a file in the folder."""
 
 
 def replace_file(path: Path, content: bytes, *, durable: bool = False) -> None:
@@ -18,8 +18,8 @@ def replace_file(path: Path, content: bytes, *, durable: bool = False) -> None:
 
     Args:
         path: the folder must exist.
-        durable: sync file and folder to disk, so that a power cut leaves the old file or the new one, too.
-            Without it, a power cut may leave an empty or truncated file: only for files that are checked when read.
+        durable: sync file and folder to disk. After a power cut, too, the file is the old one or the new one.
+            Without it, a power cut may leave an empty or truncated file: only for files with a check on reading.
     """
     handle, temporary = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=path.parent)  # mode 0600
     try:

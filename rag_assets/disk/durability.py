@@ -1,4 +1,4 @@
-"""Files and folders that survive a power cut: `fsync`, of one path or of a whole tree."""
+"""Files and folders made to survive a power cut: `fsync`, of one path or of a whole tree."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -10,8 +10,8 @@ _FSYNCS_AT_ONCE = 16
 def fsync_tree(folder: Path) -> None:
     """Make all files and folders below a folder durable, and the folder itself.
 
-    Side by side: a disk does what arrives together in one go, and each call by itself waits for the disk, even
-    for a file that was durable already. For the 361 paths of a generation that is 0.05 s instead of 0.6 s.
+    The calls run in parallel: a disk handles simultaneous requests in one go, while each call alone waits for the
+    disk, even for a file made durable before. The 361 paths of a generation take 0.05 s instead of 0.6 s.
     """
     with ThreadPoolExecutor(_FSYNCS_AT_ONCE) as pool:
         list(pool.map(fsync_path, (folder, *folder.rglob("*"))))

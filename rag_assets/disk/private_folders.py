@@ -1,4 +1,4 @@
-"""Folders that only this user can look into: state holds document text."""
+"""Folders private to this user, because state contains document text."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ from rag_assets.errors import ConfigurationError
 
 
 def make_private_folder(folder: Path) -> None:
-    """Make a folder and those above it that are missing, each for this user alone, whatever the umask is."""
+    """Create a folder and its missing parents, each for this user alone (mode 0700), with any umask."""
     if folder.is_dir():
         return
     if not folder.parent.is_dir():
@@ -16,13 +16,13 @@ def make_private_folder(folder: Path) -> None:
 
 
 def claim_folder(folder: Path, setting: str) -> None:
-    """Make a folder private, whether it is new or was there before.
+    """Make a new or existing folder private.
 
     Args:
-        setting: environment variable that names the folder.
+        setting: environment variable with the path of the folder.
 
     Raises:
-        ConfigurationError: it cannot be made, or is no folder.
+        ConfigurationError: the folder cannot be created, or the path is not a folder.
     """
     try:
         make_private_folder(folder)

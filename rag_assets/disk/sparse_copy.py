@@ -1,7 +1,7 @@
 """Copies of files that are mostly holes.
 
-The engine reserves its files in large steps: 4 MB of data stand in files of 180 MB. A copy that writes the
-holes out takes that much disk for every generation.
+The engine reserves its files in large steps: 4 MB of data occupy files of 180 MB. A copy with the holes filled in
+takes 180 MB of disk for every generation.
 """
 
 import errno
@@ -13,7 +13,7 @@ _ZEROS = bytes(_BLOCK)
 
 
 def copy_sparse(source: Path, target: Path) -> int:
-    """Copy a file, leaving holes (and blocks of zeros) as holes; return the bytes written."""
+    """Copy a file, leaving holes (and blocks of zeros) as holes. Return the bytes written."""
     written = 0
     with source.open("rb", buffering=0) as reading, target.open("xb", buffering=0) as writing:
         size = os.fstat(reading.fileno()).st_size
@@ -31,13 +31,13 @@ def copy_sparse(source: Path, target: Path) -> int:
 
 
 def _next_data(descriptor: int, at: int, size: int) -> tuple[int, int]:
-    """Return where the next data begins and ends; (size, size) if only a hole follows."""
+    """Return the start and end of the next data, (size, size) if only a hole follows."""
     try:
         start = os.lseek(descriptor, at, os.SEEK_DATA)
     except OSError as error:
         if error.errno == errno.ENXIO:
             return size, size
-        return at, size  # a file system that does not know: the blocks of zeros are still left out
+        return at, size  # a file system without this feature: the blocks of zeros are still left out
     return start, min(os.lseek(descriptor, start, os.SEEK_HOLE), size)
 
 
@@ -49,5 +49,5 @@ def _write_all(descriptor: int, block: bytes, offset: int) -> None:
 
 
 def allocated_bytes(folder: Path) -> int:
-    """Return the disk space that the files below a folder really take."""
+    """Return the disk space in actual use by the files below a folder."""
     return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())

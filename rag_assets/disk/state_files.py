@@ -1,4 +1,4 @@
-"""Small state files: replaced atomically, made durable, refused if another version wrote them."""
+"""Small state files: replaced atomically, made durable, refused if written by another version."""
 
 import contextlib
 import errno
@@ -14,22 +14,27 @@ from rag_assets.errors import DiskUnusable, StateFormatError, VectorStoreUnavail
 FORMAT_VERSION = 1
 
 _LASTING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
-"""Errors that stay until a person makes room or mends permissions. Others may pass: too many open files, a network
-file system that is away, a folder that another process has just removed.
+"""Errors until a person frees space or fixes permissions. Others may pass: too many open files, an unreachable network
+file system, a folder just removed by another process.
 """
 
 
 def require_free_space(folder: Path, needed: int) -> None:
-    """Out of disk, the engine's mapped files end the process with SIGBUS: look before."""
+    """Raise `DiskUnusable` if too little space is free.
+
+    When the disk is full, the engine's mapped files end the process with SIGBUS. So space is checked first.
+    """
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise DiskUnusable(
-            f"the disk of {folder} has {free // 2**20} MB free and {needed // 2**20 + 1} MB are needed"
+            f"the disk of {folder} has {free // 2**20} MB free, but {needed // 2**20 + 1} MB are needed: free some "
+            "space, then refresh again"
         )
 
 
 @contextlib.contextmanager
 def disk_errors(folder: Path) -> Generator[None]:
+    """Turn errors of the operating system into ours, with the folder in their message."""
     try:
         yield
     except OSError as error:
@@ -42,10 +47,10 @@ def disk_error(message: str, error: OSError) -> DiskUnusable | VectorStoreUnavai
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Return a state file, None if it is not there.
+    """Return the content of a state file, None if it does not exist.
 
     Raises:
-        StateFormatError: another version wrote it, or it is damaged.
+        StateFormatError: it was written by another version, or it is damaged.
         DiskUnusable, VectorStoreUnavailable: it cannot be read.
     """
     try:
@@ -53,20 +58,20 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except UnicodeDecodeError:
-        raise StateFormatError(f"{path} is damaged: materialize all assets to build anew") from None
+        raise StateFormatError(f"{path} is damaged: materialize all assets to rebuild it") from None
     except OSError as error:
         raise disk_error(f"{path}: {error.strerror or error}", error) from error
     try:
         stored = json.loads(text)
     except ValueError:
         raise StateFormatError(
-            f"{path} is damaged, it is not JSON: materialize all assets to build anew"
+            f"{path} is damaged, it is not JSON: materialize all assets to rebuild it"
         ) from None
     version = stored.get("format_version") if isinstance(stored, dict) else None
     if not isinstance(stored, dict) or version != FORMAT_VERSION:
         raise StateFormatError(
-            f"{path} has format version {version!r}, this program reads {FORMAT_VERSION}: "
-            "use the version of rag-assets that wrote it, or materialize all assets to build anew"
+            f"{path} has format version {version!r}, but this version of rag-assets reads {FORMAT_VERSION}: "
+            "use the version that wrote it, or materialize all assets to rebuild it"
         )
     return {str(key): value for key, value in stored.items()}
 

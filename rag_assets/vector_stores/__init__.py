@@ -1,4 +1,4 @@
-"""Vector stores: where generations of points live, and which of them serves."""
+"""Vector stores: they keep the generations of points, and the pointer to production."""
 
 from pathlib import Path
 
@@ -8,10 +8,10 @@ from rag_assets.vector_stores.base import VectorStore
 def build_vector_store(
     *, qdrant_url: str | None, qdrant_api_key: str | None, state_dir: Path, collection: str
 ) -> VectorStore:
-    """Return the server's store if a URL is set, else the one in the state directory. Nothing is opened yet.
+    """Return the server store if a URL is set, else the embedded one. Nothing is opened yet.
 
     Raises:
-        ConfigurationError: the URL or the name of the collection cannot be used.
+        ConfigurationError: the URL or the name of the collection is unusable.
     """
     if qdrant_url:
         from rag_assets.vector_stores.server.client import connect

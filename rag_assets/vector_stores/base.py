@@ -1,13 +1,12 @@
-"""What every vector store offers: immutable generations, and one of them in production.
+"""The interface of every vector store: immutable generations, and one of them in production.
 
-A generation is written once, sealed, and from then on only read. The store knows which one serves
-(production), which one served before (previous) and which one a rollback took out of service
-(held); these three change together, atomically, or not at all.
+A generation is written once, sealed, and from then on only read. The store records the generation in production,
+the previous one, and the one taken out of service by a rollback (held). These three change together, atomically, or
+not at all.
 
-Names of generations and collections are made of letters, digits, `-`, `_` and `.`, begin with a letter or
-digit, and hold no `--`. A name is used once: `write` refuses one that exists. Point ids are UUIDs in
-canonical text form. Dense vectors and sparse weights are kept as float32; a sparse vector without indices
-comes back as it was sent.
+Names of generations and collections consist of letters, digits, `-`, `_` and `.`, begin with a letter or digit, and
+contain no `--`. A name is used once: `write` refuses an existing one. Point ids are UUIDs in canonical text form.
+Dense vectors and sparse weights are kept as float32. A sparse vector without indices is read back as it was sent.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,15 +29,15 @@ DENSE = "dense"
 SPARSE = "bm25"
 
 KEYWORD_FIELDS = ("content_hash", "embedding_model", "flags", "heading_path", "refresh_id")
-"""Payload fields of a point that are filtered as keywords."""
+"""Payload fields of a point, filtered as keywords."""
 INTEGER_FIELDS = ("chunk_index", "total_chunks", "token_count")
-"""Payload fields of a point that are filtered as integers."""
+"""Payload fields of a point, filtered as integers."""
 DATETIME_FIELDS = ("indexed_at",)
-"""Payload fields of a point that are filtered as dates."""
+"""Payload fields of a point, filtered as dates."""
 LOCATION_KEYWORD_FIELDS = ("document_id", "source", "source_uri", "path", "filename", "title", "access")
-"""Fields of `locations[]` that are filtered as keywords, by prefix too."""
+"""Fields of `locations[]`, filtered as keywords, by prefix too."""
 LOCATION_DATETIME_FIELDS = ("modified_at",)
-"""Fields of `locations[]` that are filtered as dates."""
+"""Fields of `locations[]`, filtered as dates."""
 
 
 class GenerationWriter(Protocol):
@@ -51,35 +50,35 @@ class GenerationWriter(Protocol):
     ) -> None: ...
 
     def upsert(self, points: Sequence[Point]) -> None:
-        """Write points with vectors; every point's vector and sparse vector must be present.
+        """Write points, each with its dense and its sparse vector.
 
-        Everything is checked before anything is sent. An id may stand once in a call.
+        Everything is checked before anything is sent. An id may occur only once per call.
 
         Raises:
-            InvalidVectorError: a vector that must not be stored, an id that is no UUID, or a payload that is
-                not JSON. Nothing of this call was written.
+            InvalidVectorError: an unusable vector, an id other than a UUID, or a payload other than JSON. Nothing of
+                this call was written.
         """
         ...
 
     def delete(self, point_ids: Sequence[str]) -> None:
-        """Delete points; ids that are not there are ignored."""
+        """Delete points. Unknown ids are ignored."""
         ...
 
     def set_payload(self, payloads: Mapping[str, Payload]) -> None:
-        """Set the given fields of the payload of each point (id -> fields); other fields stay.
+        """Set the given fields in the payload of each point (id -> fields). Other fields are unchanged.
 
-        A field set to None is stored as null, as `upsert` would.
+        A field set to None is stored as null, as in `upsert`.
 
         Raises:
-            StaleInputError: a point is not there: the changes were made for another base.
+            StaleInputError: a point does not exist: the changes were made for another base.
         """
         ...
 
     def seal(self, manifest: GenerationManifest) -> None:
-        """Make everything durable, then the manifest, last. Nothing can be written after it.
+        """Make the points durable, then write the manifest. Afterwards the writer refuses every call.
 
         Raises:
-            GenerationDamaged: the store holds another number of points than `manifest.points_count`.
+            GenerationDamaged: the number of stored points differs from `manifest.points_count`.
             VectorStoreUnavailable, DiskUnusable: the points could not be made durable.
 
         After any of them the candidate is discarded.
@@ -99,7 +98,7 @@ class GenerationReader(Protocol):
         ...
 
     def retrieve(self, point_ids: Sequence[str], *, with_vectors: bool = False) -> list[Point]:
-        """Return the points among these ids that exist, in any order."""
+        """Return the existing points among these ids, in any order."""
         ...
 
     def scroll(self, batch_size: int = 512, *, with_vectors: bool = False) -> Iterator[list[Point]]:
@@ -117,11 +116,11 @@ class GenerationReader(Protocol):
     ) -> tuple[list[ScoredPoint], list[ScoredPoint]]:
         """Return the nearest points by cosine similarity and by BM25, best first, ties by id.
 
-        Both lists come from one request. `sparse` None, or empty, gives an empty second list.
-        Without payloads, which are most of the work, those of the few that are wanted can be had by `retrieve`.
+        Both lists come from one request. Without `sparse`, or with an empty one, the second list is empty.
+        Payloads are most of the work: search without them, then `retrieve` those of the few points needed.
 
         Raises:
-            VectorStoreUnavailable: the generation is gone, or the store does not answer.
+            VectorStoreUnavailable: the generation was deleted, or the store does not answer.
         """
         ...
 
@@ -130,22 +129,22 @@ class VectorStore(Protocol):
     """A family of generations of one knowledge base."""
 
     exact_vectors: bool
-    """Whether a unit vector is read back bit for bit as it was sent."""
+    """Whether a unit vector is read back bit for bit."""
 
     def knowledge_base_id(self) -> str:
-        """Return the id that was drawn when this knowledge base was first written, made now if need be."""
+        """Return the random id of this knowledge base. The first call creates and stores it."""
         ...
 
     def find_knowledge_base_id(self) -> str | None:
-        """Return the id if it was drawn already; changes nothing."""
+        """Return the id, None if it was not created yet. Changes nothing."""
         ...
 
     def set_aside_unreadable(self) -> str | None:
-        """Make room for a new beginning where the pointer to production cannot be read. Deletes nothing.
+        """Move unreadable state out of the way, so that a refresh can rebuild. Deletes nothing.
 
         Returns:
-            Where the old state is kept now; None if all can be read. A server is never moved: what cannot be
-            read there may be somebody else's, and raises when it is used.
+            The new path of the old state. None if everything is readable. State on a server is never moved, because
+            it may belong to another program. Using it raises an error.
         """
         ...
 
@@ -156,10 +155,10 @@ class VectorStore(Protocol):
         ...
 
     def manifest(self, generation: str) -> GenerationManifest | None:
-        """Return the manifest; None if the generation does not exist or was never sealed.
+        """Return the manifest, None if the generation does not exist or was never sealed.
 
         Raises:
-            StateFormatError: it was written by a version that this one cannot read.
+            StateFormatError: it was written by a version with another format.
         """
         ...
 
@@ -170,16 +169,16 @@ class VectorStore(Protocol):
         base: str | None,
         on_progress: "ProgressCallback | None" = None,
     ) -> AbstractContextManager[GenerationWriter]:
-        """Begin a candidate: a copy of `base` (same model, same dimensions), or empty if that is None.
+        """Begin a candidate: a copy of `base` (same model, same dimensions), or an empty one without a base.
 
-        The work begins when the `with` block is entered. `on_progress` counts points of the base copied.
+        The work begins on entering the `with` block. `on_progress` counts the copied points of the base.
 
         Raises:
-            GenerationDamaged: `base` is gone, or does not hold what was sealed.
+            GenerationDamaged: `base` does not exist, or does not hold the points it was sealed with.
             VectorStoreUnavailable: the store does not answer.
             DiskUnusable: too little space is free.
             RefusedError: the generation exists already.
-            ConfigurationError: the name cannot be used, or `base` has other dimensions.
+            ConfigurationError: the name is unusable, or `base` has other dimensions.
         """
         ...
 
@@ -187,25 +186,25 @@ class VectorStore(Protocol):
         """Open a sealed generation.
 
         Raises:
-            GenerationDamaged: it does not exist, is not sealed, or is not whole.
-            StateFormatError: it was written by a version that this one cannot read.
+            GenerationDamaged: it does not exist, is not sealed, or is incomplete.
+            StateFormatError: it was written by a version with another format.
         """
         ...
 
     def check_whole(self, generation: str) -> None:
-        """See that `read` would open a generation, without opening it; raises as `read`."""
+        """Check that `read` can open a generation. Raises the errors of `read`."""
         ...
 
     def reject(self, generation: str, reason: str) -> None:
         """Record in the manifest that the generation failed its gate. It can never be promoted.
 
-        No error if it is gone or was never sealed: then it cannot be promoted either. What already serves
-        goes on serving, and a rollback may return to it.
+        Does nothing if it does not exist or was never sealed: then it cannot be promoted either. A rejected
+        generation in production stays there, and a rollback may return to it.
         """
         ...
 
     def discard(self, generation: str) -> None:
-        """Delete a generation, and leftovers of its name; no error if it is not there.
+        """Delete a generation and leftovers of its name. Does nothing if there are none.
 
         Raises:
             RefusedError: it is production, previous or held.
@@ -217,26 +216,26 @@ class VectorStore(Protocol):
     ) -> ProductionState:
         """Put a sealed generation into production, atomically, if production is still as expected.
 
-        The old production becomes previous. Whether a hold permits a promotion is decided by the caller, who
-        passes `lift_hold` if it does; the store refuses otherwise, so that a rollback between the caller's
-        look and this call still holds. Promoting what serves already changes nothing.
+        The old production becomes previous. During a hold the store refuses, unless the caller passes `lift_hold`
+        after checking that the hold permits this promotion. So a rollback between that check and this call is still
+        respected. Promoting the generation in production changes nothing.
 
         Raises:
-            SupersededError: production has moved on, or the candidate is gone. Nothing was changed.
-            PromotionRefused: the generation is not sealed, or rejected, or a hold stands.
+            SupersededError: production has changed, or the candidate was deleted. Nothing was changed.
+            PromotionRefused: the generation is not sealed, or rejected, or production is held.
             GenerationDamaged: it is incomplete.
             VectorStoreUnavailable: the store does not answer.
         """
         ...
 
     def rollback(self, expected_production: str | None) -> ProductionState:
-        """Put `previous` back into production and hold it there: held becomes the old production.
+        """Put the previous generation back into production and hold it there. The old production becomes held.
 
         Afterwards there is no previous generation.
 
         Raises:
             RefusedError: there is no previous generation.
-            SupersededError: production has moved on.
+            SupersededError: production has changed.
         """
         ...
 
@@ -248,6 +247,6 @@ class VectorStore(Protocol):
 
 
 class ProgressCallback(Protocol):
-    """Called now and then during long work."""
+    """Called at intervals during long work."""
 
     def __call__(self, done: int, total: int) -> None: ...

@@ -1,7 +1,7 @@
-"""A `SearchFilter`, checked and sorted into what each engine then says in its own words.
+"""Checked search filters, in a form common to the embedded engine and the server.
 
-Conditions on fields of a location go together: one and the same location must meet them all. Each engine
-expresses that as a nested condition on `locations` as soon as there are two; a single one is asked directly.
+Conditions on fields of a location go together: one and the same location must meet them all. Two or more of them
+become a nested condition on `locations`. A single one is a plain condition.
 """
 
 import re
@@ -38,7 +38,7 @@ class Clause:
 
     Attributes:
         value: a text or an integer (equals), a list of either (any_of), a text (prefix), bounds as numbers
-            (number_range) or as aware datetimes (date_range).
+            (number_range) or as datetimes with a time zone (date_range).
     """
 
     key: str
@@ -53,7 +53,7 @@ class Clauses:
     Attributes:
         of_point: conditions on fields of the point.
         of_location: conditions on fields of a location, with the key relative to it.
-        nothing: no point can meet the filter (`any_of` no value: a reader without any group, say).
+        nothing: no point can meet the filter, for example `any_of` without values, for a reader without groups.
     """
 
     of_point: tuple[Clause, ...] = ()
@@ -65,7 +65,7 @@ def parse_filter(search_filter: SearchFilter | None) -> Clauses:
     """Check a filter and sort its conditions.
 
     Raises:
-        ConfigurationError: an unknown field, or a comparison that this field does not allow.
+        ConfigurationError: the field is unknown, or does not allow this comparison.
     """
     conditions = search_filter.conditions if search_filter is not None else ()
     clauses = [(condition.key, _clause(condition)) for condition in conditions]
@@ -81,10 +81,10 @@ def conditions_of(
     condition: Callable[[Clause, str], _Condition],
     nested: Callable[[list[_Condition]], _Condition],
 ) -> list[_Condition]:
-    """Return the clauses in the words of an engine.
+    """Return the conditions of an engine for these clauses.
 
     Args:
-        condition: makes one condition of a clause and the prefix of its key.
+        condition: converts a clause, given the prefix of its key.
         nested: joins conditions on one and the same location.
     """
     conditions = [condition(clause, "") for clause in clauses.of_point]
@@ -98,10 +98,10 @@ def conditions_of(
 def _clause(condition: Condition) -> Clause:
     key, match, value = condition.key, condition.match, condition.value
     if key not in _FIELDS:
-        raise ConfigurationError(f"cannot filter by {key!r}: known are {', '.join(sorted(_FIELDS))}")
+        raise ConfigurationError(f"cannot filter by {key!r}: the fields are {', '.join(sorted(_FIELDS))}")
     if key in _DATES:
         if match != "range":
-            raise ConfigurationError(f"{key} is a date: filter it by range, not by {match}")
+            raise ConfigurationError(f"cannot filter {key} by {match}: it is a date, use a range")
         return Clause(key, "date_range", {bound: _date(key, at) for bound, at in _bounds(key, value)})
     kind = int if key in INTEGER_FIELDS else str
     if match == "range" and kind is int:
@@ -115,13 +115,13 @@ def _clause(condition: Condition) -> Clause:
     if match == "prefix" and kind is str and _is(value, str):
         return Clause(key, "prefix", value)
     raise ConfigurationError(
-        f"{key} holds {'whole numbers of 64 bits' if kind is int else 'text in UTF-8'}: it cannot be filtered by "
-        f"{match} with this value of type {type(value).__name__}"
+        f"cannot filter {key} by {match} with a value of type {type(value).__name__}: it contains "
+        f"{'integers of 64 bits' if kind is int else 'UTF-8 text'}"
     )
 
 
 def _is(value: object, kind: type) -> bool:
-    """Whether it is such a value, and one that an engine can hold."""
+    """Return whether a value has this type and can be stored by an engine."""
     if isinstance(value, str):
         return kind is str and _LONE_SURROGATE.search(value) is None
     return isinstance(value, kind) and isinstance(value, int) and not isinstance(value, bool) and _fits(value)
@@ -134,7 +134,7 @@ def _fits(number: float) -> bool:
 def _bounds(key: str, value: object) -> list[tuple[str, object]]:
     if not isinstance(value, Mapping) or not value or any(bound not in _BOUNDS for bound in value):
         raise ConfigurationError(
-            f"the range of {key} needs a mapping with one or more of {', '.join(_BOUNDS)}"
+            f"the range of {key} must be a mapping with at least one of {', '.join(_BOUNDS)}"
         )
     return [(str(bound), at) for bound, at in value.items()]
 

@@ -1,4 +1,4 @@
-"""How a `GenerationManifest` is written down, the same in every store."""
+"""The JSON form of a `GenerationManifest`, the same in every store."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -35,22 +35,22 @@ def manifest_from_json(stored: object, where: str) -> GenerationManifest:
 
     Args:
         stored: as `manifest_to_json` made it.
-        where: named in the error.
+        where: file or collection, for the error message.
 
     Raises:
-        StateFormatError: another version wrote it, or it is damaged.
+        StateFormatError: it was written by another version, or it is damaged.
     """
     if not isinstance(stored, Mapping):
-        raise StateFormatError(f"{where} holds no manifest: materialize all assets to build anew")
+        raise StateFormatError(f"{where} contains no manifest: materialize all assets to rebuild it")
     version = stored.get("format_version")
     if version != MANIFEST_FORMAT_VERSION:
         raise StateFormatError(
-            f"{where} has format version {version!r}, this program reads {MANIFEST_FORMAT_VERSION}: "
-            "use the version of rag-assets that wrote it, or materialize all assets to build anew"
+            f"{where} has format version {version!r}, but this version of rag-assets reads "
+            f"{MANIFEST_FORMAT_VERSION}: use the version that wrote it, or materialize all assets to rebuild it"
         )
     fields: dict[str, Any] = {"run_id": "", **{str(name): value for name, value in stored.items()}}
     if fields.keys() != _TYPES.keys() or any(
         not isinstance(fields[name], kinds) for name, kinds in _TYPES.items()
     ):
-        raise StateFormatError(f"{where} is damaged: materialize all assets to build anew")
+        raise StateFormatError(f"{where} is damaged: materialize all assets to rebuild it")
     return GenerationManifest(**fields)

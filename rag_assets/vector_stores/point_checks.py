@@ -1,8 +1,8 @@
-"""The checks that every point and every query passes before a store sees it.
+"""Checks of every point and every query before it is sent to a store.
 
-Qdrant's engine takes NaN, infinite, zero and missing vectors without a word and ranks some of them first; a
-wrong dimension raises after a part of the batch was written; a malformed sparse vector panics. So nothing is
-sent that was not checked, and a call is checked as a whole before any of it is sent.
+Qdrant's engine accepts NaN, infinite, zero and missing vectors without an error and ranks some of them first. A wrong
+dimension raises after a part of the batch was written. A malformed sparse vector causes a panic. So a call is checked
+as a whole before any of it is sent.
 """
 
 import json
@@ -14,6 +14,7 @@ import numpy as np
 
 from rag_assets.errors import InvalidVectorError
 from rag_assets.records import Payload, Point, SparseVector, Vector, Vectors
+from rag_assets.text.wording import counted
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _SHORTEST = 1e-12
@@ -25,13 +26,13 @@ def check_point_ids(point_ids: Sequence[str]) -> None:
     """Raises: InvalidVectorError: an id is not a UUID in canonical text form."""
     for point_id in point_ids:
         if _UUID.fullmatch(point_id) is None:
-            raise InvalidVectorError(f"{point_id!r} is not a point id: a UUID in canonical text form is")
+            raise InvalidVectorError(f"{point_id!r} is not a point id: use a UUID in canonical text form")
 
 
 def check_payload(point_id: str, payload: Payload) -> None:
     """Raises: InvalidVectorError: the payload is not JSON."""
     try:
-        # Escaped is quicker than encoded; only what may be half of a surrogate pair has to be looked at.
+        # Escaping is quicker than encoding. Only a possible half of a surrogate pair needs the slow check.
         if "\\ud" in json.dumps(payload, allow_nan=False):
             json.dumps(payload, ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
@@ -57,12 +58,15 @@ def checked_points(points: Sequence[Point], dimensions: int) -> Vectors:
     ids = [point.id for point in points]
     check_point_ids(ids)
     if len(set(ids)) != len(ids):
-        raise InvalidVectorError("a point id stands twice in one call: which of the two shall be kept?")
+        repeated = next(point_id for point_id in ids if ids.count(point_id) > 1)
+        raise InvalidVectorError(f"duplicate point id {repeated} in one call")
     for point in points:
         if point.vector is None:
             raise InvalidVectorError(f"point {point.id} has no vector")
         if point.sparse is None:
-            raise InvalidVectorError(f"point {point.id} has no sparse vector; an empty one is allowed")
+            raise InvalidVectorError(
+                f"point {point.id} has no sparse vector: send an empty one if it has no words"
+            )
         if point.vector.shape != (dimensions,):
             raise InvalidVectorError(
                 f"the vector of point {point.id} has shape {point.vector.shape}, not ({dimensions},)"
@@ -74,10 +78,14 @@ def checked_points(points: Sequence[Point], dimensions: int) -> Vectors:
         vectors = np.stack([np.asarray(point.vector, dtype=np.float32) for point in points])
     finite = np.isfinite(vectors).all(axis=1)
     if not finite.all():
-        raise InvalidVectorError(f"the vector of point {ids[int(np.argmin(finite))]} holds NaN or infinity")
+        raise InvalidVectorError(
+            f"the vector of point {ids[int(np.argmin(finite))]} contains NaN or infinity"
+        )
     long_enough = np.linalg.norm(vectors.astype(np.float64), axis=1) > _SHORTEST
     if not long_enough.all():
-        raise InvalidVectorError(f"the vector of point {ids[int(np.argmin(long_enough))]} is zero")
+        raise InvalidVectorError(
+            f"the vector of point {ids[int(np.argmin(long_enough))]} has only zero components"
+        )
     for point in points:
         if point.sparse is not None:
             _check_sparse(point.sparse, f"the sparse vector of point {point.id}")
@@ -92,9 +100,9 @@ def checked_query(dense: Vector, sparse: SparseVector | None) -> list[float]:
     """
     vector = np.asarray(dense, dtype=np.float32)
     if vector.ndim != 1 or not np.isfinite(vector).all():
-        raise InvalidVectorError("the vector of the query is not a row of finite numbers")
+        raise InvalidVectorError("the vector of the query must be one row of finite numbers")
     if float(np.linalg.norm(vector.astype(np.float64))) <= _SHORTEST:
-        raise InvalidVectorError("the vector of the query is zero")
+        raise InvalidVectorError("the vector of the query has only zero components")
     if sparse is not None:
         _check_sparse(sparse, "the sparse vector of the query")
     return vector.tolist()
@@ -103,21 +111,22 @@ def checked_query(dense: Vector, sparse: SparseVector | None) -> list[float]:
 def _check_sparse(sparse: SparseVector, what: str) -> None:
     if len(sparse.indices) != len(sparse.values):
         raise InvalidVectorError(
-            f"{what} has {len(sparse.indices)} indices and {len(sparse.values)} values: as many are needed"
+            f"{what} has {counted(len(sparse.indices), 'index', 'indices')} but "
+            f"{counted(len(sparse.values), 'value')}"
         )
     if not sparse.indices:
         return
     if len(set(sparse.indices)) != len(sparse.indices):
-        raise InvalidVectorError(f"{what} names an index twice")
+        raise InvalidVectorError(f"{what} has a duplicate index")
     if min(sparse.indices) < 0 or max(sparse.indices) > _LARGEST_INDEX:
         raise InvalidVectorError(f"{what} has an index outside 0 to {_LARGEST_INDEX}")
-    # Their sum is finite only if all of them are; as numpy arrays, so few numbers take three times as long.
+    # The sum is finite only if all values are. For so few numbers, numpy arrays take three times as long.
     largest = max(max(sparse.values), -min(sparse.values))
     if not math.isfinite(sum(sparse.values)) or largest > _LARGEST_FLOAT32:
-        raise InvalidVectorError(f"{what} holds NaN or infinity")
+        raise InvalidVectorError(f"{what} contains NaN or infinity")
 
 
 def ascending(indices: Sequence[int], values: Sequence[float]) -> SparseVector:
-    """Return a sparse vector read from a store with its indices in order."""
+    """Return a sparse vector with its indices in ascending order."""
     pairs = sorted(zip(indices, values, strict=True))
     return SparseVector(tuple(index for index, _ in pairs), tuple(value for _, value in pairs))

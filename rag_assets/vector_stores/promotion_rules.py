@@ -1,13 +1,15 @@
-"""Rules of promotion, rollback and deletion that hold in every store."""
+"""Rules of promotion, rollback and deletion, the same in every store."""
 
 from rag_assets.errors import PromotionRefused, RefusedError, SupersededError
 from rag_assets.records import GenerationManifest, ProductionState
 
 
 def expect_production(state: ProductionState, expected: str | None) -> None:
-    """Raises: SupersededError: another generation is in production."""
+    """Raises: SupersededError: another generation is in production than expected."""
     if state.production != expected:
-        raise SupersededError(f"production is {state.production}, no longer {expected}; refresh again")
+        raise SupersededError(
+            f"production is now {state.production}, not {expected} as expected: refresh again"
+        )
 
 
 def check_promotable(
@@ -18,30 +20,30 @@ def check_promotable(
     exists: bool,
     lift_hold: bool,
 ) -> None:
-    """Check that a candidate may go live.
+    """Check whether a candidate may go live.
 
     Args:
-        manifest: of the candidate; None if it was never sealed.
-        exists: whether anything of the candidate is there, sealed or not.
+        manifest: of the candidate. None if it was never sealed.
+        exists: whether the candidate exists, sealed or not.
 
     Raises:
-        SupersededError: the candidate is gone.
+        SupersededError: the candidate was deleted.
         PromotionRefused: it is not sealed, or rejected, or production is held.
     """
     if not exists:
-        raise SupersededError(f"generation {generation} is gone; refresh again")
+        raise SupersededError(f"generation {generation} was deleted: refresh again")
     if manifest is None:
-        raise PromotionRefused(f"generation {generation} was never sealed; stage it again")
+        raise PromotionRefused(f"generation {generation} was never sealed: refresh again")
     if manifest.rejected:
         raise PromotionRefused(f"generation {generation} was rejected: {manifest.rejected}")
     if generation != state.production and state.held is not None and not lift_hold:
         raise PromotionRefused(
-            f"production is held at {state.production} since {state.held} was rolled back; resume first"
+            f"production is held at {state.production} since the rollback from {state.held}: run `rag-assets resume` first"
         )
 
 
 def previous_of(state: ProductionState) -> str:
-    """Return the generation that a rollback returns to.
+    """Return the target of a rollback.
 
     Raises:
         RefusedError: there is none.
@@ -54,4 +56,6 @@ def previous_of(state: ProductionState) -> str:
 def check_deletable(generation: str, state: ProductionState) -> None:
     """Raises: RefusedError: the generation is production, previous or held."""
     if generation in (state.production, state.previous, state.held):
-        raise RefusedError(f"generation {generation} is production, previous or held, and is not deleted")
+        raise RefusedError(
+            f"generation {generation} cannot be deleted: it is the production, previous or held one"
+        )

@@ -1,8 +1,8 @@
 """The order of results: by score, and by id where scores are equal.
 
-An engine breaks ties as it likes, differently from one time to the next, and the cut at `limit` may go
-through the middle of a tie (the same boilerplate in fifty documents scores the same fifty times). So more is
-fetched than asked for, and again more as long as the tie at the cut reaches to the end of what was fetched.
+An engine breaks ties arbitrarily, differently from call to call, and the cut at `limit` may fall into the middle of a
+tie (the same boilerplate in fifty documents gets the same score fifty times). So more results are fetched than needed,
+and still more as long as the tie at the cut extends to the last result.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ _MOST = 10_000
 
 
 def rank_exactly(fetch: Callable[[int], Sequence[list[ScoredPoint]]], limit: int) -> list[list[ScoredPoint]]:
-    """Return each list that `fetch(how_many)` returns, in the exact order, cut to `limit`."""
+    """Return each list of `fetch(how_many)` in the exact order, cut to `limit`."""
     how_many = limit + OVERFETCH
     while True:
         lists = fetch(how_many)

@@ -1,4 +1,4 @@
-"""The parts that every reader of a generation shares: a checked search, and a point made of a record."""
+"""The common parts of all readers of a generation: checks of a search, and conversion of records to points."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +7,7 @@ import numpy as np
 
 from rag_assets.errors import InvalidVectorError
 from rag_assets.records import Point, SearchFilter, SparseVector, Vector
+from rag_assets.text.wording import counted
 from rag_assets.vector_stores.base import DENSE, SPARSE
 from rag_assets.vector_stores.filters import Clauses, parse_filter
 from rag_assets.vector_stores.point_checks import ascending, checked_query
@@ -14,11 +15,11 @@ from rag_assets.vector_stores.point_checks import ascending, checked_query
 
 @dataclass(frozen=True, slots=True)
 class CheckedSearch:
-    """A search that passed every check.
+    """A search after all checks.
 
     Attributes:
         vector: the dense vector of the query.
-        sparse: None if there is none, or an empty one.
+        sparse: None if it is missing or empty.
     """
 
     vector: list[float]
@@ -35,18 +36,18 @@ def checked_search(
     generation: str,
     dimensions: int,
 ) -> CheckedSearch | None:
-    """Check a search; return None if it can find nothing.
+    """Check a search. Return None if it cannot find anything.
 
     Raises:
-        InvalidVectorError: a vector of the query cannot be used, or has another number of dimensions.
-        ConfigurationError: the filter cannot be used.
+        InvalidVectorError: a vector of the query is unusable, or has another number of dimensions.
+        ConfigurationError: the filter is unusable.
     """
     vector = checked_query(dense, sparse)
     clauses = parse_filter(search_filter)
     if len(vector) != dimensions:
         raise InvalidVectorError(
-            f"the query has {len(vector)} dimensions, generation {generation} has {dimensions}: "
-            "it was embedded by another model"
+            f"the query has {counted(len(vector), 'dimension')}, generation {generation} has {dimensions}: it was "
+            "embedded by another model"
         )
     if limit < 1 or clauses.nothing:
         return None
@@ -54,7 +55,7 @@ def checked_search(
 
 
 def point_from(record: Any, with_vectors: bool) -> Point:
-    """Return a record of Qdrant's engine, or of its client, as a point."""
+    """Convert a record of Qdrant's engine, or of its client, to a point."""
     if not with_vectors:
         return Point(str(record.id), record.payload or {})
     named: Any = record.vector or {}

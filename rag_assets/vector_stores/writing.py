@@ -1,4 +1,4 @@
-"""Checks that every writer of a generation makes, whatever holds the points."""
+"""The common checks of all writers of a generation."""
 
 from collections.abc import Callable, Container, Iterable
 
@@ -10,6 +10,7 @@ from rag_assets.errors import (
     StaleInputError,
 )
 from rag_assets.records import GenerationManifest
+from rag_assets.text.wording import counted
 from rag_assets.vector_stores.names import check_generation_name
 
 
@@ -17,21 +18,21 @@ def check_new_generation(generation: str, dimensions: int, exists: Callable[[], 
     """Check the name and the dimensions of a candidate.
 
     Raises:
-        ConfigurationError: either cannot be used.
+        ConfigurationError: either is unusable.
         RefusedError: the generation exists.
     """
     check_generation_name(generation)
     if dimensions < 1:
-        raise ConfigurationError(f"a vector cannot have {dimensions} dimensions")
+        raise ConfigurationError(f"a vector cannot have {counted(dimensions, 'dimension')}")
     if exists():
-        raise RefusedError(f"generation {generation} exists already; a name is used once")
+        raise RefusedError(f"generation {generation} already exists: a name is used only once")
 
 
 def check_base_dimensions(base: str, found: int, expected: int) -> None:
     """Raises: ConfigurationError: the base was built with another model."""
     if found != expected:
         raise ConfigurationError(
-            f"generation {base} has {found} dimensions, not {expected}: another model cannot be built on it"
+            f"generation {base} has {counted(found, 'dimension')}, not {expected}: another model cannot be built on it"
         )
 
 
@@ -51,12 +52,14 @@ def require_present(point_ids: Iterable[str], found: Container[str], generation:
 
 
 def not_being_written(generation: str) -> HandleClosed:
-    """Return the error of a writer that is used outside its `with` block, or after a failure."""
+    """Return the error of a writer used outside its `with` block, or after a failure."""
     return HandleClosed(
-        f"generation {generation} is not being written: it was sealed, failed, or never begun"
+        f"generation {generation} is not being written: it was sealed, or failed, or its `with` block was not entered"
     )
 
 
 def incomplete_copy(base: str | None, found: int, expected: int) -> GenerationDamaged:
-    """Return the error of a candidate that begins with fewer or more points than its base has."""
-    return GenerationDamaged(f"the copy of generation {base} holds {found} points instead of {expected}")
+    """Return the error of a copy with another number of points than its base."""
+    return GenerationDamaged(
+        f"the copy of generation {base} has {counted(found, 'point')} instead of {expected:,}"
+    )

@@ -1,14 +1,14 @@
-"""Qdrant's engine in this process: opening and filling a shard, its indexes and filters, its errors.
+"""Qdrant's engine in this process: shards, their indexes and filters, and errors.
 
-What the engine needs to be trusted, learned by experiment (see DESIGN.md, and the tests):
+Conditions for trusting the engine, learned by experiment (see DESIGN.md, and the tests):
 
-- one writer a folder, and nobody else looks in: a second `load()` there made the writer lose points;
-- only `flush()` makes durable, `close()` proves nothing, and any error may have come half-way;
-- `load()` of an incomplete folder destroys what is left, so names and sizes of all files are compared first;
-- a full disk ends the process (SIGBUS), so the space is checked first;
-- a handle does not survive `fork`: a query through it hangs;
-- no optimizer ever runs: its segments count deleted texts in the inverse document frequency. Even without,
-  the writer's own handle does so until the shard is opened again.
+- A folder being written has one writer and no reader. A second `load()` there made the writer lose points.
+- Only `flush()` makes points durable. `close()` proves nothing, and any error may have come half-way.
+- `load()` of an incomplete folder destroys the rest, so names and sizes of all files are compared first.
+- A full disk ends the process (SIGBUS), so the free space is checked first.
+- A handle does not survive `fork`: a query through it hangs.
+- No optimizer ever runs: its segments count deleted texts in the inverse document frequency. Even without an optimizer,
+  the writer's own handle counts them until the shard is opened again.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag_assets.errors import GenerationDamaged, RagAssetsError, VectorStoreUnavailable
 from rag_assets.records import Point, Vector
+from rag_assets.text.wording import counted
 from rag_assets.vector_stores.base import (
     DATETIME_FIELDS,
     DENSE,
@@ -33,18 +34,18 @@ if TYPE_CHECKING:
     import qdrant_edge
 
 _FOUND_BY_SCAN = ("embedding_model", "token_count", "total_chunks")
-"""Filtered without an index: the same in a whole generation, or hardly ever asked for.
+"""Fields filtered without an index: constant in a generation, or rarely filtered.
 
-An index costs a fortieth of writing, and 12 MB of pages that every opening of a generation looks through; a scan takes
-90 ms at 20,000 points.
+An index costs a fortieth of writing, and 12 MB of pages read by every opening of a generation. A scan takes 90 ms at
+20,000 points.
 """
 
 _REWRITTEN_BY_LOAD = "edge_config.json"
-"""The one file that `load()` writes anew, with another size; every other file stays as it was sealed."""
+"""The only file rewritten by `load()`, with another size. All others stay as they were sealed."""
 
 
 def create_shard(folder: Path, dimensions: int) -> "qdrant_edge.EdgeShard":
-    """Create an empty shard with its indexes in a folder that is there and empty."""
+    """Create an empty shard with its indexes in an existing empty folder."""
     import qdrant_edge as edge
 
     config = edge.EdgeConfig(
@@ -76,8 +77,8 @@ def count_points(shard: "qdrant_edge.EdgeShard") -> int:
 def _index_params() -> list[tuple[str, Any]]:
     """Return (field, parameters) of every payload index.
 
-    `nested` makes each location an entry of its own, which is what answers a condition on one and the same
-    location: 5 ms instead of 28 at 20,000 points, and the same results in 19,000 random comparisons.
+    `nested` makes each location an entry of its own, for conditions on one and the same location: 5 ms instead of 28 at
+    20,000 points, and the same results in 19,000 random comparisons.
     """
     import qdrant_edge as edge
 
@@ -97,7 +98,7 @@ def _index_params() -> list[tuple[str, Any]]:
 
 
 def engine_points(points: Sequence[Point], vectors: Iterable[Vector]) -> "list[qdrant_edge.Point]":
-    """Return points, and their dense vectors, in the form that the engine takes."""
+    """Convert points, with their dense vectors, to points of the engine."""
     import qdrant_edge as edge
 
     batch: list[edge.Point] = []
@@ -144,29 +145,33 @@ def file_sizes(shard_folder: Path) -> dict[str, int]:
 
 
 def check_files(shard_folder: Path, files: dict[str, int]) -> None:
-    """Raises: GenerationDamaged: a file is missing or has another size. Nothing was opened."""
+    """Check names and sizes of files without opening them.
+
+    Raises:
+        GenerationDamaged: a file is missing or has another size.
+    """
     for name, size in files.items():
         try:
             found = (shard_folder / name).stat().st_size
         except OSError:
             raise GenerationDamaged(
-                f"{shard_folder / name} is missing; the generation is not opened"
+                f"{shard_folder / name} is missing, so the generation is not opened"
             ) from None
         if found != size and name != _REWRITTEN_BY_LOAD:
             raise GenerationDamaged(
-                f"{shard_folder / name} has {found} bytes instead of {size}; the generation is not opened"
+                f"{shard_folder / name} has {counted(found, 'byte')} instead of {size:,}, so the generation is not opened"
             )
 
 
 @contextlib.contextmanager
 def engine_errors(what: str) -> Generator[None]:
-    """Turn whatever the engine raises into `VectorStoreUnavailable`, panics among them."""
+    """Turn errors and panics of the engine into `VectorStoreUnavailable`."""
     try:
         yield
     except (RagAssetsError, KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):
         raise
     except BaseException as error:
-        # A panic of the engine is a BaseException, and no `except Exception` would see it.
+        # A panic of the engine is a BaseException, missed by any `except Exception`.
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         raise VectorStoreUnavailable(f"{what}: {type(error).__name__}: {str(error)[:200]}") from error

@@ -1,14 +1,14 @@
-"""The folder of one embedded store: its layout, its lock, its pointer to production, its generations.
+"""The folder of one embedded store: layout, lock, pointer to production, generations.
 
     <root>/<collection>/
-        knowledge_base.json        the id drawn for this knowledge base
-        production.json            production, previous, held: the pointer that readers follow
-        lock                       held for the moments in which these two, or the names below, change
+        knowledge_base.json        the random id of this knowledge base
+        production.json            production, previous, held: the pointer for readers
+        lock                       held while these two, or the names below, change
         generations/<name>/        a sealed generation: manifest.json and shard/, never written again
-        generations/.staging-…/    a candidate being written; its last act is to be renamed
-        generations/.discarded-…/  on its way out
+        generations/.staging-…/    a candidate being written, renamed at the end
+        generations/.discarded-…/  to be deleted
 
-Other modules of the store name no file outside a generation.
+Only this module names files outside a generation.
 """
 
 import contextlib
@@ -56,11 +56,11 @@ class GenerationFolders:
             return None
         found = stored.get("knowledge_base_id")
         if not isinstance(found, str) or not found:
-            raise StateFormatError(f"{path} is damaged: materialize all assets to build anew")
+            raise StateFormatError(f"{path} is damaged: materialize all assets to rebuild it")
         return found
 
     def draw_knowledge_base_id(self) -> str:
-        """Write a new id, unless another process was faster; return the one that counts. Holds the lock."""
+        """Create the id, unless another process was faster, and return it. Takes the lock."""
         with self.locked():
             found = self.find_knowledge_base_id()
             if found is not None:
@@ -73,7 +73,7 @@ class GenerationFolders:
             return drawn
 
     def has_generations(self) -> bool:
-        """Return whether anything was ever staged here."""
+        """Return whether a generation was ever staged here."""
         return self._generations.is_dir()
 
     def is_readable(self) -> bool:
@@ -86,7 +86,7 @@ class GenerationFolders:
         return True
 
     def set_aside(self) -> str:
-        """Rename the folder of the knowledge base; return its new path. The lock is held."""
+        """Rename the folder of the knowledge base and return its new path. The caller holds the lock."""
         aside = self.home.with_name(f"{self.home.name}--unreadable-{secrets.token_hex(4)}")
         self.home.rename(aside)
         return str(aside)
@@ -98,9 +98,9 @@ class GenerationFolders:
             return ProductionState()
         names = [stored.get(key) for key in ("production", "previous", "held")]
         if any(name is not None and not (isinstance(name, str) and is_name(name)) for name in names):
-            raise StateFormatError(f"{path} is damaged: materialize all assets to build anew")
-        # What somebody deleted by hand does not serve, whatever the pointer says: as on a server, where an
-        # alias goes with its collection.
+            raise StateFormatError(f"{path} is damaged: materialize all assets to rebuild it")
+        # A generation deleted by hand is not in production, despite the pointer. On a server, too, an alias
+        # is deleted with its collection.
         return ProductionState(
             *(name if name and (self._generations / name).is_dir() else None for name in names)
         )
@@ -122,7 +122,7 @@ class GenerationFolders:
         return {name for name, _ in self._folders()}
 
     def exists(self, generation: str) -> bool:
-        """Return whether a sealed generation of this name is there."""
+        """Return whether a sealed generation of this name exists."""
         return (self._generations / generation).exists()
 
     def manifest(self, generation: str) -> GenerationManifest | None:
@@ -132,11 +132,11 @@ class GenerationFolders:
         return manifest_from_json(stored["manifest"], str(self._manifest_path(generation)))
 
     def complete(self, generation: str) -> tuple[Path, dict[str, Any]]:
-        """Return the folder of a sealed generation whose files are all there, and its record.
+        """Return the folder of a complete sealed generation, and its record.
 
         Raises:
             GenerationDamaged: it does not exist, was never sealed, or a file is missing or has another size.
-            StateFormatError: it was written by a version that this one cannot read.
+            StateFormatError: it was written by a version with another format.
         """
         stored = self._stored_manifest(generation)
         if stored is None:
@@ -147,7 +147,7 @@ class GenerationFolders:
         return folder, stored
 
     def reject(self, generation: str, reason: str) -> None:
-        """Write the reason into the manifest, if there is one. The lock is held."""
+        """Write the reason into the manifest, if there is one. The caller holds the lock."""
         stored = self._stored_manifest(generation)
         if stored is None:
             return
@@ -156,20 +156,20 @@ class GenerationFolders:
         write_json(self._manifest_path(generation), changed)
 
     def discard(self, generation: str) -> None:
-        """Take a generation, and leftovers of its name, out of sight. The lock is held."""
+        """Rename a generation, and leftovers of its name, for deletion. The caller holds the lock."""
         for name, folder in self._folders():
             if name == generation:
                 folder.rename(self._generations / f"{_DISCARDED_PREFIX}{secrets.token_hex(6)}")
 
     def remove_discarded(self) -> None:
-        """Delete what `discard` took out of sight. No lock is needed."""
+        """Delete everything renamed by `discard`. No lock is needed."""
         for folder in self._generations.iterdir():
             if folder.name.startswith(_DISCARDED_PREFIX):
-                # Open readers keep their files; two processes may sweep the same folder.
+                # Open readers keep their files. Two processes may delete the same folder at once.
                 shutil.rmtree(folder, ignore_errors=True)
 
     def begin_staging(self, generation: str) -> Path:
-        """Return a new folder that nobody else knows."""
+        """Create a folder for a candidate, unknown to others."""
         self._make_folders()
         self.remove_discarded()
         staging = self._generations / f".staging-{generation}-{secrets.token_hex(6)}"
@@ -181,13 +181,15 @@ class GenerationFolders:
         with self.locked():
             final = self._generations / generation
             if final.exists():
-                raise VectorStoreUnavailable(f"generation {generation} was sealed by someone else meanwhile")
+                raise VectorStoreUnavailable(
+                    f"another process sealed generation {generation} in the meantime: refresh again"
+                )
             staging.rename(final)
             fsync_path(self._generations)
 
     @contextlib.contextmanager
     def locked(self) -> Generator[None]:
-        """Hold the lock of the whole store. The kernel lets go of it when the process dies."""
+        """Hold the lock of the whole store. The kernel releases it when the process dies."""
         self._make_folders()
         with disk_errors(self.home):
             descriptor = os.open(self.home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -200,8 +202,7 @@ class GenerationFolders:
                 except BlockingIOError:
                     if time.monotonic() > deadline:
                         raise VectorStoreUnavailable(
-                            f"{self.home / 'lock'} has been held by another process for "
-                            f"{LOCK_TIMEOUT_SECONDS:.0f} s"
+                            f"another process has held {self.home / 'lock'} for {LOCK_TIMEOUT_SECONDS:.0f} s: retry"
                         ) from None
                     time.sleep(0.01)
             with disk_errors(self.home):
@@ -239,5 +240,5 @@ class GenerationFolders:
             return None
         kinds = {"manifest": dict, "files": dict, "points": int, "dimensions": int, "tombstones": int}
         if any(not isinstance(stored.get(key), kind) for key, kind in kinds.items()):
-            raise StateFormatError(f"{path} is damaged: materialize all assets to build anew")
+            raise StateFormatError(f"{path} is damaged: materialize all assets to rebuild it")
         return stored

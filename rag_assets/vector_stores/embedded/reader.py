@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rag_assets.disk.state_files import read_json
 from rag_assets.errors import DiskUnusable, GenerationDamaged, HandleClosed, VectorStoreUnavailable
 from rag_assets.records import Point, ScoredPoint, SearchFilter, SparseVector, Vector
+from rag_assets.text.wording import counted
 from rag_assets.vector_stores.base import DENSE, SPARSE
 from rag_assets.vector_stores.embedded.engine import (
     check_files,
@@ -112,7 +113,7 @@ class EmbeddedGenerationReader:
         return ranked[0], ranked[1] if len(ranked) > 1 else []
 
     def _with_payloads(self, ranked: list[list[ScoredPoint]]) -> list[list[ScoredPoint]]:
-        """Look the payloads up afterwards: more is fetched than is returned, and one point may be in both lists."""
+        """Add the payloads at the end: more points are fetched than returned, and one may be in both lists."""
         ids = [point.id for points in ranked for point in points]
         payloads = {point.id: point.payload for point in self.retrieve(ids)}
         return [[replace(point, payload=payloads[point.id]) for point in points] for points in ranked]
@@ -121,7 +122,7 @@ class EmbeddedGenerationReader:
         if self._closed:
             raise HandleClosed(f"the reader of generation {self.generation} is closed")
         if self._pid != os.getpid():
-            # The threads of the parent's handle were not copied: using it would hang.
+            # The threads behind the parent's handle were not copied: a query would hang.
             self._shard = self._open()
             self._pid = os.getpid()
         return self._shard
@@ -129,20 +130,22 @@ class EmbeddedGenerationReader:
     def _open(self) -> "qdrant_edge.EdgeShard":
         stored = read_json(self._folder / "manifest.json")
         if stored is None:
-            # `EmbeddedVectorStore.read` saw the manifest a moment ago, or this reader did before a fork.
+            # `EmbeddedVectorStore.read` found the manifest a moment ago, or this reader did before a fork.
             raise VectorStoreUnavailable(
-                f"generation {self.generation} disappeared while it was opened; retry"
+                f"generation {self.generation} disappeared while it was opened: retry"
             )
         shard_folder = self._folder / "shard"
         check_files(shard_folder, stored["files"])
         if not os.access(shard_folder, os.W_OK):
-            raise DiskUnusable(f"{shard_folder} cannot be written to: the engine needs that even for reading")
+            raise DiskUnusable(
+                f"{shard_folder} is not writable: the engine needs write permission even for reading"
+            )
         with engine_errors(f"cannot open generation {self.generation}"):
             shard = load_shard(shard_folder)
             found = count_points(shard)
         if found != self._points:
             shard.close()
             raise GenerationDamaged(
-                f"generation {self.generation} holds {found} points instead of {self._points}"
+                f"generation {self.generation} has {counted(found, 'point')} instead of {self._points:,}"
             )
         return shard

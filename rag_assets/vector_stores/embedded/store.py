@@ -1,6 +1,6 @@
-"""The vector store without a server: Qdrant's own engine in this process, one folder a generation.
+"""The vector store without a server: Qdrant's own engine in this process, one folder per generation.
 
-The layout of the folders is in `folders.py`; what the engine needs to be trusted is in `engine.py`.
+`folders.py` describes the layout of the folders, `engine.py` the conditions for trusting the engine.
 """
 
 from pathlib import Path

@@ -14,6 +14,7 @@ from rag_assets.disk.sparse_copy import allocated_bytes, copy_sparse
 from rag_assets.disk.state_files import FORMAT_VERSION, disk_errors, require_free_space, write_json
 from rag_assets.errors import GenerationDamaged, HandleClosed, RefusedError
 from rag_assets.records import GenerationManifest, Payload, Point, Vector
+from rag_assets.text.wording import counted
 from rag_assets.vector_stores.base import ProgressCallback
 from rag_assets.vector_stores.embedded.engine import (
     check_files,
@@ -42,14 +43,14 @@ if TYPE_CHECKING:
 UPSERT_BATCH = 128
 REBUILD_MIN_TOMBSTONES = 1000
 REBUILD_TOMBSTONE_SHARE = 0.25
-"""A base with more deleted slots than both is read into a fresh shard instead of being copied."""
+"""A base with more deleted slots than both limits is read into a new shard instead of being copied."""
 FREE_BYTES_TO_BEGIN = 256 * 2**20
 FREE_BYTES_TO_GO_ON = 64 * 2**20
 COPY_HEADROOM = 1.2
 
 
 class EmbeddedGenerationWriter:
-    """Writes one candidate into a folder that nobody else knows. See `GenerationWriter`."""
+    """Writes one candidate into a folder unknown to others. See `GenerationWriter`."""
 
     def __init__(
         self,
@@ -71,7 +72,9 @@ class EmbeddedGenerationWriter:
 
     def __enter__(self) -> Self:
         if self._staging is not None:
-            raise RefusedError(f"the writer of generation {self._generation} was used before")
+            raise RefusedError(
+                f"the writer of generation {self._generation} was used before: a writer is used once"
+            )
         base = self._folders.complete(self._base) if self._base is not None else None
         if base is not None:
             check_base_dimensions(base[0].name, base[1]["dimensions"], self._dimensions)
@@ -113,7 +116,7 @@ class EmbeddedGenerationWriter:
                 there = [str(record.id) for record in shard.retrieve(list(batch), False, False)]
                 if there:
                     shard.update(edge.UpdateOperation.delete_points(list(there)))
-                # A deleted point leaves its slot behind, a rewritten one reuses it.
+                # A deleted point leaves its slot empty, a rewritten one reuses it.
                 self._tombstones += len(there)
 
     def set_payload(self, payloads: Mapping[str, Payload]) -> None:
@@ -131,7 +134,7 @@ class EmbeddedGenerationWriter:
             with self._engine("write payloads"):
                 self._require_space()
                 for point_id in batch:
-                    # The engine's own `set_payload` takes null for "remove the field".
+                    # The engine's own `set_payload` removes a field set to null.
                     merged = {**there[point_id], **payloads[point_id]}
                     shard.update(edge.UpdateOperation.overwrite_payload([point_id], merged))
 
@@ -139,22 +142,22 @@ class EmbeddedGenerationWriter:
         shard = self._alive()
         check_own_manifest(manifest, self._generation)
         staging = self._staging
-        assert staging is not None  # noqa: S101 - `_alive` has seen to it
+        assert staging is not None  # noqa: S101 - checked by `_alive`
         with self._engine("make the points durable"):
             self._require_space()
             shard.flush()
             counts = [count_points(shard)]
             shard.close()
             self._shard = None
-            # What a reader will see, not what the writer remembers.
+            # The count for readers, not the one in the writer's memory.
             shard = load_shard(staging / "shard")
             counts.append(count_points(shard))
             shard.close()
         if counts != [manifest.points_count] * 2:
             self._abandon()
             raise GenerationDamaged(
-                f"generation {self._generation} holds {counts[0]} points, {counts[1]} after opening it again, "
-                f"and should hold {manifest.points_count}; it was discarded"
+                f"generation {self._generation} has {counted(counts[0], 'point')}, {counts[1]:,} after opening it "
+                f"again, but should have {manifest.points_count:,}. It was discarded: refresh again"
             )
         try:
             with disk_errors(staging):
@@ -180,13 +183,13 @@ class EmbeddedGenerationWriter:
             raise not_being_written(self._generation)
         if self._pid != os.getpid():
             raise HandleClosed(
-                f"generation {self._generation} is written by process {self._pid}; a writer does not survive fork"
+                f"generation {self._generation} is written by process {self._pid}: a writer cannot be used after a fork"
             )
         return self._shard
 
     @contextlib.contextmanager
     def _engine(self, doing: str) -> Generator[None]:
-        """Any error of the engine ends the stage: what it did before the error is not known."""
+        """Discard the candidate after any error of the engine: the effects of the failed call are unknown."""
         try:
             with engine_errors(f"cannot {doing} of generation {self._generation}"):
                 yield
@@ -239,7 +242,7 @@ class EmbeddedGenerationWriter:
         require_free_space(self._staging, int(total * COPY_HEADROOM) + FREE_BYTES_TO_BEGIN)
         target.mkdir(mode=0o700)
         done, reported = 0, 0
-        # Only the files that were sealed: a reader that opens the base now may leave a temporary one there.
+        # Only the sealed files: a reader opening the base at this moment may leave a temporary one there.
         for name, size in sizes.items():
             (target / name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             copy_sparse(source / name, target / name)
@@ -277,5 +280,5 @@ class EmbeddedGenerationWriter:
 
 
 def is_worn(stored: dict[str, Any]) -> bool:
-    """Whether so many slots are deleted that a fresh shard is better than a copy."""
+    """Return whether too many slots are deleted for a copy to be worthwhile."""
     return stored["tombstones"] > max(REBUILD_MIN_TOMBSTONES, REBUILD_TOMBSTONE_SHARE * stored["points"])

@@ -1,17 +1,19 @@
-"""The aliases of one knowledge base on a server: what serves, changed by compare-and-swap.
+"""The aliases of one knowledge base on a server: the pointer to production, changed by compare-and-swap.
 
-    <kb>                             alias of the one in production: what any plain client reads
-    <kb>--previous, <kb>--held       aliases
-    <kb>--sealed--<generation>       alias of a generation that may be promoted; --rejected--, --discarded--
-                                     once it failed its gate, or is about to be deleted
+    <kb>                             alias of production, for any client
+    <kb>--previous, <kb>--held       aliases of the previous and the held generation
+    <kb>--sealed--<generation>       alias of a promotable generation, --rejected-- after it failed its gate,
+                                     --discarded-- before its deletion
     <kb>--base--<n>--<production>    alias of <kb>--meta: the token of the compare-and-swap
 
-A server applies the operations of one alias batch under one lock, in order, and stops at the first that
-fails; what came before it stays. So a batch begins with the operations that can fail and change nothing that
-a reader sees: renaming `--sealed--<generation>` to itself (the candidate still exists, and nobody is deleting
-it), then renaming the token from `n` to `n + 1` (nothing changed since we looked). Both hold on the in-memory
-client too. The token points to `--meta`, so that deleting a generation never deletes it, and carries a number,
-so that a production that was left and returned to is not taken for one that never moved.
+A server applies the operations of one alias batch under one lock, in order, and stops at the first failure. It keeps
+the operations before the failure. So a batch begins with operations able to fail, but invisible to readers:
+
+1. Renaming `--sealed--<generation>` to itself proves: the candidate still exists, and no process is deleting it.
+2. Renaming the token from `n` to `n + 1` proves: the aliases are unchanged since they were read.
+
+Both work on the in-memory client too. The token points to `--meta`, so deleting a generation never deletes it. Its
+number distinguishes an unchanged production from one replaced and then restored.
 """
 
 import re
@@ -26,18 +28,19 @@ from rag_assets.vector_stores.server.client import server_errors
 from rag_assets.vector_stores.server.collections import Collections
 
 BOOTSTRAP_TIMEOUT_SECONDS = 10.0
+_SWAP_ATTEMPTS = 10
 
 SEALED, REJECTED, DISCARDED = "sealed", "rejected", "discarded"
-"""Marks of a generation."""
+"""Marks of a generation, part of the name of an alias."""
 
 
 @dataclass(frozen=True, slots=True)
 class AliasView:
-    """One look at the aliases of the knowledge base.
+    """The aliases of the knowledge base, read once.
 
     Attributes:
-        token: the alias that the next change must rename; None before the first.
-        number: of that token.
+        token: the alias to be renamed by the next change. None before the first.
+        number: number of the token.
         marks: generation -> `sealed`, `rejected` or `discarded`.
     """
 
@@ -56,13 +59,13 @@ class Aliases:
         self._name = collections.name_of
 
     def bootstrap(self) -> None:
-        """See that `--meta` and a token exist. Of several processes that begin at once, one creates both."""
+        """Create `--meta` and the token, if missing. Of several processes at once, one creates both."""
         created = False
         if self._collections.find_knowledge_base_id() is None:
             created = self._collections.create_meta()
-        # Creating an alias is not conditional: a second token, created late by a process that was asleep,
-        # could let two first promotions through. So only the creator of the collection creates it, and others
-        # only after having waited for a creator that seems to have died. The highest number counts.
+        # Creating an alias is unconditional: a second token, created late by a process that was suspended, could
+        # allow two first promotions. So only the creator of the collection creates the token. Other processes
+        # create it only after waiting for a creator that appears to have died. The highest number counts.
         deadline = time.monotonic() + BOOTSTRAP_TIMEOUT_SECONDS
         while (aliases := self.look()).token is None:
             if created or time.monotonic() > deadline:
@@ -101,8 +104,8 @@ class Aliases:
             serving[key] = self._collections.generation_of(target) if target is not None else None
             if target is not None and serving[key] is None:
                 raise ConfigurationError(
-                    f"the alias {alias} points to {target}, which is not a generation of this knowledge base: "
-                    "choose another name for it"
+                    f"the alias {alias} points to {target}, not to a generation of this knowledge base: choose "
+                    "another name for the knowledge base"
                 )
         tokens: list[tuple[int, str]] = []
         marks: dict[str, str] = {}
@@ -118,8 +121,8 @@ class Aliases:
         return AliasView(ProductionState(**serving), token, top, marks)
 
     def swap(self, change: Callable[[AliasView], ProductionState]) -> ProductionState:
-        """Apply a change of state if nothing changed since it was worked out; work it out again otherwise."""
-        for _ in range(10):
+        """Apply a change of state. If the aliases have changed in the meantime, compute it again and retry."""
+        for _ in range(_SWAP_ATTEMPTS):
             aliases = self.look()
             old = aliases.state
             new = change(aliases)
@@ -134,13 +137,13 @@ class Aliases:
                     self._client.update_collection_aliases(self._operations(aliases, new, token))
                 return new
             except VectorStoreUnavailable:
-                # Refused, or the answer was lost: what it has become is to be seen.
+                # Refused, or the answer was lost: read the aliases to find out.
                 after = self.look()
                 if after.token == token and after.state == new:
                     return new
                 if after.token == aliases.token and after.marks == aliases.marks:
                     raise
-        raise VectorStoreUnavailable("the aliases are changed by others all the time; try again")
+        raise VectorStoreUnavailable(f"lost the race to update the aliases {_SWAP_ATTEMPTS} times: retry")
 
     def _operations(self, aliases: AliasView, new: ProductionState, token: str) -> list[Any]:
         from qdrant_client import models
@@ -155,7 +158,7 @@ class Aliases:
             mark = self._mark_name(aliases.marks.get(new.production, SEALED), new.production)
             operations.append(rename(mark, mark))
         operations.append(rename(aliases.token or "", token))
-        # Production first: whatever should fail after it, readers have a whole generation.
+        # Production first: if a later operation fails, readers still have a complete generation.
         for alias, old_target, target in (
             (self._collections.knowledge_base, aliases.state.production, new.production),
             (self._name("held"), aliases.state.held, new.held),
@@ -173,7 +176,7 @@ class Aliases:
         return operations
 
     def mark_sealed(self, generation: str) -> None:
-        """Mark a generation as one that may be promoted."""
+        """Mark a generation as promotable."""
         from qdrant_client import models
 
         with server_errors(f"seal generation {generation}"):

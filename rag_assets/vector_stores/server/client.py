@@ -1,4 +1,4 @@
-"""The client of a Qdrant server: connecting, filters and indexes in its terms, the meaning of its errors."""
+"""The client of a Qdrant server: connection, errors, filters, indexes."""
 
 import contextlib
 from collections.abc import Generator
@@ -21,25 +21,25 @@ TIMEOUT_SECONDS = 60
 
 
 class Hiccup(VectorStoreUnavailable):
-    """The server did not answer, or not now: the same call may succeed in a moment."""
+    """The server did not answer, or was busy. The same call may succeed in a moment."""
 
 
 def connect(url: str, api_key: str | None) -> "QdrantClient":
     """Return a client. Nothing is sent yet.
 
     Raises:
-        ConfigurationError: the URL cannot be used.
+        ConfigurationError: the URL is unusable.
     """
     from qdrant_client import QdrantClient
 
     try:
-        # The check of versions would ask the server while definitions load.
+        # The version check would send a request while definitions load.
         return QdrantClient(
             url=url, api_key=api_key or None, timeout=TIMEOUT_SECONDS, check_compatibility=False
         )
     except Exception as error:
         raise ConfigurationError(
-            f"QDRANT_URL cannot be used ({type(error).__name__}); it looks like http://localhost:6333"
+            f"QDRANT_URL is unusable ({type(error).__name__}): use a URL such as http://localhost:6333"
         ) from None
 
 
@@ -53,10 +53,11 @@ def is_missing(error: Exception) -> bool:
 
 @contextlib.contextmanager
 def server_errors(what: str, *, quote: bool = True) -> Generator[None]:
-    """Turn what the client raises into our errors.
+    """Turn the errors of the client into ours.
 
     Args:
-        quote: whether the server's own words may be quoted. Never where documents were sent: it quotes them.
+        what: the failed action, as in "cannot {what}".
+        quote: whether the answer of the server may be quoted. Never after sending documents: the answer quotes them.
     """
     from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
     from qdrant_client.http.exceptions import ApiException, UnexpectedResponse
@@ -70,7 +71,7 @@ def server_errors(what: str, *, quote: bool = True) -> Generator[None]:
         said = f": {error.content[:200]!r}" if quote else ""
         if status in (401, 403):
             raise ConfigurationError(
-                f"the server at QDRANT_URL refused to {what} ({status}); check QDRANT_API_KEY"
+                f"the server at QDRANT_URL refused to {what} ({status}): check QDRANT_API_KEY"
             ) from None
         if status == 429 or status >= 500:
             raise Hiccup(f"cannot {what}: the server answered {status}{said}") from None

@@ -1,7 +1,9 @@
 """The collections of one knowledge base on a server: one for each generation, and `meta`.
 
-<kb>--<generation>   the points of a generation; its manifest is metadata of the collection, written last
-<kb>--meta           empty; its metadata hold the id of the knowledge base
+    <kb>--<generation>   the points of a generation, with its manifest as metadata, written last
+    <kb>--meta           no points, with the id of the knowledge base as metadata
+
+The collections of other programs on the server are never touched.
 """
 
 import contextlib
@@ -21,6 +23,7 @@ from rag_assets.errors import (
 )
 from rag_assets.progress import Progress
 from rag_assets.records import GenerationManifest
+from rag_assets.text.wording import counted
 from rag_assets.vector_stores.base import DENSE, SPARSE
 from rag_assets.vector_stores.manifest_format import manifest_from_json, manifest_to_json
 from rag_assets.vector_stores.names import SEPARATOR, is_name
@@ -45,7 +48,7 @@ class Collections:
 
     Attributes:
         knowledge_base: its name, the beginning of every name on the server.
-        local: whether the client holds the data itself, as it does in tests.
+        local: whether the client stores the data itself, as in tests.
     """
 
     def __init__(self, client: "QdrantClient", knowledge_base: str) -> None:
@@ -63,7 +66,7 @@ class Collections:
         return name if collection.startswith(prefix) and is_name(name) else None
 
     def info(self, collection: str) -> "models.CollectionInfo | None":
-        """Return what the server knows of a collection; None if it does not exist."""
+        """Return the description of a collection, None if it does not exist."""
         with server_errors(f"look at collection {collection}"):
             try:
                 return self.client.get_collection(collection)
@@ -73,12 +76,12 @@ class Collections:
                 raise
 
     def list_names(self) -> list[str]:
-        """Return the names of all collections on the server, those of others included."""
+        """Return the names of all collections on the server, including those of other programs."""
         with server_errors("list the collections"):
             return [one.name for one in self.client.get_collections().collections]
 
     def exists(self, generation: str) -> bool:
-        """Return whether anything of a generation is there, sealed or not."""
+        """Return whether a generation exists, sealed or not."""
         return self.info(self.name_of(generation)) is not None
 
     def generations(self) -> list[str]:
@@ -94,26 +97,26 @@ class Collections:
         found = stored.get(_ID_KEY)
         if not isinstance(found, str):
             raise ConfigurationError(
-                f"collection {self.name_of('meta')} holds no id of a knowledge base: either it is not ours, or "
-                "the server at QDRANT_URL is older than Qdrant 1.16, which first keeps metadata"
+                f"collection {self.name_of('meta')} has no id of a knowledge base: either it belongs to another "
+                "program, or the server at QDRANT_URL is older than Qdrant 1.16 and does not store metadata"
             )
         if stored.get(_FORMAT_KEY) != FORMAT_VERSION:
             raise StateFormatError(
-                f"collection {self.name_of('meta')} has format version {stored.get(_FORMAT_KEY)!r}, this program "
-                f"reads {FORMAT_VERSION}: use the version of rag-assets that wrote it"
+                f"collection {self.name_of('meta')} has format version {stored.get(_FORMAT_KEY)!r}, but this version "
+                f"of rag-assets reads {FORMAT_VERSION}: use the version that wrote it"
             )
         return found
 
     def create_meta(self) -> bool:
-        """Create `meta` with a new id; return False if another process was faster.
+        """Create `meta` with a new id. Return False if another process was faster.
 
         Raises:
             ConfigurationError: a collection has the name of the alias of production.
         """
         if self.knowledge_base in self.list_names():
             raise ConfigurationError(
-                f"a collection named {self.knowledge_base} exists already, and its name is needed for the alias of "
-                "production: rename or delete it, or choose another name for the knowledge base"
+                f"a collection named {self.knowledge_base} already exists, but this name is needed for the alias of "
+                "production: rename or delete the collection, or choose another name for the knowledge base"
             )
         try:
             with server_errors(f"create collection {self.name_of('meta')}"):
@@ -142,11 +145,11 @@ class Collections:
             return manifest_from_json(json.loads(stored), where)
         except (TypeError, ValueError):
             raise StateFormatError(
-                f"{where} has a damaged manifest: materialize all assets to build anew"
+                f"{where} has a damaged manifest: materialize all assets to rebuild it"
             ) from None
 
     def open(self, generation: str) -> ServerGenerationReader:
-        """Return a reader of a sealed generation; see `VectorStore.read`."""
+        """Return a reader of a sealed generation. See `VectorStore.read`."""
         info = self.info(self.name_of(generation)) if is_name(generation) else None
         manifest = self.manifest_in(generation, info)
         if info is None or manifest is None:
@@ -160,12 +163,12 @@ class Collections:
         found = reader.count()
         if found != manifest.points_count:
             raise GenerationDamaged(
-                f"generation {generation} holds {found} points instead of {manifest.points_count}"
+                f"generation {generation} has {counted(found, 'point')} instead of {manifest.points_count:,}"
             )
         return reader
 
     def count(self, generation: str) -> int:
-        """Return the exact number of points, of an unsealed generation too."""
+        """Return the exact number of points of a generation, sealed or not."""
         with server_errors(f"count generation {generation}"):
             return self.client.count(self.name_of(generation), exact=True).count
 
@@ -193,23 +196,23 @@ class Collections:
         """Write the manifest of a generation, the last act of sealing.
 
         Raises:
-            ConfigurationError: the server does not keep it.
+            ConfigurationError: the server does not store it.
         """
         self.store_manifest(generation, manifest_to_json(manifest))
         if self.manifest(generation) != manifest:
             raise ConfigurationError(
-                "the server at QDRANT_URL does not keep the metadata of a collection: Qdrant 1.16 or newer is needed"
+                "the server at QDRANT_URL does not store the metadata of a collection: Qdrant 1.16 or newer is needed"
             )
 
     def store_manifest(self, generation: str, stored: dict[str, Any]) -> None:
-        """Write a manifest, as text: the server would merge objects, and may rewrite numbers."""
+        """Write a manifest as text. The server would merge objects, and may rewrite numbers."""
         with server_errors(f"write the manifest of generation {generation}"):
             self.client.update_collection(
                 self.name_of(generation), metadata={_MANIFEST_KEY: json.dumps(stored, ensure_ascii=False)}
             )
 
     def drop(self, generation: str) -> None:
-        """Delete a collection that was never sealed, if the server answers."""
+        """Delete an unsealed collection, if the server answers."""
         with contextlib.suppress(Exception):
             self.client.delete_collection(self.name_of(generation))
 
@@ -218,7 +221,7 @@ class Collections:
             self.client.delete_collection(self.name_of(generation))
 
     def _create_index(self, collection: str, field_name: str, nested: Any, plain: Any) -> None:
-        """Create an index; without its newest options on a server that does not know them."""
+        """Create an index, without its newest options if the server does not support them."""
         try:
             with server_errors(f"create the index {field_name}"):
                 self.client.create_payload_index(collection, field_name, field_schema=nested, wait=True)
@@ -227,15 +230,19 @@ class Collections:
                 self.client.create_payload_index(collection, field_name, field_schema=plain, wait=True)
 
     def wait_until_indexed(self, generation: str) -> None:
-        """Wait for the optimizer, so that what is evaluated is what will serve."""
+        """Wait for the optimizer, so the evaluation sees the same index as later searches."""
         deadline = time.monotonic() + INDEXING_TIMEOUT_SECONDS
         progress = Progress("vectors indexed")
         while True:
             info = self.info(self.name_of(generation))
             if info is None:
-                raise VectorStoreUnavailable(f"generation {generation} was deleted while it was written")
+                raise VectorStoreUnavailable(
+                    f"generation {generation} was deleted while it was being written: refresh again"
+                )
             if info.status.value == "red":
-                raise VectorStoreUnavailable(f"generation {generation} has status red on the server")
+                raise VectorStoreUnavailable(
+                    f"generation {generation} has status red on the server: check the log of the server"
+                )
             if info.status.value != "yellow":
                 return
             if time.monotonic() > deadline:

@@ -1,6 +1,6 @@
 """The vector store on a Qdrant server or cluster, through `qdrant-client`.
 
-`collections.py` lists the collections of a knowledge base, `aliases.py` its aliases.
+`collections.py` describes the collections of a knowledge base, `aliases.py` its aliases.
 """
 
 import contextlib
@@ -50,7 +50,7 @@ class ServerVectorStore:
         found = self.find_knowledge_base_id()
         if found is None:
             raise VectorStoreUnavailable(
-                f"collection {self._collections.name_of('meta')} was deleted meanwhile"
+                f"collection {self._collections.name_of('meta')} was deleted in the meantime: retry"
             )
         return found
 
@@ -93,7 +93,7 @@ class ServerVectorStore:
             return
         stored = {**manifest_to_json(manifest), "rejected": reason or "no reason given"}
         self._collections.store_manifest(generation, stored)
-        # The manifest says it to every later promotion, the missing mark to one that has just read it.
+        # The manifest stops every later promotion. The missing mark stops one that has just read the manifest.
         self._aliases.move_mark(generation, SEALED, REJECTED)
 
     def discard(self, generation: str) -> None:
@@ -103,7 +103,7 @@ class ServerVectorStore:
         check_deletable(generation, aliases.state)
         mark = aliases.marks.get(generation)
         if mark in (SEALED, REJECTED):
-            # From here on no promotion and no rollback can take it; one that was faster is seen below.
+            # From here on no promotion and no rollback can use it. The check below notices one that was faster.
             self._aliases.move_mark(generation, mark, DISCARDED)
             try:
                 check_deletable(generation, self.production_state())
@@ -126,7 +126,7 @@ class ServerVectorStore:
             if generation == state.production:
                 return state
             if aliases.marks.get(generation) != SEALED:
-                raise SupersededError(f"generation {generation} is being deleted; refresh again")
+                raise SupersededError(f"generation {generation} is being deleted: refresh again")
             self.check_whole(generation)
             return ProductionState(production=generation, previous=state.production)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from rag_assets.batches import batched
 from rag_assets.errors import GenerationDamaged, RefusedError, VectorStoreUnavailable
 from rag_assets.records import GenerationManifest, Payload, Point
+from rag_assets.text.wording import counted
 from rag_assets.vector_stores.base import DENSE, SPARSE, ProgressCallback
 from rag_assets.vector_stores.point_checks import check_payloads, check_point_ids, checked_points
 from rag_assets.vector_stores.server.aliases import Aliases
@@ -55,7 +56,9 @@ class ServerGenerationWriter:
 
     def __enter__(self) -> Self:
         if self._begun:
-            raise RefusedError(f"the writer of generation {self._generation} was used before")
+            raise RefusedError(
+                f"the writer of generation {self._generation} was used before: a writer is used once"
+            )
         reader = self._collections.open(self._base) if self._base is not None else None
         if reader is not None:
             check_base_dimensions(reader.generation, reader.dimensions, self._dimensions)
@@ -99,7 +102,7 @@ class ServerGenerationWriter:
             found = self._try("read points", partial(client.retrieve, name, list(batch), with_payload=True))
             there = {str(record.id): record.payload or {} for record in found}
             require_present(batch, there, self._generation)
-            # The server's own `set_payload` takes null for "remove the field".
+            # The server's own `set_payload` removes a field set to null.
             operations = [
                 models.OverwritePayloadOperation(
                     overwrite_payload=models.SetPayload(
@@ -120,8 +123,8 @@ class ServerGenerationWriter:
             found = self._collections.count(self._generation)
             if found != manifest.points_count:
                 raise GenerationDamaged(
-                    f"generation {self._generation} holds {found} points and should hold "
-                    f"{manifest.points_count}; it was discarded"
+                    f"generation {self._generation} has {counted(found, 'point')} but should have "
+                    f"{manifest.points_count:,}. It was discarded: refresh again"
                 )
             self._collections.wait_until_indexed(self._generation)
             self._aliases.mark_sealed(self._generation)
@@ -166,7 +169,10 @@ class ServerGenerationWriter:
             self._try("write points", partial(client.upsert, name, batch, wait=True))
 
     def _try(self, doing: str, call: Callable[[], T]) -> T:
-        """Call, again after a hiccup (ids are deterministic, so twice is once), and end the stage if it fails."""
+        """Call the server. Retry after a hiccup: ids are deterministic, so a repetition has no effect.
+
+        Discards the candidate if the call fails.
+        """
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 with server_errors(f"{doing} of generation {self._generation}", quote=False):

@@ -504,7 +504,7 @@ def test_a_writer_whose_name_was_sealed_by_another_meanwhile_loses(store: Embedd
     with store.write("g1", DIMENSIONS, None) as late:
         late.upsert([point(2)])
         stage(store, "g1", [point(1)])
-        with pytest.raises(VectorStoreUnavailable, match="someone else"):
+        with pytest.raises(VectorStoreUnavailable, match="another process sealed"):
             late.seal(manifest("g1", 1))
     assert everything(store, "g1").keys() == {point_id(1)}
     assert store.generations() == ["g1"]

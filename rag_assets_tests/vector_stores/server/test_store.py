@@ -356,7 +356,7 @@ def test_points_lost_on_the_server_are_noticed_when_reading_and_promoting(
 ) -> None:
     stage(store, "g1", [point(1), point(2)])
     client.inner.delete("kb--g1", points_selector=[point_id(1)])
-    with pytest.raises(GenerationDamaged, match="1 points instead of 2"):
+    with pytest.raises(GenerationDamaged, match="1 point instead of 2"):
         store.read("g1")
     with pytest.raises(GenerationDamaged):
         store.promote("g1", None)
