@@ -1,6 +1,6 @@
-"""A vector store of dictionaries, for tests of what stands above a store. It records what it was asked.
+"""A vector store of dictionaries, for tests of the layers above a store. It records every change.
 
-Payloads go through JSON, as they do in a real one, and a search compares with every point.
+Payloads pass through JSON, as in a real store, and a search compares the query with every point.
 """
 
 import json
@@ -37,8 +37,8 @@ class InMemoryVectorStore:
     """See `rag_assets.vector_stores.base.VectorStore`.
 
     Attributes:
-        calls: names of what changed something, in order, with the generation.
-        open_readers: readers that were not closed.
+        calls: names of the changes, in order, with the generation.
+        open_readers: readers not closed yet.
     """
 
     exact_vectors: bool = True
@@ -186,7 +186,7 @@ class InMemoryReader:
             self._store.open_readers.remove(self)
 
     def break_down(self) -> None:
-        """From now on the store does not answer this reader."""
+        """Stop answering this reader."""
         self._answers = False
 
     def count(self) -> int:

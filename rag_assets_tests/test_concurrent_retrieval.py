@@ -1,4 +1,4 @@
-"""Threads of an application share one retriever while generations are promoted and old ones deleted."""
+"""Threads of an application share one retriever during promotions and deletions."""
 
 import threading
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def promote(store: VectorStore, number: int) -> None:
         store.discard(f"g{number - 2}")
 
 
-def test_every_answer_is_whole_and_no_older_than_its_question(store: VectorStore) -> None:
+def test_every_answer_is_complete_and_not_older_than_its_question(store: VectorStore) -> None:
     for number in range(NUM_GENERATIONS):
         stage_generation(store, number)
     promote(store, 0)

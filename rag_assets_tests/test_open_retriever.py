@@ -1,4 +1,4 @@
-"""`open_retriever`: what an application calls, with nothing but the environment."""
+"""`open_retriever`: the entry point of an application, configured by the environment alone."""
 
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,13 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_an_application_that_only_reads_leaves_nothing_behind(folder: Path) -> None:
+def test_reading_writes_nothing(folder: Path) -> None:
     with open_retriever() as retriever, pytest.raises(RefusedError, match="nothing is in production yet"):
         retriever.search("vacation")
     assert list(folder.iterdir()) == []
 
 
-def test_settings_that_cannot_work_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unusable_settings_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAG_DENSE_WEIGHT", "2")
     with pytest.raises(ConfigurationError, match="RAG_DENSE_WEIGHT"):
         open_retriever()

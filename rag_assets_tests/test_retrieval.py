@@ -50,7 +50,7 @@ def test_fusion_is_the_weighted_sum_of_scaled_scores() -> None:
     assert fused(dense, sparse, 0.8) == [("a", 0.8), ("b", 0.4), ("c", 0.2), ("d", 0.16)]
 
 
-def test_each_half_alone_keeps_its_order() -> None:
+def test_dense_or_sparse_alone_keeps_its_order() -> None:
     dense, sparse = hits(a=0.9, b=0.7, c=0.5), hits(c=3.0, b=2.0, a=1.0)
     assert [point.id for point in fuse(dense, sparse, 1)] == ["a", "b", "c"]
     assert [point.id for point in fuse(dense, sparse, 0)] == ["c", "b", "a"]
@@ -97,7 +97,7 @@ TEXTS = {
 
 
 class Store(InMemoryVectorStore):
-    """Generations whose BM25 weights are the real ones."""
+    """Generations with real BM25 weights."""
 
     def __init__(self, *generations: str) -> None:
         super().__init__()
@@ -121,7 +121,7 @@ def embedder_for(model: EmbeddingModel) -> Embedder:
     return FakeEmbedder(model)
 
 
-def test_a_hit_says_what_it_is_and_where_it_lives() -> None:
+def test_a_hit_has_its_text_and_locations() -> None:
     store = Store("g1")
     retriever = Retriever(store, embedder_for, 0.0)
     [hit, *_] = retriever.search("How long is parental leave?", 1)
@@ -133,12 +133,12 @@ def test_a_hit_says_what_it_is_and_where_it_lives() -> None:
     assert store.open_readers == []
 
 
-def test_a_search_returns_at_most_as_many_hits_as_asked_for() -> None:
+def test_a_search_returns_at_most_limit_hits() -> None:
     retriever = Retriever(Store("g1"), embedder_for)
     assert [len(retriever.search("password", limit)) for limit in (1, 2, 10)] == [1, 2, 3]
 
 
-def test_both_lists_are_longer_than_what_is_asked_for_and_the_filter_reaches_the_store() -> None:
+def test_both_lists_are_longer_than_the_limit_and_are_filtered() -> None:
     class Reader(InMemoryReader):
         def search(
             self,
@@ -160,7 +160,7 @@ def test_both_lists_are_longer_than_what_is_asked_for_and_the_filter_reaches_the
     assert asked == [(100, only), (800, None)]
 
 
-def test_only_what_is_returned_is_looked_up() -> None:
+def test_only_payloads_of_returned_hits_are_read() -> None:
     class Reader(InMemoryReader):
         def retrieve(self, point_ids: Sequence[str], *, with_vectors: bool = False) -> list[Point]:
             looked_up.append(len(point_ids))
@@ -172,7 +172,7 @@ def test_only_what_is_returned_is_looked_up() -> None:
     assert looked_up == [1]
 
 
-def test_a_point_that_is_found_but_not_there_is_a_damaged_answer() -> None:
+def test_a_point_that_disappears_during_the_search_is_an_error() -> None:
     class Reader(InMemoryReader):
         def retrieve(self, point_ids: Sequence[str], *, with_vectors: bool = False) -> list[Point]:
             return super().retrieve(point_ids[1:])
@@ -181,7 +181,7 @@ def test_a_point_that_is_found_but_not_there_is_a_damaged_answer() -> None:
         GenerationSearch(Reader(Store("g1"), "g1"), FakeEmbedder(), 0.3).search("password", 2)
 
 
-def test_questions_are_embedded_by_the_model_that_the_generation_was_built_with() -> None:
+def test_questions_are_embedded_by_the_model_of_the_generation() -> None:
     models: list[EmbeddingModel] = []
 
     def recording(model: EmbeddingModel) -> Embedder:
@@ -197,7 +197,7 @@ def test_questions_are_embedded_by_the_model_that_the_generation_was_built_with(
     assert asdict(MODEL) == manifest.fingerprint["embedding_model"]
 
 
-def test_a_promotion_is_seen_by_the_next_question() -> None:
+def test_the_next_search_sees_a_promotion() -> None:
     store = Store("g1")
     retriever = Retriever(store, embedder_for, 0.0)
     assert retriever.search("password")[0].text == TEXTS["it.md"]
@@ -207,9 +207,9 @@ def test_a_promotion_is_seen_by_the_next_question() -> None:
     assert [reader.generation for reader in store.open_readers] == ["g2"]
 
 
-def test_a_generation_that_vanished_under_the_reader_is_looked_up_once_more() -> None:
+def test_production_is_looked_up_again_if_its_generation_vanished() -> None:
     class Moving(Store):
-        """Says for one more time that g1 serves, when it is gone already."""
+        """Reports g1 as production once more after its deletion."""
 
         def production_state(self) -> ProductionState:
             return stale.pop() if stale else super().production_state()
@@ -226,7 +226,7 @@ def test_a_generation_that_vanished_under_the_reader_is_looked_up_once_more() ->
         retriever.close()
 
 
-def test_a_broken_handle_is_opened_again() -> None:
+def test_a_broken_reader_is_replaced() -> None:
     store = Store("g1")
     retriever = Retriever(store, embedder_for)
     retriever.search("password")
@@ -241,7 +241,7 @@ def test_a_broken_handle_is_opened_again() -> None:
 
 
 class Gate:
-    """Stops the first who comes by in a thread of its own until it is opened."""
+    """Stops the first thread until it is opened."""
 
     def __init__(self) -> None:
         self.reached, self.opened = threading.Event(), threading.Event()
@@ -269,7 +269,7 @@ class StoppingReader(InMemoryReader):
 
 
 class StoppingStore(Store):
-    """The first search in a generation stops until `gate` is opened."""
+    """The first search in a generation waits until `gate` is opened."""
 
     def __init__(self, *generations: str) -> None:
         super().__init__(*generations)
@@ -282,7 +282,7 @@ class StoppingStore(Store):
         return reader
 
 
-def test_a_search_under_way_ends_in_its_generation_though_another_thread_sees_a_promotion() -> None:
+def test_a_search_in_progress_finishes_in_its_generation_after_a_promotion() -> None:
     store = StoppingStore("g1")
     retriever = Retriever(store, embedder_for, 0.0)
     with ThreadPoolExecutor() as threads:
@@ -297,7 +297,7 @@ def test_a_search_under_way_ends_in_its_generation_though_another_thread_sees_a_
     assert [reader.generation for reader in store.open_readers] == ["g2"]
 
 
-def test_closing_lets_a_search_under_way_finish() -> None:
+def test_closing_lets_a_search_in_progress_finish() -> None:
     store = StoppingStore("g1")
     retriever = Retriever(store, embedder_for, 0.0)
     with ThreadPoolExecutor() as threads:
@@ -309,9 +309,9 @@ def test_closing_lets_a_search_under_way_finish() -> None:
     assert store.open_readers == []
 
 
-def test_a_thread_that_looked_before_a_promotion_does_not_switch_back() -> None:
+def test_a_slow_thread_does_not_switch_back_to_the_old_generation() -> None:
     class LookingSlowly(Store):
-        """The look of one thread takes long: what it saw is old when it acts on it."""
+        """One thread reads slowly: its state is old by the time it uses it."""
 
         gate = Gate()
         slow: int | None = None
@@ -346,7 +346,7 @@ def test_a_thread_that_looked_before_a_promotion_does_not_switch_back() -> None:
     assert opened == ["g1", "g2"]
 
 
-def test_threads_that_come_together_open_a_generation_once() -> None:
+def test_simultaneous_threads_open_a_generation_once() -> None:
     class OpeningSlowly(Store):
         def read(self, generation: str) -> InMemoryReader:
             time.sleep(0.05)
@@ -360,7 +360,7 @@ def test_threads_that_come_together_open_a_generation_once() -> None:
     assert opened == ["g1"]
 
 
-def test_a_model_stays_loaded_when_the_next_generation_has_the_same() -> None:
+def test_a_model_stays_loaded_for_the_next_generation_with_the_same_model() -> None:
     asked: list[str] = []
 
     def recording(model: EmbeddingModel) -> Embedder:
@@ -382,7 +382,7 @@ def test_a_model_stays_loaded_when_the_next_generation_has_the_same() -> None:
     assert asked == [MODEL.model, "other"]
 
 
-def test_leaving_the_block_closes_the_generation_and_the_store_if_it_is_the_retrievers_own() -> None:
+def test_leaving_the_block_closes_the_generation_and_an_owned_store() -> None:
     class Closable(Store):
         closed = 0
 
@@ -397,7 +397,7 @@ def test_leaving_the_block_closes_the_generation_and_the_store_if_it_is_the_retr
         assert (store.open_readers, store.closed) == ([], int(owns_store))
 
 
-def test_a_retriever_that_was_closed_opens_again_when_it_is_asked() -> None:
+def test_a_closed_retriever_opens_again_for_a_search() -> None:
     store = Store("g1")
     retriever = Retriever(store, embedder_for)
     for _ in range(2):
@@ -415,7 +415,7 @@ def test_five_hits_are_the_default() -> None:
     assert len(retriever.open("g1").search("password")) == 5
 
 
-def test_a_store_that_stays_away_is_asked_twice_and_no_more() -> None:
+def test_an_unavailable_store_is_asked_twice() -> None:
     class Away(Store):
         looks = 0
 
@@ -430,8 +430,8 @@ def test_a_store_that_stays_away_is_asked_twice_and_no_more() -> None:
     assert Away.looks == 2
 
 
-def test_a_generation_that_cannot_be_opened_is_looked_up_once_more() -> None:
-    """A promotion may replace and remove it between the look at its manifest and its opening."""
+def test_production_is_looked_up_again_if_it_cannot_be_opened() -> None:
+    """A promotion may replace and delete it between reading its manifest and opening it."""
 
     class Overtaken(Store):
         def read(self, generation: str) -> InMemoryReader:
@@ -446,7 +446,7 @@ def test_a_generation_that_cannot_be_opened_is_looked_up_once_more() -> None:
     assert retriever.search("password")
 
 
-def test_an_embedder_that_does_not_answer_is_not_asked_again_by_the_retriever() -> None:
+def test_an_unavailable_embedder_is_asked_once() -> None:
     class Down(FakeEmbedder):
         asked = 0
 
@@ -459,7 +459,7 @@ def test_an_embedder_that_does_not_answer_is_not_asked_again_by_the_retriever() 
     assert Down.asked == 1
 
 
-def test_a_model_that_cannot_be_had_leaves_no_reader_open() -> None:
+def test_an_unavailable_model_leaves_no_reader_open() -> None:
     def refuse(model: EmbeddingModel) -> Embedder:
         raise ConfigurationError(f"no key for {model.model}")
 
@@ -469,12 +469,12 @@ def test_a_model_that_cannot_be_had_leaves_no_reader_open() -> None:
     assert store.open_readers == []
 
 
-def test_an_empty_knowledge_base_says_so() -> None:
+def test_an_empty_knowledge_base_is_an_error() -> None:
     with pytest.raises(RefusedError, match="nothing is in production yet"):
         Retriever(Store(), embedder_for).search("password")
 
 
 @pytest.mark.parametrize(("question", "limit"), [("", 5), (" \n", 5), ("password", 0), ("password", -1)])
-def test_a_question_that_makes_no_sense_is_refused(question: str, limit: int) -> None:
+def test_an_invalid_question_or_limit_is_refused(question: str, limit: int) -> None:
     with pytest.raises(ConfigurationError):
         Retriever(Store("g1"), embedder_for).search(question, limit)

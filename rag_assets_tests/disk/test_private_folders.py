@@ -19,19 +19,19 @@ def _mode(folder: Path) -> int:
     return folder.stat().st_mode & 0o777
 
 
-def test_every_new_folder_on_the_way_is_private(tmp_path: Path) -> None:
+def test_every_new_parent_folder_is_private(tmp_path: Path) -> None:
     make_private_folder(tmp_path / "a" / "b" / "c")
     assert [_mode(tmp_path / path) for path in ("a", "a/b", "a/b/c")] == [0o700] * 3
 
 
-def test_a_state_folder_that_was_open_to_all_is_made_private(tmp_path: Path) -> None:
+def test_an_open_state_folder_is_made_private(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     folder.mkdir(mode=0o777)
     claim_folder(folder, "RAG_STATE_DIR")
     assert _mode(folder) == 0o700
 
 
-def test_a_file_in_its_place_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_folder_is_a_one_line_error(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("")
     for path in ("state", "state/below"):
         with pytest.raises(ConfigurationError, match=r"^RAG_STATE_DIR: .*cannot be used as a folder"):

@@ -19,7 +19,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("number", "kind"), CASES)
-def test_a_disk_that_needs_a_person_is_told_from_one_that_may_answer_later(
+def test_lasting_and_transient_disk_errors_are_distinguished(
     tmp_path: Path, number: int, kind: type[RagAssetsError]
 ) -> None:
     with pytest.raises(kind, match=f"{tmp_path}: {os.strerror(number)}"), disk_errors(tmp_path):
@@ -27,7 +27,7 @@ def test_a_disk_that_needs_a_person_is_told_from_one_that_may_answer_later(
 
 
 @pytest.mark.parametrize(("number", "kind"), [case for case in CASES if case[0] != errno.ENOENT])
-def test_a_state_file_that_cannot_be_read_is_an_error_of_the_same_kind(
+def test_an_unreadable_state_file_raises_the_same_kind_of_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[RagAssetsError]
 ) -> None:
     def fail(*_: object, **__: object) -> str:

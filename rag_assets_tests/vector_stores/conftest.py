@@ -1,4 +1,4 @@
-"""The stores that the contract is checked on: embedded, in memory, and a real server if there is one."""
+"""The stores under the contract: embedded, in memory, and a real server if there is one."""
 
 import contextlib
 import os
@@ -23,8 +23,8 @@ class Backend:
     """One kind of store.
 
     Attributes:
-        open: returns another instance over the same data, as another process would have it.
-        client: of the server adapters.
+        open: returns another instance for the same data, as in another process.
+        client: client of the server adapters.
     """
 
     kind: str

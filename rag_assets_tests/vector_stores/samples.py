@@ -1,4 +1,4 @@
-"""Points, manifests and small questions that the tests of the stores share."""
+"""Points, manifests and small queries for the tests of the stores."""
 
 import uuid
 from collections.abc import Iterable

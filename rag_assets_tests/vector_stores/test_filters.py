@@ -1,4 +1,4 @@
-"""What a filter becomes before any engine sees it."""
+"""Checked filters, before their conversion for an engine."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +10,7 @@ from rag_assets.records import Condition, SearchFilter
 from rag_assets.vector_stores.filters import Clauses, parse_filter
 
 
-def test_a_date_without_a_zone_is_in_utc_wherever_the_program_runs() -> None:
+def test_a_date_without_a_time_zone_is_in_utc() -> None:
     wanted = SearchFilter(
         (Condition("modified_at", "range", {"gte": "2026-01-31", "lt": datetime(2026, 2, 1)}),)
     )
@@ -30,18 +30,18 @@ def test_a_date_without_a_zone_is_in_utc_wherever_the_program_runs() -> None:
         ("modified_at", "range", {"lt": "9999-12-31T23:00:00-14:00"}),
     ],
 )
-def test_what_no_engine_can_hold_is_refused_before_one_sees_it(key: str, match: Any, value: object) -> None:
+def test_values_that_no_engine_can_store_are_refused(key: str, match: Any, value: object) -> None:
     with pytest.raises(ConfigurationError, match=key):
         parse_filter(SearchFilter((Condition(key, match, value),)))
 
 
-def test_no_value_at_all_is_met_by_nothing() -> None:
+def test_any_of_no_values_matches_nothing() -> None:
     assert parse_filter(SearchFilter((Condition("access", "any_of", []),))).nothing
     assert not parse_filter(SearchFilter((Condition("access", "any_of", ["staff"]),))).nothing
     assert parse_filter(None) == Clauses()
 
 
-def test_conditions_on_locations_and_on_points_are_kept_apart() -> None:
+def test_conditions_on_locations_and_on_points_are_separated() -> None:
     clauses = parse_filter(
         SearchFilter((Condition("source", "equals", "wiki"), Condition("chunk_index", "any_of", (1, 2))))
     )

@@ -1,0 +1,250 @@
+"""Aliases on the server: their names, and races between clients."""
+
+from functools import partial
+from typing import Any
+
+import pytest
+from qdrant_client import models
+
+from rag_assets.errors import (
+    ConfigurationError,
+    PromotionRefused,
+    RefusedError,
+    SupersededError,
+    VectorStoreUnavailable,
+)
+from rag_assets.records import ProductionState
+from rag_assets.vector_stores.server import aliases
+from rag_assets.vector_stores.server.store import ServerVectorStore
+from rag_assets_tests.vector_stores.samples import (
+    DIMENSIONS,
+    point,
+    point_id,
+    stage,
+)
+from rag_assets_tests.vector_stores.server.conftest import ServerLikeClient
+
+
+def plain_read(client: ServerLikeClient) -> set[str]:
+    """The points visible to any client, under the alias of production."""
+    return {str(record.id) for record in client.scroll("kb", limit=100)[0]}
+
+
+def test_a_plain_client_reads_production_under_the_name_of_the_knowledge_base(
+    store: ServerVectorStore, client: ServerLikeClient
+) -> None:
+    stage(store, "g1", [point(1)])
+    stage(store, "g2", [point(2)])
+    store.promote("g1", None)
+    assert plain_read(client) == {point_id(1)}
+    store.promote("g2", "g1")
+    assert plain_read(client) == {point_id(2)}
+    assert client.aliases() == {
+        "kb": "kb--g2",
+        "kb--previous": "kb--g1",
+        "kb--base--2--g2": "kb--meta",
+        "kb--sealed--g1": "kb--g1",
+        "kb--sealed--g2": "kb--g2",
+    }
+    store.rollback("g2")
+    assert plain_read(client) == {point_id(1)}
+    assert client.aliases() == {
+        "kb": "kb--g1",
+        "kb--held": "kb--g2",
+        "kb--base--3--g1": "kb--meta",
+        "kb--sealed--g1": "kb--g1",
+        "kb--sealed--g2": "kb--g2",
+    }
+    store.resume()
+    assert "kb--held" not in client.aliases()
+
+
+def test_a_collection_with_the_name_of_the_knowledge_base_is_an_error(
+    store: ServerVectorStore, client: ServerLikeClient
+) -> None:
+    client.create_collection("kb", vectors_config={})
+    with pytest.raises(ConfigurationError, match="kb"):
+        store.knowledge_base_id()
+    with pytest.raises(ConfigurationError, match="kb"), store.write("g1", DIMENSIONS, None):
+        pass
+
+
+def test_an_alias_to_another_collection_is_not_production(
+    store: ServerVectorStore, client: ServerLikeClient
+) -> None:
+    client.create_collection("theirs", vectors_config={})
+    create = models.CreateAlias(collection_name="theirs", alias_name="kb")
+    client.inner.update_collection_aliases([models.CreateAliasOperation(create_alias=create)])
+    with pytest.raises(ConfigurationError, match="theirs"):
+        store.production_state()
+
+
+def test_a_promotion_that_was_overtaken_changes_nothing(
+    store: ServerVectorStore, client: ServerLikeClient
+) -> None:
+    other = ServerVectorStore(client, "kb")  # type: ignore[arg-type]
+    for name in ("g0", "g1", "g2"):
+        stage(store, name, [point(1)])
+    store.promote("g0", None)
+    client.before_batch = partial(other.promote, "g1", "g0")
+    with pytest.raises(SupersededError):
+        store.promote("g2", "g0")
+    assert store.production_state() == ProductionState("g1", "g0", None)
+    assert {alias for alias in client.aliases() if "--base--" in alias} == {"kb--base--2--g1"}
+
+
+def test_of_two_first_promotions_at_once_one_loses(
+    store: ServerVectorStore, client: ServerLikeClient
+) -> None:
+    other = ServerVectorStore(client, "kb")  # type: ignore[arg-type]
+    stage(store, "g1", [point(1)])
+    stage(store, "g2", [point(2)])
+    client.before_batch = partial(other.promote, "g1", None)
+    with pytest.raises(SupersededError):
+        store.promote("g2", None)
+    assert store.production_state() == ProductionState("g1", None, None)
+
+
+def test_a_production_replaced_and_restored_in_between_is_noticed(
+    store: ServerVectorStore, client: ServerLikeClient
+) -> None:
+    """Between reading and change another refresh promotes, and a person rolls it back: production must stay held."""
+    other = ServerVectorStore(client, "kb")  # type: ignore[arg-type]
+    for name in ("g0", "g1", "g2"):
+        stage(store, name, [point(1)])
+    store.promote("g0", None)
+
+    def there_and_back() -> None:
+        other.promote("g1", "g0")
+        other.rollback("g1")
+
+    client.before_batch = there_and_back
+    with pytest.raises(PromotionRefused, match="resume"):
+        store.promote("g2", "g0")
+    assert store.production_state() == ProductionState("g0", None, "g1")
+
+
+def test_a_change_other_than_of_production_causes_a_retry(
+    store: ServerVectorStore, client: ServerLikeClient
+) -> None:
+    other = ServerVectorStore(client, "kb")  # type: ignore[arg-type]
+    for name in ("g0", "g1", "g2"):
+        stage(store, name, [point(1)])
+    store.promote("g0", None)
+    store.promote("g1", "g0")
+    store.rollback("g1")
+    client.before_batch = other.resume
+    assert store.promote("g2", "g0", lift_hold=True) == ProductionState("g2", "g0", None)
+
+
+def test_a_candidate_deleted_just_before_the_switch_leaves_production_unchanged(
+    store: ServerVectorStore, client: ServerLikeClient
+) -> None:
+    other = ServerVectorStore(client, "kb")  # type: ignore[arg-type]
+    stage(store, "g0", [point(0)])
+    stage(store, "g1", [point(1)])
+    store.promote("g0", None)
+    client.before_batch = partial(other.discard, "g1")
+    with pytest.raises(SupersededError):
+        store.promote("g1", "g0")
+    assert store.production_state() == ProductionState("g0", None, None)
+    assert plain_read(client) == {point_id(0)}
+    stage(store, "g2", [point(2)])
+    assert store.promote("g2", "g0") == ProductionState("g2", "g0", None)
+
+
+def test_a_candidate_rejected_just_before_the_switch_is_not_promoted(
+    store: ServerVectorStore, client: ServerLikeClient
+) -> None:
+    other = ServerVectorStore(client, "kb")  # type: ignore[arg-type]
+    stage(store, "g1", [point(1)])
+    client.before_batch = partial(other.reject, "g1", "too late")
+    with pytest.raises(PromotionRefused, match="too late"):
+        store.promote("g1", None)
+    assert store.production_state() == ProductionState()
+
+
+def test_a_generation_promoted_during_its_deletion_is_kept(
+    store: ServerVectorStore, client: ServerLikeClient
+) -> None:
+    other = ServerVectorStore(client, "kb")  # type: ignore[arg-type]
+    stage(store, "g1", [point(1)])
+    stage(store, "g2", [point(2)])
+    store.promote("g1", None)
+    client.before_batch = partial(other.promote, "g2", "g1")
+    with pytest.raises(RefusedError):
+        store.discard("g2")
+    assert plain_read(client) == {point_id(2)}
+    assert "kb--sealed--g2" in client.aliases()
+    assert not [alias for alias in client.aliases() if "discarded" in alias]
+    assert store.rollback("g2").production == "g1"
+
+
+def test_a_switch_with_a_lost_answer_is_recognized(
+    store: ServerVectorStore, client: ServerLikeClient
+) -> None:
+    stage(store, "g1", [point(1)])
+    store.knowledge_base_id()
+    client.fail_after_batch = True
+    assert store.promote("g1", None) == ProductionState("g1", None, None)
+    assert store.production_state() == ProductionState("g1", None, None)
+
+
+def test_a_failed_switch_raises(store: ServerVectorStore, client: ServerLikeClient) -> None:
+    stage(store, "g1", [point(1)])
+
+    def refuse() -> None:
+        raise ConnectionError
+
+    client.before_batch = refuse
+    with pytest.raises(VectorStoreUnavailable):
+        store.promote("g1", None)
+    assert store.production_state() == ProductionState()
+    assert store.promote("g1", None).production == "g1"
+
+
+def test_two_processes_creating_a_knowledge_base_get_one_id_and_one_token(
+    store: ServerVectorStore, client: ServerLikeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = ServerVectorStore(client, "kb")  # type: ignore[arg-type]
+    create = client.inner.create_collection
+    theirs: list[str] = []
+
+    def overtaken(*args: Any, **kwargs: Any) -> Any:
+        monkeypatch.setattr(client.inner, "create_collection", create)
+        theirs.append(other.knowledge_base_id())
+        return create(*args, **kwargs)
+
+    monkeypatch.setattr(client.inner, "create_collection", overtaken)
+    assert store.knowledge_base_id() == theirs[0]
+    assert [alias for alias in client.aliases() if "--base--" in alias] == ["kb--base--0--none"]
+
+
+def test_an_interrupted_creation_is_completed_by_the_next_process(
+    store: ServerVectorStore, client: ServerLikeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aliases, "BOOTSTRAP_TIMEOUT_SECONDS", 0.3)
+
+    def killed() -> None:
+        raise ConnectionError
+
+    client.before_batch = killed
+    with pytest.raises(VectorStoreUnavailable):
+        store.knowledge_base_id()
+    assert not client.aliases()
+    stage(store, "g1", [point(1)])
+    assert store.promote("g1", None).production == "g1"
+
+
+def test_deleting_generations_never_deletes_the_token(
+    store: ServerVectorStore, client: ServerLikeClient
+) -> None:
+    stage(store, "g1", [point(1)])
+    store.promote("g1", None)
+    client.inner.delete_collection("kb--g1")  # by hand
+    assert store.production_state() == ProductionState()
+    assert store.generations() == []
+    stage(store, "g2", [point(2)])
+    with pytest.raises(SupersededError):
+        store.promote("g2", "g1")
+    assert store.promote("g2", None) == ProductionState("g2", None, None)

@@ -1,0 +1,122 @@
+"""The meaning of errors over HTTP."""
+
+import contextlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from rag_assets.errors import (
+    ConfigurationError,
+    VectorStoreUnavailable,
+)
+from rag_assets.vector_stores.server import client as server_client
+from rag_assets.vector_stores.server.client import connect
+from rag_assets.vector_stores.server.reader import ServerGenerationReader
+from rag_assets.vector_stores.server.store import ServerVectorStore
+from rag_assets_tests.vector_stores.samples import (
+    DIMENSIONS,
+    point,
+    stage,
+    unit_vector,
+)
+
+
+@contextlib.contextmanager
+def answering(status: int, body: Any) -> Iterator[str]:
+    """A server with the same answer to every request."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            self.rfile.read(int(self.headers.get("content-length") or 0))
+            text = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = answer  # noqa: N815
+
+        def log_message(self, *_: Any) -> None: ...
+
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=httpd.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{httpd.server_address[1]}"
+    finally:
+        httpd.shutdown()
+        httpd.server_close()
+        thread.join()
+
+
+CALLS: list[Callable[[ServerVectorStore], object]] = [
+    lambda store: store.production_state(),
+    lambda store: store.knowledge_base_id(),
+    lambda store: store.generations(),
+    lambda store: store.manifest("g1"),
+    lambda store: store.read("g1"),
+    lambda store: store.discard("g1"),
+    lambda store: store.promote("g1", None),
+    lambda store: store.rollback(None),
+    lambda store: store.resume(),
+    lambda store: store.write("g1", DIMENSIONS, None).__enter__(),
+]
+
+
+@pytest.mark.filterwarnings("ignore:Api key is used")
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_key_names_the_settings_and_never_the_key(status: int) -> None:
+    with answering(status, {"status": {"error": "forbidden"}}) as url:
+        store = ServerVectorStore(connect(url, "s3cret-key"), "kb")
+        for call in CALLS:
+            with pytest.raises(ConfigurationError, match=r"QDRANT_URL.*QDRANT_API_KEY") as caught:
+                call(store)
+            assert "s3cret" not in str(caught.value)
+            assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503])
+def test_a_busy_or_failing_server_is_unavailable(status: int) -> None:
+    with answering(status, {"status": {"error": "busy"}}) as url:
+        store = ServerVectorStore(connect(url, None), "kb")
+        for call in CALLS:
+            with pytest.raises(VectorStoreUnavailable):
+                call(store)
+
+
+def test_a_missing_server_is_unavailable() -> None:
+    store = ServerVectorStore(connect("http://127.0.0.1:9", None), "kb")
+    for call in CALLS:
+        with pytest.raises(VectorStoreUnavailable, match="QDRANT_URL"):
+            call(store)
+
+
+def test_a_server_that_times_out_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    import socket
+
+    monkeypatch.setattr(server_client, "TIMEOUT_SECONDS", 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        store = ServerVectorStore(connect(f"http://127.0.0.1:{silent.getsockname()[1]}", None), "kb")
+        with pytest.raises(VectorStoreUnavailable, match="QDRANT_URL"):
+            store.production_state()
+
+
+def test_an_error_after_sending_documents_does_not_quote_the_server(store: ServerVectorStore) -> None:
+    stage(store, "g1", [point(1)])
+    with answering(400, {"status": {"error": "invalid value: Grüße aus 東京 (document text)"}}) as url:
+        reader = ServerGenerationReader(connect(url, None), "kb--g1", "g1", DIMENSIONS)
+        with pytest.raises(ConfigurationError, match="400") as caught:
+            reader.search(unit_vector(1), None, 5)
+        assert "document text" not in str(caught.value)
+        assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "localhost:port"])
+def test_an_unusable_url_is_a_configuration_error(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="QDRANT_URL"):
+        connect(url, "s3cret-key")
