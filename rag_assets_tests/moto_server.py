@@ -1,4 +1,4 @@
-"""S3 and SQS on a free loopback port: moto's server, which counts what is read and fails on request."""
+"""S3 and SQS on a free loopback port: a moto server with counted reads and failures on demand."""
 
 import threading
 from collections import Counter
@@ -34,11 +34,11 @@ def use_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class MotoServer:
-    """One server a process, for it takes a while to start; each test has buckets of its own.
+    """One server per process, because starting it is slow. Each test has its own buckets.
 
     Attributes:
-        num_bodies: bucket -> objects whose content was transferred.
-        num_requests: requests so far.
+        num_bodies: bucket -> number of transferred objects.
+        num_requests: number of requests so far.
         instead: what answers in the place of moto, if it returns an answer.
     """
 
@@ -57,7 +57,7 @@ class MotoServer:
         return f"http://127.0.0.1:{self._port}"
 
     def client(self, service: str) -> Any:
-        """Return a client for the preparation of tests, which does not depend on the environment."""
+        """Return a client for preparing tests, independent of the environment."""
         import boto3.session
 
         if service not in self._clients:
@@ -76,7 +76,7 @@ class MotoServer:
         return name
 
     def new_queue(self, bucket: str) -> str:
-        """Make a queue that this bucket sends its events to; return its URL."""
+        """Create a queue for the events of this bucket, and return its URL."""
         sqs, name = self.client("sqs"), f"events-of-{bucket}"
         url = sqs.create_queue(QueueName=name)["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -88,7 +88,7 @@ class MotoServer:
         return url
 
     def num_messages(self, queue_url: str) -> int:
-        """Return how many messages a queue holds, those out of sight included."""
+        """Return the number of messages in a queue, including hidden ones."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         answer = self.client("sqs").get_queue_attributes(QueueUrl=queue_url, AttributeNames=names)
         return sum(int(answer["Attributes"][name]) for name in names)
@@ -133,7 +133,7 @@ class MotoServer:
 
     @contextmanager
     def failing_for(self, bucket: str) -> Generator[None]:
-        """Let every question about one bucket fail; queues go on."""
+        """Let every request for one bucket fail, but none for queues."""
 
         def instead(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes] | None:
             if environ["PATH_INFO"].strip("/").split("/")[0] != bucket:

@@ -1,4 +1,4 @@
-"""The pages about sources: every option stands there, and the example keeps the contract as it is printed."""
+"""The pages about sources: all options are documented, and the printed example keeps the contract."""
 
 import importlib
 import re
@@ -30,7 +30,7 @@ def test_every_option_of_a_source_is_documented(kind: str) -> None:
 
 
 class SqliteScene:
-    """A database file; it counts nothing, so that `num_bodies` is the number of texts that it was asked for."""
+    """A database file. It counts nothing: `num_bodies` stays 0."""
 
     kind = "sqlite"
     failures: tuple[Failure, ...] = ("refused", "error")
@@ -72,11 +72,12 @@ class SqliteScene:
 
 @pytest.fixture
 def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SqliteScene:
-    """The example of the page: one new file, and one line in the registry."""
+    """The example of the page: one new file, and two lines in the registry."""
     page = (DOCS / "adding-a-source.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", page, re.S)
     assert len(code.splitlines()) < 60
-    assert '\n    "sqlite": SqliteSource,\n' in page
+    for line in ("from rag_assets.sources.sqlite_rows import SqliteSource", '"sqlite": SqliteSource,'):
+        assert f"\n    {line}\n" in page
     (tmp_path / "sqlite_rows.py").write_text(code, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(SOURCES, "sqlite", importlib.import_module("sqlite_rows").SqliteSource)
@@ -95,7 +96,7 @@ def test_the_example_keeps_the_contract(example: SqliteScene, tmp_path: Path) ->
     contract.test_only_what_changed_is_read(example, tmp_path)
 
 
-def test_the_example_is_refreshed_by_variables_alone(
+def test_the_example_needs_only_variables(
     example: SqliteScene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = Pipeline(tmp_path / "home", monkeypatch)

@@ -1,4 +1,4 @@
-"""A web site on a loopback port: says what it is told to, counts what it is asked, fails on request."""
+"""A web site on a loopback port, with replies set by a test, counted requests, and failures on demand."""
 
 import hashlib
 import threading
@@ -13,10 +13,10 @@ class Reply:
     """One answer.
 
     Attributes:
-        etag: derived from the body; questions with the same are answered with 304.
-        torn: the connection breaks off in the middle of the body.
-        without_length: the body ends with the connection.
-        drip: instead of `body`, bytes are sent one by one for ever.
+        etag: send an ETag of the body, and answer requests with the same one with 304.
+        torn: cut the connection in the middle of the body.
+        without_length: end the body with the connection.
+        drip: send single bytes for ever in place of `body`.
     """
 
     body: bytes = b""
@@ -30,14 +30,14 @@ class Reply:
 
 
 class WebSite:
-    """Paths with their queries -> replies; what is not there is 404.
+    """Paths with their queries -> replies. Other paths are 404.
 
     Attributes:
-        replies: a function is called for each request, with its headers.
-        requests: paths that were asked for, in order, with the headers.
-        num_connections: accepted so far.
-        num_bodies: replies of status 200 with a path other than those of robots and sitemaps.
-        failing: how every question fails now; "" for none.
+        replies: path -> reply, or a function of the request headers.
+        requests: requested paths with their headers, in order.
+        num_connections: number of accepted connections.
+        num_bodies: number of replies with status 200, without robots.txt and sitemaps.
+        failing: current failure of every request, or "" for none.
     """
 
     def __init__(self, address: str = "127.0.0.1") -> None:

@@ -24,7 +24,7 @@ def other() -> Iterator[WebSite]:
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds that were slept, which nobody has to wait for."""
+    """Record pauses instead of waiting."""
     seconds: list[float] = []
     monkeypatch.setattr(polite, "sleep", seconds.append)
     return seconds

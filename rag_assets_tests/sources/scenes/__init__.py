@@ -1,4 +1,4 @@
-"""A scene for each kind of source. A new kind is one file here and one line in `SCENES`."""
+"""A scene for each kind of source. A new kind is one file here, one import and one line in `SCENES`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,4 +23,4 @@ SCENES: dict[str, Callable[[Path], SourceScene]] = {
     "postgres": PostgresScene,
     "urls": UrlsScene,
 }
-"""Kind -> what makes a scene, with an empty folder of its own to put files into."""
+"""Kind -> factory of its scene, called with an empty folder for its files."""

@@ -1,23 +1,22 @@
-"""What stands behind a source in a test: something real, which counts what is asked of it and fails on request."""
+"""The interface of a scene: a real service behind a source, with counted requests and failures on demand."""
 
 from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol
 
 Failure = Literal["refused", "forbidden", "error", "hang", "torn listing"]
-"""How the other side fails: nobody listens, 403, 500, no answer ever, the second page of the listing breaks off.
+"""Failures of the service: connection refused, 403, 500, no answer at all, second page of the listing cut off.
 
-What a kind of source has no such thing for is its nearest likeness: a folder that may not be read, a lost connection.
+Some kinds of source have only similar failures: an unreadable folder, a lost connection.
 """
 
 
 class SourceScene(Protocol):
-    """One kind of source, with what it reads from. Its documents are short texts by name, such as `a` and `b`.
+    """One kind of source, and the service behind it. Its documents are short texts by name, such as `a` and `b`.
 
     Attributes:
-        kind: in `SOURCES`.
-        failures: ways to fail that this kind has.
-        num_bodies: documents whose content was transferred so far; a question that is answered with "unchanged"
-            transfers nothing.
+        kind: key in `SOURCES`.
+        failures: possible failures of this kind.
+        num_bodies: number of transferred documents so far, without those answered with "unchanged".
     """
 
     kind: str
@@ -27,17 +26,17 @@ class SourceScene(Protocol):
     def num_bodies(self) -> int: ...
 
     def declaration(self) -> dict[str, Any]:
-        """Return the entry for a sources file, `kind` included; short timeouts, pages of two where there are pages."""
+        """Return the entry for a sources file, with `kind`, short timeouts, and two documents per page."""
         ...
 
     def put(self, name: str, text: str) -> None:
-        """Write a document, or write it anew. Its text holds `text` after parsing, its path the name."""
+        """Write a document, or overwrite it. Its parsed text contains `text`, its path contains the name."""
         ...
 
     def remove(self, name: str) -> None: ...
 
     def failing(self, how: Failure) -> AbstractContextManager[None]:
-        """Let every question fail in this way within the block."""
+        """Let every request fail in this way within the block."""
         ...
 
     def close(self) -> None: ...

@@ -1,4 +1,4 @@
-"""Confluence on the loopback interface: what of its REST API the source uses, in the shapes of its documentation.
+"""Confluence on the loopback interface: the used part of its REST API, with answers as documented.
 
 Data Center: https://developer.atlassian.com/server/confluence/rest/ (`/rest/api/content`, offsets, expansions,
 `restriction/byOperation`) and .../server/confluence/pagination-in-the-rest-api. Cloud:
@@ -25,7 +25,7 @@ SPACE_IDS = {"ENG": "901", "HR": "902"}
 
 @dataclass
 class Page:
-    """A page as the wiki holds it."""
+    """A page in the wiki."""
 
     id: str
     title: str
@@ -42,9 +42,9 @@ class Wiki(JsonServer):
     """The server. Its pages may be changed at any time.
 
     Attributes:
-        folders: ids of folders, which only Cloud has -> ids of their parents.
-        unreadable: paths that are answered with a status of their own.
-        restrictions_answer: what every question for restrictions is answered with instead of the truth.
+        folders: ids of folders (Cloud only) -> ids of their parents.
+        unreadable: path -> status of its answer.
+        restrictions_answer: answer for all restrictions, in place of the real ones.
     """
 
     def __init__(self, *, cloud: bool = False, username: str = "", page_size: int = 2) -> None:

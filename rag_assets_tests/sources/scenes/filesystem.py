@@ -16,7 +16,7 @@ from rag_assets_tests.sources.scenes.base import Failure
 
 
 class FilesystemScene:
-    """Counts calls of `read`, for a file has nobody else who could count."""
+    """Counts calls of `read`, because a file system counts nothing."""
 
     kind = "filesystem"
     failures: tuple[Failure, ...] = ("refused",)

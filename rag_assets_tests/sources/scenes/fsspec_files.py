@@ -1,4 +1,4 @@
-"""A local folder behind a file system of fsspec that fails on request; each document is in a folder of its own."""
+"""A local folder behind a file system of fsspec with failures on demand. Each document has its own folder."""
 
 import os
 import threading
@@ -15,8 +15,8 @@ from rag_assets_tests.sources.scenes.base import Failure
 
 class TroubledFileSystem(LocalFileSystem):
     """Attributes:
-    failing: how every file system of this kind fails now.
-    num_bodies: files that were read.
+    failing: current failure of all file systems of this kind.
+    num_bodies: number of files read.
     """
 
     protocol = "troubled"
@@ -58,7 +58,7 @@ class TroubledFileSystem(LocalFileSystem):
 
 
 class FsspecScene:
-    """Its failures are those of all file systems of the kind: one scene at a time."""
+    """Its failures affect all file systems of this kind, so use one scene at a time."""
 
     kind = "fsspec"
     failures: tuple[Failure, ...] = ("refused", "forbidden", "error", "hang", "torn listing")

@@ -1,4 +1,4 @@
-"""A server of JSON on the loopback interface that fails on request; what it answers is for those who derive from it."""
+"""A JSON server on the loopback interface with failures on demand. Subclasses define its answers."""
 
 import json
 import threading
@@ -12,13 +12,13 @@ from rag_assets_tests.sources.scenes.base import Failure
 
 
 class JsonServer:
-    """Hands each request to `handle`, unless it is to fail in a way that needs no answer.
+    """Passes each request to `handle`, except for failures without an answer.
 
     Attributes:
-        failure: how every question fails, `drip` included; "" for none.
-        headers: sent with every answer that `handle` wants them for.
-        questions: paths and queries as they came.
-        num_bodies: contents that were given away, counted by who derives from this.
+        failure: failure of every request, including `drip`, or "" for none.
+        headers: additional headers for the answers of `handle`.
+        questions: paths and queries of the requests, in order.
+        num_bodies: number of transferred documents, counted by the subclass.
     """
 
     def __init__(self) -> None:
@@ -47,10 +47,10 @@ class JsonServer:
         self.port: int = self._server.server_address[1]
 
     def handle(self, request: BaseHTTPRequestHandler, path: str, question: dict[str, Any]) -> None:
-        """Answer.
+        """Answer a request.
 
         Args:
-            question: the query of a GET, the object of a POST.
+            question: query of a GET request, or object of a POST request.
         """
         raise NotImplementedError
 

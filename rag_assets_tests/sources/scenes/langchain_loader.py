@@ -1,4 +1,4 @@
-"""A loader of ours that reads a folder, and fails on request."""
+"""A loader for a folder, with failures on demand."""
 
 import threading
 from collections.abc import Generator, Iterator
@@ -16,10 +16,10 @@ from rag_assets_tests.sources.scenes.base import Failure
 
 
 class FolderLoader:
-    """Has what a loader of LangChain has, without its package: that is imported when it loads.
+    """A LangChain loader, without an import of LangChain before its first use.
 
     Attributes:
-        failing: how every loader of this kind fails now.
+        failing: current failure of all loaders of this kind.
     """
 
     failing: Failure | None = None
@@ -39,9 +39,9 @@ class FolderLoader:
 
 
 class LangchainScene:
-    """Counts calls of `read`, for a listing loads everything in any case.
+    """Counts calls of `read`, because every listing loads everything.
 
-    What is listed can be read while the loader fails: the texts are here already.
+    Listed documents can be read during a failure of the loader: their texts are already loaded.
     """
 
     kind = "langchain"

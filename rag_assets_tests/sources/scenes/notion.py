@@ -1,4 +1,4 @@
-"""Notion on the loopback interface: what of its API the source uses, in the shapes of its documentation.
+"""Notion on the loopback interface: the used part of its API, with answers as documented.
 
 https://developers.notion.com/reference for version 2025-09-03: `post-search`, `query-a-data-source`,
 `retrieve-a-page`, `get-block-children`; `intro#pagination` for lists and `status-codes` for errors.
@@ -34,7 +34,7 @@ def rich(text: str, **changes: Any) -> list[dict[str, Any]]:
 
 
 def block(kind: str, text: str | None = None, children: list[Block] | None = None, **content: Any) -> Block:
-    """Return a block as the API has it, with its children beside it for the server to hand out."""
+    """Return a block as in the API, with its children beside it for the server."""
     if text is not None:
         content["rich_text"] = rich(text)
     return {"object": "block", "type": kind, kind: content, "children": children or []}
@@ -42,7 +42,7 @@ def block(kind: str, text: str | None = None, children: list[Block] | None = Non
 
 @dataclass
 class Page:
-    """A page as the workspace holds it."""
+    """A page in the workspace."""
 
     id: str
     title: str
@@ -77,10 +77,10 @@ class Workspace(JsonServer):
     """The server. Its pages may be changed at any time.
 
     Attributes:
-        failure: how every question fails; "" for none.
-        refused: page or block ids that are answered with a status and a code of the API.
-        headers: sent with every answer.
-        questions: paths as they came.
+        failure: failure of every request, or "" for none.
+        refused: page or block id -> status and error code of its answer.
+        headers: headers of every answer.
+        questions: paths of the requests, in order.
     """
 
     def __init__(self, page_size: int = 2) -> None:
@@ -173,7 +173,7 @@ def _error(status: int, code: str) -> Any:
 
 
 class NotionScene:
-    """A workspace in which everything was written long ago, one page a minute."""
+    """A workspace with old pages, one per minute."""
 
     kind = "notion"
     failures: tuple[Failure, ...] = ("refused", "forbidden", "error", "hang", "torn listing")

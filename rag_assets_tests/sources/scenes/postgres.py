@@ -1,4 +1,4 @@
-"""A table in a database of its own, on a real server, behind a proxy that fails."""
+"""A table in its own database on a real server, behind a proxy with failures on demand."""
 
 import uuid
 from collections.abc import Generator
@@ -18,11 +18,11 @@ MARK = "(carried)"
 
 
 class PostgresScene:
-    """Counts what crosses the wire: every text ends with a mark, which the proxy counts.
+    """Counts texts on the wire: each ends with a mark for the proxy.
 
     Attributes:
-        connection: of the superuser, to the database itself.
-        user: who the source connects as.
+        connection: connection of the superuser, without the proxy.
+        user: user of the source.
     """
 
     kind = "postgres"

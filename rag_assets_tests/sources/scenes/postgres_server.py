@@ -1,4 +1,4 @@
-"""A PostgreSQL server for tests, started at the first use and stopped with the process; and a proxy that fails."""
+"""A PostgreSQL server for tests, running until the end of the process, and a proxy with failures on demand."""
 
 import atexit
 import contextlib
@@ -22,7 +22,7 @@ _PATIENCE_SECONDS = 60
 
 @cache
 def server_port() -> int:
-    """Return the port, on 127.0.0.1, of a server with the superuser `postgres`. Skips where there is no PostgreSQL."""
+    """Return the port of a server on 127.0.0.1, with superuser `postgres`. Skip the test without PostgreSQL."""
     programs = _programs()
     # As root, PostgreSQL does not start, and another user cannot look into the folders of pytest.
     folder = Path(tempfile.mkdtemp(prefix="rag-assets-postgres-"))
@@ -54,7 +54,7 @@ def server_port() -> int:
 
 
 def _programs() -> Path:
-    """Return the folder of initdb, pg_ctl and postgres: those that are installed, or those of a Python package."""
+    """Return the folder of initdb, pg_ctl and postgres, from the system or from a Python package."""
     if found := shutil.which("initdb"):
         return Path(found).resolve().parent
     try:
@@ -67,13 +67,13 @@ def _programs() -> Path:
 
 
 class FailingProxy:
-    """Forwards TCP connections; counts what the server sends, and fails on request.
+    """Forwards TCP connections, counts texts from the server, and fails on demand.
 
     Attributes:
-        failing: how, from now on, for connections that are open too. With a torn listing, a connection is cut
-            when it asks a cursor for rows a second time.
-        num_marked: how often the server has sent the mark.
-        num_questions: how often a client has asked for texts.
+        failing: failure of all connections, including open ones. With a torn listing, a connection is cut at the second
+            fetch from a cursor.
+        num_marked: number of marks sent by the server.
+        num_questions: number of requests for texts.
     """
 
     def __init__(self, to_port: int, mark: bytes) -> None:

@@ -11,7 +11,7 @@ from rag_assets_tests.sources.scenes.base import Failure
 
 
 class S3Scene:
-    """Counts the GETs of objects that the server answered with their content."""
+    """Counts GET requests answered with the content of an object."""
 
     kind = "s3"
     failures: tuple[Failure, ...] = ("refused", "forbidden", "error", "hang", "torn listing")

@@ -12,7 +12,7 @@ _PAGES_A_SITEMAP = 2
 
 
 class UrlsScene:
-    """Counts the pages that were sent."""
+    """Counts the transferred pages."""
 
     kind = "urls"
     failures: tuple[Failure, ...] = ("refused", "forbidden", "error", "hang", "torn listing")
