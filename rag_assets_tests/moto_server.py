@@ -39,7 +39,7 @@ class MotoServer:
     Attributes:
         num_bodies: bucket -> number of transferred objects.
         num_requests: number of requests so far.
-        instead: what answers in the place of moto, if it returns an answer.
+        instead: replaces moto for each request it answers.
     """
 
     def __init__(self) -> None:

@@ -89,10 +89,10 @@ def test_the_example_keeps_the_contract(example: SqliteScene, tmp_path: Path) ->
         example.put(name, contract.text_of(name))
     contract.test_every_option_is_described()
     contract.test_every_document_is_listed_once_and_read(example, tmp_path)
-    contract.test_what_did_not_change_is_not_transferred_again(example, tmp_path)
+    contract.test_unchanged_documents_are_not_transferred_again(example, tmp_path)
     for how in example.failures:
-        contract.test_a_source_that_is_down_says_so_in_time(example, tmp_path, how)
-        contract.test_reading_from_a_source_that_is_down_ends_in_time(example, tmp_path, how)
+        contract.test_an_outage_is_reported_in_time(example, tmp_path, how)
+        contract.test_reading_during_an_outage_ends_in_time(example, tmp_path, how)
     contract.test_only_what_changed_is_read(example, tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Nobody waits for ever for code that may hang."""
+"""Waiting for hanging code ends in time."""
 
 import threading
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ def test_items_come_in_order_and_end() -> None:
     assert list(bounded(lambda: range(1000), 30, "test")) == list(range(1000))
 
 
-def test_what_hangs_is_left_behind() -> None:
+def test_a_hanging_iteration_is_given_up() -> None:
     never = threading.Event()
 
     def hang() -> Iterator[int]:
@@ -26,7 +26,7 @@ def test_what_hangs_is_left_behind() -> None:
     never.set()
 
 
-def test_an_error_comes_after_what_came_before() -> None:
+def test_an_error_is_raised_after_the_earlier_items() -> None:
     def fail() -> Iterator[int]:
         yield 1
         raise ValueError
@@ -68,7 +68,7 @@ def test_items_that_came_in_time_are_yielded_after_it() -> None:
     assert list(items) == [0, 1, 2]
 
 
-def test_an_exit_is_an_error_not_an_end() -> None:
+def test_an_exit_of_the_thread_is_an_error() -> None:
     def leave() -> Iterator[int]:
         yield 1
         raise SystemExit
@@ -98,12 +98,12 @@ def test_it_stops_when_the_reader_stops() -> None:
     assert made == [0, 1]
 
 
-def test_a_call_that_ends_gives_what_it_gives() -> None:
+def test_a_finished_call_returns_its_result() -> None:
     assert within(10, lambda: 7) == 7
     assert within(10, lambda: None) is None
 
 
-def test_a_call_that_fails_fails() -> None:
+def test_an_exception_of_a_call_is_raised() -> None:
     def fail() -> None:
         raise LookupError("why")
 
@@ -111,7 +111,7 @@ def test_a_call_that_fails_fails() -> None:
         within(10, fail)
 
 
-def test_a_call_that_hangs_is_given_up() -> None:
+def test_a_hanging_call_is_given_up() -> None:
     released = threading.Event()
     with pytest.raises(NothingCame):
         within(0.05, released.wait)

@@ -1,4 +1,4 @@
-"""A source whose documents and failures a test sets, and a reader with one ledger and one text store."""
+"""A source with documents and failures set by a test, and a reader with one ledger and one text store."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +12,12 @@ from rag_assets.text.store import TextStore
 
 
 class FakeSource:
-    """Documents in a dictionary; the version token is a number that `put` raises.
+    """Documents in a dictionary. The version token is a number, raised by `put`.
 
     Attributes:
-        read_paths: what was read, in order.
-        fails_after: entries after which the listing breaks off; None if it does not.
-        gone_while_reading: whether the source disappears when something is read.
+        read_paths: paths of the documents read, in order.
+        fails_after: number of entries before the listing fails, or None.
+        gone_while_reading: whether the source disappears at the first read.
     """
 
     def __init__(self, name: str = "fake", **files: bytes) -> None:

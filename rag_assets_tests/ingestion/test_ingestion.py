@@ -18,7 +18,7 @@ def counts(ingestion: Ingestion) -> tuple[int, int, int, int]:
     return report.num_listed, report.num_read, report.num_parsed, report.num_quarantined
 
 
-def test_documents_carry_where_they_are_and_the_hash_of_their_text(read: Reader) -> None:
+def test_documents_have_a_location_and_the_hash_of_their_text(read: Reader) -> None:
     source = FakeSource(a_md=b"# Leave\n\nTwenty days.\r\n", b_txt=b"plain")
     documents, ingestion = read(source)
     location = documents["a.md"].location
@@ -37,7 +37,7 @@ def test_documents_carry_where_they_are_and_the_hash_of_their_text(read: Reader)
     assert unreadable_sources(ingestion.reports) == {}
 
 
-def test_what_stands_still_is_not_even_read(read: Reader) -> None:
+def test_an_unchanged_document_is_not_read(read: Reader) -> None:
     source = FakeSource(a_md=b"one", b_txt=b"two", empty_txt=b"")
     first, _ = read(source)
     second, ingestion = read(source)
@@ -85,7 +85,7 @@ def test_an_edited_document_is_parsed_again(read: Reader) -> None:
     assert counts(ingestion) == (2, 1, 1, 0)
 
 
-def test_another_version_of_its_parser_parses_a_document_again_and_no_other(
+def test_a_new_parser_version_parses_only_its_documents_again(
     read: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = FakeSource(a_md=b"one", b_txt=b"two")
@@ -97,7 +97,7 @@ def test_another_version_of_its_parser_parses_a_document_again_and_no_other(
     assert counts(ingestion) == (2, 1, 1, 0)
 
 
-def test_a_text_that_was_lost_is_made_again(read: Reader) -> None:
+def test_a_lost_text_is_parsed_again(read: Reader) -> None:
     source = FakeSource(a_md=b"one")
     first, _ = read(source)
     content = str(first["a.md"].content_hash)
@@ -108,7 +108,7 @@ def test_a_text_that_was_lost_is_made_again(read: Reader) -> None:
     assert counts(ingestion) == (1, 1, 1, 0)
 
 
-def test_a_flushed_ledger_only_costs_reading_again(read: Reader) -> None:
+def test_after_a_flush_of_the_ledger_documents_are_read_again(read: Reader) -> None:
     source = FakeSource(a_md=b"one", b_txt=b"two")
     first, _ = read(source)
     read.flush_ledger()
@@ -117,7 +117,7 @@ def test_a_flushed_ledger_only_costs_reading_again(read: Reader) -> None:
     assert counts(ingestion) == (2, 2, 2, 0)
 
 
-def test_one_bad_document_harms_only_itself(read: Reader) -> None:
+def test_one_bad_document_affects_only_itself(read: Reader) -> None:
     source = FakeSource(a_md=b"good", torn_pdf=b"%PDF-1.7 torn", empty_txt=b"")
     documents, ingestion = read(source)
     assert documents["a.md"].content_hash
@@ -145,7 +145,7 @@ def test_a_quarantined_document_is_tried_again_when_its_parser_changes(
     assert counts(read(source)[1]) == (1, 1, 1, 1)
 
 
-def test_a_document_that_cannot_be_read_is_tried_again_every_time(read: Reader) -> None:
+def test_an_unreadable_document_is_tried_again_each_time(read: Reader) -> None:
     source = FakeSource(a_txt=b"text")
     source.unreadable.add("a.txt")
     for _ in range(2):
@@ -156,7 +156,7 @@ def test_a_document_that_cannot_be_read_is_tried_again_every_time(read: Reader) 
     assert read(source)[0]["a.txt"].content_hash
 
 
-def test_a_listing_that_breaks_off_is_incomplete_and_the_other_sources_go_on(
+def test_an_interrupted_listing_is_incomplete_and_the_other_sources_go_on(
     read: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ingestion_module, "_BATCH", 1)
@@ -168,7 +168,7 @@ def test_a_listing_that_breaks_off_is_incomplete_and_the_other_sources_go_on(
     assert unreadable_sources(ingestion.reports) == {"broken": "source broken: the listing broke off"}
 
 
-def test_a_source_that_disappears_while_it_is_read_is_incomplete(read: Reader) -> None:
+def test_a_source_that_disappears_during_reading_is_incomplete(read: Reader) -> None:
     source = FakeSource(a_md=b"1")
     source.gone_while_reading = True
     documents, ingestion = read(source)
@@ -177,7 +177,7 @@ def test_a_source_that_disappears_while_it_is_read_is_incomplete(read: Reader) -
 
 
 @pytest.mark.parametrize("parallel_reads", [1, 4])
-def test_a_source_that_fails_in_an_unforeseen_way_while_it_is_read_is_incomplete_and_quotes_nothing(
+def test_an_unexpected_error_during_reading_makes_the_source_incomplete_and_is_not_quoted(
     read: Reader, monkeypatch: pytest.MonkeyPatch, parallel_reads: int
 ) -> None:
     source, other = FakeSource("odd", a_md=b"1"), FakeSource("other", b_md=b"2")
@@ -194,9 +194,7 @@ def test_a_source_that_fails_in_an_unforeseen_way_while_it_is_read_is_incomplete
     }
 
 
-def test_a_document_that_is_gone_is_as_if_it_had_not_been_listed(
-    read: Reader, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_deleted_document_counts_as_unlisted(read: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     source = FakeSource(a_md=b"1")
 
     def gone(*_: object) -> Reading:
@@ -208,7 +206,7 @@ def test_a_document_that_is_gone_is_as_if_it_had_not_been_listed(
     assert unreadable_sources(ingestion.reports) == {}
 
 
-def test_a_compressed_file_is_parsed_by_what_its_name_says_is_in_it(read: Reader) -> None:
+def test_a_compressed_file_is_parsed_by_its_inner_suffix(read: Reader) -> None:
     page = gzip.compress(b"<p>One <b>word</b></p>", mtime=0)
     source = FakeSource()
     source.put("page.txt.gz", page)
@@ -233,9 +231,7 @@ def test_more_documents_than_a_batch_are_all_read(read: Reader, monkeypatch: pyt
     assert counts(read(source)[1]) == (10, 0, 0, 0)
 
 
-def test_a_document_written_just_now_is_looked_at_once_more(
-    read: Reader, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_document_written_just_now_is_read_once_more(read: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     source = FakeSource(a_txt=b"first")
     source.modified_at = datetime.now(UTC).isoformat()
     read(source)
@@ -250,14 +246,14 @@ def test_a_document_written_just_now_is_looked_at_once_more(
     assert counts(read(source)[1]) == (1, 0, 0, 0)
 
 
-def test_a_source_that_tells_no_times_is_believed_in_its_version_tokens(read: Reader) -> None:
+def test_version_tokens_are_enough_without_modified_times(read: Reader) -> None:
     source = FakeSource(a_txt=b"text")
     source.modified_at = None
     read(source)
     assert counts(read(source)[1]) == (1, 0, 0, 0)
 
 
-def test_progress_knows_from_the_start_how_many_documents_all_sources_list(
+def test_progress_starts_with_the_number_of_all_listed_documents(
     read: Reader, progress_lines: list[str]
 ) -> None:
     read(FakeSource("one", a_md=b"one", b_md=b"two"), FakeSource("other", a_md=b"three"))

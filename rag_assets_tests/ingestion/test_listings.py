@@ -1,4 +1,4 @@
-"""Listings end in time, whatever a source does, and their hashes show whether anything changed."""
+"""Listings end in time for any source, and their hashes show changes."""
 
 import threading
 from collections.abc import Iterator
@@ -100,7 +100,7 @@ def test_the_hash_of_a_listing_does_not_depend_on_its_order() -> None:
     assert hash_listings([forward], 10.0) == hash_listings([backward], 10.0)
 
 
-def test_only_a_listing_that_is_whole_has_a_hash(read: Reader) -> None:
+def test_only_a_complete_listing_has_a_hash(read: Reader) -> None:
     whole, torn, silent = (
         FakeSource("whole", a_txt=b"1"),
         FakeSource("torn", a_txt=b"1"),
@@ -124,7 +124,7 @@ def test_only_a_listing_that_is_whole_has_a_hash(read: Reader) -> None:
     assert ingestion.listing_hashes == hashes
 
 
-def test_a_source_that_is_listed_in_time_has_a_hash_behind_one_that_hangs() -> None:
+def test_a_hanging_source_does_not_affect_the_hash_of_the_next() -> None:
     silent, whole = FakeSource("silent"), FakeSource("whole", a_txt=b"1")
     over = threading.Event()
 

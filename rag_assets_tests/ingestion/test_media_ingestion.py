@@ -1,4 +1,4 @@
-"""Recordings and pictures among other documents: what is sent when, what is never sent twice, what is left out."""
+"""Recordings and pictures among other documents: sent, never sent twice, or left out."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -24,10 +24,10 @@ TALK, CHART = wav(1), png(1)
 
 
 class MediaReader(Reader):
-    """Reads sources again and again; what is served is what the last reading found.
+    """Reads sources repeatedly. Production is always the last reading.
 
     Attributes:
-        models: that are set; change them between two readings.
+        models: models in use. A test may change them between two readings.
     """
 
     def __init__(self, folder: Path, server: FakeOpenAI) -> None:
@@ -54,7 +54,7 @@ class MediaReader(Reader):
         return {state.location.path: state for state in states}, ingestion
 
     def take_in(self, source: FakeSource) -> dict[str, DocumentState]:
-        """Read, and serve what can be."""
+        """Read all sources, and serve the usable documents."""
         documents, _ = self(source)
         self.served = {state.document_id: state for state in documents.values() if state.content_hash}
         return documents
@@ -76,7 +76,7 @@ def source() -> FakeSource:
     return FakeSource(notes_md=b"# Notes", talk_wav=TALK, chart_png=CHART)
 
 
-def test_what_is_said_and_seen_becomes_text_like_any_other(read: MediaReader, source: FakeSource) -> None:
+def test_recordings_and_pictures_become_text(read: MediaReader, source: FakeSource) -> None:
     documents, ingestion = read(source)
     texts = {path: read.text(state) for path, state in documents.items()}
     assert texts == {
@@ -105,7 +105,7 @@ def test_the_same_bytes_are_never_sent_twice(
     assert len(server.requests) == 2
 
 
-def test_what_was_paid_for_before_a_refresh_was_killed_is_known_to_the_next(
+def test_answers_paid_for_before_a_kill_are_known_to_the_next_refresh(
     read: MediaReader, server: FakeOpenAI
 ) -> None:
     source = FakeSource()
@@ -126,9 +126,7 @@ def test_what_was_paid_for_before_a_refresh_was_killed_is_known_to_the_next(
     assert len(server.requests) <= 1
 
 
-def test_what_was_paid_for_is_written_down_also_behind_a_document_that_takes_long(
-    read: MediaReader, server: FakeOpenAI
-) -> None:
+def test_paid_answers_are_recorded_even_behind_a_slow_document(read: MediaReader, server: FakeOpenAI) -> None:
     source, answers = FakeSource(), Event()
 
     def hold_back_the_first(request: Request, reply: Reply) -> None:
@@ -153,7 +151,7 @@ def test_what_was_paid_for_is_written_down_also_behind_a_document_that_takes_lon
 
 
 @pytest.mark.parametrize("change", ["model", "endpoint", "prompt"])
-def test_another_model_endpoint_or_prompt_asks_again(
+def test_another_model_endpoint_or_prompt_sends_documents_again(
     read: MediaReader, source: FakeSource, server: FakeOpenAI, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     read.take_in(source)
@@ -172,7 +170,7 @@ def test_another_model_endpoint_or_prompt_asks_again(
     assert source.read_paths == (["chart.png", "talk.wav"] if change == "endpoint" else ["chart.png"])
 
 
-def test_without_a_model_what_only_that_could_read_is_no_document(
+def test_without_a_model_its_documents_are_left_out(
     read: MediaReader, source: FakeSource, server: FakeOpenAI, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -187,7 +185,7 @@ def test_without_a_model_what_only_that_could_read_is_no_document(
     assert read.text(read(source)[0]["chart.png"]) == "A chart: 4 pallets."
 
 
-def test_a_picture_under_the_name_of_something_else_names_the_variable_and_is_read_when_that_is_set(
+def test_a_misnamed_picture_names_the_variable_and_is_read_once_it_is_set(
     read: MediaReader,
 ) -> None:
     source = FakeSource(scan=CHART)
@@ -201,7 +199,7 @@ def test_a_picture_under_the_name_of_something_else_names_the_variable_and_is_re
     assert read(source)[0]["scan"].content_hash
 
 
-def test_a_variable_that_is_gone_deletes_nothing(
+def test_removing_the_variable_of_a_model_deletes_nothing(
     read: MediaReader, source: FakeSource, server: FakeOpenAI
 ) -> None:
     first = read.take_in(source)
@@ -218,7 +216,7 @@ def test_a_variable_that_is_gone_deletes_nothing(
     assert len(server.requests) == 2
 
 
-def test_what_changed_while_there_was_no_model_is_quarantined_and_nothing_is_paid_for_twice(
+def test_a_document_changed_without_a_model_is_quarantined_and_sent_only_once(
     read: MediaReader, source: FakeSource, server: FakeOpenAI
 ) -> None:
     first = read.take_in(source)
@@ -235,7 +233,7 @@ def test_what_changed_while_there_was_no_model_is_quarantined_and_nothing_is_pai
     assert (server.num_asked("audio/transcriptions"), server.num_asked("chat/completions")) == (1, 2)
 
 
-def test_an_endpoint_that_is_down_costs_only_what_needs_it_and_only_until_it_is_back(
+def test_an_endpoint_outage_affects_only_its_documents_until_it_is_back(
     read: MediaReader, server: FakeOpenAI
 ) -> None:
     source = FakeSource(notes_md=b"# Notes")
@@ -253,7 +251,7 @@ def test_an_endpoint_that_is_down_costs_only_what_needs_it_and_only_until_it_is_
     assert not any(state.quarantine_reason for state in read(source)[0].values())
 
 
-def test_what_the_model_cannot_read_is_not_sent_again(read: MediaReader, server: FakeOpenAI) -> None:
+def test_a_document_unreadable_for_the_model_is_not_sent_again(read: MediaReader, server: FakeOpenAI) -> None:
     source = FakeSource(talk_wav=wav(5))  # of which the server knows nothing
     for _ in range(2):
         assert read(source)[0]["talk.wav"].quarantine_reason == "corrupt"
@@ -264,7 +262,7 @@ def test_what_the_model_cannot_read_is_not_sent_again(read: MediaReader, server:
 
 
 @pytest.mark.parametrize("change", ["model", "file"])
-def test_what_is_taken_back_is_not_paid_for_again(
+def test_a_reverted_file_is_not_sent_again(
     read: MediaReader, source: FakeSource, server: FakeOpenAI, change: str
 ) -> None:
     first, _ = read(source)
@@ -281,7 +279,7 @@ def test_what_is_taken_back_is_not_paid_for_again(
     assert len(server.requests) == num_asked
 
 
-def test_limits_of_parsing_are_no_reason_to_pay_again_for_a_recording_of_silence(
+def test_new_parsing_limits_do_not_send_a_silent_recording_again(
     read: MediaReader, server: FakeOpenAI
 ) -> None:
     source = FakeSource(silence_wav=wav(4))
@@ -295,7 +293,7 @@ def test_limits_of_parsing_are_no_reason_to_pay_again_for_a_recording_of_silence
     assert len(server.requests) == 2
 
 
-def test_a_dry_run_counts_and_takes_what_is_served_for_unchanged(
+def test_a_dry_run_counts_documents_and_treats_served_ones_as_unchanged(
     read: MediaReader, source: FakeSource, server: FakeOpenAI
 ) -> None:
     first = read.take_in(source)
@@ -312,9 +310,7 @@ def test_a_dry_run_counts_and_takes_what_is_served_for_unchanged(
     assert len(server.requests) == 2
 
 
-def test_a_dry_run_counts_nothing_that_a_refresh_would_not_send(
-    read: MediaReader, server: FakeOpenAI
-) -> None:
+def test_a_dry_run_counts_only_documents_a_refresh_would_send(read: MediaReader, server: FakeOpenAI) -> None:
     source = FakeSource(
         empty_png=b"", words_mp3=b"words", large_png=CHART.ljust(ImageParser.max_bytes + 1, b"\0")
     )
@@ -327,7 +323,7 @@ def test_a_dry_run_counts_nothing_that_a_refresh_would_not_send(
 
 
 @pytest.mark.parametrize("models", [{}, BOTH], ids=["without a model", "with models"])
-def test_a_sensor_takes_for_a_change_what_a_refresh_could_read(
+def test_a_sensor_counts_the_same_files_as_a_refresh(
     read: MediaReader, source: FakeSource, models: dict[str, str]
 ) -> None:
     read.take_in(source)

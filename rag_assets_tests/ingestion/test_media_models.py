@@ -74,7 +74,7 @@ def test_a_picture_is_described_and_its_tokens_are_counted(
     assert (media.usage[VISION].num_documents, media.usage[VISION].tokens) == (1, 1200)
 
 
-def test_a_key_is_sent_where_there_is_one_and_a_local_server_needs_none(server: FakeOpenAI) -> None:
+def test_a_key_is_sent_if_set_and_optional_for_a_local_server(server: FakeOpenAI) -> None:
     server.holds = {wav(): "words"}
     for key, sent in ((API_KEY, API_KEY), ("", "none")):
         server.api_key = sent
@@ -104,7 +104,7 @@ def test_a_key_is_sent_where_there_is_one_and_a_local_server_needs_none(server: 
         (fake_openai.no_answer, "did not answer as the OpenAI API does"),
     ],
 )
-def test_a_model_that_cannot_be_had_is_no_fault_of_the_document_and_tells_no_secret(
+def test_an_unavailable_model_does_not_count_against_the_document_and_shows_no_secret(
     server: FakeOpenAI,
     media: MediaModels,
     caplog: pytest.LogCaptureFixture,
@@ -129,7 +129,7 @@ def test_a_model_that_cannot_be_had_is_no_fault_of_the_document_and_tells_no_sec
     ("code", "reason"),
     [(400, "corrupt"), (415, "corrupt"), (422, "corrupt"), (413, "too_large")],
 )
-def test_what_the_endpoint_refuses_is_refused_for_good_and_others_are_asked_about(
+def test_a_refused_document_is_quarantined_and_others_are_sent(
     server: FakeOpenAI, media: MediaModels, code: int, reason: str
 ) -> None:
     server.fail_next(status(code), times=5)
@@ -148,7 +148,7 @@ def test_what_the_endpoint_refuses_is_refused_for_good_and_others_are_asked_abou
         (fake_openai.no_words, "empty"),
     ],
 )
-def test_an_answer_of_no_use_is_paid_for_all_the_same(
+def test_a_useless_answer_is_still_counted_as_paid(
     server: FakeOpenAI, media: MediaModels, fault: fake_openai.Fault, reason: str
 ) -> None:
     server.fail_next(fault)
@@ -158,15 +158,13 @@ def test_an_answer_of_no_use_is_paid_for_all_the_same(
 
 
 @pytest.mark.parametrize("said", ["", " \n "])
-def test_a_recording_in_which_nothing_is_said_is_empty(
-    server: FakeOpenAI, media: MediaModels, said: str
-) -> None:
+def test_a_recording_without_speech_is_empty(server: FakeOpenAI, media: MediaModels, said: str) -> None:
     server.holds[wav()] = said
     error = refused(media, wav())
     assert (error.reason, error.lasting) == ("empty", True)
 
 
-def test_more_text_than_a_document_may_have_is_too_much(server: FakeOpenAI) -> None:
+def test_a_transcript_over_the_text_limit_is_too_large(server: FakeOpenAI) -> None:
     server.holds = {wav(): "x" * 2_001}
     media = MediaModels(MODELS, server.base_url, API_KEY, text_bytes=2_000)
     assert refused(media, wav()).reason == "too_large"
@@ -176,7 +174,7 @@ def test_more_text_than_a_document_may_have_is_too_much(server: FakeOpenAI) -> N
 @pytest.mark.parametrize(
     ("parser", "begins"), [(AudioParser(), wav()), (ImageParser(), png())], ids=["audio", "image"]
 )
-def test_nothing_is_sent_that_is_too_large_or_only_named_so(
+def test_oversized_and_misnamed_files_are_not_sent(
     server: FakeOpenAI, media: MediaModels, parser: AsksModel, begins: bytes
 ) -> None:
     limit = parser.max_bytes
@@ -191,7 +189,9 @@ def test_nothing_is_sent_that_is_too_large_or_only_named_so(
     assert server.requests == []
 
 
-def test_a_dead_endpoint_is_left_alone_until_the_next_refresh(server: FakeOpenAI, media: MediaModels) -> None:
+def test_a_dead_endpoint_gets_no_requests_until_the_next_refresh(
+    server: FakeOpenAI, media: MediaModels
+) -> None:
     server.fail_next(status(503), times=100)
     details = [refused(media, wav()).detail for _ in range(10)]
     assert len(server.requests) == 3
@@ -202,14 +202,14 @@ def test_a_dead_endpoint_is_left_alone_until_the_next_refresh(server: FakeOpenAI
     assert len(server.requests) == 4
 
 
-def test_failures_that_do_not_follow_one_another_stop_nothing(server: FakeOpenAI, media: MediaModels) -> None:
+def test_only_failures_in_a_row_close_an_endpoint(server: FakeOpenAI, media: MediaModels) -> None:
     for _ in range(4):
         server.fail_next(status(503), times=2)
         assert refused(media, wav()).reason == refused(media, wav()).reason == "model_unavailable"
         assert read(media, wav()).text == SECRET
 
 
-def test_transient_failures_are_retried_and_retries_end(server: FakeOpenAI) -> None:
+def test_transient_failures_are_retried_a_limited_number_of_times(server: FakeOpenAI) -> None:
     server.holds = {wav(): "words"}
     media = MediaModels(MODELS, server.base_url, API_KEY, max_retries=2)
     server.fail_next(status(429, retry_after_seconds=0.01), times=2)
@@ -220,7 +220,7 @@ def test_transient_failures_are_retried_and_retries_end(server: FakeOpenAI) -> N
     media.close()
 
 
-def test_an_endpoint_that_does_not_answer_is_waited_for_only_so_long(server: FakeOpenAI) -> None:
+def test_a_silent_endpoint_is_given_up(server: FakeOpenAI) -> None:
     server.holds = {wav(): "words"}
     server.delay_seconds = 3.0
     media = MediaModels(MODELS, server.base_url, API_KEY, max_retries=0, timeout_seconds=0.1)
@@ -228,7 +228,7 @@ def test_an_endpoint_that_does_not_answer_is_waited_for_only_so_long(server: Fak
     media.close()
 
 
-def test_a_process_that_ends_waits_for_no_answer(server: FakeOpenAI) -> None:
+def test_a_process_exits_without_waiting_for_answers(server: FakeOpenAI) -> None:
     server.delay_seconds = 60.0
     program = (
         "from rag_assets.ingestion.media_models import MediaModels\n"
@@ -247,7 +247,7 @@ def test_a_process_that_ends_waits_for_no_answer(server: FakeOpenAI) -> None:
     assert len(server.requests) == 1
 
 
-def test_without_a_model_nothing_is_asked_and_the_variable_is_named(server: FakeOpenAI) -> None:
+def test_without_a_model_no_request_is_sent_and_the_variable_is_named(server: FakeOpenAI) -> None:
     media = MediaModels({AUDIO: "whisper-1", VISION: " "}, server.base_url, API_KEY)
     error = refused(media, png())
     assert (error.reason, error.lasting) == ("model_unavailable", False)
@@ -265,7 +265,7 @@ def test_model_and_endpoint_determine_a_text() -> None:
     assert media.identity_of(vision) == "none"
 
 
-def test_openais_own_endpoint_needs_a_key_and_what_is_not_used_need_not_be_right() -> None:
+def test_openai_needs_a_key_and_unused_settings_are_not_checked() -> None:
     with pytest.raises(ConfigurationError, match=r"RAG_TRANSCRIPTION_MODEL needs OPENAI_API_KEY\."):
         MediaModels({AUDIO: "whisper-1"})
     with pytest.raises(ConfigurationError, match="RAG_MEDIA_BASE_URL"):
@@ -276,7 +276,7 @@ def test_openais_own_endpoint_needs_a_key_and_what_is_not_used_need_not_be_right
     MediaModels({}, "localhost:8000", "sk abc")
 
 
-def test_the_key_is_in_no_representation(media: MediaModels) -> None:
+def test_the_key_is_not_in_the_repr(media: MediaModels) -> None:
     assert API_KEY not in repr(media)
     assert "whisper-1" in repr(media)
 
@@ -296,13 +296,13 @@ def test_the_key_is_in_no_representation(media: MediaModels) -> None:
         ("gpt-4o-mini", ModelAnswer(""), None),
     ],
 )
-def test_a_price_is_known_of_known_models_that_say_what_they_count(
+def test_a_cost_is_known_for_known_models_with_usage_figures(
     model: str, answer: ModelAnswer, usd: float | None
 ) -> None:
     assert cost_usd(model, answer) == (None if usd is None else pytest.approx(usd))
 
 
-def test_at_openais_own_endpoint_money_is_counted_until_a_price_is_not_known(
+def test_at_openai_the_cost_is_summed_until_a_price_is_unknown(
     server: FakeOpenAI, media: MediaModels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(media, "_endpoint", OPENAI_BASE_URL)
@@ -327,7 +327,7 @@ def test_at_openais_own_endpoint_money_is_counted_until_a_price_is_not_known(
     ],
     ids=["words", "a list", "infinite", "absurd", "yes"],
 )
-def test_what_a_server_tells_of_its_usage_costs_no_text_and_counts_only_if_it_can_be(
+def test_invalid_usage_figures_are_ignored_and_the_text_is_kept(
     server: FakeOpenAI, media: MediaModels, told: object
 ) -> None:
     server.fail_next(fake_openai.usage(told))
@@ -336,7 +336,7 @@ def test_what_a_server_tells_of_its_usage_costs_no_text_and_counts_only_if_it_ca
     assert (usage.num_documents, usage.audio_seconds, usage.tokens) == (1, 0, 0)
 
 
-def test_what_would_be_sent_is_counted_once_for_the_same_bytes() -> None:
+def test_documents_to_send_are_counted_once_per_content() -> None:
     media = MediaModels(MODELS, api_key=API_KEY, asks=False)
     counted = [media.count(AudioParser(), name, 10) for name in ("one", "other", "one")]
     assert counted == [True, True, False]

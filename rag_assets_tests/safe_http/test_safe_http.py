@@ -1,4 +1,4 @@
-"""What is fetched comes from public addresses, whoever wrote the URL, the redirect or the name server's answer."""
+"""Pages are fetched from public addresses only, for any URL, redirect or name server."""
 
 import gzip
 import ipaddress
@@ -186,7 +186,7 @@ ANSWERS = (
 
 
 class Resolver:
-    """Answers what it is told, one list a question; the last one for ever."""
+    """Answers with one list per query, and repeats the last one."""
 
     def __init__(self, *answers: Sequence[str]) -> None:
         self.answers = list(answers)
@@ -199,7 +199,7 @@ class Resolver:
 
 @pytest.fixture(scope="module")
 def canary() -> Iterator[WebSite]:
-    """Lives at an address that is never allowed. Its port is that of each URL."""
+    """Listens on a forbidden address. Its port is that of each URL."""
     site = WebSite(CANARY)
     site.text("/", "secret")
     yield site
@@ -227,7 +227,7 @@ def http_to(resolve: Resolver | None = None, **options: object) -> SafeHttp:
     )
 
 
-def test_the_canary_can_be_reached_when_it_is_allowed(canary: WebSite) -> None:
+def test_the_canary_is_reachable_if_allowed(canary: WebSite) -> None:
     before = canary.num_connections
     http = http_to(allow_networks=[ipaddress.IPv4Network(f"{CANARY}/32")])
     assert http.get(f"{canary.url}/", max_bytes=100).body == b"secret"
@@ -235,7 +235,7 @@ def test_the_canary_can_be_reached_when_it_is_allowed(canary: WebSite) -> None:
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_no_url_leads_to_an_address_that_is_not_public(host: str, canary: WebSite) -> None:
+def test_no_url_leads_to_a_private_address(host: str, canary: WebSite) -> None:
     before = canary.num_connections
     with pytest.raises(FetchRefused):
         http_to(allow_networks=()).get(f"http://{host}:{canary.port}/", max_bytes=100)
@@ -244,9 +244,7 @@ def test_no_url_leads_to_an_address_that_is_not_public(host: str, canary: WebSit
 
 # The site itself, which redirects, is at 127.0.0.1.
 @pytest.mark.parametrize("host", [host for host in HOSTS if host.lower() != "localhost"])
-def test_no_redirect_leads_to_an_address_that_is_not_public(
-    host: str, canary: WebSite, site: WebSite
-) -> None:
+def test_no_redirect_leads_to_a_private_address(host: str, canary: WebSite, site: WebSite) -> None:
     before = canary.num_connections
     location = f"http://{host}:{canary.port}/".encode().decode("latin-1")
     site.replies["/"] = Reply(status=302, headers={"Location": location.replace("\t", "%09")})
@@ -258,9 +256,7 @@ def test_no_redirect_leads_to_an_address_that_is_not_public(
 
 @pytest.mark.parametrize("address", ANSWERS)
 @pytest.mark.parametrize("among_public_ones", [False, True])
-def test_no_name_leads_to_an_address_that_is_not_public(
-    address: str, among_public_ones: bool, canary: WebSite
-) -> None:
+def test_no_name_leads_to_a_private_address(address: str, among_public_ones: bool, canary: WebSite) -> None:
     before = canary.num_connections
     resolver = Resolver([CANARY, "93.184.215.14", address] if among_public_ones else [address])
     http = http_to(resolver, allow_networks=())
@@ -270,13 +266,13 @@ def test_no_name_leads_to_an_address_that_is_not_public(
     assert resolver.questions == ["docs.example.com"]
 
 
-def test_one_address_that_is_not_public_is_enough_to_refuse_a_name(canary: WebSite) -> None:
+def test_one_private_address_is_enough_to_refuse_a_name(canary: WebSite) -> None:
     for answers in ([SITE, CANARY], [CANARY, SITE]):
         with pytest.raises(FetchRefused):
             http_to(Resolver(answers)).get(f"http://docs.example.com:{canary.port}/", max_bytes=100)
 
 
-def test_a_name_is_resolved_once_and_that_very_address_is_connected_to(
+def test_a_name_is_resolved_once_and_the_connection_uses_that_address(
     canary: WebSite, site: WebSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = canary.num_connections
@@ -301,7 +297,7 @@ def test_a_name_is_resolved_once_and_that_very_address_is_connected_to(
     assert canary.num_connections == before
 
 
-def test_a_redirect_to_a_name_that_now_means_this_machine_is_refused(canary: WebSite, site: WebSite) -> None:
+def test_a_redirect_to_a_name_rebound_to_this_machine_is_refused(canary: WebSite, site: WebSite) -> None:
     before = canary.num_connections
     site.replies["/"] = Reply(status=307, headers={"Location": f"http://other.example.com:{canary.port}/"})
     with pytest.raises(FetchRefused):
@@ -360,18 +356,18 @@ def test_a_denied_address_is_refused_in_any_embedding(inner: int, prefix: int) -
 
 
 @given(_any_of(_DENIED_V6))
-def test_an_address_of_a_denied_network_is_refused(value: int) -> None:
+def test_an_address_in_a_denied_network_is_refused(value: int) -> None:
     assert why_refused(ipaddress.IPv6Address(value))
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_what_python_takes_for_special_is_refused_too(value: int) -> None:
+def test_networks_special_to_python_are_refused_too(value: int) -> None:
     address = ipaddress.IPv4Address(value)
     assert why_refused(address) or (address.is_global and not address.is_multicast)
 
 
 @given(st.integers(0, 2**128 - 1))
-def test_what_python_takes_for_special_in_ipv6_is_refused_too(value: int) -> None:
+def test_ipv6_networks_special_to_python_are_refused_too(value: int) -> None:
     address = ipaddress.IPv6Address(value)
     assert why_refused(address) or address in ipaddress.IPv6Network("64:ff9b::/96") or address.is_global
 
@@ -405,7 +401,7 @@ def test_public_addresses_are_not_refused(text: str) -> None:
         ("http://1.2.3.4.example/", "http://1.2.3.4.example/"),
     ],
 )
-def test_urls_that_are_meant_well_can_be_asked_for(text: str, parsed: str) -> None:
+def test_honest_urls_are_accepted(text: str, parsed: str) -> None:
     assert str(parse_url(text)) == parsed
 
 
@@ -435,13 +431,13 @@ def test_urls_that_are_meant_well_can_be_asked_for(text: str, parsed: str) -> No
         "http://example.com/" + "a" * 4_000,
     ],
 )
-def test_other_urls_cannot(text: str) -> None:
+def test_ambiguous_urls_are_refused(text: str) -> None:
     with pytest.raises(FetchRefused):
         parse_url(text)
 
 
 @given(st.text(max_size=60))
-def test_whatever_stands_for_a_host_is_a_url_or_refused(text: str) -> None:
+def test_any_text_as_a_host_is_a_url_or_refused(text: str) -> None:
     try:
         url = parse_url(f"http://{text}/")
     except FetchRefused:
@@ -453,7 +449,7 @@ def test_whatever_stands_for_a_host_is_a_url_or_refused(text: str) -> None:
 # Redirects, limits
 
 
-def test_redirects_are_followed_as_often_as_is_said(site: WebSite) -> None:
+def test_redirects_are_followed_up_to_the_limit(site: WebSite) -> None:
     for number in range(7):
         site.replies[f"/{number}"] = Reply(status=301, headers={"Location": f"/{number + 1}"})
     site.text("/7", "here")
@@ -467,7 +463,7 @@ def test_redirects_are_followed_as_often_as_is_said(site: WebSite) -> None:
         http_to(max_redirects=6).get(f"{site.url}/0", max_bytes=10)
 
 
-def test_nothing_secret_goes_along_to_another_host(site: WebSite) -> None:
+def test_secrets_are_not_sent_to_another_host(site: WebSite) -> None:
     other = WebSite(SITE)
     other.text("/", "here")
     site.replies["/"] = Reply(status=302, headers={"Location": f"{other.url}/", "Set-Cookie": "a=b"})
@@ -483,7 +479,7 @@ def test_nothing_secret_goes_along_to_another_host(site: WebSite) -> None:
 
 
 @pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://example.com/", "javascript:1", "http://"])
-def test_a_redirect_to_something_else_than_a_page_is_refused(location: str, site: WebSite) -> None:
+def test_a_redirect_to_an_invalid_url_is_refused(location: str, site: WebSite) -> None:
     site.replies["/"] = Reply(status=302, headers={"Location": location})
     with pytest.raises(FetchRefused):
         http_to().get(f"{site.url}/", max_bytes=10)
@@ -497,7 +493,7 @@ def _bomb(coding: str) -> bytes:
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "gzip, gzip"])
-def test_a_body_that_swells_is_given_up_while_it_arrives(coding: str, site: WebSite) -> None:
+def test_a_decompression_bomb_is_given_up_while_it_arrives(coding: str, site: WebSite) -> None:
     body = gzip.compress(_bomb("gzip")) if "," in coding else _bomb(coding)
     site.replies["/"] = Reply(body, headers={"Content-Encoding": coding}, without_length=True)
     # One that was not asked for is not even begun to be decoded.
@@ -512,20 +508,20 @@ def test_a_compressed_body_is_decoded(coding: str, site: WebSite) -> None:
     assert http_to().get(f"{site.url}/", max_bytes=6_000).body == b"plain " * 1_000
 
 
-def test_a_small_body_in_a_coding_that_was_not_asked_for_is_not_taken_for_text(site: WebSite) -> None:
+def test_a_body_in_an_unrequested_coding_is_refused(site: WebSite) -> None:
     site.replies["/"] = Reply(b"odd", headers={"Content-Encoding": "compress"})
     with pytest.raises(FetchFailed, match="not requested"):
         http_to().get(f"{site.url}/", max_bytes=10)
 
 
-def test_a_body_that_decodes_to_nothing_is_given_up_too(site: WebSite) -> None:
+def test_bytes_that_decode_to_nothing_count_towards_the_limit(site: WebSite) -> None:
     empty_blocks = b"\x78\x9c" + b"\x00\x00\x00\xff\xff" * 100_000
     site.replies["/"] = Reply(empty_blocks, headers={"Content-Encoding": "deflate"}, without_length=True)
     with pytest.raises(ResponseTooLarge):
         http_to().get(f"{site.url}/", max_bytes=10_000)
 
 
-def test_a_body_that_is_too_long_is_given_up_or_cut(site: WebSite) -> None:
+def test_a_body_over_the_limit_is_refused_or_truncated(site: WebSite) -> None:
     site.text("/", "a" * 100_000)
     site.replies["/endless"] = Reply(drip=True)
     with pytest.raises(ResponseTooLarge):
@@ -535,13 +531,13 @@ def test_a_body_that_is_too_long_is_given_up_or_cut(site: WebSite) -> None:
     assert http_to().get(f"{site.url}/endless", max_bytes=3, truncate=True).body == b"..."
 
 
-def test_a_body_that_drips_for_ever_is_given_up(site: WebSite) -> None:
+def test_an_endlessly_slow_body_is_given_up(site: WebSite) -> None:
     site.replies["/"] = Reply(drip=True)
     with pytest.raises(FetchFailed, match="in time"):
         http_to(deadline_seconds=0.5).get(f"{site.url}/", max_bytes=1_000_000)
 
 
-def test_headers_that_drip_for_ever_are_given_up() -> None:
+def test_endlessly_slow_headers_are_given_up() -> None:
     done = threading.Event()
     with socket.create_server((SITE, 0)) as server:
 
@@ -565,25 +561,25 @@ def test_headers_that_drip_for_ever_are_given_up() -> None:
             thread.join()
 
 
-def test_headers_without_end_are_given_up(site: WebSite) -> None:
+def test_endless_headers_are_given_up(site: WebSite) -> None:
     site.replies["/"] = Reply(b"a", headers={f"X-{number}": "a" * 60_000 for number in range(10)})
     with pytest.raises(FetchFailed):
         http_to().get(f"{site.url}/", max_bytes=10)
 
 
 @pytest.mark.parametrize("how", ["hang", "refused"])
-def test_a_server_that_does_not_answer_is_given_up(how: str, site: WebSite) -> None:
+def test_a_silent_server_is_given_up(how: str, site: WebSite) -> None:
     with site.fails(how), pytest.raises(FetchFailed):
         http_to(timeout_seconds=0.3).get(f"{site.url}/", max_bytes=10)
 
 
-def test_a_body_that_breaks_off_is_no_body(site: WebSite) -> None:
+def test_a_cut_off_body_is_an_error(site: WebSite) -> None:
     site.replies["/"] = Reply(b"half", torn=True)
     with pytest.raises(FetchFailed):
         http_to().get(f"{site.url}/", max_bytes=10_000)
 
 
-def test_a_name_that_cannot_be_resolved_is_not_refused_for_ever() -> None:
+def test_an_unresolvable_name_is_a_temporary_failure() -> None:
     def resolve(host: str) -> Sequence[str]:
         raise socket.gaierror(socket.EAI_AGAIN, "later")
 
@@ -625,7 +621,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class TlsSite(WebSite):
-    """Speaks TLS, and writes down which names it was asked for."""
+    """Speaks TLS, and records the requested names."""
 
     def __init__(self, certificate: Path) -> None:
         self.names: list[str | None] = []

@@ -62,7 +62,7 @@ def test_only_the_named_spaces_are_listed(wiki: Wiki) -> None:
     assert len(entries_of(source_of(wiki, spaces=("HR", "ENG")))) == len(entries_of(source_of(wiki))) == 6
 
 
-def test_a_space_that_is_not_there_does_not_look_empty(wiki: Wiki) -> None:
+def test_a_missing_space_does_not_look_empty(wiki: Wiki) -> None:
     wiki.add(Page("7", "Page", ""))
     with pytest.raises(SourceUnavailable):
         list(source_of(wiki, spaces=("NOPE",)).list_entries())
@@ -75,9 +75,7 @@ def test_only_current_pages_are_listed(wiki: Wiki, status: str) -> None:
     assert list(entries_of(source_of(wiki))) == ["7"]
 
 
-def test_pages_that_are_not_current_are_left_out_though_they_are_sent(
-    wiki: Wiki, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_outdated_pages_in_an_answer_are_left_out(wiki: Wiki, monkeypatch: pytest.MonkeyPatch) -> None:
     wiki.add(Page("7", "Old", "", status="archived"))
     truth = wiki._answer
     monkeypatch.setattr(wiki, "_answer", lambda path, query: truth(path, {**query, "status": "archived"}))
@@ -104,7 +102,7 @@ BODY = """
 """
 
 
-def test_nothing_that_a_page_shows_is_lost(wiki: Wiki) -> None:
+def test_all_visible_text_of_a_page_is_kept(wiki: Wiki) -> None:
     wiki.add(Page("7", "Ports & <hosts>", BODY))
     source = source_of(wiki)
     (entry,) = source.list_entries()
@@ -128,7 +126,7 @@ def test_nothing_that_a_page_shows_is_lost(wiki: Wiki) -> None:
         assert part in text
 
 
-def test_what_is_read_has_the_token_of_the_version_read(wiki: Wiki) -> None:
+def test_a_reading_has_the_token_of_its_own_version(wiki: Wiki) -> None:
     page = wiki.add(Page("7", "Page", "<p>one</p>"))
     source = source_of(wiki)
     (entry,) = source.list_entries()
@@ -149,7 +147,7 @@ def test_what_is_read_has_the_token_of_the_version_read(wiki: Wiki) -> None:
         (502, SourceUnavailable),
     ],
 )
-def test_a_refused_page_harms_as_much_as_it_must(wiki: Wiki, status: int, error: type[Exception]) -> None:
+def test_each_status_of_a_page_has_its_error(wiki: Wiki, status: int, error: type[Exception]) -> None:
     wiki.add(Page("7", "Page", "<p>text</p>"))
     source = source_of(wiki)
     (entry,) = source.list_entries()
@@ -159,7 +157,7 @@ def test_a_refused_page_harms_as_much_as_it_must(wiki: Wiki, status: int, error:
     assert type(raised.value) is error
 
 
-def test_a_page_put_into_the_trash_meanwhile_is_gone(wiki: Wiki) -> None:
+def test_a_page_moved_to_the_trash_meanwhile_is_gone(wiki: Wiki) -> None:
     page = wiki.add(Page("7", "Page", "<p>text</p>"))
     source = source_of(wiki)
     (entry,) = source.list_entries()
@@ -168,7 +166,7 @@ def test_a_page_put_into_the_trash_meanwhile_is_gone(wiki: Wiki) -> None:
         source.read(entry)
 
 
-def test_a_page_that_is_too_large_is_quarantined(wiki: Wiki) -> None:
+def test_a_page_over_the_size_limit_is_quarantined(wiki: Wiki) -> None:
     wiki.add(Page("7", "Page", "x" * 1001))
     source = source_of(wiki, max_bytes=1000)
     (entry,) = source.list_entries()
@@ -177,9 +175,7 @@ def test_a_page_that_is_too_large_is_quarantined(wiki: Wiki) -> None:
 
 
 @pytest.mark.parametrize("body", [None, {}, {"export_view": None}, {"export_view": {"value": None}}])
-def test_a_page_of_an_unknown_form_harms_itself_alone(
-    wiki: Wiki, monkeypatch: pytest.MonkeyPatch, body: Any
-) -> None:
+def test_a_malformed_page_affects_only_itself(wiki: Wiki, monkeypatch: pytest.MonkeyPatch, body: Any) -> None:
     wiki.add(Page("7", "Page", "<p>text</p>"))
     source = source_of(wiki)
     (entry,) = source.list_entries()
@@ -189,11 +185,11 @@ def test_a_page_of_an_unknown_form_harms_itself_alone(
         source.read(entry)
 
 
-def test_parents_in_a_circle_are_not_followed_for_ever() -> None:
+def test_circular_parents_end() -> None:
     assert confluence._ancestors("1", {"1": "2", "2": "3", "3": "2"}) is None
 
 
-def test_halves_of_characters_do_no_harm(wiki: Wiki) -> None:
+def test_half_surrogate_pairs_do_no_harm(wiki: Wiki) -> None:
     wiki.add(Page("7", "b " + chr(0xD83D), "a " + chr(0xD83D)))
     source = source_of(wiki)
     (entry,) = source.list_entries()
@@ -218,7 +214,7 @@ def test_neither_secrets_nor_text_reach_logs_and_errors(wiki: Wiki, caplog: pyte
 @pytest.mark.parametrize(
     "url", ["wiki.example.com", "ftp://wiki", "https://ann:secret@wiki.example.com", "https://wiki?a=b"]
 )
-def test_a_url_that_cannot_work_is_refused(url: str) -> None:
+def test_an_invalid_url_is_refused(url: str) -> None:
     with pytest.raises(ValidationError) as raised:
         ConfluenceOptions(url=url)
     assert "secret" not in str(raised.value)
@@ -240,7 +236,7 @@ def test_importing_the_source_imports_no_client(tmp_path: Path) -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-def test_without_its_client_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_its_client_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(confluence, "find_spec", lambda name: None)
     with pytest.raises(ConfigurationError, match=r"atlassian-python-api.*-e '.\[confluence\]'"):
         ConfluenceSource("wiki", ConfluenceOptions(url="https://wiki.example.com"))

@@ -10,7 +10,7 @@ from rag_assets_tests.sources.scenes.confluence import Page, Wiki
 require("atlassian")
 
 
-def test_a_restricted_page_is_for_its_users_and_groups_alone(wiki: Wiki) -> None:
+def test_a_restricted_page_is_for_its_users_and_groups_only(wiki: Wiki) -> None:
     wiki.add(Page("7", "Secret", "", users=["ann", "bob"], groups=["board"]))
     wiki.add(Page("8", "Open", ""))
     assert access_of(wiki, "7") == ("group:board", "user:ann", "user:bob")
@@ -29,13 +29,13 @@ def test_restrictions_are_inherited_from_every_level(wiki: Wiki) -> None:
     assert found["4"].access == ("user:ann",)
 
 
-def test_levels_that_have_nobody_in_common_leave_nobody(wiki: Wiki) -> None:
+def test_levels_without_common_readers_leave_no_readers(wiki: Wiki) -> None:
     wiki.add(Page("1", "Parent", "", users=["ann"]))
     wiki.add(Page("2", "Child", "", parent="1", groups=["board"]))
     assert access_of(wiki, "2") == ()
 
 
-def test_a_folder_hands_down_restrictions_too() -> None:
+def test_restrictions_are_inherited_through_a_folder() -> None:
     wiki = Wiki(cloud=True)
     try:
         wiki.add(Page("1", "Home", "", users=["ann"]))
@@ -73,14 +73,14 @@ def subjects(size: int = 0, **changes: Any) -> dict[str, Any]:
         pytest.param("everybody", id="text"),
     ],
 )
-def test_restrictions_that_cannot_be_understood_leave_nobody(wiki: Wiki, answer: Any) -> None:
+def test_malformed_restrictions_leave_no_readers(wiki: Wiki, answer: Any) -> None:
     wiki.add(Page("7", "Page", ""))
     wiki.restrictions_answer = answer
     assert access_of(wiki, "7") == ()
 
 
 @pytest.mark.parametrize("status", [403, 404])
-def test_restrictions_that_may_not_be_read_leave_nobody(status: int) -> None:
+def test_forbidden_restrictions_leave_no_readers(status: int) -> None:
     wiki = Wiki(cloud=True)
     try:
         wiki.add(Page("1", "Parent", ""))
@@ -92,7 +92,7 @@ def test_restrictions_that_may_not_be_read_leave_nobody(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 429, 500])
-def test_a_wiki_that_fails_at_restrictions_is_down(status: int) -> None:
+def test_a_failure_at_restrictions_is_an_outage(status: int) -> None:
     wiki = Wiki(cloud=True)
     try:
         wiki.add(Page("1", "Page", ""))

@@ -47,9 +47,7 @@ Change = Callable[[dict[str, Any]], Any]
         ),
     ],
 )
-def test_a_listing_of_another_form_is_not_an_end(
-    wiki: Wiki, monkeypatch: pytest.MonkeyPatch, change: Change
-) -> None:
+def test_a_malformed_listing_is_an_error(wiki: Wiki, monkeypatch: pytest.MonkeyPatch, change: Change) -> None:
     for number in range(5):
         wiki.add(Page(str(number), f"page {number}", ""))
     truth = wiki._answer
@@ -63,7 +61,7 @@ def test_a_listing_of_another_form_is_not_an_end(
         entries_of(source_of(wiki))
 
 
-def test_a_full_answer_without_a_next_one_is_not_taken_for_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_answer_without_a_next_link_is_not_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
     wiki = Wiki()
     try:
         for number in range(5):
@@ -95,9 +93,7 @@ def test_a_listing_in_a_circle_ends(wiki: Wiki, monkeypatch: pytest.MonkeyPatch)
         entries_of(source_of(wiki))
 
 
-def test_a_wiki_that_is_asked_too_often_is_asked_again_when_it_says(
-    wiki: Wiki, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_rate_limit_is_obeyed_with_a_maximum_pause(wiki: Wiki, monkeypatch: pytest.MonkeyPatch) -> None:
     import time
 
     wiki.add(Page("7", "Page", "<p>text</p>"))
@@ -117,7 +113,7 @@ def test_a_wiki_that_is_asked_too_often_is_asked_again_when_it_says(
     assert max(pauses) <= confluence_client._LONGEST_RETRY_AFTER_SECONDS
 
 
-def test_an_answer_that_drips_for_ever_is_given_up(wiki: Wiki, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endlessly_slow_answer_is_given_up(wiki: Wiki, monkeypatch: pytest.MonkeyPatch) -> None:
     # Each byte comes well within the timeout of one read.
     monkeypatch.setattr(confluence_client, "_LONGEST_RETRY_AFTER_SECONDS", 0)
     source = source_of(wiki, timeout_seconds=0.3)

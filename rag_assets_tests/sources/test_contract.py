@@ -1,4 +1,4 @@
-"""What every source has to keep, whatever is behind it."""
+"""The contract of every source."""
 
 import threading
 import time
@@ -45,7 +45,7 @@ def source_of(scene: SourceScene, tmp_path: Path, **options: object) -> Source:
 
 
 def read_all(source: Source, known: dict[str, str] | None = None) -> tuple[dict[str, str], dict[str, str]]:
-    """List and read as a refresh does; return the text of what was read, and the token of everything."""
+    """List and read like a refresh. Return the text of each document read, and the token of each listed one."""
     texts: dict[str, str] = {}
     tokens: dict[str, str] = {}
     for entry in list(source.list_entries()):
@@ -89,7 +89,7 @@ def test_every_document_is_listed_once_and_read(scene: SourceScene, tmp_path: Pa
         assert text_of(name) in " ".join(text.split())
 
 
-def test_what_did_not_change_is_not_transferred_again(scene: SourceScene, tmp_path: Path) -> None:
+def test_unchanged_documents_are_not_transferred_again(scene: SourceScene, tmp_path: Path) -> None:
     _, tokens = read_all(source_of(scene, tmp_path))
     transferred = scene.num_bodies
     texts, again = read_all(source_of(scene, tmp_path), tokens)
@@ -110,7 +110,7 @@ def test_only_what_changed_is_read(scene: SourceScene, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["refused", "forbidden", "error", "hang", "torn listing"])
-def test_a_source_that_is_down_says_so_in_time(scene: SourceScene, tmp_path: Path, how: Failure) -> None:
+def test_an_outage_is_reported_in_time(scene: SourceScene, tmp_path: Path, how: Failure) -> None:
     if how not in scene.failures:
         pytest.skip(f"{scene.kind} cannot fail in this way")
     source = source_of(scene, tmp_path)
@@ -142,9 +142,7 @@ def test_a_source_that_is_down_says_so_in_time(scene: SourceScene, tmp_path: Pat
 
 
 @pytest.mark.parametrize("how", ["refused", "forbidden", "error", "hang"])
-def test_reading_from_a_source_that_is_down_ends_in_time(
-    scene: SourceScene, tmp_path: Path, how: Failure
-) -> None:
+def test_reading_during_an_outage_ends_in_time(scene: SourceScene, tmp_path: Path, how: Failure) -> None:
     # A source that loads while it lists has no need of the other side any more.
     if how not in getattr(scene, "failures_of_reading", scene.failures):
         pytest.skip(f"{scene.kind} cannot fail in this way")

@@ -75,7 +75,7 @@ def test_listing_is_recursive_and_in_the_same_order_every_time(root: Path) -> No
     assert _paths(_source(root)) == expected
 
 
-def test_hidden_files_hidden_folders_and_editor_leftovers_do_not_count(root: Path) -> None:
+def test_hidden_files_hidden_folders_and_editor_leftovers_are_left_out(root: Path) -> None:
     for name in (
         ".hidden.txt",
         ".git/x.txt",
@@ -91,7 +91,7 @@ def test_hidden_files_hidden_folders_and_editor_leftovers_do_not_count(root: Pat
     assert source.skipped_unsupported == 0
 
 
-def test_files_without_a_parser_are_counted_anew_in_each_listing(root: Path) -> None:
+def test_the_count_of_files_without_a_parser_is_per_listing(root: Path) -> None:
     for name in ("a.txt", "b.exe", "c.o", "d/e.psd"):
         _write(root / name)
     source = _source(root)
@@ -104,7 +104,7 @@ def test_an_empty_folder_is_an_empty_source(root: Path) -> None:
     assert _paths(_source(root)) == []
 
 
-def test_the_version_token_moves_with_the_bytes(root: Path) -> None:
+def test_the_version_token_changes_with_the_bytes(root: Path) -> None:
     file = _write(root / "a.txt", b"one")
     (before,) = _source(root).list_entries()
     _write(file, b"three")
@@ -126,7 +126,7 @@ def test_a_relative_root_gives_absolute_uris(root: Path, monkeypatch: pytest.Mon
 # --- links ---------------------------------------------------------------------------------------
 
 
-def test_a_link_that_leaves_the_folder_is_not_followed(root: Path, tmp_path: Path) -> None:
+def test_a_link_out_of_the_folder_is_not_followed(root: Path, tmp_path: Path) -> None:
     secret = _write(tmp_path / "secret" / "key.txt", b"secret")
     _write(tmp_path / "documents-2" / "x.txt")
     _write(root / "a.txt")
@@ -143,7 +143,7 @@ def test_a_link_that_leaves_the_folder_is_not_followed(root: Path, tmp_path: Pat
         assert caught.value.reason == "unreadable"
 
 
-def test_a_file_that_becomes_a_link_to_outside_is_not_read(root: Path, tmp_path: Path) -> None:
+def test_a_file_replaced_by_a_link_to_outside_is_not_read(root: Path, tmp_path: Path) -> None:
     file = _write(root / "a.txt")
     source = _source(root)
     (entry,) = source.list_entries()
@@ -164,7 +164,7 @@ def test_a_link_to_a_file_inside_is_a_document_of_its_own(root: Path) -> None:
     assert entries[0].uri == f"file://{root}/current.txt"
 
 
-def test_a_link_that_points_elsewhere_has_a_new_version(root: Path) -> None:
+def test_a_link_with_a_new_target_has_a_new_version(root: Path) -> None:
     first, second = _write(root / ".v1.txt", b"1"), _write(root / ".v2.txt", b"22")
     link = root / "current.txt"
     link.symlink_to(first)
@@ -234,7 +234,7 @@ def test_pipes_and_sockets_are_neither_listed_nor_opened(odd_files: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["pipe.txt", "socket.txt"])
-def test_a_file_that_became_a_pipe_does_not_block_the_reader(odd_files: Path, name: str) -> None:
+def test_a_file_replaced_by_a_pipe_does_not_block_the_reader(odd_files: Path, name: str) -> None:
     caught: list[BaseException] = []
 
     def read() -> None:
@@ -250,7 +250,7 @@ def test_a_file_that_became_a_pipe_does_not_block_the_reader(odd_files: Path, na
     assert len(caught) == 1
 
 
-def test_a_file_that_became_a_folder_is_unreadable(root: Path) -> None:
+def test_a_file_replaced_by_a_folder_is_unreadable(root: Path) -> None:
     (root / "a.txt").mkdir()
     with pytest.raises(DocumentUnreadable, match="unreadable"):
         _source(root).read(_entry("a.txt"))
@@ -259,7 +259,7 @@ def test_a_file_that_became_a_folder_is_unreadable(root: Path) -> None:
 # --- failures --------------------------------------------------------------------------------------
 
 
-def test_a_missing_root_is_not_an_empty_source(root: Path) -> None:
+def test_a_missing_root_does_not_look_empty(root: Path) -> None:
     root.rmdir()
     with pytest.raises(SourceUnavailable, match=r"documents cannot be read: No such file.*RAG_DOCUMENTS_DIR"):
         list(_source(root).list_entries())
@@ -271,7 +271,7 @@ def test_a_root_that_is_a_file_is_refused(root: Path) -> None:
 
 
 @pytest.mark.parametrize("failure", ["open", "iterate"])
-def test_a_subfolder_that_cannot_be_listed_makes_the_whole_source_unavailable(
+def test_an_unreadable_subfolder_makes_the_listing_incomplete(
     root: Path, monkeypatch: pytest.MonkeyPatch, failure: str
 ) -> None:
     _write(root / "a.txt")
@@ -305,7 +305,7 @@ def test_a_subfolder_that_cannot_be_listed_makes_the_whole_source_unavailable(
         list(entries)
 
 
-def test_what_can_be_listed_is_listed_before_the_gap_is_said(
+def test_all_readable_folders_are_listed_before_the_error(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for path in ("a/a.txt", "locked/b.txt", "z/z.txt"):
@@ -324,7 +324,7 @@ def test_what_can_be_listed_is_listed_before_the_gap_is_said(
     assert listed == ["a/a.txt", "z/z.txt"]
 
 
-def test_other_bytes_under_an_old_modified_time_are_noticed(root: Path) -> None:
+def test_new_bytes_with_an_old_modified_time_are_noticed(root: Path) -> None:
     first, second = _write(root / "a.txt", b"12345"), _write(root / "b.txt", b"54321")
     for file in (first, second):
         os.utime(file, ns=(0, 1_795_424_400_000_000_000))
@@ -338,7 +338,7 @@ def test_other_bytes_under_an_old_modified_time_are_noticed(root: Path) -> None:
     assert all(before[path] != after[path] for path in before)
 
 
-def test_a_subfolder_that_is_deleted_meanwhile_makes_the_listing_incomplete(root: Path) -> None:
+def test_a_subfolder_deleted_meanwhile_makes_the_listing_incomplete(root: Path) -> None:
     _write(root / "a.txt")
     gone = _write(root / "b" / "c.txt")
     entries = _source(root).list_entries()
@@ -349,7 +349,7 @@ def test_a_subfolder_that_is_deleted_meanwhile_makes_the_listing_incomplete(root
         list(entries)
 
 
-def test_a_link_target_that_may_not_be_looked_at_makes_the_source_unavailable(
+def test_a_forbidden_link_target_makes_the_listing_incomplete(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _write(root / ".vault" / "a.txt")
@@ -369,7 +369,7 @@ def test_a_link_target_that_may_not_be_looked_at_makes_the_source_unavailable(
         list(_source(root).list_entries())
 
 
-def test_a_file_that_vanished_is_unreadable_but_the_source_is_there(root: Path) -> None:
+def test_a_deleted_file_is_unreadable_but_the_source_is_not(root: Path) -> None:
     file = _write(root / "a.txt")
     source = _source(root)
     (entry,) = source.list_entries()
@@ -379,7 +379,7 @@ def test_a_file_that_vanished_is_unreadable_but_the_source_is_there(root: Path) 
     assert caught.value.reason == "unreadable"
 
 
-def test_reading_when_the_whole_folder_is_gone_is_not_the_fault_of_the_document(root: Path) -> None:
+def test_a_missing_root_during_reading_is_an_outage(root: Path) -> None:
     file = _write(root / "a.txt")
     source = _source(root)
     (entry,) = source.list_entries()
@@ -428,7 +428,7 @@ def test_reading_closes_its_files(root: Path) -> None:
 # --- names -----------------------------------------------------------------------------------------
 
 
-def test_names_that_are_not_utf8_have_valid_ids_and_can_be_read(root: Path) -> None:
+def test_names_in_invalid_utf8_have_valid_ids_and_can_be_read(root: Path) -> None:
     names = [b"caf\xe9.txt", b"caf%E9.txt", b"caf%25E9.txt", "café.txt".encode(), b"100%.txt", b"a%20b.txt"]
     for name in names:
         Path(os.fsdecode(os.fsencode(root) + b"/" + name)).write_bytes(name)
@@ -478,7 +478,7 @@ def test_every_name_survives_its_escaping(name: bytes) -> None:
         ("link/a.md", "listed under another name"),
     ],
 )
-def test_what_is_there_and_not_listed_is_explained(root: Path, name: str, reason: str) -> None:
+def test_an_unlisted_file_is_explained(root: Path, name: str, reason: str) -> None:
     outside = _write(root.parent / "outside.md")
     for path in ("hr/plan.xyz", "hr/.draft.md", ".git/a.md", "~$plan.md", "hr/a.md"):
         _write(root / path)
@@ -497,7 +497,7 @@ def test_a_full_path_and_a_uri_are_understood(root: Path) -> None:
         assert "no parser" in str(_source(root).why_not_listed(name))
 
 
-def test_what_does_not_exist_is_not_explained(root: Path) -> None:
+def test_a_missing_file_is_not_explained(root: Path) -> None:
     _write(root / "a.md")
     for name in ("b.md", "hr/a.md", f"{root}/b.md", "filesystem:b.md", "file:///nowhere/b.md"):
         assert _source(root).why_not_listed(name) is None

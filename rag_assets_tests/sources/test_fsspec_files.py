@@ -1,4 +1,4 @@
-"""Files on file systems of fsspec: what is listed, by what a change is told, and what must not look empty."""
+"""Files on file systems of fsspec: listings, versions, and outages that must not look empty."""
 
 import threading
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def memory() -> Iterator[MemoryFileSystem]:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[str]:
-    """A web server with listings; it tells no version of a file."""
+    """A web server with listings, but without versions of files."""
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *args: Any) -> None:
@@ -69,7 +69,7 @@ def problem_of(source: FsspecSource) -> str:
 # What is listed
 
 
-def test_hidden_files_links_and_what_has_no_parser_are_left_out(scene: FsspecScene, tmp_path: Path) -> None:
+def test_hidden_files_links_and_unsupported_files_are_left_out(scene: FsspecScene, tmp_path: Path) -> None:
     scene.put("a", "text")
     for name in (".hidden.txt", "~$lock.docx", "old.txt~", ".git/x.txt", "photo.psd", "LICENSE"):
         path = scene.folder / name
@@ -85,7 +85,7 @@ def test_hidden_files_links_and_what_has_no_parser_are_left_out(scene: FsspecSce
     assert source.skipped_unsupported == 4
 
 
-def test_what_a_listing_names_outside_of_the_folder_is_left_out(
+def test_listed_names_outside_of_the_folder_are_left_out(
     memory: MemoryFileSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = [
@@ -119,14 +119,14 @@ def test_the_root_of_a_file_system_is_a_folder_too(
     assert asked == ["/", "/docs"]
 
 
-def test_an_entry_says_where_a_person_finds_it(memory: MemoryFileSystem) -> None:
+def test_an_entry_has_a_uri_for_people(memory: MemoryFileSystem) -> None:
     memory.pipe_file("/docs/inner/b 100%.txt", b"b")
     entries = {entry.path: entry for entry in source_of("memory://docs/").list_entries()}
     entry = entries["inner/b 100%.txt"]
     assert (entry.uri, entry.filename) == ("memory://docs/inner/b%20100%25.txt", "b 100%.txt")
 
 
-def test_no_listing_of_before_is_believed(scene: FsspecScene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_listing_is_taken_from_a_cache(scene: FsspecScene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.put("a", "text")
     ls = TroubledFileSystem.ls
 
@@ -153,7 +153,7 @@ def test_no_listing_of_before_is_believed(scene: FsspecScene, monkeypatch: pytes
         ({"ETag": None}, ""),
     ],
 )
-def test_a_version_is_whatever_the_file_system_tells(
+def test_the_version_comes_from_the_metadata_of_the_file_system(
     memory: MemoryFileSystem, monkeypatch: pytest.MonkeyPatch, info: dict[str, Any], token: str
 ) -> None:
     listing = [{"name": "/docs/a.txt", "size": 5, "type": "file", **info}]
@@ -162,7 +162,7 @@ def test_a_version_is_whatever_the_file_system_tells(
     assert entry.version_token == token
 
 
-def test_where_no_version_is_told_the_content_is_compared(memory: MemoryFileSystem) -> None:
+def test_without_a_version_the_content_is_compared(memory: MemoryFileSystem) -> None:
     source = source_of("memory://docs")
     (entry,) = source.list_entries()
     assert entry.version_token == ""
@@ -189,7 +189,7 @@ def test_files_are_read_from_a_web_server(site: str) -> None:
 # Reading
 
 
-def test_a_file_that_is_too_large_is_not_read(scene: FsspecScene) -> None:
+def test_a_file_over_the_size_limit_is_not_read(scene: FsspecScene) -> None:
     scene.put("a", "x" * 100)
     source = source_of(f"troubled://{scene.folder}", max_bytes=99)
     (entry,) = source.list_entries()
@@ -199,7 +199,7 @@ def test_a_file_that_is_too_large_is_not_read(scene: FsspecScene) -> None:
     assert scene.num_bodies == 0
 
 
-def test_a_file_that_was_deleted_meanwhile_is_gone(scene: FsspecScene) -> None:
+def test_a_file_deleted_meanwhile_is_gone(scene: FsspecScene) -> None:
     scene.put("a", "text")
     source = source_of(f"troubled://{scene.folder}")
     (entry,) = source.list_entries()
@@ -208,7 +208,7 @@ def test_a_file_that_was_deleted_meanwhile_is_gone(scene: FsspecScene) -> None:
         source.read(entry)
 
 
-def test_no_file_is_gone_where_the_folder_is(scene: FsspecScene) -> None:
+def test_no_file_is_gone_if_the_folder_is_missing(scene: FsspecScene) -> None:
     scene.put("a", "text")
     source = source_of(f"troubled://{scene.folder}")
     (entry,) = source.list_entries()
@@ -217,9 +217,7 @@ def test_no_file_is_gone_where_the_folder_is(scene: FsspecScene) -> None:
         source.read(entry)
 
 
-def test_a_file_that_cannot_be_read_harms_only_itself(
-    scene: FsspecScene, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreadable_file_affects_only_itself(scene: FsspecScene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.put("a", "text")
     source = source_of(f"troubled://{scene.folder}")
     (entry,) = source.list_entries()
@@ -237,7 +235,7 @@ def test_a_file_that_cannot_be_read_harms_only_itself(
 # What must not look empty
 
 
-def test_an_inner_folder_that_cannot_be_listed_does_not_look_empty(scene: FsspecScene) -> None:
+def test_an_unreadable_inner_folder_does_not_look_empty(scene: FsspecScene) -> None:
     for name in "abd":
         scene.put(name, "text")
     with scene.failing("torn listing"):
@@ -246,11 +244,11 @@ def test_an_inner_folder_that_cannot_be_listed_does_not_look_empty(scene: Fsspec
         assert "cannot be listed (OSError)" in problem_of(source_of(f"troubled://{scene.folder}"))
 
 
-def test_a_folder_that_is_not_there_does_not_look_empty(memory: MemoryFileSystem) -> None:
+def test_a_missing_folder_does_not_look_empty(memory: MemoryFileSystem) -> None:
     assert "does not exist" in problem_of(source_of("memory://missing"))
 
 
-def test_a_folder_that_is_there_and_empty_is_empty(scene: FsspecScene) -> None:
+def test_an_existing_empty_folder_is_empty(scene: FsspecScene) -> None:
     assert paths_of(source_of(f"troubled://{scene.folder}")) == []
 
 
@@ -262,13 +260,13 @@ def test_a_file_in_the_place_of_the_folder_does_not_look_empty(memory: MemoryFil
 
 
 @pytest.mark.parametrize("url", ["/srv/docs", "sftp://me:secret@host/docs", "simplecache::memory://docs"])
-def test_urls_that_are_no_plain_folder_are_refused(url: str) -> None:
+def test_urls_other_than_a_plain_folder_are_refused(url: str) -> None:
     with pytest.raises(ValidationError) as caught:
         source_of(url)
     assert "secret" not in str(caught.value)
 
 
-def test_what_must_be_installed_is_named() -> None:
+def test_the_package_to_install_is_named() -> None:
     with pytest.raises(ConfigurationError, match="fsspec does not support URLs with nothing://"):
         source_of("nothing://docs")
     from fsspec.registry import known_implementations

@@ -1,4 +1,4 @@
-"""What becomes of a loader's documents, and of a loader that does not do what it should."""
+"""Documents of a loader, and failing loaders."""
 
 import gc
 import os
@@ -22,7 +22,7 @@ from langchain_core.documents import Document  # noqa: E402
 
 
 class ListLoader(BaseLoader):
-    """Loads what it is given: lists of text and metadata. An exception in the place of a text is raised."""
+    """Loads its arguments: lists of text and metadata. An exception in the place of a text is raised."""
 
     def __init__(self, documents: list[Any], **secrets: str) -> None:
         self._documents = documents
@@ -68,7 +68,7 @@ def problem_of(source: LangchainSource) -> str:
     return str(caught.value)
 
 
-def test_what_is_made_of_one_file_is_told_apart_by_page_row_or_id() -> None:
+def test_documents_of_one_file_are_identified_by_page_row_or_id() -> None:
     source = source_of(
         ("1", {"source": "a.pdf", "page": 0}),
         ("2", {"source": "a.pdf", "page": 1}),
@@ -83,14 +83,14 @@ def test_what_is_made_of_one_file_is_told_apart_by_page_row_or_id() -> None:
     }
 
 
-def test_what_nothing_tells_apart_is_numbered_in_order() -> None:
+def test_documents_with_equal_metadata_are_numbered_in_order() -> None:
     source = source_of(
         ("1", {"source": "a"}), ("2", {"source": "a"}), ("3", {"source": "a#2"}), ("4", {}), ("5", {})
     )
     assert texts_of(source) == {"a": "1", "a#2": "2", "a#2#2": "3", "ListLoader": "4", "ListLoader#2": "5"}
 
 
-def test_every_document_has_a_uri_of_its_own() -> None:
+def test_every_document_has_its_own_uri() -> None:
     source = source_of(
         ("1", {"source": "https://example.com/a", "page": 1}),
         ("2", {"source": "https://example.com/a", "page": 2}),
@@ -107,7 +107,7 @@ def test_every_document_has_a_uri_of_its_own() -> None:
     ]
 
 
-def test_no_login_of_a_source_gets_into_an_entry() -> None:
+def test_no_login_appears_in_an_entry() -> None:
     (entry,) = source_of(("1", {"source": "https://me:secret@example.com/a"})).list_entries()
     assert "secret" not in repr(entry)
     assert entry.uri == "https://example.com/a"
@@ -124,7 +124,7 @@ def test_text_and_title_make_the_version() -> None:
     assert len(set(tokens)) == 3
 
 
-def test_the_parser_is_that_of_the_format_whatever_the_file_is_called() -> None:
+def test_the_format_selects_the_parser_independent_of_the_filename() -> None:
     source = source_of(("# text", {"source": "a.pdf", "title": "T"}), format="markdown")
     (entry,) = list(source.list_entries())
     reading = source.read(entry)
@@ -132,7 +132,7 @@ def test_the_parser_is_that_of_the_format_whatever_the_file_is_called() -> None:
     assert (entry.filename, reading.filename, reading.title) == ("a.pdf", "text.md", "T")
 
 
-def test_a_loader_that_has_only_load_works_too() -> None:
+def test_a_loader_with_only_load_works_too() -> None:
     assert texts_of(source_of(loader=f"{__name__}.OldLoader", arguments={})) == {"old": "text"}
 
 
@@ -145,7 +145,7 @@ def test_a_lone_surrogate_does_not_end_the_listing() -> None:
     assert texts_of(source_of(("a \udc80 b", {"source": "a"}))) == {"a": "a ? b"}
 
 
-def test_a_text_that_is_too_long_harms_only_itself() -> None:
+def test_a_text_over_the_limit_affects_only_itself() -> None:
     source = source_of(("long" * 100, {"source": "a"}), ("short", {"source": "b"}), max_bytes=100)
     first, second = list(source.list_entries())
     with pytest.raises(DocumentUnreadable) as caught:
@@ -154,7 +154,7 @@ def test_a_text_that_is_too_long_harms_only_itself() -> None:
     assert source.read(second) is not None
 
 
-def test_what_is_not_loaded_any_more_is_gone() -> None:
+def test_a_document_no_longer_loaded_is_gone() -> None:
     documents: list[Any] = [("1", {"source": "a"})]
     source = LangchainSource(
         "loaded", LangchainOptions(loader=f"{__name__}.ListLoader", arguments={"documents": documents})
@@ -196,14 +196,14 @@ def test_an_error_of_the_loader_is_named_and_not_quoted(error: BaseException) ->
     assert "secret" not in problem
 
 
-def test_a_package_that_is_missing_is_named() -> None:
+def test_a_missing_package_is_named() -> None:
     with pytest.raises(ConfigurationError) as caught:
         source_of(loader="no_such_package.document_loaders.TextLoader")
     assert "pip install no-such-package" in str(caught.value)
     assert "no_such_package.document_loaders.TextLoader" in str(caught.value)
 
 
-def test_a_package_that_the_loader_misses_is_named() -> None:
+def test_a_package_missing_for_the_loader_is_named() -> None:
     missing = ModuleNotFoundError("No module named 'pypdf'", name="pypdf")
     assert "the Python package pypdf is not installed" in problem_of(source_of((missing, {})))
 

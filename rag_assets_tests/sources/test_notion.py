@@ -65,7 +65,7 @@ def test_a_new_title_is_the_same_document(workspace: Workspace) -> None:
     assert source.read(after).title == "After"
 
 
-def test_what_is_in_the_trash_is_not_listed(workspace: Workspace) -> None:
+def test_pages_in_the_trash_are_not_listed(workspace: Workspace) -> None:
     workspace.add("kept")
     workspace.add("thrown away", in_trash=True)
     assert only_entry(source_of(workspace)).path == id_of("kept")
@@ -86,7 +86,7 @@ def test_only_pages_of_the_named_data_sources_are_listed(workspace: Workspace) -
 
 
 @pytest.mark.parametrize(("age_seconds", "trusted"), [(-300, False), (30, False), (300, True)])
-def test_a_page_changed_a_moment_ago_may_change_again_unseen(
+def test_a_page_changed_a_moment_ago_has_no_version_token(
     workspace: Workspace, age_seconds: int, trusted: bool
 ) -> None:
     workspace.add(
@@ -109,7 +109,7 @@ def test_an_edit_within_the_same_minute_is_seen(workspace: Workspace) -> None:
     assert b"two" in source.read(entry).data
 
 
-def test_what_is_read_has_the_token_of_what_is_read(workspace: Workspace) -> None:
+def test_a_reading_has_the_token_of_its_own_version(workspace: Workspace) -> None:
     page = workspace.add("page", block("paragraph", "one"))
     source = source_of(workspace)
     entry = only_entry(source)
@@ -137,7 +137,7 @@ def test_blocks_are_read_to_the_last_page_and_the_innermost_level(workspace: Wor
     assert text.count("inner") == 15
 
 
-def test_pages_within_a_page_are_documents_of_their_own(workspace: Workspace) -> None:
+def test_pages_within_a_page_are_separate_documents(workspace: Workspace) -> None:
     inside = [block("paragraph", "text of another page")]
     workspace.add("page", block("child_page", None, inside, title="Another page"))
     text = text_of(source_of(workspace))
@@ -160,14 +160,14 @@ def test_a_page_may_lack_a_title(workspace: Workspace, title: str) -> None:
     assert source.read(entry).title == title
 
 
-def test_a_page_of_too_many_blocks_is_quarantined(workspace: Workspace) -> None:
+def test_a_page_with_too_many_blocks_is_quarantined(workspace: Workspace) -> None:
     workspace.add("page", *[block("paragraph", "text", [block("paragraph", "text")]) for _ in range(3)])
     assert text_of(source_of(workspace, max_blocks=6))
     with pytest.raises(DocumentUnreadable, match="more than 5 blocks"):
         text_of(source_of(workspace, max_blocks=5))
 
 
-def test_a_page_nested_without_end_is_quarantined(workspace: Workspace) -> None:
+def test_a_page_with_endless_nesting_is_quarantined(workspace: Workspace) -> None:
     innermost = block("toggle", "text")
     for _ in range(notion._DEEPEST_BLOCK + 1):
         innermost = block("toggle", "text", [innermost])
@@ -176,7 +176,7 @@ def test_a_page_nested_without_end_is_quarantined(workspace: Workspace) -> None:
         text_of(source_of(workspace))
 
 
-def test_a_part_that_is_not_shared_is_left_out(workspace: Workspace) -> None:
+def test_an_unshared_part_is_left_out(workspace: Workspace) -> None:
     page = workspace.add(
         "page", block("synced_block", None, [block("paragraph", "hidden")]), block("paragraph", "text")
     )
@@ -195,7 +195,7 @@ def test_a_part_that_is_not_shared_is_left_out(workspace: Workspace) -> None:
     ],
 )
 @pytest.mark.parametrize("part", ["/pages/", "/blocks/"])
-def test_a_refused_page_harms_as_much_as_it_must(
+def test_each_status_of_a_page_has_its_error(
     workspace: Workspace, part: str, status: int, code: str, error: type[Exception]
 ) -> None:
     workspace.add("page", block("paragraph", "text"))
@@ -207,7 +207,7 @@ def test_a_refused_page_harms_as_much_as_it_must(
     assert type(raised.value) is error
 
 
-def test_a_page_put_into_the_trash_meanwhile_is_gone(workspace: Workspace) -> None:
+def test_a_page_moved_to_the_trash_meanwhile_is_gone(workspace: Workspace) -> None:
     page = workspace.add("page")
     source = source_of(workspace)
     entry = only_entry(source)
@@ -230,7 +230,7 @@ def test_a_page_put_into_the_trash_meanwhile_is_gone(workspace: Workspace) -> No
         pytest.param({"results": [{"object": "page", "id": "../a"}]}, id="an id that is none"),
     ],
 )
-def test_a_listing_of_another_form_is_not_an_end(
+def test_a_malformed_listing_is_an_error(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
 ) -> None:
     for number in range(3):
@@ -243,7 +243,7 @@ def test_a_listing_of_another_form_is_not_an_end(
         list(source_of(workspace).list_entries())
 
 
-def test_blocks_that_break_off_are_no_shorter_page(workspace: Workspace) -> None:
+def test_an_interrupted_listing_of_blocks_is_an_error(workspace: Workspace) -> None:
     workspace.add("page", *[block("paragraph", "text")] * 3)
     source = source_of(workspace)
     entry = only_entry(source)
@@ -251,7 +251,7 @@ def test_blocks_that_break_off_are_no_shorter_page(workspace: Workspace) -> None
         source.read(entry)
 
 
-def test_a_workspace_that_is_asked_too_often_is_asked_again_when_it_says(
+def test_a_rate_limit_is_obeyed_with_a_maximum_pause(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace.add("page", block("paragraph", "text"))
@@ -267,9 +267,7 @@ def test_a_workspace_that_is_asked_too_often_is_asked_again_when_it_says(
     assert [pause for pause in pauses if pause >= longest] == [longest] * notion._MAX_RETRIES
 
 
-def test_an_answer_that_drips_for_ever_is_given_up(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_endlessly_slow_answer_is_given_up(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     # Each byte comes well within the timeout of one read.
     monkeypatch.setattr(notion, "_LONGEST_RETRY_AFTER_SECONDS", 0)
     source = source_of(workspace, timeout_seconds=0.3)
@@ -278,7 +276,7 @@ def test_an_answer_that_drips_for_ever_is_given_up(
         list(source.list_entries())
 
 
-def test_halves_of_characters_do_no_harm(workspace: Workspace) -> None:
+def test_half_surrogate_pairs_do_no_harm(workspace: Workspace) -> None:
     workspace.add("half", block("paragraph", "a " + chr(0xD83D))).title = "b " + chr(0xD83D)
     source = source_of(workspace)
     (entry,) = source.list_entries()
@@ -306,19 +304,19 @@ def test_neither_secrets_nor_text_reach_logs_and_errors(
 
 
 @pytest.mark.parametrize("url", ["api.notion.com", "https://ann:secret@api.notion.com", "https://n?a=b"])
-def test_a_url_that_cannot_work_is_refused(url: str) -> None:
+def test_an_invalid_url_is_refused(url: str) -> None:
     with pytest.raises(ValidationError) as raised:
         NotionOptions(token=TOKEN, base_url=url)
     assert "secret@" not in str(raised.value)
 
 
-def test_a_token_that_cannot_be_sent_is_said_without_showing_it(workspace: Workspace) -> None:
+def test_an_invalid_token_is_reported_without_its_value(workspace: Workspace) -> None:
     with pytest.raises(SourceUnavailable) as raised:
         list(source_of(workspace, token="sécret-token").list_entries())
     assert "cret" not in str(raised.value).replace("secret of", "")
 
 
-def test_without_its_client_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_its_client_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notion, "find_spec", lambda name: None)
     with pytest.raises(ConfigurationError, match=r"notion-client.*-e '.\[notion\]'"):
         NotionSource("wiki", NotionOptions(token=TOKEN))

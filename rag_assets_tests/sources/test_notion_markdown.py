@@ -76,7 +76,7 @@ def row(*cells: str) -> Block:
     return block("table_row", cells=[rich(cell) for cell in cells])
 
 
-def test_a_table_has_a_header_if_it_says_so() -> None:
+def test_a_table_has_a_header_if_marked() -> None:
     rows = [row("Name", "Port"), row("a|b", "6333")]
     with_header = block("table", children=rows, table_width=2, has_column_header=True)
     without = block("table", children=rows, table_width=2, has_column_header=False)

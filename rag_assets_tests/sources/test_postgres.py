@@ -1,4 +1,4 @@
-"""Rows as documents: which columns tell what, how few questions it takes, and what an error gives away."""
+"""Rows as documents: meaning of the columns, number of queries, and secrets in errors."""
 
 import uuid
 from collections.abc import Iterator
@@ -64,7 +64,7 @@ def problem_of(source: PostgresSource) -> str:
         ("timestamptz", ["2026-01-02 03:04:05.000006+00", "2026-01-02 03:04:05.000007+00"]),
     ],
 )
-def test_ids_are_of_any_type(scene: PostgresScene, type_name: str, ids: list[str]) -> None:
+def test_ids_may_have_any_type(scene: PostgresScene, type_name: str, ids: list[str]) -> None:
     scene.execute(f"CREATE TABLE typed (id {type_name} PRIMARY KEY, body text)")
     scene.execute(f"GRANT SELECT ON typed TO {scene.user}")
     for row_id in ids:
@@ -76,7 +76,7 @@ def test_ids_are_of_any_type(scene: PostgresScene, type_name: str, ids: list[str
         assert text_of(source, entry) == f"text of {row_id}"
 
 
-def test_an_id_is_quoted_in_the_url_that_a_person_opens(scene: PostgresScene) -> None:
+def test_an_id_is_quoted_in_its_url(scene: PostgresScene) -> None:
     scene.put("a/b c", "text")
     (entry,) = source_of(scene, url_template="https://wiki.example.com/{id}").list_entries()
     assert entry.uri == "https://wiki.example.com/a%2Fb%20c"
@@ -84,7 +84,7 @@ def test_an_id_is_quoted_in_the_url_that_a_person_opens(scene: PostgresScene) ->
 
 
 @pytest.mark.parametrize(("written_in", "ending"), [("text", ".txt"), ("markdown", ".md"), ("html", ".html")])
-def test_the_format_chooses_the_parser(scene: PostgresScene, written_in: str, ending: str) -> None:
+def test_the_format_selects_the_parser(scene: PostgresScene, written_in: str, ending: str) -> None:
     scene.put("a", "text")
     (entry,) = source_of(scene, format=written_in).list_entries()
     assert entry.filename == f"a{ending}"
@@ -111,7 +111,7 @@ def test_a_microsecond_is_another_version(scene: PostgresScene) -> None:
 
 
 @pytest.mark.parametrize("value", ["infinity", "-infinity", "0044-03-15 00:00:00+00 BC", "20000-01-01"])
-def test_a_time_that_no_calendar_holds_is_a_version_all_the_same(scene: PostgresScene, value: str) -> None:
+def test_a_time_outside_of_the_calendar_is_still_a_version(scene: PostgresScene, value: str) -> None:
     scene.put("a", "text")
     scene.execute("UPDATE documents SET updated_at = %s", value)
     (entry,) = source_of(scene).list_entries()
@@ -126,7 +126,7 @@ def test_another_text_column_is_another_version(scene: PostgresScene) -> None:
     assert of_body.version_token != of_title.version_token
 
 
-def test_a_query_stands_for_a_table(scene: PostgresScene) -> None:
+def test_a_query_can_replace_a_table(scene: PostgresScene) -> None:
     scene.put("a", "five % of it")
     scene.put("b", "nothing of it")
     source = query_source(
@@ -160,9 +160,7 @@ def test_names_of_columns_cannot_be_sql(scene: PostgresScene) -> None:
 @pytest.mark.parametrize(
     "options", [{"query": "SELECT 1"}, {"table": None}, {"table": "a.b.c"}, {"url_template": "x"}]
 )
-def test_options_that_contradict_each_other_are_refused(
-    scene: PostgresScene, options: dict[str, Any]
-) -> None:
+def test_contradicting_options_are_refused(scene: PostgresScene, options: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         source_of(scene, **options)
 
@@ -203,9 +201,7 @@ def test_a_row_without_a_version_is_transferred_once(scene: PostgresScene) -> No
         ("text", None, ()),
     ],
 )
-def test_who_may_read_a_row(
-    scene: PostgresScene, type_name: str, value: Any, access: tuple[str, ...]
-) -> None:
+def test_readers_of_a_row(scene: PostgresScene, type_name: str, value: Any, access: tuple[str, ...]) -> None:
     scene.put("a", "text")
     scene.execute(f"ALTER TABLE documents ADD readers {type_name}")
     scene.execute("UPDATE documents SET readers = %s", value)
@@ -213,7 +209,7 @@ def test_who_may_read_a_row(
     assert entry.access == access
 
 
-def test_an_access_column_that_cannot_be_understood_opens_nothing(scene: PostgresScene) -> None:
+def test_an_invalid_access_column_gives_no_access(scene: PostgresScene) -> None:
     scene.put("a", "text")
     scene.execute("""ALTER TABLE documents ADD readers jsonb DEFAULT '{"staff": true}'""")
     assert "must be of type text[] or text" in problem_of(source_of(scene, access_column="readers"))
@@ -222,7 +218,7 @@ def test_an_access_column_that_cannot_be_understood_opens_nothing(scene: Postgre
 # Reading
 
 
-def test_many_rows_take_few_questions(scene: PostgresScene) -> None:
+def test_many_rows_need_few_queries(scene: PostgresScene) -> None:
     scene.execute(
         "INSERT INTO documents (id, body) SELECT to_char(n, '000'), 'text ' || n FROM generate_series(1, 300) n"
     )
@@ -233,7 +229,7 @@ def test_many_rows_take_few_questions(scene: PostgresScene) -> None:
     assert scene.proxy.num_questions <= 10
 
 
-def test_single_rows_fetch_nothing_for_nothing(scene: PostgresScene) -> None:
+def test_reading_single_rows_fetches_nothing_ahead(scene: PostgresScene) -> None:
     for name in "abcdef":
         scene.put(name, "text")
     source = source_of(scene)
@@ -253,7 +249,7 @@ def test_long_texts_are_not_read_ahead(scene: PostgresScene, monkeypatch: pytest
         assert scene.num_bodies == number
 
 
-def test_a_text_that_is_too_long_is_not_transferred(scene: PostgresScene) -> None:
+def test_a_text_over_the_limit_is_not_transferred(scene: PostgresScene) -> None:
     scene.put("a", "ä" * 600)
     scene.put("b", "short")
     source = source_of(scene, max_bytes=1000)
@@ -265,7 +261,7 @@ def test_a_text_that_is_too_long_is_not_transferred(scene: PostgresScene) -> Non
     assert scene.num_bodies == 1
 
 
-def test_a_row_that_was_deleted_meanwhile_is_gone(scene: PostgresScene) -> None:
+def test_a_row_deleted_meanwhile_is_gone(scene: PostgresScene) -> None:
     for name in "abcd":
         scene.put(name, "text")
     source = source_of(scene)
@@ -286,7 +282,7 @@ def test_a_row_without_a_text_is_empty(scene: PostgresScene) -> None:
     assert text_of(source, entries_of(source)["a"]) == ""
 
 
-def test_a_row_that_cannot_be_computed_harms_only_itself(scene: PostgresScene) -> None:
+def test_a_row_with_a_failing_column_affects_only_itself(scene: PostgresScene) -> None:
     for name in ("1", "2", "0", "4", "5"):
         scene.put(name, "text")
     source = query_source(
@@ -303,7 +299,7 @@ def test_a_row_that_cannot_be_computed_harms_only_itself(scene: PostgresScene) -
     assert len(outcomes) == 4
 
 
-def test_a_connection_that_was_lost_is_made_anew(scene: PostgresScene) -> None:
+def test_a_lost_connection_is_opened_again(scene: PostgresScene) -> None:
     for name in "abc":
         scene.put(name, "text")
     source = source_of(scene)
@@ -325,7 +321,7 @@ def test_nothing_read_ahead_outlives_a_listing(scene: PostgresScene) -> None:
     assert text_of(source, entries["c"]).startswith("new")
 
 
-def test_no_connection_is_left_when_nobody_needs_the_source_any_more(scene: PostgresScene) -> None:
+def test_the_connection_is_closed_with_the_source(scene: PostgresScene) -> None:
     scene.put("a", "text")
     source = source_of(scene)
     source.read(entries_of(source)["a"])
@@ -340,7 +336,7 @@ def test_no_connection_is_left_when_nobody_needs_the_source_any_more(scene: Post
 # What goes wrong
 
 
-def test_an_id_that_occurs_twice_is_named(scene: PostgresScene) -> None:
+def test_a_duplicate_id_is_named(scene: PostgresScene) -> None:
     scene.put("a", "text")
     source = query_source(scene, "SELECT * FROM documents UNION ALL SELECT 'a', 'other', NULL, NULL")
     assert "two rows have the id 'a'" in problem_of(source)
@@ -352,7 +348,7 @@ def test_a_row_without_an_id_is_an_error(scene: PostgresScene) -> None:
     )
 
 
-def test_what_is_missing_is_named_before_anything_is_listed(scene: PostgresScene) -> None:
+def test_invalid_tables_and_columns_are_reported_before_listing(scene: PostgresScene) -> None:
     scene.put("a", "text")
     assert 'relation "nothing" does not exist' in problem_of(source_of(scene, table="nothing"))
     for option in ("id_column", "text_column", "title_column", "updated_at_column", "access_column"):
@@ -362,7 +358,7 @@ def test_what_is_missing_is_named_before_anything_is_listed(scene: PostgresScene
     assert "SyntaxError" in problem_of(query_source(scene, "SELECT FROM WHERE"))
 
 
-def test_a_question_that_takes_too_long_is_ended(scene: PostgresScene) -> None:
+def test_a_slow_query_is_ended(scene: PostgresScene) -> None:
     source = query_source(
         scene, "SELECT id, body, title, updated_at FROM documents, pg_sleep(30)", timeout_seconds=0.2
     )
@@ -370,7 +366,7 @@ def test_a_question_that_takes_too_long_is_ended(scene: PostgresScene) -> None:
     assert "took longer than timeout_seconds" in problem_of(source)
 
 
-def test_a_locked_table_does_not_hold_up_for_ever(scene: PostgresScene) -> None:
+def test_a_locked_table_is_given_up(scene: PostgresScene) -> None:
     with scene.connection.transaction():
         scene.execute("LOCK TABLE documents IN ACCESS EXCLUSIVE MODE")
         assert "took longer than timeout_seconds" in problem_of(source_of(scene, timeout_seconds=0.2))
@@ -388,14 +384,14 @@ def test_a_locked_table_does_not_hold_up_for_ever(scene: PostgresScene) -> None:
         "host=127.0.0.1 port={port} user=user password=topsecret dbname=nothing",
     ],
 )
-def test_no_error_gives_the_password_away(scene: PostgresScene, dsn: str) -> None:
+def test_no_error_contains_the_password(scene: PostgresScene, dsn: str) -> None:
     source = source_of(scene, dsn=dsn.format(port=scene.proxy.port))
     problem = problem_of(source)
     assert "secret" not in problem
     assert "secret" not in repr(source.options)
 
 
-def test_a_wrong_password_is_said(scene: PostgresScene) -> None:
+def test_a_wrong_password_is_reported(scene: PostgresScene) -> None:
     problem = problem_of(source_of(scene, dsn=scene.dsn.replace("all@", "some@")))
     assert "password authentication failed" in problem
     assert PASSWORD.partition("@")[0] not in problem

@@ -1,4 +1,4 @@
-"""What is particular to S3: keys that are hostile, pages, objects that change or cannot be had, credentials."""
+"""Particulars of S3: hostile keys, pages, changed or unreadable objects, credentials."""
 
 import sys
 import threading
@@ -56,7 +56,7 @@ HOSTILE_KEYS = (
 
 
 class Bucket:
-    """A bucket of this test's own, and the source that reads it."""
+    """A bucket for one test, and its source."""
 
     def __init__(self, server: MotoServer) -> None:
         self.server = server
@@ -94,7 +94,7 @@ def assert_says_no_secret(error: Exception) -> None:
 # --- keys ------------------------------------------------------------------------------------------
 
 
-def test_every_key_has_an_id_of_its_own_and_is_read_back(bucket: Bucket) -> None:
+def test_every_key_has_its_own_id_and_is_read_back(bucket: Bucket) -> None:
     for number, key in enumerate(HOSTILE_KEYS):
         bucket.put(key, f"text {number}".encode())
     source = bucket.source(page_size=7)
@@ -125,7 +125,7 @@ def test_every_key_survives_its_escaping(key: str) -> None:
     assert s3._unescape(escaped) == key
 
 
-def test_what_is_no_document_is_not_listed(bucket: Bucket) -> None:
+def test_unsupported_objects_are_not_listed(bucket: Bucket) -> None:
     for key in ("hr/", "hr_$folder$", "a.exe", "a.md~", "~$a.docx", ".DS_Store", ".git/HEAD", "hr/.a.md"):
         bucket.put(key)
     bucket.put("hr/a.md")
@@ -147,7 +147,7 @@ def test_only_keys_with_the_prefix_are_listed_by_their_full_names(bucket: Bucket
 # --- listing ---------------------------------------------------------------------------------------
 
 
-def test_a_listing_of_many_pages_is_whole(bucket: Bucket) -> None:
+def test_a_listing_of_many_pages_is_complete(bucket: Bucket) -> None:
     names = [f"{number:02}.md" for number in range(25)]
     for name in names:
         bucket.put(name)
@@ -161,7 +161,7 @@ def test_an_empty_bucket_is_empty(bucket: Bucket) -> None:
     assert keys(bucket.source()) == []
 
 
-def test_an_object_that_is_written_again_has_another_version_token(bucket: Bucket) -> None:
+def test_an_overwritten_object_has_a_new_version_token(bucket: Bucket) -> None:
     bucket.put("a.md", b"one")
     before = bucket.entry("a.md")[1]
     assert bucket.entry("a.md")[1] == before
@@ -188,7 +188,7 @@ def answers_of(body: str) -> Callable[..., Iterable[bytes]]:
     ],
     ids=["a page", "a sloppy page", "nothing", "no next page", "the same page for ever"],
 )
-def test_an_answer_that_is_no_whole_listing_is_not_an_empty_bucket(bucket: Bucket, body: str) -> None:
+def test_an_incomplete_listing_does_not_look_like_an_empty_bucket(bucket: Bucket, body: str) -> None:
     with (
         bucket.server.answering(answers_of(body)),
         pytest.raises(SourceUnavailable, match="cannot be listed"),
@@ -196,7 +196,7 @@ def test_an_answer_that_is_no_whole_listing_is_not_an_empty_bucket(bucket: Bucke
         list(bucket.source().list_entries())
 
 
-def test_a_bucket_that_does_not_exist_is_not_an_empty_one(bucket: Bucket) -> None:
+def test_a_missing_bucket_does_not_look_empty(bucket: Bucket) -> None:
     with pytest.raises(SourceUnavailable, match=r"no-such-bucket.*NoSuchBucket.*endpoint_url"):
         list(bucket.source(bucket="no-such-bucket").list_entries())
 
@@ -214,7 +214,9 @@ def test_a_bucket_that_does_not_exist_is_not_an_empty_one(bucket: Bucket) -> Non
         ("500 Internal Server Error", "<b>&x", "tries again"),
     ],
 )
-def test_a_refused_listing_says_what_to_do(bucket: Bucket, status: str, code: str, advice: str) -> None:
+def test_a_refused_listing_is_reported_with_advice(
+    bucket: Bucket, status: str, code: str, advice: str
+) -> None:
     with (
         bucket.server.answering(lambda _, start: answer_error(start, status, code)),
         pytest.raises(SourceUnavailable, match=advice) as caught,
@@ -223,9 +225,7 @@ def test_a_refused_listing_says_what_to_do(bucket: Bucket, status: str, code: st
     assert_says_no_secret(caught.value)
 
 
-def test_without_credentials_it_says_how_to_give_some(
-    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_credentials_the_error_has_advice(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     with pytest.raises(SourceUnavailable, match=r"NoCredentialsError.*AWS_ACCESS_KEY_ID"):
@@ -244,7 +244,7 @@ def test_the_address_may_come_from_the_environment(bucket: Bucket, monkeypatch: 
 # --- reading ---------------------------------------------------------------------------------------
 
 
-def test_an_object_that_changed_since_it_was_listed_is_looked_at_again(bucket: Bucket) -> None:
+def test_an_object_changed_after_the_listing_is_read_by_the_next_refresh(bucket: Bucket) -> None:
     bucket.put("a.md", b"one")
     source, entry = bucket.entry("a.md")
     bucket.put("a.md", b"two")
@@ -255,7 +255,7 @@ def test_an_object_that_changed_since_it_was_listed_is_looked_at_again(bucket: B
     assert source.read(entry).data == b"two"
 
 
-def test_an_object_that_was_deleted_is_gone(bucket: Bucket) -> None:
+def test_a_deleted_object_is_gone(bucket: Bucket) -> None:
     bucket.put("a.md")
     source, entry = bucket.entry("a.md")
     bucket.client.delete_object(Bucket=bucket.name, Key="a.md")
@@ -263,7 +263,7 @@ def test_an_object_that_was_deleted_is_gone(bucket: Bucket) -> None:
         source.read(entry)
 
 
-def test_a_bucket_that_vanished_is_not_the_fault_of_the_object(bucket: Bucket) -> None:
+def test_a_deleted_bucket_is_an_outage_of_the_source(bucket: Bucket) -> None:
     bucket.put("a.md")
     source, entry = bucket.entry("a.md")
     bucket.client.delete_object(Bucket=bucket.name, Key="a.md")
@@ -272,7 +272,7 @@ def test_a_bucket_that_vanished_is_not_the_fault_of_the_object(bucket: Bucket) -
         source.read(entry)
 
 
-def test_an_object_over_the_limit_is_listed_but_not_asked_for(bucket: Bucket) -> None:
+def test_an_object_over_the_limit_is_listed_but_not_requested(bucket: Bucket) -> None:
     bucket.put("big.md", b"x" * 11)
     bucket.put("fits.md", b"x" * 10)
     source, big = bucket.entry("big.md", max_bytes=10)
@@ -308,7 +308,7 @@ def test_an_archived_object_is_unreadable_and_the_others_are_read(bucket: Bucket
         ("500 Internal Server Error", "InternalError", SourceUnavailable),
     ],
 )
-def test_what_befalls_one_object_is_told_from_what_befalls_all(
+def test_errors_of_one_object_differ_from_outages(
     bucket: Bucket, status: str, code: str, expected: type[Exception]
 ) -> None:
     bucket.put("a.md")
@@ -322,7 +322,7 @@ def test_what_befalls_one_object_is_told_from_what_befalls_all(
     assert_says_no_secret(caught.value)
 
 
-def test_an_object_that_breaks_off_is_not_taken_for_a_shorter_one(bucket: Bucket) -> None:
+def test_a_cut_off_object_is_an_error(bucket: Bucket) -> None:
     bucket.put("a.md")
     source, entry = bucket.entry("a.md")
 
@@ -334,7 +334,7 @@ def test_an_object_that_breaks_off_is_not_taken_for_a_shorter_one(bucket: Bucket
         source.read(entry)
 
 
-def test_an_object_that_comes_byte_by_byte_is_given_up(bucket: Bucket) -> None:
+def test_an_object_arriving_byte_by_byte_is_given_up(bucket: Bucket) -> None:
     bucket.put("a.md")
     source, entry = bucket.entry("a.md")
     over = threading.Event()
@@ -388,7 +388,7 @@ def test_it_is_declared_by_variables(bucket: Bucket) -> None:
         {"RAG_S3_BUCKET": "b", "RAG_S3_PAGE_SIZE": "0"},
     ],
 )
-def test_options_that_cannot_be_used_are_refused_without_their_values(options: dict[str, str]) -> None:
+def test_invalid_options_are_refused_without_their_values(options: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError, match="RAG_S3_") as caught:
         build_sources(["s3"], None, options)
     assert "topsecret" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Events of buckets as they arrive in a real queue: what they announce, and whose messages may be deleted."""
+"""Events of buckets in a real queue: their sources, and the messages to delete."""
 
 import json
 from typing import Any
@@ -55,7 +55,7 @@ def found(received: Received) -> tuple[set[str], int, int, int]:
     return received.sources, len(received.receipts), len(received.moot), received.num_foreign
 
 
-def test_an_event_names_the_sources_that_read_the_object(scene: Scene) -> None:
+def test_an_event_names_the_sources_of_its_object(scene: Scene) -> None:
     scene.put("hr/größe + 100%/ü.md")
     received = scene.queue.receive()
     assert found(received) == ({"hr"}, 1, 0, 0)
@@ -71,7 +71,7 @@ def test_an_event_through_a_topic_is_understood(scene: Scene) -> None:
     assert found(scene.queue.receive()) == ({"wiki"}, 1, 0, 0)
 
 
-def test_what_announces_no_document_is_moot(scene: Scene) -> None:
+def test_events_without_a_document_are_moot(scene: Scene) -> None:
     for key in ("elsewhere/a.md", "wiki/picture.psd", "wiki/folder/", "wiki/.git/HEAD"):
         scene.put(key)
     scene.send({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": scene.bucket})
@@ -92,18 +92,18 @@ def test_what_announces_no_document_is_moot(scene: Scene) -> None:
         '{"Records": [{"dynamodb": {}}]}',
     ],
 )
-def test_messages_of_others_are_left_to_them(scene: Scene, body: str) -> None:
+def test_foreign_messages_stay_in_the_queue(scene: Scene, body: str) -> None:
     scene.send(body)
     assert found(scene.queue.receive()) == (set(), 0, 0, 1)
     assert scene.num_messages == 1
 
 
-def test_events_of_other_buckets_are_left_to_others(scene: Scene) -> None:
+def test_events_of_other_buckets_stay_in_the_queue(scene: Scene) -> None:
     scene.send(scene.event("wiki/a.md", bucket="another"))
     assert found(scene.queue.receive()) == (set(), 0, 0, 1)
 
 
-def test_many_events_are_taken_in_one_look(scene: Scene) -> None:
+def test_many_events_are_received_at_once(scene: Scene) -> None:
     for number in range(23):
         scene.put(f"wiki/{number}.md")
     received = scene.queue.receive()
@@ -118,14 +118,14 @@ def test_sources_without_a_queue_have_none(scene: Scene) -> None:
     assert event_queues([scene.source("hr", queue_url=None)]) == []
 
 
-def test_a_queue_that_does_not_exist_says_what_to_mend(scene: Scene) -> None:
+def test_a_missing_queue_is_reported_with_advice(scene: Scene) -> None:
     queue = EventQueue(f"{scene.url}-gone", [scene.source("wiki")])
     with pytest.raises(SourceUnavailable, match=r"wiki: queue events-of-.*-gone .*`queue_url`") as caught:
         queue.receive()
     assert not any(value in str(caught.value) for value in list(CREDENTIALS.values())[:2])
 
 
-def test_a_queue_that_hangs_is_given_up(scene: Scene) -> None:
+def test_a_hanging_queue_is_given_up(scene: Scene) -> None:
     with scene.server.failing("hang"), pytest.raises(SourceUnavailable, match="ReadTimeoutError"):
         scene.queue.receive()
 

@@ -46,7 +46,7 @@ def paths(source: UrlsSource) -> list[str]:
 def read_all(
     source: UrlsSource, known: dict[str, str] | None = None
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Return path -> text of what was read, and path -> token of everything, as a refresh does it."""
+    """Read like a refresh. Return path -> text of each page read, and path -> token of each listed page."""
     texts, tokens = {}, {}
     for entry in list(source.list_entries()):
         path = "/" + entry.path.partition("/")[2]
