@@ -91,7 +91,7 @@ def test_a_failed_gate_leaves_production_unchanged_and_discards_the_candidate(pr
     assert "below the threshold 0.999" in alone.message
     promoted.configure(RAG_EVAL_THRESHOLD=THRESHOLD)
     retried = promoted.materialize(retry_of=failed)
-    assert "another eval_threshold" in retried.message
+    assert "different settings (eval_threshold)" in retried.message
     assert promoted.export() == export
     again = promoted.refresh().checked()
     assert again.metadata["embeddings"]["num_embedded"] == 0
