@@ -1,4 +1,4 @@
-"""The index fingerprint: all settings with an influence on the points of a document.
+"""The index fingerprint: all settings that affect the points of a document.
 
 Two generations with the same fingerprint can share points. After a change of the fingerprint the candidate is built in
 full, while the old generation serves. Sources, parsers, benchmark and thresholds are not part of the fingerprint.

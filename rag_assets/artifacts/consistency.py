@@ -1,4 +1,4 @@
-"""Checks of the inputs of a step: they must belong together, and to the settings of its run."""
+"""Checks that the inputs of a step belong together and match the settings of its run."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -161,7 +161,7 @@ def read_vectors(artifact: Artifact) -> Iterator[tuple[str, Vector]]:
 
 
 def repeated_text_hashes(chunks: Artifact) -> set[str]:
-    """Return the hashes of the texts of more than one chunk."""
+    """Return the hashes of texts that several chunks share."""
     # Not by Arrow's `value_counts`: importing its compute functions takes longer than embedding a small refresh.
     counts = Counter(row["text_hash"] for row in chunks.rows(["text_hash"]))
     return {text_hash for text_hash, count in counts.items() if count > 1}

@@ -25,7 +25,7 @@ def content_changes(before: Iterable[DocumentState], after: Iterable[DocumentSta
     """Translate documents into contents.
 
     Args:
-        before: documents with reusable points. Empty for a rebuild.
+        before: documents whose points can be reused. Empty for a rebuild.
         after: documents of the candidate.
 
     Returns:

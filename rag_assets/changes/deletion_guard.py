@@ -15,7 +15,7 @@ class DeletionGuard:
 
     Attributes:
         max_share: share of production's documents, 0 to 1.
-        max_documents: number of documents always allowed to go.
+        max_documents: this many documents may always be deleted.
     """
 
     max_share: float = 0.3

@@ -1,4 +1,4 @@
-"""Benchmark files: questions and the documents with their answers.
+"""Benchmark files: questions and the documents that answer them.
 
 One JSON object per line: `{"query": "…", "expected_docs": ["hr/handbook.pdf"]}`. The name of a document is its id, its
 URI, its path relative to its source, or its filename if unique.
@@ -26,7 +26,7 @@ class BenchmarkQuery:
     """One question.
 
     Attributes:
-        expected_docs: names of the documents with the answer, as written in the file.
+        expected_docs: names of the documents that answer the question, as written in the file.
     """
 
     query: str

@@ -1,8 +1,8 @@
 """A draft benchmark from the documents themselves: titles and headings as questions.
 
 A question must distinguish its document from the others, or the gate would measure the draft instead of the
-retrieval. So parts common to many titles, such as the name of a site or a section number, are cut off. Questions with all
-their words in other documents too come last.
+retrieval. So parts common to many titles, such as the name of a site or a section number, are cut off. Questions whose
+words all occur in other documents come last.
 """
 
 import re

@@ -62,7 +62,7 @@ class EvalReport:
 
     Attributes:
         generation, digest: the measured candidate. The report is about no other.
-        num_embedded: number of newly embedded questions. The vectors of the others were cached.
+        num_embedded: number of questions that had to be embedded. The vectors of the others were cached.
         problems: reasons for a missing measurement. Each fails the gate.
         production_scores: of production at that time, on the same questions, or None without a production.
     """
@@ -86,7 +86,7 @@ def verdict_data_version(report: EvalReport) -> str:
 
 
 def worst_queries(report: EvalReport) -> list[QueryResult]:
-    """Return the imperfectly answered questions: those with a better answer from production first, then the worst."""
+    """Return the questions without a perfect answer: first those that production answers better, then the worst."""
 
     def badness(query: QueryResult) -> tuple[float, float, float]:
         gained = query.recall_at_5 - (query.production_recall_at_5 or 0.0)

@@ -1,4 +1,4 @@
-"""Retention: removal of the generations without a use."""
+"""Retention: removal of generations that are no longer needed."""
 
 import logging
 from collections.abc import Iterable

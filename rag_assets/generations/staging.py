@@ -215,7 +215,7 @@ def join_vectors(
 
     Args:
         vectors: (text hash, vector), one for each distinct text, in order of first appearance in the chunks.
-        repeated: hashes of the texts of several chunks. Only their vectors are kept in memory.
+        repeated: hashes of texts that several chunks share. Only their vectors are kept in memory.
 
     Raises:
         StaleInputError: chunks and vectors do not belong together.

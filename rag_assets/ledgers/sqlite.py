@@ -346,7 +346,7 @@ class SqliteLedger:
 class ReadOnlySqliteLedger(SqliteLedger):
     """A ledger file opened for reading. It leaves no trace on disk, and every write fails.
 
-    A missing file counts as an empty ledger, and so does one to be set aside by the next refresh.
+    A missing file counts as an empty ledger, and so does a file that the next refresh would set aside.
     """
 
     _corruption_message = "is corrupt; it is only a cache, and the next refresh recreates it"

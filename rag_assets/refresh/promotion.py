@@ -162,7 +162,7 @@ def retire(
     prune_texts: Callable[[set[str]], int],
     extra_contents: Iterable[str] = (),
 ) -> list[str]:
-    """Discard generations beyond the reach of a rollback, with their ledger entries and texts.
+    """Discard generations that no rollback can reach, with their ledger entries and texts.
 
     A failure here is only a warning. The promotion stands.
 

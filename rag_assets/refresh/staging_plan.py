@@ -20,7 +20,7 @@ class StagingPlan:
     """The staging work for one `deduped_documents`.
 
     Attributes:
-        base: manifest of the generation with reusable points, or None for a first build or a rebuild.
+        base: manifest of the generation whose points can be reused, or None for a first build or a rebuild.
         changes: contents with changed points.
         documents: all documents of the candidate.
         text_of: returns the text of a content, from the text store or the points of production.
@@ -62,11 +62,11 @@ def staging_plan_for(
     held: Sequence[DocumentState],
     documents: Sequence[DocumentState],
 ) -> StagingPlan:
-    """Plan the way from production to a candidate.
+    """Plan the changes that turn production into a candidate.
 
     Args:
         base: manifest of production, or None if none of its points can be kept.
-        held: documents with reusable points. Empty for a rebuild.
+        held: documents whose points can be reused. Empty for a rebuild.
         documents: documents of the candidate.
     """
     return StagingPlan(

@@ -162,7 +162,8 @@ def test_a_failed_run_is_finished_from_its_failure(state: str, step: str, pipeli
 
 
 @pytest.mark.parametrize(
-    ("threshold", "reason"), [("0.999", "below the threshold"), ("0.1", "different settings (eval_threshold)")]
+    ("threshold", "reason"),
+    [("0.999", "below the threshold"), ("0.1", "different settings (eval_threshold)")],
 )
 def test_a_run_that_failed_its_gate_is_not_saved_by_executing_it_again(
     threshold: str, reason: str, pipeline_in: PipelineIn
