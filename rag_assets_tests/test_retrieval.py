@@ -87,7 +87,7 @@ def test_fusion_does_not_depend_on_the_order_of_the_lists(
     assert all(-1e-9 <= point.score <= 1 + 1e-9 for point in expected)
 
 
-# Searching one generation and whatever serves
+# Searching one generation, and production
 
 TEXTS = {
     "leave.md": "parental leave lasts\n",
