@@ -230,7 +230,7 @@ class OpenAIEmbedder:
         if sorted(by_index) != list(range(n_texts)):
             raise InvalidVectorError(f"{wrong} embeddings whose index does not run from 0 to {n_texts - 1}")
         if len({vector.shape for vector in by_index.values()}) > 1:
-            raise InvalidVectorError(f"{wrong} vectors of different dimensions")
+            raise InvalidVectorError(f"{wrong} embeddings of different dimensions")
         return np.stack([by_index[index] for index in range(n_texts)])
 
 

@@ -125,21 +125,21 @@ def _lines(value: JsonValue, path: str, depth: int) -> list[str]:
     if isinstance(value, tuple):
         return [line for key, inner in value for line in _lines(inner, _joined(path, key), depth + 1)]
     if not isinstance(value, list):
-        return _labelled(path, _shown(value))
+        return _labeled(path, _shown(value))
     if all(_is_short(item) for item in value):
-        return _labelled(path, ", ".join(filter(None, map(_shown, value))))
+        return _labeled(path, ", ".join(filter(None, map(_shown, value))))
     lines: list[str] = []
     for item in value:
         if isinstance(item, tuple) and all(_is_scalar(inner) for _, inner in item):
             # The members of a small object stay on one line.
             keys = [label(key) for key, _ in item]
-            lines += _labelled(path, row_line(keys, [one_line(_shown(inner)) for _, inner in item]))
+            lines += _labeled(path, row_line(keys, [one_line(_shown(inner)) for _, inner in item]))
         else:
             lines += _lines(item, path, depth + 1)
     return lines
 
 
-def _labelled(path: str, text: str) -> list[str]:
+def _labeled(path: str, text: str) -> list[str]:
     if not (text and path):
         return [text] if text else []
     separator = "\n" if "\n" in text else " "

@@ -116,8 +116,8 @@ def _leaf(element: "Element", name: str, *, is_prose: bool) -> Iterator[str]:
         return
     attributes = _attributes(element)
     if text or attributes:
-        labelled = " ".join(filter(None, (label(name), attributes)))
-        yield f"{labelled}: {text}" if text else labelled
+        labeled = " ".join(filter(None, (label(name), attributes)))
+        yield f"{labeled}: {text}" if text else labeled
 
 
 def _attributes(element: "Element") -> str:
