@@ -1,4 +1,4 @@
-"""The prose of the project is plain English. `python -m rag_assets_tests.plain_english` and `… .wording_rules` help."""
+"""The prose of the project is plain English. `plain_english.py` and `wording_rules.py` list the places."""
 
 from pathlib import Path
 
@@ -21,15 +21,6 @@ PACKAGE = Path(rag_assets.__file__).parent
 ROOMS = sorted({path.relative_to(PACKAGE).parts[0] for path in modules() if path.parent != PACKAGE})
 TOP = "modules at the top"
 PAGES = {page.relative_to(ROOT).as_posix(): page for page in pages()}
-NOT_YET_PLAIN = {
-    "disk",
-    "vector_stores",
-    TOP,
-    "docs/adding-a-source.md",
-    "docs/server-parity.md",
-    "docs/sources.md",
-}
-RULES_NOT_YET_KEPT: set[str] = set(wording_rules.RULES) - {"British identifiers"}
 
 
 def texts(room: str) -> list[str]:
@@ -43,19 +34,14 @@ def texts(room: str) -> list[str]:
     ]
 
 
-def pending(names: list[str], not_yet: set[str]) -> list[object]:
-    mark = pytest.mark.xfail(strict=True, reason="not rewritten yet")
-    return [pytest.param(name, marks=[mark] if name in not_yet else []) for name in names]
-
-
-@pytest.mark.parametrize("room", pending([*ROOMS, TOP, *PAGES], NOT_YET_PLAIN))
+@pytest.mark.parametrize("room", [*ROOMS, TOP, *PAGES])
 def test_sentences_are_short_and_simple(room: str) -> None:
     found = readability(texts(room))
     assert found.pronouns_per_100_words <= MAX_PRONOUNS_PER_100_WORDS, str(found)
     assert found.semicolon_share <= MAX_SEMICOLON_SHARE, str(found)
 
 
-@pytest.mark.parametrize("rule", pending(list(wording_rules.RULES), RULES_NOT_YET_KEPT))
+@pytest.mark.parametrize("rule", list(wording_rules.RULES))
 def test_the_wording_keeps_the_rule(rule: str) -> None:
     assert [str(found) for found in wording_rules.findings(rule)] == []
 

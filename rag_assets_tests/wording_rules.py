@@ -189,11 +189,11 @@ def plurals_beside_numbers(path: Path) -> Iterator[Finding]:
 
 
 def _is_never_one(value: ast.FormattedValue) -> bool:
-    """Whether it is a limit (a constant in capitals, or `max_…`), or a fraction."""
-    name = ast.unparse(value.value).rpartition(".")[2]
+    """Whether it is a limit (a constant in capitals, `max_…`, a field of `limits`), or a fraction."""
+    owner, _, name = ast.unparse(value.value).rpartition(".")
     constant = re.fullmatch(r"_?(?:[A-Z][A-Z0-9_]*|max_\w+)(?: //? \w+)?", name)
     fraction = value.format_spec is not None and re.search(r"\.[1-9]f|%", ast.unparse(value.format_spec))
-    return bool(constant or fraction)
+    return bool(constant or fraction or owner.endswith("limits"))
 
 
 def archaic_test_names(path: Path) -> Iterator[Finding]:
