@@ -114,12 +114,12 @@ class _Look:
 class UrlsSource:
     """Web pages, and any other files behind URLs.
 
-    A page is a document under its listed URL. Redirects and canonical links reveal equal pages.
-    The document is then the canonical URL, or else the first URL read.
+    A page is a document under its listed URL. Redirects and canonical links reveal equal pages. They become one document
+    under the canonical URL, or else under the first URL read.
 
     A page with status 404 or 410 is gone. A page that is forbidden, broken, too large or slow is unreadable, and its
-    last good version stays. A host is closed for this run after three failures in a row, robots.txt included, and its
-    pages are unreadable. The source is down if no host answers. The listing is incomplete, and nothing is deleted, if
+    last good version stays. After three failures in a row, if robots.txt fails too, a host is closed for this run,
+    and its pages are unreadable. The source is down if no host answers. The listing is incomplete, and nothing is deleted, if
     a robots.txt or a sitemap cannot be read. With crawling the same is true of a page without any earlier reading.
 
     The server knows whether a page changed: it answers 304, and transfers nothing. A server without ETag and

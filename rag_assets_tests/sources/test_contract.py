@@ -130,7 +130,7 @@ def test_an_outage_is_reported_in_time(scene: SourceScene, tmp_path: Path, how: 
     (error,) = outcome
     assert isinstance(error, SourceUnavailable), "it listed what is not there"
     assert "wiki-1" in str(error)
-    # And it recovers without being made anew.
+    # The same object recovers.
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:

@@ -131,7 +131,7 @@ def test_pages_with_the_same_canonical_url_are_one_document(
     assert texts == {"/a": "the page", "/b?view=1": "view 1"}
     assert "the same page" in str(source.why_not_listed(f"{site.url}/b?view=2"))
     assert source.why_not_listed(f"{site.url}/a") is None
-    # And the same ones the next time, in whatever order, with nothing transferred.
+    # The same ones the next time, in any order, without a transfer.
     transferred = site.num_bodies
     options["urls"] = (
         [site.url + name for name in ("/b?view=2", *names)] if not crawl_depth else options["urls"]
