@@ -45,8 +45,20 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+# Slow by nature: each starts processes, a browser or Dagster. Elsewhere a test that takes half a second is marked itself.
+_SLOW = ("browser/", "processes/", "scenarios/", "test_dg.py", "test_program_benchmarks.py")
+# These begin with a state that lies ready, or stop before a refresh begins.
+_FAST_SCENARIOS = ("scenarios/test_command_errors.py", "scenarios/test_earlier_versions.py")
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests that may take longest, so that the workers have short ones left to share at the end."""
+    """Mark the tests that are slow by nature; begin with those that may take longest, so that short ones end the run."""
+    here = Path(__file__).parent
+    for item in items:
+        path = item.path.relative_to(here).as_posix()
+        if item.get_closest_marker("soak") or (path.startswith(_SLOW) and path not in _FAST_SCENARIOS):
+            item.add_marker("slow")
     items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
 
 

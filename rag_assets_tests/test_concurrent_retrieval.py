@@ -37,6 +37,7 @@ def promote(store: VectorStore, number: int) -> None:
         store.discard(f"g{number - 2}")
 
 
+@pytest.mark.slow
 def test_every_answer_is_complete_and_not_older_than_its_question(store: VectorStore) -> None:
     for number in range(NUM_GENERATIONS):
         stage_generation(store, number)

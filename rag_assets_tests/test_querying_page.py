@@ -139,6 +139,7 @@ def _run_page(alias: str) -> Page:
     return Page(names, tuple(printed))
 
 
+@pytest.mark.slow
 def test_every_python_block_runs_and_prints_the_output_below(page: Page) -> None:
     for block, printed in zip(blocks(), page.printed, strict=True):
         assert printed == block.prints, f"{PAGE.name}, line {block.line}"
@@ -151,6 +152,7 @@ def test_every_block_of_the_page_is_found() -> None:
     assert set(languages) == {"python", "text", "bash"}
 
 
+@pytest.mark.slow
 def test_llama_index_ranks_like_the_retriever(page: Page) -> None:
     for query in load_benchmark(BENCHMARK).queries:
         hits = page.names["retriever"].search(query.query, 5)

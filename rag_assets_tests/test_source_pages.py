@@ -96,6 +96,7 @@ def test_the_example_keeps_the_contract(example: SqliteScene, tmp_path: Path) ->
     contract.test_only_what_changed_is_read(example, tmp_path)
 
 
+@pytest.mark.slow
 def test_the_example_needs_only_variables(
     example: SqliteScene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,7 @@ RECORDED_CUTS = {
 }
 
 
+@pytest.mark.slow
 @given(text=TEXTS, sizes=SIZES)
 @settings(max_examples=300, deadline=None)
 def test_any_text_is_cut_as_the_contract_says(
@@ -47,6 +48,7 @@ def test_chunks_do_not_depend_on_the_other_texts(
     assert together == chunker.chunk(texts)
 
 
+@pytest.mark.slow
 @given(
     length=st.integers(0, 600),
     unit=st.sampled_from(["ab cd.\n\n", "ab cd.\n\n"[:5], "a", "# A\nb cd.\n", "# A\n## B\nb\n### C\n"]),
@@ -91,6 +93,7 @@ def test_chunks_carry_the_headings_above_their_start(name: str, tokenizer: Token
             assert span.heading_path[-1] == text[span.start + 3 : text.index("\n", span.start)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "unit",
     ["x", "日本語のテキストは空白を持たない", ".", " ", "Ab3+/", "\n", "# A\n", "# A\n## B\nb c. d\n\n", "# \n", "# A\n" + "b. " * 900],
@@ -101,6 +104,7 @@ def test_a_long_text_is_cut_to_its_end(name: str, tokenizer: Tokenizer, unit: st
     assert build_chunker(name, tokenizer, 512, 50).chunk([text])[0][-1].end == len(text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

@@ -156,6 +156,7 @@ def sections_of(text: str) -> list[tuple[int, int]]:
     return list(pairwise([0, *starts, len(text)]))
 
 
+@pytest.mark.slow
 @given(text=LIKELY_TEXT, sizes=SIZES)
 @settings(max_examples=300, deadline=None)
 def test_no_overlap_reaches_across_a_heading(tokenizer: Tokenizer, text: str, sizes: tuple[int, int]):
@@ -167,6 +168,7 @@ def test_no_overlap_reaches_across_a_heading(tokenizer: Tokenizer, text: str, si
         ]
 
 
+@pytest.mark.slow
 @given(text=LIKELY_TEXT, sizes=SIZES)
 @settings(max_examples=300, deadline=None)
 def test_a_section_that_fits_is_in_one_chunk(tokenizer: Tokenizer, text: str, sizes: tuple[int, int]):

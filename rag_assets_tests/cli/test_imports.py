@@ -109,6 +109,7 @@ def test_help_imports_no_package(tmp_path: Path, arguments: tuple[str, ...]) -> 
     }
 
 
+@pytest.mark.slow
 def test_search_imports_nothing_needed_only_by_a_refresh(served: Path) -> None:
     modules, printed = imported_by(served, "search", "How long is vacation?")
     assert "vacation.md" in printed
@@ -120,6 +121,7 @@ def test_search_imports_nothing_needed_only_by_a_refresh(served: Path) -> None:
     assert rooms & {"artifacts", "chunkers", "defs", "ingestion", "inspection", "parsers", "sources"} == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["status", "quarantine", "export"])
 def test_a_report_imports_no_parser_library_and_no_dagster(served: Path, command: str) -> None:
     modules, _ = imported_by(served, command)

@@ -87,6 +87,7 @@ def test_staging_step_by_step_equals_staging_from_nothing(
         assert ledger_less == {state.document_id: state.content_hash for state in held}
 
 
+@pytest.mark.slow
 def test_staging_step_by_step_equals_staging_from_nothing_in_the_embedded_store(tmp_path: Path) -> None:
     store = EmbeddedVectorStore(tmp_path, "kb")
     before = [

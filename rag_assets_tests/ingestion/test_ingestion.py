@@ -85,6 +85,7 @@ def test_an_edited_document_is_parsed_again(read: Reader) -> None:
     assert counts(ingestion) == (2, 1, 1, 0)
 
 
+@pytest.mark.slow
 def test_a_new_parser_version_parses_only_its_documents_again(
     read: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,6 +109,7 @@ def test_a_lost_text_is_parsed_again(read: Reader) -> None:
     assert counts(ingestion) == (1, 1, 1, 0)
 
 
+@pytest.mark.slow
 def test_after_a_flush_of_the_ledger_documents_are_read_again(read: Reader) -> None:
     source = FakeSource(a_md=b"one", b_txt=b"two")
     first, _ = read(source)

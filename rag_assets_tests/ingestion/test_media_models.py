@@ -228,6 +228,7 @@ def test_a_silent_endpoint_is_given_up(server: FakeOpenAI) -> None:
     media.close()
 
 
+@pytest.mark.slow
 def test_a_process_exits_without_waiting_for_answers(server: FakeOpenAI) -> None:
     server.delay_seconds = 60.0
     program = (

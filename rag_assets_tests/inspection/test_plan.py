@@ -34,6 +34,7 @@ def test_a_long_list_is_shortened_and_the_totals_are_complete(
     assert "and 2 more" in said
 
 
+@pytest.mark.slow
 def test_texts_of_several_windows_are_counted_once(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -163,6 +163,7 @@ def _bombs() -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_bombs_stay_within_the_limits_of_the_process() -> None:
     workers = ParseWorkers(ParseLimits(seconds=20, memory_bytes=600 * 1024 * 1024), num_workers=1)
     try:

@@ -519,6 +519,7 @@ _TREES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(_TREES)
 def test_elements_in_any_order_give_text_or_one_kind_of_error(body: str) -> None:

@@ -81,6 +81,7 @@ def test_a_file_without_headers_is_corrupt() -> None:
     assert caught.value.reason == "corrupt"
 
 
+@pytest.mark.slow
 def test_hostile_nesting_of_parts_is_text_or_refused() -> None:
     parts = b"".join(
         b'Content-Type: multipart/mixed; boundary="b%d"\r\n\r\n--b%d\r\n' % (n, n) for n in range(3_000)
@@ -89,5 +90,6 @@ def test_hostile_nesting_of_parts_is_text_or_refused() -> None:
         parse_document(b"X: y\r\n" + parts, "a.eml")
 
 
+@pytest.mark.slow
 def test_damage_gives_text_or_one_kind_of_error() -> None:
     assert "text" in outcomes_of_damage(bytes(_with_attachments()), "a.eml")

@@ -195,6 +195,7 @@ def test_endless_nesting_neither_crashes_nor_hangs(tag: str) -> None:
     assert "needle" in parse_document((f"<{tag}>" * 40_000 + "needle").encode(), "a.html").text
 
 
+@pytest.mark.slow
 def test_a_large_page_is_not_slow() -> None:
     """About a second. Iterating resiliparse's lists took minutes."""
     row = "<tr><td><p>a</p><p>b</p></td><td>c<br>d</td></tr>"

@@ -39,6 +39,7 @@ def test_documents_are_parsed_in_one_other_process(workers: ParseWorkers) -> Non
     assert process_of(first) == process_of(second) != os.getpid()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("parser", "reason", "said"),
     [
@@ -81,6 +82,7 @@ def test_a_parser_sees_no_secret_and_no_file_of_ours(
     assert "folder: /" in text.splitlines()
 
 
+@pytest.mark.slow
 def test_documents_larger_than_a_pipe_go_both_ways(workers: ParseWorkers) -> None:
     data = b"0123456789 " * 400_000
     assert parse(workers, Obedient(), data).text.startswith(data.decode().strip()[:100])
@@ -97,6 +99,7 @@ def test_each_worker_parses_one_document_at_a_time() -> None:
         workers.close()
 
 
+@pytest.mark.slow
 def test_each_document_has_its_own_time_limit(workers: ParseWorkers) -> None:
     """Processor time adds up over the life of a process. The limit holds for each document."""
     processes = {process_of(parse(workers, _Working())) for _ in range(4)}
@@ -143,6 +146,7 @@ def test_a_worker_that_does_not_start_is_no_fault_of_a_document(
         parse(workers, Obedient())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "answer",
     [
@@ -174,6 +178,7 @@ def test_a_kill_by_the_system_does_not_mark_the_document(workers: ParseWorkers) 
     assert caught.value.lasting
 
 
+@pytest.mark.slow
 def test_a_document_is_tried_again_in_a_new_process(workers: ParseWorkers) -> None:
     """The second document fails in a used process, but not in a new one."""
     parse(workers, Obedient())

@@ -222,6 +222,7 @@ _JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(_JSON)
 def test_any_value_gives_text_or_is_empty(value: object) -> None:

@@ -120,6 +120,7 @@ def test_a_scan_without_ocr_is_empty_and_names_the_package_to_install(
         parse_document(_scan("Leave policy"), "scan.pdf")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tesseract")
 def test_a_scan_is_read_by_ocr_within_the_limits_of_the_worker() -> None:
     workers = ParseWorkers(num_workers=1)

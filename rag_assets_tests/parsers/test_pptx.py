@@ -162,6 +162,7 @@ def test_errors_name_limits_and_document_types(monkeypatch: pytest.MonkeyPatch) 
     assert str(unreadable(data, "a.pptx")) == "too_large: It has more than 500 XML nodes. Split it."
 
 
+@pytest.mark.slow
 def test_damage_gives_text_or_one_kind_of_error() -> None:
     presentation, slide = _presentation()
     add_table(slide, [["City", "Rate"], ["Oslo", "80"]])

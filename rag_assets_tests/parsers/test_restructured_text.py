@@ -112,6 +112,7 @@ def test_one_document_leaves_nothing_behind_for_the_next() -> None:
     assert parse_document(plain, "a.rst").text == before
 
 
+@pytest.mark.slow
 def test_damage_gives_text_or_one_kind_of_error(capfd: pytest.CaptureFixture[str]) -> None:
     assert "text" in outcomes_of_damage(_GUIDE.encode(), "a.rst")
     assert capfd.readouterr() == ("", "")

@@ -174,6 +174,7 @@ def test_a_document_type_is_refused() -> None:
         )
 
 
+@pytest.mark.slow
 def test_a_distant_cell_is_cheap() -> None:
     far = changed(
         saved(_workbook([["a", 1]])[0]),
@@ -184,6 +185,7 @@ def test_a_distant_cell_is_cheap() -> None:
     assert parse_document(far, "a.xlsx").text == "## Rates\n\na; 1\n\n7"
 
 
+@pytest.mark.slow
 def test_many_rows_are_read_within_the_limits_of_the_process() -> None:
     workbook = Workbook(write_only=True)
     sheet = workbook.create_sheet("Rates")

@@ -63,6 +63,7 @@ def test_entities_and_malformed_xml_are_refused(data: bytes) -> None:
     assert caught.value.reason == "corrupt"
 
 
+@pytest.mark.slow
 def test_hostile_xml_stays_within_the_limits_of_the_process() -> None:
     workers = ParseWorkers(ParseLimits(seconds=10, memory_bytes=400 * 1024 * 1024), num_workers=1)
     hostile = [_LAUGHS, b"<a>" * 3_000_000, b"<a>" * 500_000 + b"</a>" * 500_000, b"<a " + b"x" * 20_000_000]

@@ -246,6 +246,7 @@ def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> VectorStore:
     return EmbeddedVectorStore(tmp_path / "store", "kb")
 
 
+@pytest.mark.slow
 def test_a_rollback_holds_until_it_is_resumed_or_the_settings_change(
     any_store: VectorStore, ledger: Ledger
 ) -> None:

@@ -170,6 +170,7 @@ def test_an_unchanged_refresh_changes_nothing(earlier: Pipeline, monkeypatch: py
     assert earlier.files_of_production() == files
 
 
+@pytest.mark.slow
 def test_moving_the_documents_folder_embeds_and_deletes_nothing(earlier: Pipeline) -> None:
     """Its URI is part of every location, so all points are written; their ids are those of the earlier version."""
     points = earlier.points()
@@ -183,6 +184,7 @@ def test_moving_the_documents_folder_embeds_and_deletes_nothing(earlier: Pipelin
     assert earlier.problems_of_production() == ()
 
 
+@pytest.mark.slow
 def test_a_rebuild_makes_the_same_points_from_cached_vectors(
     earlier: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,6 +222,7 @@ def test_a_rejected_candidate_stays_rejected(earlier: Pipeline) -> None:
     assert earlier.production() == before
 
 
+@pytest.mark.slow
 def test_a_run_that_failed_at_embeddings_is_executed_again(earlier: Pipeline) -> None:
     """It takes up the Parquet files and the staging plan of the earlier version."""
     run = run_that_failed_at("embeddings", earlier)

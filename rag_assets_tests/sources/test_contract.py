@@ -89,6 +89,7 @@ def test_every_document_is_listed_once_and_read(scene: SourceScene, tmp_path: Pa
         assert text_of(name) in " ".join(text.split())
 
 
+@pytest.mark.slow
 def test_unchanged_documents_are_not_transferred_again(scene: SourceScene, tmp_path: Path) -> None:
     _, tokens = read_all(source_of(scene, tmp_path))
     transferred = scene.num_bodies

@@ -147,6 +147,7 @@ def test_only_keys_with_the_prefix_are_listed_by_their_full_names(bucket: Bucket
 # --- listing ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_listing_of_many_pages_is_complete(bucket: Bucket) -> None:
     names = [f"{number:02}.md" for number in range(25)]
     for name in names:
@@ -161,6 +162,7 @@ def test_an_empty_bucket_is_empty(bucket: Bucket) -> None:
     assert keys(bucket.source()) == []
 
 
+@pytest.mark.slow
 def test_an_overwritten_object_has_a_new_version_token(bucket: Bucket) -> None:
     bucket.put("a.md", b"one")
     before = bucket.entry("a.md")[1]

@@ -304,6 +304,7 @@ def canary() -> Iterator[WebSite]:
 
 
 # The site itself is at 127.0.0.1, which is allowed here.
+@pytest.mark.slow
 @pytest.mark.parametrize("host", [host for host in HOSTS if host.lower() != "localhost"])
 def test_no_sitemap_robots_txt_or_link_leads_to_a_private_address(
     host: str, canary: WebSite, site: WebSite

@@ -66,6 +66,7 @@ def test_combining_marks_beyond_a_hundred_are_removed_and_other_long_runs_are_ke
     assert normalize_text("x" + "\u0323" * 100) == "x" + "\u0323" * 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

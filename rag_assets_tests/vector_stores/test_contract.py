@@ -209,6 +209,7 @@ def test_the_empty_generation_can_be_sealed_and_searched(store: VectorStore) -> 
     assert reader.search(unit_vector(1), SparseVector((1,), (1.0,)), 5) == ([], [])
 
 
+@pytest.mark.slow
 def test_a_copy_with_changes_equals_the_same_built_from_nothing(store: VectorStore) -> None:
     before = [point(n) for n in range(400)]
     stage(store, "g1", before)
@@ -355,6 +356,7 @@ def test_a_malformed_query_is_refused(store: VectorStore) -> None:
             reader.search(dense, sparse, 5)
 
 
+@pytest.mark.slow
 def test_a_scroll_yields_every_point_once_in_ascending_order(store: VectorStore) -> None:
     stage(store, "g1", [point(n) for n in range(130)])
     reader = store.read("g1")

@@ -44,6 +44,7 @@ def test_a_production_deleted_by_hand_is_none(store: EmbeddedVectorStore, root: 
     assert store.promote("g2", None) == ProductionState("g2", None, None)
 
 
+@pytest.mark.slow
 def test_ten_generations_of_churn_stay_small_on_disk(disk: Path) -> None:
     store = EmbeddedVectorStore(disk, "kb")
     stage(store, "g0", [point(n) for n in range(500)])
@@ -58,3 +59,4 @@ def test_ten_generations_of_churn_stay_small_on_disk(disk: Path) -> None:
     logical = sum(p.stat().st_size for p in (folder / "g10").rglob("*") if p.is_file())
     assert sizes[10] < 1.5 * sizes[0] < 20e6 < logical
     assert everything(store, "g10").keys() == {point_id(n) for n in range(200, 700)}
+@pytest.mark.slow
