@@ -356,7 +356,6 @@ def test_a_malformed_query_is_refused(store: VectorStore) -> None:
             reader.search(dense, sparse, 5)
 
 
-@pytest.mark.slow
 def test_a_scroll_yields_every_point_once_in_ascending_order(store: VectorStore) -> None:
     stage(store, "g1", [point(n) for n in range(130)])
     reader = store.read("g1")

@@ -67,6 +67,7 @@ def _remove_segment(shard: Path) -> Path:
     return segment
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [_truncate, _remove, _remove_config, _remove_segment])
 def test_a_damaged_generation_is_not_opened_and_its_files_are_unchanged(
     store: EmbeddedVectorStore, root: Path, damage: Callable[[Path], Path]
@@ -120,6 +121,7 @@ def test_an_engine_config_of_another_size_is_not_damage(store: EmbeddedVectorSto
         writer.seal(manifest("g2", 1))
 
 
+@pytest.mark.slow
 def test_many_processes_read_one_generation_at_once(store: EmbeddedVectorStore, root: Path) -> None:
     stage(store, "g1", [point(n) for n in range(100)])
     code = textwrap.dedent("""

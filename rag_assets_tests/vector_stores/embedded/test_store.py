@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from rag_assets.disk.sparse_copy import allocated_bytes
 from rag_assets.records import ProductionState
 from rag_assets.vector_stores import build_vector_store
@@ -59,4 +61,3 @@ def test_ten_generations_of_churn_stay_small_on_disk(disk: Path) -> None:
     logical = sum(p.stat().st_size for p in (folder / "g10").rglob("*") if p.is_file())
     assert sizes[10] < 1.5 * sizes[0] < 20e6 < logical
     assert everything(store, "g10").keys() == {point_id(n) for n in range(200, 700)}
-@pytest.mark.slow

@@ -58,6 +58,7 @@ def test_too_little_space_is_reported_before_writing(
     assert store.generations() == ["g1"]
 
 
+@pytest.mark.slow
 def test_a_worn_base_is_rebuilt_and_answers_as_the_copy_does(
     store: EmbeddedVectorStore, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,6 +123,7 @@ with store.write("g2", DIMENSIONS, "g1") as writer:
 """
 
 
+@pytest.mark.slow
 def test_killing_a_writer_leaves_production_unchanged_and_no_manifest(
     store: EmbeddedVectorStore, root: Path
 ) -> None:
@@ -148,6 +150,7 @@ def test_killing_a_writer_leaves_production_unchanged_and_no_manifest(
     assert store.promote("g2", "g1").production == "g2"
 
 
+@pytest.mark.slow
 def test_a_reader_and_a_writer_survive_a_fork(store: EmbeddedVectorStore) -> None:
     stage(store, "g1", [point(n) for n in range(20)])
     reader = store.read("g1")
