@@ -1,8 +1,8 @@
 """Renders `.env.example` and docs/settings.md's table from the settings.
 
-    python -m rag_assets_tests.settings_pages    # writes both anew
+    python -m rag_assets_tests.settings_pages    # writes both
 
-A test compares the files with this.
+A test compares both files with it.
 """
 
 import re

@@ -1,6 +1,6 @@
 """A parser and a chunker are one new file each, a metric is one function, each with one line in a registry.
 
-The README says so. The new code is written below, and the registries get their lines by `monkeypatch`. Nothing else
+docs/how-to.md says so. The new code is written below, and the registries get their lines by `monkeypatch`. Nothing else
 is touched, and one refresh uses all three.
 """
 
