@@ -72,3 +72,9 @@ def test_doctor_fails_on_a_benchmark_for_other_documents(promoted: Pipeline) -> 
 def test_doctor_accepts_any_benchmark_before_the_first_promotion(empty: Pipeline) -> None:
     empty.benchmark.write_text('{"query": "Which?", "expected_docs": ["elsewhere.md"]}\n')
     assert "ok    benchmark" in empty.command("doctor")[1]
+
+
+def test_doctor_does_not_report_an_untried_webhook_as_ok(empty: Pipeline) -> None:
+    assert "-     slack: no webhook is set, so failures are not posted" in empty.command("doctor")[1]
+    empty.configure(SLACK_WEBHOOK_URL="https://hooks.slack.com/services/T0/B0/secret")
+    assert "-     slack: a webhook is set; not tried" in empty.command("doctor")[1]

@@ -1,6 +1,7 @@
 """The client of a Qdrant server: connection, errors, filters, indexes."""
 
 import contextlib
+import logging
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ from rag_assets.vector_stores.filters import LOCATIONS, Clause, Clauses, conditi
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient, models
 
+_logger = logging.getLogger(__name__)
+
 TIMEOUT_SECONDS = 60
 
 
@@ -32,6 +35,12 @@ def connect(url: str, api_key: str | None) -> "QdrantClient":
     """
     from qdrant_client import QdrantClient
 
+    if "://" not in url:
+        # The client guesses: http without a key, https with one. A wrong guess only says "does not answer".
+        _logger.warning(
+            "QDRANT_URL has no scheme, %s:// is assumed: write it out, as in http://localhost:6333",
+            "https" if api_key else "http",
+        )
     try:
         # The version check would send a request while definitions load.
         return QdrantClient(

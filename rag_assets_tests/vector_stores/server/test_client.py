@@ -120,3 +120,23 @@ def test_an_error_after_sending_documents_does_not_quote_the_server(store: Serve
 def test_an_unusable_url_is_a_configuration_error(url: str) -> None:
     with pytest.raises(ConfigurationError, match="QDRANT_URL"):
         connect(url, "s3cret-key")
+
+
+@pytest.mark.parametrize(
+    ("url", "api_key", "scheme"),
+    [("localhost:6333", None, "http"), ("qdrant.example", "s3cret-key", "https")],
+)
+def test_a_url_without_a_scheme_is_reported_with_the_assumed_scheme(
+    url: str, api_key: str | None, scheme: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = connect(url, api_key)
+    client.close()
+    assert client.init_options["url"] == url
+    assert [record.getMessage() for record in caplog.records] == [
+        f"QDRANT_URL has no scheme, {scheme}:// is assumed: write it out, as in http://localhost:6333"
+    ]
+
+
+def test_a_url_with_a_scheme_is_not_reported(caplog: pytest.LogCaptureFixture) -> None:
+    connect("http://localhost:6333", None).close()
+    assert caplog.records == []
