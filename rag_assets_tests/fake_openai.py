@@ -155,7 +155,7 @@ def broken_base64(request: Request, reply: Reply) -> None:
 def _with_first_vector(change: Callable[[np.ndarray], np.ndarray]) -> Fault:
     def fault(request: Request, reply: Reply) -> None:
         item = reply.body["data"][0]
-        item["embedding"] = _encoded(change(reply.vectors[0].copy()), request.body.get("encoding_format"))
+        item["embedding"] = encoded(change(reply.vectors[0].copy()), request.body.get("encoding_format"))
 
     return fault
 
@@ -176,7 +176,7 @@ one_wrong_dimension = _with_first_vector(lambda vector: vector[:-1])
 
 def all_wrong_dimensions(request: Request, reply: Reply) -> None:
     for item, vector in zip(reply.body["data"], reply.vectors, strict=True):
-        item["embedding"] = _encoded(vector[:-1], request.body.get("encoding_format"))
+        item["embedding"] = encoded(vector[:-1], request.body.get("encoding_format"))
 
 
 def floats_in_spite_of_base64(request: Request, reply: Reply) -> None:
@@ -197,7 +197,7 @@ def usage(reported: object) -> Fault:
     return fault
 
 
-def _encoded(vector: np.ndarray, encoding_format: str | None) -> str | list[float]:
+def encoded(vector: np.ndarray, encoding_format: str | None) -> str | list[float]:
     if encoding_format == "base64":
         return base64.b64encode(vector.astype("<f4").tobytes()).decode()
     return vector.tolist()
@@ -211,6 +211,7 @@ class FakeOpenAI:
         texts, tokens: number embedded so far.
         delay_seconds: pause before each answer.
         holds: recording or picture -> its content.
+        habits: faults of every answer, in this order. `compatible_servers` has those of known servers.
     """
 
     def __init__(self, api_key: str = API_KEY) -> None:
@@ -220,6 +221,7 @@ class FakeOpenAI:
         self.tokens = 0
         self.delay_seconds = 0.0
         self.holds: dict[bytes, str] = {}
+        self.habits: list[Fault] = []
         self._faults: deque[Fault] = deque()
         self._lock = threading.Lock()
         self._server = _Server(self)
@@ -254,8 +256,8 @@ class FakeOpenAI:
             self.requests.append(request)
             fault = self._faults.popleft() if self._faults else None
         reply = self._right_reply(request)
-        if fault is not None:
-            fault(request, reply)
+        for change in (*self.habits, *([fault] if fault else [])):
+            change(request, reply)
         if reply.status == 200 and not reply.drop:
             with self._lock:
                 self.texts += len(request.texts)
@@ -287,7 +289,7 @@ class FakeOpenAI:
             "object": "list",
             "model": model,
             "data": [
-                {"object": "embedding", "index": index, "embedding": _encoded(vector, encoding_format)}
+                {"object": "embedding", "index": index, "embedding": encoded(vector, encoding_format)}
                 for index, vector in enumerate(vectors)
             ],
             "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
