@@ -58,12 +58,16 @@ class Embedder(Protocol):
         ...
 
 
+LONGEST = 1e18
+"""Largest accepted length of a vector. From 1.8e19 on, the square of the length overflows float32."""
+
+
 def checked_unit_vectors(vectors: npt.ArrayLike, n_texts: int, dimensions: int, model: str) -> Vectors:
     """Return the vectors as float32 of unit length, or refuse them.
 
     Raises:
-        InvalidVectorError: wrong count or dimension, NaN, infinite, or all zero. qdrant accepts and ranks such
-            vectors without an error, so they are stopped here.
+        InvalidVectorError: wrong count or dimension, NaN, infinite, all zero, or too long. qdrant accepts and ranks
+            such vectors without an error, so they are stopped here.
     """
     matrix = np.asarray(vectors, dtype=np.float32)
     if matrix.shape != (n_texts, dimensions):
@@ -77,4 +81,9 @@ def checked_unit_vectors(vectors: npt.ArrayLike, n_texts: int, dimensions: int, 
     if n_texts and not (lengths > 1e-12).all():
         bad = int(np.flatnonzero(lengths[:, 0] <= 1e-12)[0])
         raise InvalidVectorError(f"model {model} returned a zero vector for text {bad} of {n_texts}")
+    if n_texts and not (lengths < LONGEST).all():
+        bad = int(np.flatnonzero(lengths[:, 0] >= LONGEST)[0])
+        raise InvalidVectorError(
+            f"model {model} returned a vector of length {lengths[bad, 0]:.0e}, too long for text {bad} of {n_texts}"
+        )
     return (matrix / lengths).astype(np.float32)

@@ -17,9 +17,10 @@ from rag_assets.records import Payload, Point, SparseVector, Vector, Vectors
 from rag_assets.text.wording import counted
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_SHORTEST = 1e-12
+# The engine computes in float32. It leaves a vector shorter than 3.5e-4 as it is, so its scores are not cosines. From
+# 1.8e19 on, the square of a length or the product of two weights overflows.
+_SHORTEST, _LONGEST = 1e-3, 1e18
 _LARGEST_INDEX = 2**32 - 1
-_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
 
 def check_point_ids(point_ids: Sequence[str]) -> None:
@@ -81,11 +82,11 @@ def checked_points(points: Sequence[Point], dimensions: int) -> Vectors:
         raise InvalidVectorError(
             f"the vector of point {ids[int(np.argmin(finite))]} contains NaN or infinity"
         )
-    long_enough = np.linalg.norm(vectors.astype(np.float64), axis=1) > _SHORTEST
-    if not long_enough.all():
-        raise InvalidVectorError(
-            f"the vector of point {ids[int(np.argmin(long_enough))]} has only zero components"
-        )
+    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    fitting = (lengths > _SHORTEST) & (lengths < _LONGEST)
+    if not fitting.all():
+        bad = int(np.argmin(fitting))
+        _check_length(float(lengths[bad]), f"the vector of point {ids[bad]}")
     for point in points:
         if point.sparse is not None:
             _check_sparse(point.sparse, f"the sparse vector of point {point.id}")
@@ -101,11 +102,19 @@ def checked_query(dense: Vector, sparse: SparseVector | None) -> list[float]:
     vector = np.asarray(dense, dtype=np.float32)
     if vector.ndim != 1 or not np.isfinite(vector).all():
         raise InvalidVectorError("the vector of the query must be one row of finite numbers")
-    if float(np.linalg.norm(vector.astype(np.float64))) <= _SHORTEST:
-        raise InvalidVectorError("the vector of the query has only zero components")
+    _check_length(float(np.linalg.norm(vector.astype(np.float64))), "the vector of the query")
     if sparse is not None:
         _check_sparse(sparse, "the sparse vector of the query")
     return vector.tolist()
+
+
+def _check_length(length: float, what: str) -> None:
+    if length == 0:
+        raise InvalidVectorError(f"{what} has only zero components")
+    if not _SHORTEST < length < _LONGEST:
+        raise InvalidVectorError(
+            f"{what} has length {length:.0e}, which the engine cannot normalize: send a unit vector"
+        )
 
 
 def _check_sparse(sparse: SparseVector, what: str) -> None:
@@ -122,8 +131,10 @@ def _check_sparse(sparse: SparseVector, what: str) -> None:
         raise InvalidVectorError(f"{what} has an index outside 0 to {_LARGEST_INDEX}")
     # The sum is finite only if all values are. For so few numbers, numpy arrays take three times as long.
     largest = max(max(sparse.values), -min(sparse.values))
-    if not math.isfinite(sum(sparse.values)) or largest > _LARGEST_FLOAT32:
+    if not math.isfinite(sum(sparse.values)):
         raise InvalidVectorError(f"{what} contains NaN or infinity")
+    if largest > _LONGEST:
+        raise InvalidVectorError(f"{what} contains a weight of {largest:.0e}; the largest is {_LONGEST:.0e}")
 
 
 def ascending(indices: Sequence[int], values: Sequence[float]) -> SparseVector:

@@ -16,8 +16,6 @@ from rag_assets_tests.vector_stores.samples import (
     unit_vector,
 )
 
-pytestmark = pytest.mark.xfail(strict=True, reason="an overflowing vector is stored as another direction")
-
 
 def of_length(length: float) -> Vector:
     return (unit_vector(7).astype(np.float64) * length).astype(np.float32)
