@@ -63,7 +63,7 @@ def _collected(name: str, arriving: Iterator[SourceEntry]) -> Listing:
     try:
         entries.extend(arriving)  # keeps the entries before an error
     except NothingCame:
-        problem = f"source {name} listed nothing for {_STALLED_SECONDS:.0f} s: check whether it answers"
+        problem = f"source {name} listed nothing for {_STALLED_SECONDS:g} s: check whether it answers"
     except Exception as error:
         problem = _problem_of(name, error)
     return Listing(entries, problem)
@@ -103,7 +103,7 @@ def hash_listings(
     problems: dict[str, str] = {}
     for name, arriving in started:
         problem = (
-            f"source {name} was not listed within {within_seconds:.0f} s: check whether it answers. If it does, it is "
+            f"source {name} was not listed within {within_seconds:g} s: check whether it answers. If it does, it is "
             "too large for this sensor: leave it to the schedule, or to events"
         )
         try:

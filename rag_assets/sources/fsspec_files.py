@@ -274,7 +274,7 @@ class FsspecSource:
         if isinstance(error, SourceUnavailable):
             return error
         if isinstance(error, TimeoutError):
-            why = f"did not answer within {self.options.timeout_seconds:.0f} s"
+            why = f"did not answer within {self.options.timeout_seconds:g} s"
         elif isinstance(error, FileNotFoundError):
             why = "does not exist, or is a bucket without any file"
         else:

@@ -110,7 +110,7 @@ class LangchainSource:
             raise
         except NothingCame:
             raise SourceUnavailable(
-                f"source {self.name}: {self.options.loader} loaded nothing for {self.options.timeout_seconds:.0f} s. "
+                f"source {self.name}: {self.options.loader} loaded nothing for {self.options.timeout_seconds:g} s. "
                 "Raise timeout_seconds if the loader is slow."
             ) from None
         except Exception as error:

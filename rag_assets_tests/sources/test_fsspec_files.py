@@ -248,6 +248,12 @@ def test_a_missing_folder_does_not_look_empty(memory: MemoryFileSystem) -> None:
     assert "does not exist" in problem_of(source_of("memory://missing"))
 
 
+def test_a_time_limit_below_a_second_is_reported_exactly(scene: FsspecScene) -> None:
+    source = source_of(f"troubled://{scene.folder}", timeout_seconds=0.2)
+    with scene.failing("hang"):
+        assert "did not answer within 0.2 s" in problem_of(source)
+
+
 def test_an_existing_empty_folder_is_empty(scene: FsspecScene) -> None:
     assert paths_of(source_of(f"troubled://{scene.folder}")) == []
 
