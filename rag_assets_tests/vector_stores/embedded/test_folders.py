@@ -117,6 +117,7 @@ def _promote(root: Path, name: str, start: Any, results: Any) -> None:
         results.put((name, "superseded"))
 
 
+@pytest.mark.slow
 def test_exactly_one_of_several_simultaneous_promotions_wins(store: EmbeddedVectorStore, root: Path) -> None:
     names = ["g1", "g2", "g3", "g4"]
     for name in ["g0", *names]:
@@ -135,6 +136,7 @@ def test_exactly_one_of_several_simultaneous_promotions_wins(store: EmbeddedVect
     assert store.production_state() == ProductionState(winners[0], "g0", None)
 
 
+@pytest.mark.slow
 def test_the_lock_serializes_promotions_of_threads(store: EmbeddedVectorStore) -> None:
     """A long delay between reading and writing the pointer. The lock must cover it."""
     for name in ("g0", "g1", "g2", "g3"):
