@@ -21,9 +21,6 @@ from rag_assets.vector_stores.server.client import connect
 from rag_assets_tests.optional_packages import require
 from rag_assets_tests.pipeline import Pipeline
 
-# Imported here: they must take the real classes from qdrant-client, before these are replaced below.
-require("langchain_qdrant", "llama_index.vector_stores.qdrant")
-
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "querying.md"
 BENCHMARK = ROOT / "eval_benchmarks" / "benchmark.jsonl"
@@ -76,6 +73,8 @@ def in_memory_server(monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.fixture(scope="module", params=["in memory", "server"])
 def alias(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The alias of the promoted sample, with the environment of an application."""
+    # Imported first: they must take the real classes from qdrant-client, before these are replaced.
+    require("langchain_qdrant", "llama_index.vector_stores.qdrant")
     on_server = request.param == "server"
     if on_server and "QDRANT_TEST_URL" not in os.environ:
         pytest.skip("QDRANT_TEST_URL is not set")

@@ -4,12 +4,13 @@ import base64
 
 import numpy as np
 import pytest
-from openai import BadRequestError, OpenAI
 
 from rag_assets_tests.fake_openai import API_KEY, FakeOpenAI, vector_of
 
 
 def test_the_official_client_reads_both_formats_and_one_text(server: FakeOpenAI):
+    from openai import OpenAI
+
     with OpenAI(api_key=API_KEY, base_url=server.base_url) as client:
         default = client.embeddings.create(model="tiny-embedding", input=["a b", "c"])
         floats = client.embeddings.create(model="tiny-embedding", input="a b", encoding_format="float")
@@ -20,6 +21,8 @@ def test_the_official_client_reads_both_formats_and_one_text(server: FakeOpenAI)
 
 
 def test_the_official_client_reads_transcriptions_and_descriptions(server: FakeOpenAI):
+    from openai import BadRequestError, OpenAI
+
     sound, picture = b"RIFF\r\n\0\xff\r\n", b"\x89PNG\r\n"
     server.holds = {sound: "What was said.", picture: "What is seen."}
     url = "data:image/png;base64," + base64.b64encode(picture).decode()
@@ -39,6 +42,8 @@ def test_the_official_client_reads_transcriptions_and_descriptions(server: FakeO
 
 
 def test_empty_texts_are_refused_as_the_api_does(server: FakeOpenAI):
+    from openai import BadRequestError, OpenAI
+
     with OpenAI(api_key=API_KEY, base_url=server.base_url) as client, pytest.raises(BadRequestError):
         client.embeddings.create(model="tiny-embedding", input=["a", ""])
     assert (server.texts, len(server.requests)) == (0, 1)

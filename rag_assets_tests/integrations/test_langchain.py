@@ -1,5 +1,5 @@
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,17 +11,16 @@ from rag_assets_tests.integrations.event_loop import in_thread
 from rag_assets_tests.integrations.small_store import FIRST, OTHER_MODEL, QUESTION, SECOND, SmallStore
 from rag_assets_tests.optional_packages import require
 
-require("langchain_core", "langchain_qdrant", "langchain_openai")
-
-from langchain_core.embeddings import Embeddings  # noqa: E402
-from langchain_core.runnables import RunnableLambda  # noqa: E402
-from langchain_qdrant import QdrantVectorStore  # noqa: E402
-from langchain_qdrant.qdrant import QdrantVectorStoreError  # noqa: E402
-from qdrant_client import models  # noqa: E402
-
-from rag_assets.integrations.langchain import KnowledgeBaseRetriever  # noqa: E402
+if TYPE_CHECKING:
+    from rag_assets.integrations.langchain import KnowledgeBaseRetriever
 
 IN_HR = SearchFilter((Condition("path", "prefix", "hr/"),))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _packages_are_installed() -> None:
+    """Importing LangChain takes seconds, so it is left to the tests: collection and other tests do not pay."""
+    require("langchain_core", "langchain_qdrant", "langchain_openai")
 
 
 @pytest.fixture
@@ -30,31 +29,16 @@ def store() -> SmallStore:
 
 
 @pytest.fixture
-def adapter(store: SmallStore) -> KnowledgeBaseRetriever:
+def adapter(store: SmallStore) -> "KnowledgeBaseRetriever":
+    from rag_assets.integrations.langchain import KnowledgeBaseRetriever
+
     return KnowledgeBaseRetriever(retriever=store.retriever(), k=1)
-
-
-class FakeEmbeddings(Embeddings):
-    def __init__(self, embedder: FakeEmbedder) -> None:
-        self._embedder = embedder
-
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        return self._embedder.embed_documents(texts).vectors.tolist()
-
-    def embed_query(self, text: str) -> list[float]:
-        return self._embedder.embed_query(text).tolist()
-
-
-def own_store(store: SmallStore, embedder: FakeEmbedder) -> QdrantVectorStore:
-    return QdrantVectorStore(
-        store.client, "kb", FakeEmbeddings(embedder), vector_name="dense", content_payload_key="text"
-    )
 
 
 # The adapter
 
 
-def test_a_document_has_its_locations_and_score(store: SmallStore, adapter: KnowledgeBaseRetriever) -> None:
+def test_a_document_has_its_locations_and_score(store: SmallStore, adapter: "KnowledgeBaseRetriever") -> None:
     [document] = adapter.invoke(QUESTION)
     [hit] = store.retriever().search(QUESTION, 1)
     assert document.page_content == QUESTION
@@ -66,8 +50,12 @@ def test_a_document_has_its_locations_and_score(store: SmallStore, adapter: Know
 
 
 def test_number_and_filter_can_be_set_per_retriever_or_question(
-    store: SmallStore, adapter: KnowledgeBaseRetriever
+    store: SmallStore, adapter: "KnowledgeBaseRetriever"
 ) -> None:
+    from langchain_core.runnables import RunnableLambda
+
+    from rag_assets.integrations.langchain import KnowledgeBaseRetriever
+
     def paths(documents: list[Any]) -> list[str]:
         return [document.metadata["path"] for document in documents]
 
@@ -81,24 +69,24 @@ def test_number_and_filter_can_be_set_per_retriever_or_question(
 
 
 def test_a_misspelled_filter_is_an_error(
-    adapter: KnowledgeBaseRetriever,
+    adapter: "KnowledgeBaseRetriever",
 ) -> None:
     with pytest.raises(TypeError, match="filter"):
         adapter.invoke(QUESTION, filter=IN_HR)
 
 
-def test_zero_documents_is_not_replaced_by_the_default(adapter: KnowledgeBaseRetriever) -> None:
+def test_zero_documents_is_not_replaced_by_the_default(adapter: "KnowledgeBaseRetriever") -> None:
     with pytest.raises(ConfigurationError, match="limit"):
         adapter.invoke(QUESTION, k=0)
 
 
-def test_it_answers_asynchronous_callers(adapter: KnowledgeBaseRetriever) -> None:
+def test_it_answers_asynchronous_callers(adapter: "KnowledgeBaseRetriever") -> None:
     [document] = in_thread(adapter.ainvoke(QUESTION))
     assert document.page_content == QUESTION
 
 
 def test_the_adapter_follows_a_promotion_and_a_change_of_the_model(
-    store: SmallStore, adapter: KnowledgeBaseRetriever
+    store: SmallStore, adapter: "KnowledgeBaseRetriever"
 ) -> None:
     store.promote("g2", SECOND)
     assert [document.page_content for document in adapter.invoke(QUESTION)] == list(SECOND.values())
@@ -112,6 +100,8 @@ def test_the_adapter_follows_a_promotion_and_a_change_of_the_model(
 
 
 def test_its_own_store_follows_a_promotion(store: SmallStore) -> None:
+    from rag_assets_tests.integrations.langchain_objects import own_store
+
     own = own_store(store, FakeEmbedder())
     assert [document.page_content for document in own.similarity_search(QUESTION, k=1)] == [QUESTION]
     store.promote("g2", SECOND)
@@ -123,6 +113,10 @@ def test_its_own_store_follows_a_promotion(store: SmallStore) -> None:
 
 
 def test_a_condition_on_the_model_finds_nothing_after_the_model_has_changed(store: SmallStore) -> None:
+    from qdrant_client import models
+
+    from rag_assets_tests.integrations.langchain_objects import own_store
+
     own = own_store(store, FakeEmbedder())
     match = models.MatchValue(value=MODEL.model)
     same_model = models.Filter(must=[models.FieldCondition(key="embedding_model", match=match)])
@@ -133,6 +127,10 @@ def test_a_condition_on_the_model_finds_nothing_after_the_model_has_changed(stor
 
 
 def test_its_own_store_refuses_other_dimensions(store: SmallStore) -> None:
+    from langchain_qdrant.qdrant import QdrantVectorStoreError
+
+    from rag_assets_tests.integrations.langchain_objects import own_store
+
     with pytest.raises(QdrantVectorStoreError, match="dimensions"):
         own_store(store, FakeEmbedder(replace(MODEL, dimensions=16)))
 

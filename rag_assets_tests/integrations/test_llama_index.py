@@ -1,5 +1,5 @@
 import threading
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,18 +11,16 @@ from rag_assets_tests.integrations.event_loop import in_thread
 from rag_assets_tests.integrations.small_store import FIRST, OTHER_MODEL, QUESTION, SECOND, SmallStore
 from rag_assets_tests.optional_packages import require
 
-require("llama_index.vector_stores.qdrant", "llama_index.embeddings.openai")
-
-from llama_index.core import VectorStoreIndex  # noqa: E402
-from llama_index.core.embeddings import BaseEmbedding  # noqa: E402
-from llama_index.core.retrievers import BaseRetriever  # noqa: E402
-from llama_index.core.schema import MetadataMode, TextNode  # noqa: E402
-from llama_index.vector_stores.qdrant import QdrantVectorStore  # noqa: E402
-from qdrant_client import models  # noqa: E402
-
-from rag_assets.integrations.llama_index import KnowledgeBaseRetriever  # noqa: E402
+if TYPE_CHECKING:
+    from rag_assets.integrations.llama_index import KnowledgeBaseRetriever
 
 IN_HR = SearchFilter((Condition("path", "prefix", "hr/"),))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _packages_are_installed() -> None:
+    """Importing LlamaIndex takes seconds, so it is left to the tests: collection and other tests do not pay."""
+    require("llama_index.vector_stores.qdrant", "llama_index.embeddings.openai")
 
 
 @pytest.fixture
@@ -31,37 +29,18 @@ def store() -> SmallStore:
 
 
 @pytest.fixture
-def adapter(store: SmallStore) -> KnowledgeBaseRetriever:
+def adapter(store: SmallStore) -> "KnowledgeBaseRetriever":
+    from rag_assets.integrations.llama_index import KnowledgeBaseRetriever
+
     return KnowledgeBaseRetriever(store.retriever(), similarity_top_k=1)
-
-
-class FakeEmbedding(BaseEmbedding):
-    embedder: Any
-
-    def _get_query_embedding(self, query: str) -> list[float]:
-        return self.embedder.embed_query(query).tolist()
-
-    async def _aget_query_embedding(self, query: str) -> list[float]:
-        return self._get_query_embedding(query)
-
-    def _get_text_embedding(self, text: str) -> list[float]:
-        return self._get_query_embedding(text)
-
-
-def own_retriever(store: SmallStore, embedder: FakeEmbedder, **options: Any) -> BaseRetriever:
-    own = QdrantVectorStore("kb", client=store.client, dense_vector_name="dense")
-    index = VectorStoreIndex.from_vector_store(own, embed_model=FakeEmbedding(embedder=embedder))
-    return index.as_retriever(similarity_top_k=1, **options)
-
-
-def ask(retriever: BaseRetriever) -> list[str]:
-    return [node.get_content() for node in retriever.retrieve(QUESTION)]
 
 
 # The adapter
 
 
-def test_a_node_has_its_locations_and_score(store: SmallStore, adapter: KnowledgeBaseRetriever) -> None:
+def test_a_node_has_its_locations_and_score(store: SmallStore, adapter: "KnowledgeBaseRetriever") -> None:
+    from llama_index.core.schema import TextNode
+
     [found] = adapter.retrieve(QUESTION)
     [hit] = store.retriever().search(QUESTION, 1)
     assert isinstance(found.node, TextNode)
@@ -72,7 +51,9 @@ def test_a_node_has_its_locations_and_score(store: SmallStore, adapter: Knowledg
     assert found.node.metadata["locations"] == hit.payload["locations"]
 
 
-def test_a_prompt_gets_the_title_and_the_path_but_no_hashes(adapter: KnowledgeBaseRetriever) -> None:
+def test_a_prompt_gets_the_title_and_the_path_but_no_hashes(adapter: "KnowledgeBaseRetriever") -> None:
+    from llama_index.core.schema import MetadataMode
+
     [found] = adapter.retrieve(QUESTION)
     head, _, text = found.node.get_content(MetadataMode.LLM).partition("\n\n")
     assert sorted(head.split("\n")) == ["path: it/passwords.md", "title: IT/PASSWORDS.MD"]
@@ -80,6 +61,8 @@ def test_a_prompt_gets_the_title_and_the_path_but_no_hashes(adapter: KnowledgeBa
 
 
 def test_number_and_filter_reach_the_search(store: SmallStore) -> None:
+    from rag_assets.integrations.llama_index import KnowledgeBaseRetriever
+
     both = KnowledgeBaseRetriever(store.retriever(), similarity_top_k=2).retrieve(QUESTION)
     assert [node.metadata["path"] for node in both] == ["it/passwords.md", "hr/leave.md"]
     only_hr = KnowledgeBaseRetriever(store.retriever(), search_filter=IN_HR).retrieve(QUESTION)
@@ -87,6 +70,8 @@ def test_number_and_filter_reach_the_search(store: SmallStore) -> None:
 
 
 def test_asynchronous_callers_are_not_blocked(store: SmallStore) -> None:
+    from rag_assets.integrations.llama_index import KnowledgeBaseRetriever
+
     threads: list[int] = []
 
     class Noting(Retriever):
@@ -103,7 +88,7 @@ def test_asynchronous_callers_are_not_blocked(store: SmallStore) -> None:
 
 
 def test_the_adapter_follows_a_promotion_and_a_change_of_the_model(
-    store: SmallStore, adapter: KnowledgeBaseRetriever
+    store: SmallStore, adapter: "KnowledgeBaseRetriever"
 ) -> None:
     store.promote("g2", SECOND)
     assert [node.get_content() for node in adapter.retrieve(QUESTION)] == list(SECOND.values())
@@ -117,6 +102,8 @@ def test_the_adapter_follows_a_promotion_and_a_change_of_the_model(
 
 
 def test_its_own_store_follows_a_promotion(store: SmallStore) -> None:
+    from rag_assets_tests.integrations.llama_index_objects import ask, own_retriever
+
     own = own_retriever(store, FakeEmbedder())
     assert ask(own) == [QUESTION]
     store.promote("g2", SECOND)
@@ -124,6 +111,10 @@ def test_its_own_store_follows_a_promotion(store: SmallStore) -> None:
 
 
 def test_a_condition_on_the_model_finds_nothing_after_the_model_has_changed(store: SmallStore) -> None:
+    from qdrant_client import models
+
+    from rag_assets_tests.integrations.llama_index_objects import ask, own_retriever
+
     match = models.MatchValue(value=MODEL.model)
     same_model = models.Filter(must=[models.FieldCondition(key="embedding_model", match=match)])
     careless = own_retriever(store, FakeEmbedder())

@@ -3,6 +3,7 @@
 import gc
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,41 +16,16 @@ from rag_assets.sources.declarations import build_sources
 from rag_assets.sources.langchain_loader import LangchainOptions, LangchainSource
 from rag_assets_tests.optional_packages import require
 
-require("langchain_core")
-
-from langchain_core.document_loaders import BaseLoader  # noqa: E402
-from langchain_core.documents import Document  # noqa: E402
+LOADERS = "rag_assets_tests.sources.loaders"
 
 
-class ListLoader(BaseLoader):
-    """Loads its arguments: lists of text and metadata. An exception in the place of a text is raised."""
-
-    def __init__(self, documents: list[Any], **secrets: str) -> None:
-        self._documents = documents
-
-    def lazy_load(self) -> Iterator[Document]:
-        for text, metadata in self._documents:
-            if isinstance(text, BaseException):
-                raise text
-            yield Document(text, metadata=metadata)
-
-
-class OldLoader(BaseLoader):
-    """Has only `load`, as loaders had in former times."""
-
-    def load(self) -> list[Document]:
-        return [Document("text", metadata={"source": "old"})]
-
-
-class NoLoader:
-    pass
-
-
-not_a_class = ListLoader([])
+@pytest.fixture(scope="module", autouse=True)
+def _langchain_is_installed() -> None:
+    require("langchain_core")
 
 
 def source_of(*documents: tuple[Any, dict[str, Any]], **options: Any) -> LangchainSource:
-    declared = {"loader": f"{__name__}.ListLoader", "arguments": {"documents": list(documents)}, **options}
+    declared = {"loader": f"{LOADERS}.ListLoader", "arguments": {"documents": list(documents)}, **options}
     return LangchainSource("loaded", LangchainOptions(**declared))
 
 
@@ -133,7 +109,7 @@ def test_the_format_selects_the_parser_independent_of_the_filename() -> None:
 
 
 def test_a_loader_with_only_load_works_too() -> None:
-    assert texts_of(source_of(loader=f"{__name__}.OldLoader", arguments={})) == {"old": "text"}
+    assert texts_of(source_of(loader=f"{LOADERS}.OldLoader", arguments={})) == {"old": "text"}
 
 
 def test_a_loader_of_langchain_itself() -> None:
@@ -157,7 +133,7 @@ def test_a_text_over_the_limit_affects_only_itself() -> None:
 def test_a_document_no_longer_loaded_is_gone() -> None:
     documents: list[Any] = [("1", {"source": "a"})]
     source = LangchainSource(
-        "loaded", LangchainOptions(loader=f"{__name__}.ListLoader", arguments={"documents": documents})
+        "loaded", LangchainOptions(loader=f"{LOADERS}.ListLoader", arguments={"documents": documents})
     )
     (entry,) = list(source.list_entries())
     source.options.arguments["documents"].clear()
@@ -196,6 +172,18 @@ def test_an_error_of_the_loader_is_named_and_not_quoted(error: BaseException) ->
     assert "secret" not in problem
 
 
+def test_a_time_limit_below_a_second_is_reported_exactly() -> None:
+    never = threading.Event()
+
+    def hang() -> Iterator[Any]:
+        never.wait()
+        yield from ()
+
+    source = source_of(arguments={"documents": hang()}, timeout_seconds=0.2)
+    assert "ListLoader loaded nothing for 0.2 s" in problem_of(source)
+    never.set()
+
+
 def test_a_missing_package_is_named() -> None:
     with pytest.raises(ConfigurationError) as caught:
         source_of(loader="no_such_package.document_loaders.TextLoader")
@@ -208,9 +196,17 @@ def test_a_package_missing_for_the_loader_is_named() -> None:
     assert "the Python package pypdf is not installed" in problem_of(source_of((missing, {})))
 
 
-@pytest.mark.parametrize("name", ["NoLoader", "not_a_class", "missing", "pytest"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"{LOADERS}.NoLoader",
+        f"{LOADERS}.not_a_class",
+        f"{LOADERS}.missing",
+        "rag_assets_tests.sources.loaders",
+    ],
+)
 def test_only_a_loader_is_called(name: str) -> None:
-    assert "is not a document loader" in problem_of(source_of(loader=f"{__name__}.{name}"))
+    assert "is not a document loader" in problem_of(source_of(loader=name))
 
 
 @pytest.mark.parametrize("name", ["TextLoader", "a.b c", "a..b", ".a.b", "os.system('x')", "a.b; c", "a/b.c"])
@@ -225,7 +221,7 @@ def test_arguments_are_not_shown() -> None:
 
 def test_a_variable_may_hold_the_arguments_as_json() -> None:
     environment = {
-        "RAG_LANGCHAIN_LOADER": f"{__name__}.ListLoader",
+        "RAG_LANGCHAIN_LOADER": f"{LOADERS}.ListLoader",
         "RAG_LANGCHAIN_ARGUMENTS": '{"documents": [["text", {"source": "a"}]]}',
     }
     (source,) = build_sources(["langchain"], None, environment)

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from qdrant_client import QdrantClient
 
 from rag_assets.vector_stores.server.store import ServerVectorStore
 
@@ -18,6 +17,8 @@ class ServerLikeClient:
     """
 
     def __init__(self) -> None:
+        from qdrant_client import QdrantClient
+
         self.inner = QdrantClient(":memory:")
         self.before_batch: Callable[[], object] | None = None
         self.fail_after_batch = False

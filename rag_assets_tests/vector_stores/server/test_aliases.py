@@ -4,7 +4,6 @@ from functools import partial
 from typing import Any
 
 import pytest
-from qdrant_client import models
 
 from rag_assets.errors import (
     ConfigurationError,
@@ -72,6 +71,8 @@ def test_a_collection_with_the_name_of_the_knowledge_base_is_an_error(
 def test_an_alias_to_another_collection_is_not_production(
     store: ServerVectorStore, client: ServerLikeClient
 ) -> None:
+    from qdrant_client import models
+
     client.create_collection("theirs", vectors_config={})
     create = models.CreateAlias(collection_name="theirs", alias_name="kb")
     client.inner.update_collection_aliases([models.CreateAliasOperation(create_alias=create)])
