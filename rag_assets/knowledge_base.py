@@ -149,7 +149,7 @@ class KnowledgeBase:
 
     def sources(self) -> list[Source]:
         from rag_assets.sources.base import UsesFolder
-        from rag_assets.sources.declarations import build_sources
+        from rag_assets.sources.configured import build_sources
 
         # The Launchpad can set the documents folder too, so the environment alone is not enough.
         environment = environment_with_dotenv() | {"RAG_DOCUMENTS_DIR": str(self.settings.documents_dir)}

@@ -301,3 +301,8 @@ class ProductionState:
     production: str | None = None
     previous: str | None = None
     held: str | None = None
+
+    @property
+    def kept(self) -> frozenset[str]:
+        """The generations that are never discarded: a reader or a rollback can reach each of them."""
+        return frozenset(name for name in (self.production, self.previous, self.held) if name)

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterable
 
 from rag_assets.errors import RagAssetsError
-from rag_assets.records import ProductionState
 from rag_assets.vector_stores.base import VectorStore
 
 _logger = logging.getLogger(__name__)
@@ -19,8 +18,7 @@ def sweep(store: VectorStore, keep: Iterable[str]) -> list[str]:
     Returns:
         Names of the discarded generations.
     """
-    state: ProductionState = store.production_state()
-    kept = {state.production, state.previous, state.held, *keep}
+    kept = store.production_state().kept.union(keep)
     swept: list[str] = []
     for generation in store.generations():
         if generation not in kept:

@@ -183,8 +183,7 @@ class Evidence:
         for refresh in self.refreshes:
             staged = refresh.artifacts.get("staging_collection")
             if staged is not None:
-                lived = (self.state.production, self.state.previous, self.state.held)
-                if staged.details["generation"] in lived:
+                if staged.details["generation"] in self.state.kept:
                     return None
                 return Candidate(staged, self._why_not_live(staged, refresh.artifacts.get("eval_report")))
         return None

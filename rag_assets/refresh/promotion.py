@@ -64,7 +64,7 @@ def reject_candidate(store: VectorStore, generation: str, reason: str, *, keep: 
         The result, in words.
     """
     state = store.production_state()
-    if generation in (state.production, state.previous, state.held):
+    if generation in state.kept:
         return f"{generation} is or was in production: nothing to discard"
     if store.manifest(generation) is None:
         return f"candidate {generation} is already gone"
@@ -176,7 +176,7 @@ def retire(
     try:
         retired = sweep(store, ())
         state = store.production_state()
-        kept = [name for name in (state.production, state.previous, state.held) if name]
+        kept = sorted(state.kept)
         contents = set(extra_contents)
         for generation in kept:
             documents = ledger.documents(generation)

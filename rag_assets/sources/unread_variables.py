@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rag_assets.settings import Settings
 from rag_assets.sources import SOURCES
-from rag_assets.sources.declarations import OLDER_VARIABLES, referenced_variables, variable_of
+from rag_assets.sources.configured import OLDER_VARIABLES, referenced_variables, variable_of
 
 _PREFIX = "RAG_"
 

@@ -55,7 +55,7 @@ def previous_of(state: ProductionState) -> str:
 
 def check_deletable(generation: str, state: ProductionState) -> None:
     """Raises: RefusedError: the generation is production, previous or held."""
-    if generation in (state.production, state.previous, state.held):
+    if generation in state.kept:
         raise RefusedError(
             f"generation {generation} cannot be deleted: it is the production, previous or held one"
         )

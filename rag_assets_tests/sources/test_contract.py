@@ -12,7 +12,7 @@ from rag_assets.parsers import parse_document
 from rag_assets.records import SourceEntry
 from rag_assets.sources import SOURCES
 from rag_assets.sources.base import Source, SourceOptions
-from rag_assets.sources.declarations import build_sources
+from rag_assets.sources.configured import build_sources
 from rag_assets_tests.sources.scenes import SCENES
 from rag_assets_tests.sources.scenes.base import Failure, SourceScene
 

@@ -6,7 +6,7 @@ import pytest
 
 from rag_assets.settings import Settings
 from rag_assets.sources import SOURCES
-from rag_assets.sources.declarations import variable_of
+from rag_assets.sources.configured import variable_of
 from rag_assets.sources.unread_variables import unread_variables
 
 
