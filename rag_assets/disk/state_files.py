@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import json
+import os
 import shutil
 from collections.abc import Generator
 from pathlib import Path
@@ -44,6 +45,17 @@ def disk_errors(folder: Path) -> Generator[None]:
 def disk_error(message: str, error: OSError) -> DiskUnusable | VectorStoreUnavailable:
     """Return the error to raise for an error of the operating system, lasting or transient."""
     return (DiskUnusable if error.errno in _LASTING else VectorStoreUnavailable)(message)
+
+
+def path_problem(path: Path) -> str:
+    """Return what keeps a file of the state from being opened, with the remedy, after a colon, or ""."""
+    if path.parent.exists() and not path.parent.is_dir():
+        return f": {path.parent} is not a folder. Move it away, or set RAG_STATE_DIR to another folder"
+    if path.is_dir():
+        return ": it is a folder. Move it away and refresh, then the file is created"
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        return ": this user may not read and write it. Change its permissions"
+    return ""
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -1,8 +1,6 @@
 """The embedded ledger: one SQLite file in write-ahead mode, shared by all processes of a machine."""
 
-import json
 import logging
-import re
 import sqlite3
 import threading
 import time
@@ -11,47 +9,37 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from rag_assets.disk.private_folders import make_private_folder
+from rag_assets.disk.state_files import path_problem
 from rag_assets.errors import LedgerUnavailable
 from rag_assets.ledgers.base import LeaseHolder, ParseRecord
-from rag_assets.records import DocumentState, Location, Vector
+from rag_assets.ledgers.sqlite_rows import (
+    SCHEMA,
+    TEXT_OF_BYTES,
+    Misfits,
+    add_checksums,
+    bytes_of,
+    checksum_in,
+    checksum_of_bytes,
+    checksum_of_documents,
+    checksum_of_parse,
+    document_row,
+    documents_of,
+    is_corrupt,
+    parse_of,
+    parse_row,
+    tables_without_checksum,
+    vector_of_bytes,
+)
+from rag_assets.records import DocumentState, Vector
 
 FORMAT_VERSION = 1
 _logger = logging.getLogger(__name__)
 _Item = TypeVar("_Item", str, bytes)
+_Used = tuple[str | bytes, float, int | None, Any]
+"""Key, time of the last use, checksum, and the row."""
 _BATCH = 500  # below SQLite's limit on variables in one statement
 _DAY_SECONDS = 86_400.0
-_OTHER_SCHEMA = re.compile(r"^no such |has no column named|has \d+ columns")
-_CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS parses (
-    source_uri TEXT PRIMARY KEY, version_token TEXT NOT NULL, raw_hash TEXT NOT NULL, parser TEXT NOT NULL,
-    parser_version TEXT NOT NULL, content_hash TEXT, title TEXT NOT NULL,
-    quarantine_reason TEXT NOT NULL, quarantine_detail TEXT NOT NULL, used_at REAL NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS parses_by_bytes ON parses (raw_hash, parser, parser_version);
-CREATE TABLE IF NOT EXISTS documents (
-    knowledge_base TEXT NOT NULL, generation TEXT NOT NULL, document_id TEXT NOT NULL,
-    content_hash TEXT NOT NULL, location TEXT NOT NULL,
-    PRIMARY KEY (knowledge_base, generation, document_id)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS recorded_generations (
-    knowledge_base TEXT NOT NULL, generation TEXT NOT NULL, PRIMARY KEY (knowledge_base, generation)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL, used_at REAL NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS signatures (
-    key BLOB PRIMARY KEY, signature BLOB NOT NULL, used_at REAL NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS approvals (
-    knowledge_base TEXT NOT NULL, token TEXT NOT NULL, PRIMARY KEY (knowledge_base, token)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS leases (
-    knowledge_base TEXT PRIMARY KEY, owner TEXT NOT NULL, host TEXT NOT NULL, pid INTEGER, renewed_at REAL NOT NULL
-) WITHOUT ROWID;
-"""
 
 
 class SqliteLedger:
@@ -74,10 +62,11 @@ class SqliteLedger:
         self._ttl_seconds = ttl_seconds
         self._touch_after_seconds = min(_DAY_SECONDS, ttl_seconds / 2)
         self._lock = threading.Lock()
+        self._misfits = Misfits(path)
         try:
             self._connection = self._open()
         except sqlite3.DatabaseError as error:
-            if not _is_corrupt(error):
+            if not is_corrupt(error):
                 raise self._unavailable(error) from error
             self._recreate(error)
         except OSError as error:
@@ -85,12 +74,13 @@ class SqliteLedger:
 
     def _unavailable(self, error: Exception) -> LedgerUnavailable:
         """Return the error for a locked file, a read-only file or a full disk. The file itself may be intact."""
-        return LedgerUnavailable(f"the ledger {self._path} cannot be used: {error}")
+        return LedgerUnavailable(f"the ledger {self._path} cannot be used: {error}{path_problem(self._path)}")
 
     def _open(self) -> sqlite3.Connection:
         make_private_folder(self._path.parent)
         connection = sqlite3.connect(self._path, timeout=60, isolation_level=None, check_same_thread=False)
         try:
+            connection.text_factory = TEXT_OF_BYTES
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
             version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -98,7 +88,8 @@ class SqliteLedger:
                 connection.close()
                 self._set_aside(f"it has format version {version} instead of {FORMAT_VERSION}")
                 return self._open()
-            connection.executescript(_SCHEMA)
+            connection.executescript(SCHEMA)
+            add_checksums(connection)
             connection.execute(f"PRAGMA user_version={FORMAT_VERSION}")
         except BaseException:
             connection.close()
@@ -144,7 +135,7 @@ class SqliteLedger:
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
                 raise  # a fault of this program, not of the file
-            if not _is_corrupt(error):
+            if not is_corrupt(error):
                 raise self._unavailable(error) from error
             with suppress(sqlite3.Error):
                 self._connection.close()
@@ -165,103 +156,103 @@ class SqliteLedger:
 
     def parses(self, source_uris: Sequence[str]) -> dict[str, ParseRecord]:
         rows = list(self._lookup("SELECT * FROM parses WHERE source_uri IN (?)", source_uris))
-        self._touch("UPDATE parses SET used_at=? WHERE source_uri=?", rows)
-        return {row[0]: ParseRecord(*row[:-1]) for row in rows}
+        found = {row[0]: record for row in rows if (record := parse_of(row)) is not None}
+        self._misfits.count("parse", len({row[0] for row in rows}) - len(found))
+        fitting = ((row[0], row[9], checksum_in(row), row) for row in rows if row[0] in found)
+        self._touch("UPDATE parses SET used_at=?, checksum=? WHERE source_uri=?", fitting, checksum_of_parse)
+        return found
 
     def parse_of_bytes(self, raw_hash: str, parser: str, parser_version: str) -> ParseRecord | None:
         rows = self._query(
-            "SELECT * FROM parses WHERE raw_hash=? AND parser=? AND parser_version=? LIMIT 1",
+            "SELECT * FROM parses WHERE raw_hash=? AND parser=? AND parser_version=? LIMIT 10",
             (raw_hash, parser, parser_version),
         )
-        return ParseRecord(*rows[0][:-1]) if rows else None
+        return next((record for row in rows if (record := parse_of(row)) is not None), None)
 
     def put_parses(self, records: Iterable[ParseRecord]) -> None:
         now = time.time()
         with self._transaction() as connection:
             connection.executemany(
-                "INSERT OR REPLACE INTO parses VALUES (?,?,?,?,?,?,?,?,?,?)",
-                (
-                    (
-                        record.source_uri,
-                        record.version_token,
-                        record.raw_hash,
-                        record.parser,
-                        record.parser_version,
-                        record.content_hash,
-                        record.title,
-                        record.quarantine_reason,
-                        record.quarantine_detail,
-                        now,
-                    )
-                    for record in records
-                ),
+                "INSERT OR REPLACE INTO parses VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                ((*row, now, checksum_of_parse(row)) for row in map(parse_row, records)),
             )
 
     # Documents of a generation
 
     def documents(self, generation: str) -> list[DocumentState] | None:
         key = (self._knowledge_base, generation)
-        if not self._query("SELECT 1 FROM recorded_generations WHERE knowledge_base=? AND generation=?", key):
+        recorded = self._query(
+            "SELECT checksum FROM recorded_generations WHERE knowledge_base=? AND generation=?", key
+        )
+        if not recorded:
             return None
         rows = self._query(
-            "SELECT location, content_hash FROM documents WHERE knowledge_base=? AND generation=? ORDER BY document_id",
+            "SELECT document_id, content_hash, location FROM documents WHERE knowledge_base=? AND generation=? "
+            "ORDER BY document_id",
             key,
         )
-        try:
-            return [
-                DocumentState(Location.from_payload(json.loads(location)), content)
-                for location, content in rows
-            ]
-        except (ValueError, KeyError, TypeError):
-            return None  # not written by this program
+        found = documents_of(rows, recorded[0][0])
+        self._misfits.count("document list", found is None)
+        return found
 
     def put_documents(self, generation: str, documents: Iterable[DocumentState]) -> None:
         with self._transaction() as connection:
             key = (self._knowledge_base, generation)
             connection.execute("DELETE FROM documents WHERE knowledge_base=? AND generation=?", key)
-            connection.executemany(
-                "INSERT INTO documents VALUES (?,?,?,?,?)",
-                (
-                    (*key, state.document_id, state.content_hash, json.dumps(state.location.to_payload()))
-                    for state in documents
-                ),
+            rows = [document_row(state) for state in documents]
+            connection.executemany("INSERT INTO documents VALUES (?,?,?,?,?)", ((*key, *row) for row in rows))
+            connection.execute(
+                "INSERT OR REPLACE INTO recorded_generations VALUES (?,?,?)",
+                (*key, checksum_of_documents(rows)),
             )
-            connection.execute("INSERT OR REPLACE INTO recorded_generations VALUES (?,?)", key)
 
-    # Vectors
+    # Vectors and signatures
 
     def vectors(self, keys: Sequence[bytes]) -> dict[bytes, Vector]:
-        rows = list(self._lookup("SELECT key, vector, used_at FROM vectors WHERE key IN (?)", keys))
-        self._touch("UPDATE vectors SET used_at=? WHERE key=?", rows)
-        return {row[0]: np.frombuffer(row[1], dtype="<f4").astype(np.float32) for row in rows}
+        rows = list(self._lookup("SELECT key, vector, checksum, used_at FROM vectors WHERE key IN (?)", keys))
+        found = {row[0]: value for row in rows if (value := vector_of_bytes(bytes_of(*row[:3]))) is not None}
+        self._misfits.count("vector", len({row[0] for row in rows}) - len(found))
+        self._touch_values("UPDATE vectors SET used_at=?, checksum=? WHERE key=?", rows, found)
+        return found
 
     def put_vectors(self, vectors: Mapping[bytes, Vector]) -> None:
-        now = time.time()
-        with self._transaction() as connection:
-            connection.executemany(
-                "INSERT OR REPLACE INTO vectors VALUES (?,?,?)",
-                ((key, vector.astype("<f4").tobytes(), now) for key, vector in vectors.items()),
-            )
-
-    # Signatures
+        values = ((key, vector.astype("<f4").tobytes()) for key, vector in vectors.items())
+        self._put_values("INSERT OR REPLACE INTO vectors VALUES (?,?,?,?)", values)
 
     def signatures(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-        rows = list(self._lookup("SELECT key, signature, used_at FROM signatures WHERE key IN (?)", keys))
-        self._touch("UPDATE signatures SET used_at=? WHERE key=?", rows)
-        return {row[0]: row[1] for row in rows}
+        rows = list(
+            self._lookup("SELECT key, signature, checksum, used_at FROM signatures WHERE key IN (?)", keys)
+        )
+        found = {row[0]: value for row in rows if (value := bytes_of(*row[:3])) is not None}
+        self._misfits.count("signature", len({row[0] for row in rows}) - len(found))
+        self._touch_values("UPDATE signatures SET used_at=?, checksum=? WHERE key=?", rows, found)
+        return found
 
     def put_signatures(self, signatures: Mapping[bytes, bytes]) -> None:
+        self._put_values("INSERT OR REPLACE INTO signatures VALUES (?,?,?,?)", signatures.items())
+
+    def _put_values(self, sql: str, values: Iterable[tuple[bytes, bytes]]) -> None:
         now = time.time()
         with self._transaction() as connection:
             connection.executemany(
-                "INSERT OR REPLACE INTO signatures VALUES (?,?,?)",
-                ((key, signature, now) for key, signature in signatures.items()),
+                sql, ((key, value, now, checksum_of_bytes(key, value)) for key, value in values)
             )
 
-    def _touch(self, sql: str, rows: Sequence[Any]) -> None:
-        """Keep used entries from expiring, with at most one write per entry and day (or half the TTL)."""
+    def _touch_values(self, sql: str, rows: Iterable[Any], found: Mapping[bytes, object]) -> None:
+        fitting = ((row[0], row[3], row[2], row) for row in rows if row[0] in found)
+        self._touch(sql, fitting, lambda row: checksum_of_bytes(row[0], row[1]))
+
+    def _touch(self, sql: str, rows: Iterable[_Used], checksum_of: Callable[[Any], int]) -> None:
+        """Keep used entries from expiring, with at most one write per entry and day (or half the TTL).
+
+        Entries of an earlier version get their checksum.
+        """
         now = time.time()
-        stale = [(now, row[0]) for row in rows if now - row[-1] > self._touch_after_seconds]
+        stale = [
+            (now, checksum_of(row), key)
+            for key, used_at, checksum, row in rows
+            if checksum is None or now - used_at > self._touch_after_seconds
+        ]
         if stale:
             with self._transaction() as connection:
                 connection.executemany(sql, stale)
@@ -339,6 +330,7 @@ class SqliteLedger:
         return LeaseHolder(row[0], row[1], row[2], age_seconds=abs(time.time() - row[3]))
 
     def close(self) -> None:
+        self._misfits.log_rest()
         with self._lock:
             self._connection.close()
 
@@ -353,8 +345,10 @@ class ReadOnlySqliteLedger(SqliteLedger):
 
     def _open(self) -> sqlite3.Connection:
         connection = self._connect()
+        connection.text_factory = TEXT_OF_BYTES
         try:
             if connection.execute("PRAGMA user_version").fetchone()[0] == FORMAT_VERSION:
+                self._has_checksums = not tables_without_checksum(connection)
                 return connection
         except BaseException:
             connection.close()
@@ -374,8 +368,9 @@ class ReadOnlySqliteLedger(SqliteLedger):
 
     def _empty(self) -> sqlite3.Connection:
         connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        connection.executescript(_SCHEMA)
-        connection.execute(f"PRAGMA user_version={FORMAT_VERSION}")
+        connection.executescript(SCHEMA)
+        add_checksums(connection)
+        self._has_checksums = True
         connection.execute("PRAGMA query_only=ON")
         return connection
 
@@ -387,12 +382,8 @@ class ReadOnlySqliteLedger(SqliteLedger):
     def _recreate(self, error: sqlite3.DatabaseError) -> None:  # noqa: ARG002 - not logged, because nothing is lost
         self._connection = self._empty()
 
-    def _touch(self, sql: str, rows: Sequence[Any]) -> None:
+    def _query(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        return super()._query(sql if self._has_checksums else sql.replace("checksum", "NULL"), parameters)
+
+    def _touch(self, sql: str, rows: Iterable[_Used], checksum_of: Callable[[Any], int]) -> None:
         """Do nothing: reading here does not count as use."""
-
-
-def _is_corrupt(error: sqlite3.DatabaseError) -> bool:
-    """Whether the file itself is corrupt, rather than locked, read-only or on a full disk."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    # Tables of another shape with our version number do not come from this program.
-    return code in _CORRUPT or (code == sqlite3.SQLITE_ERROR and _OTHER_SCHEMA.search(str(error)) is not None)

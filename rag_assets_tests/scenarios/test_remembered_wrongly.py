@@ -6,8 +6,6 @@ import pytest
 
 from rag_assets_tests.pipeline import Pipeline, assert_same_points, text_about
 
-pytestmark = pytest.mark.xfail(strict=True, reason="the ledger is believed")
-
 
 def change_ledger(pipeline: Pipeline, sql: str) -> None:
     connection = sqlite3.connect(pipeline.state_dir / "ledger.sqlite")

@@ -1,0 +1,195 @@
+"""The tables of the embedded ledger, and the checksums of their rows.
+
+A checksum is a CRC-32 over all columns with a meaning, keys included. It guards against damage: a torn write, a disk
+that returns other bytes, an edit by hand. It does not guard against an attacker: a writer of the file can write the
+checksum too. A cryptographic hash would take several times as long and prove no more.
+
+Rows written by a version without checksums have NULL there. They are taken on trust once, and get one when they are
+used.
+"""
+
+import json
+import logging
+import re
+import sqlite3
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rag_assets.ledgers.base import ParseRecord
+from rag_assets.records import DocumentState, Location, Vector
+from rag_assets.text.wording import counted
+
+_logger = logging.getLogger(__name__)
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS parses (
+    source_uri TEXT PRIMARY KEY, version_token TEXT NOT NULL, raw_hash TEXT NOT NULL, parser TEXT NOT NULL,
+    parser_version TEXT NOT NULL, content_hash TEXT, title TEXT NOT NULL,
+    quarantine_reason TEXT NOT NULL, quarantine_detail TEXT NOT NULL, used_at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS parses_by_bytes ON parses (raw_hash, parser, parser_version);
+CREATE TABLE IF NOT EXISTS documents (
+    knowledge_base TEXT NOT NULL, generation TEXT NOT NULL, document_id TEXT NOT NULL,
+    content_hash TEXT NOT NULL, location TEXT NOT NULL,
+    PRIMARY KEY (knowledge_base, generation, document_id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS recorded_generations (
+    knowledge_base TEXT NOT NULL, generation TEXT NOT NULL, PRIMARY KEY (knowledge_base, generation)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL, used_at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS signatures (
+    key BLOB PRIMARY KEY, signature BLOB NOT NULL, used_at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS approvals (
+    knowledge_base TEXT NOT NULL, token TEXT NOT NULL, PRIMARY KEY (knowledge_base, token)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS leases (
+    knowledge_base TEXT PRIMARY KEY, owner TEXT NOT NULL, host TEXT NOT NULL, pid INTEGER, renewed_at REAL NOT NULL
+) WITHOUT ROWID;
+"""
+
+_PARSE_COLUMNS = 9
+_OTHER_SCHEMA = re.compile(r"^no such |has no column named|has \d+ columns")
+_CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+TEXT_OF_BYTES = partial(str, encoding="utf-8", errors="replace")
+"""Reads a damaged text too, so that its checksum can tell. By default SQLite's error would fail every refresh."""
+CHECKED_TABLES = ("parses", "recorded_generations", "vectors", "signatures")
+"""The tables with a checksum. That of a recorded generation covers all its documents."""
+
+
+def add_checksums(connection: sqlite3.Connection) -> None:
+    """Add the column of checksums to the tables of an earlier version."""
+    for table in tables_without_checksum(connection):
+        try:
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN checksum INTEGER")
+        except sqlite3.OperationalError:
+            if table in tables_without_checksum(connection):
+                raise  # not another process that was faster
+
+
+class Misfits:
+    """Counts the rows that do not fit their checksums, and logs them.
+
+    Args:
+        path: the file, for the log.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._found: Counter[str] = Counter()
+        self._named: Counter[str] = Counter()
+
+    def count(self, kind: str, number: int) -> None:
+        """Log the first rows of a kind at once. `log_rest` logs the final number."""
+        self._found[kind] += number
+        if number and not self._named[kind]:
+            self._log(kind)
+
+    def log_rest(self) -> None:
+        for kind, number in self._found.items():
+            if number > self._named[kind]:
+                self._log(kind)
+
+    def _log(self, kind: str) -> None:
+        self._named[kind] = self._found[kind]
+        _logger.warning(
+            "ledger %s: %s did not fit the checksum, so the work is done again. Check the disk if this repeats",
+            self._path,
+            counted(self._found[kind], f"remembered {kind}"),
+        )
+
+
+def tables_without_checksum(connection: sqlite3.Connection) -> frozenset[str]:
+    return frozenset(
+        table
+        for table in CHECKED_TABLES
+        if all(column[1] != "checksum" for column in connection.execute(f"PRAGMA table_info({table})"))
+    )
+
+
+def parse_row(record: ParseRecord) -> tuple[str | None, ...]:
+    """Return the columns of a parse without `used_at` and the checksum."""
+    return (
+        record.source_uri,
+        record.version_token,
+        record.raw_hash,
+        record.parser,
+        record.parser_version,
+        record.content_hash,
+        record.title,
+        record.quarantine_reason,
+        record.quarantine_detail,
+    )
+
+
+def parse_of(row: Sequence[Any]) -> ParseRecord | None:
+    """Return the parse of a whole row, or None if the checksum does not fit."""
+    try:
+        fits = checksum_in(row) in (None, checksum_of_parse(row))
+    except TypeError:  # a value of another type
+        return None
+    return ParseRecord(*row[:_PARSE_COLUMNS]) if fits else None
+
+
+def checksum_in(row: Sequence[Any]) -> int | None:
+    """Return the checksum of a whole row of a parse. A file of an earlier version has no such column."""
+    return row[_PARSE_COLUMNS + 1] if len(row) > _PARSE_COLUMNS + 1 else None
+
+
+def checksum_of_parse(row: Sequence[Any]) -> int:
+    content = "\1" if row[5] is None else row[5]
+    return zlib.crc32("\0".join((*row[:5], content, *row[6:_PARSE_COLUMNS])).encode())
+
+
+def checksum_of_bytes(key: bytes, value: bytes) -> int:
+    return zlib.crc32(value, zlib.crc32(key))
+
+
+def bytes_of(key: bytes, value: object, checksum: int | None) -> bytes | None:
+    """Return the value of a row, or None if the checksum does not fit."""
+    if not isinstance(value, bytes) or checksum not in (None, checksum_of_bytes(key, value)):
+        return None
+    return value
+
+
+def vector_of_bytes(value: bytes | None) -> Vector | None:
+    """Return the vector, or None if the length fits none."""
+    if not value or len(value) % 4:
+        return None
+    return np.frombuffer(value, dtype="<f4").astype(np.float32)
+
+
+def document_row(state: DocumentState) -> tuple[str, str | None, str]:
+    """Return document id, content hash and location, as stored."""
+    return (state.document_id, state.content_hash, json.dumps(state.location.to_payload()))
+
+
+def checksum_of_documents(rows: Iterable[Sequence[Any]]) -> int:
+    """Return the checksum over all document rows of a generation, in any order."""
+    return sum(zlib.crc32("\0".join(map(str, row)).encode()) for row in rows) % 2**32
+
+
+def documents_of(rows: Sequence[Sequence[Any]], checksum: int | None) -> list[DocumentState] | None:
+    """Return the documents of the rows of a generation, or None if they do not fit, or come from another program."""
+    if checksum not in (None, checksum_of_documents(rows)):
+        return None
+    try:
+        return [
+            DocumentState(Location.from_payload(json.loads(location)), content)
+            for _, content, location in rows
+        ]
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def is_corrupt(error: sqlite3.DatabaseError) -> bool:
+    """Whether the file itself is corrupt, rather than locked, read-only or on a full disk."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    # Tables of another shape with our version number do not come from this program.
+    return code in _CORRUPT or (code == sqlite3.SQLITE_ERROR and _OTHER_SCHEMA.search(str(error)) is not None)
