@@ -103,7 +103,7 @@ def failed_runs(scene: Scene) -> list[dg.DagsterRun]:
         return list(instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])))
 
 
-def test_a_failed_gate_is_alerted_once_and_a_superseded_refresh_never(
+def test_a_failed_gate_sends_one_alert_and_a_superseded_refresh_none(
     scene: Scene, daemon: Daemon, slack: SlackReceiver
 ) -> None:
     exported, kept = export(scene), generations(scene)

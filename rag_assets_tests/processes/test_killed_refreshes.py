@@ -22,7 +22,7 @@ def assert_served_throughout(reader: Reader, story: Story) -> None:
         for point in KILL_POINTS
     ],
 )
-def test_a_refresh_killed(point: str, scene: Scene, story: Story) -> None:
+def test_a_refresh_is_completed_after_a_kill(point: str, scene: Scene, story: Story) -> None:
     with Reader(scene) as reader:
         refresh_until_killed(scene, point)
         refresh(scene)
@@ -30,7 +30,7 @@ def test_a_refresh_killed(point: str, scene: Scene, story: Story) -> None:
     assert_same_end(scene, story.after)
 
 
-def test_a_refresh_killed_again_and_again(scene: Scene, story: Story) -> None:
+def test_a_refresh_is_completed_after_several_kills(scene: Scene, story: Story) -> None:
     with Reader(scene) as reader:
         for point in (
             "in the middle of staging",

@@ -36,9 +36,7 @@ def promotions(scene: Scene) -> list[bool]:
         return [bool(record.asset_materialization.metadata["promoted"].value) for record in records]
 
 
-def test_of_two_refreshes_started_together_one_promotes_and_the_other_waits(
-    scene: Scene, story: Story
-) -> None:
+def test_two_refreshes_started_together_promote_once(scene: Scene, story: Story) -> None:
     before = len(promotions(scene))
     with Reader(scene) as reader:
         both = [materialize(scene) for _ in range(2)]
@@ -68,7 +66,7 @@ def lease_owner(scene: Scene) -> str | None:
         "before the promotion",
     ],
 )
-def test_a_refresh_that_was_taken_for_dead_ends_superseded(point: str, scene: Scene, story: Story) -> None:
+def test_a_refresh_presumed_dead_is_superseded(point: str, scene: Scene, story: Story) -> None:
     with Reader(scene) as reader, StoppedRefresh(scene, point) as stopped:
         other = RefreshProcess(scene, presume_others_dead)
         assert other.wait() == 0, other.log()
@@ -79,7 +77,7 @@ def test_a_refresh_that_was_taken_for_dead_ends_superseded(point: str, scene: Sc
     assert_same_end(scene, story.after)
 
 
-def test_a_schedule_tick_and_a_sensor_tick_meanwhile_are_skipped_with_a_reason(
+def test_schedule_and_sensor_ticks_are_skipped_during_a_refresh(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(scene.home)
@@ -114,7 +112,7 @@ def test_a_schedule_tick_and_a_sensor_tick_meanwhile_are_skipped_with_a_reason(
         new.unlink()
 
 
-def test_a_refresh_works_with_one_process_a_step(scene: Scene, story: Story) -> None:
+def test_a_refresh_works_with_one_process_per_step(scene: Scene, story: Story) -> None:
     with Reader(scene) as reader:
         process = materialize(scene, RAG_EXECUTOR="multiprocess")
         output = process.communicate(timeout=300)[0]

@@ -48,7 +48,7 @@ def test_each_kind_of_bad_document_is_reported_with_its_reason(empty: Pipeline) 
 
 
 @pytest.mark.parametrize("texts", ["kept", "lost"])
-def test_a_file_that_turned_bad_is_rebuilt_from_its_last_good_version(promoted: Pipeline, texts: str) -> None:
+def test_a_corrupted_file_is_rebuilt_from_its_last_good_version(promoted: Pipeline, texts: str) -> None:
     good = _text(_of(promoted, "topic09.md"))
     promoted.write("topic09.md", BAD)
     assert promoted.refresh().checked().metadata["staging_collection"]["written"] is False
@@ -61,7 +61,7 @@ def test_a_file_that_turned_bad_is_rebuilt_from_its_last_good_version(promoted: 
     assert _text(rebuilt) == good
 
 
-def test_a_file_that_is_mended_is_taken_in_again(promoted: Pipeline) -> None:
+def test_a_repaired_file_is_indexed_again(promoted: Pipeline) -> None:
     promoted.write("topic09.md", BAD)
     promoted.refresh().checked()
     promoted.write("topic09.md", text_about("mended"))
@@ -70,7 +70,7 @@ def test_a_file_that_is_mended_is_taken_in_again(promoted: Pipeline) -> None:
     assert run.metadata["deduped_documents"]["num_quarantined"] == 0
 
 
-def test_a_bad_file_that_is_deleted_takes_its_last_good_version_with_it(promoted: Pipeline) -> None:
+def test_deleting_a_corrupted_file_removes_its_last_good_version(promoted: Pipeline) -> None:
     promoted.write("topic09.md", BAD)
     promoted.refresh().checked()
     promoted.remove("topic09.md")

@@ -128,14 +128,14 @@ def test_quarantine_lists_the_damaged_documents(earlier: Pipeline) -> None:
         ("torn.pdf", "quarantined", ["quarantined"] * 4),
     ],
 )
-def test_trace_tells_the_history(earlier: Pipeline, document: str, outcome: str, changes: list[str]) -> None:
+def test_trace_shows_the_history(earlier: Pipeline, document: str, outcome: str, changes: list[str]) -> None:
     report = traced(earlier, document)
     assert report["outcome"] == outcome
     assert [entry["change"] for entry in report["history"]] == changes
     assert all(entry["run_id"] for entry in report["history"])
 
 
-def test_trace_knows_the_candidate_that_its_gate_stopped(earlier: Pipeline) -> None:
+def test_trace_knows_the_candidate_stopped_by_its_gate(earlier: Pipeline) -> None:
     candidate = traced(earlier, LAPTOPS)["candidate"]
     assert candidate["run_id"] == run_that_failed_at("eval_report_recall_gate", earlier).run_id
     assert candidate["not_live_because"]
@@ -204,7 +204,7 @@ def test_a_rebuild_makes_the_same_points_from_cached_vectors(
     assert_same_points(rebuilt, {identity: points[identity] for identity in rebuilt})
 
 
-def test_a_run_stopped_by_its_gate_is_judged_again(earlier: Pipeline) -> None:
+def test_a_run_stopped_by_its_gate_is_evaluated_again(earlier: Pipeline) -> None:
     earlier.configure(RAG_EVAL_THRESHOLD="0.99")
     before = earlier.production()
     run = run_that_failed_at("eval_report_recall_gate", earlier)

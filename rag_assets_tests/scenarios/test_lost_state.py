@@ -21,7 +21,7 @@ def _forget_ledger(pipeline: Pipeline) -> None:
         path.unlink()
 
 
-def test_a_change_after_the_ledger_was_lost_is_applied_to_what_is_there(promoted: Pipeline) -> None:
+def test_changes_are_applied_to_production_after_the_loss_of_the_ledger(promoted: Pipeline) -> None:
     before = {point.payload["text"] for point in promoted.points().values()}
     _forget_ledger(promoted)
     promoted.write("new.md", text_about("new"))
@@ -45,7 +45,7 @@ def test_a_change_after_the_ledger_was_lost_is_applied_to_what_is_there(promoted
         "DROP TABLE parses; CREATE TABLE parses (something TEXT)",
     ],
 )
-def test_a_ledger_that_remembers_wrongly_is_not_believed(promoted: Pipeline, damage: str) -> None:
+def test_wrong_ledger_entries_do_not_reach_production(promoted: Pipeline, damage: str) -> None:
     connection = sqlite3.connect(promoted.state_dir / "ledger.sqlite")
     connection.executescript(damage)
     connection.close()
@@ -57,9 +57,7 @@ def test_a_ledger_that_remembers_wrongly_is_not_believed(promoted: Pipeline, dam
 
 
 @pytest.mark.parametrize("damage", ["emptied", "garbled"])
-def test_a_kept_text_that_is_damaged_before_it_went_live_is_read_again(
-    promoted: Pipeline, damage: str
-) -> None:
+def test_a_corrupt_stored_text_is_read_from_its_source_again(promoted: Pipeline, damage: str) -> None:
     promoted.write("new.md", text_about("new"))
     promoted.materialize("raw_documents").checked()
     newest = max((promoted.state_dir / "texts").rglob("?" * 64), key=lambda path: path.stat().st_mtime_ns)
@@ -70,7 +68,7 @@ def test_a_kept_text_that_is_damaged_before_it_went_live_is_read_again(
     assert "filesystem:new.md" in promoted.served()
 
 
-def test_a_lost_ledger_does_not_make_a_missing_folder_look_like_deletions(promoted: Pipeline) -> None:
+def test_an_emptied_folder_needs_approval_even_without_a_ledger(promoted: Pipeline) -> None:
     export = promoted.export()
     _forget_ledger(promoted)
     promoted.documents.rename(promoted.home / "away")
@@ -164,7 +162,7 @@ def test_a_store_with_an_unreadable_pointer_is_set_aside_and_recreated(
     assert_same_points(promoted.points(), before)
 
 
-def test_artifacts_of_another_version_are_made_again(promoted: Pipeline) -> None:
+def test_artifacts_of_another_version_are_recreated(promoted: Pipeline) -> None:
     for path in (promoted.state_dir / "artifacts").rglob("header.json"):
         path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 99}))
     alone = promoted.materialize("chunks")

@@ -31,7 +31,7 @@ def counts(run: Run) -> dict[str, Any]:
 IDS = {"filesystem:a.md", "filesystem:b.md", "filesystem:c.md"}
 
 
-def test_by_default_they_are_shown_and_all_are_served(similar: Pipeline) -> None:
+def test_near_duplicates_are_shown_and_served_by_default(similar: Pipeline) -> None:
     run = similar.refresh()
     assert counts(run)["num_near_duplicates"] == 3
     assert counts(run)["num_omitted"] == 0
@@ -48,7 +48,7 @@ def test_by_default_they_are_shown_and_all_are_served(similar: Pipeline) -> None
     assert trace(similar, "topic01.md")["near_duplicates"] == []
 
 
-def test_off_compares_nothing(similar: Pipeline, no_signatures: None) -> None:
+def test_nothing_is_compared_when_switched_off(similar: Pipeline, no_signatures: None) -> None:
     similar.configure(RAG_NEAR_DUPLICATES="off")
     similar.write("d.md", page(7))
     run = similar.refresh()
@@ -71,7 +71,7 @@ def test_an_unchanged_refresh_compares_nothing(similar: Pipeline, no_signatures:
     assert counts(similar.refresh())["num_near_duplicates"] == 3
 
 
-def test_a_small_refresh_reads_only_what_is_new(similar: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_small_refresh_compares_only_new_texts(similar: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
     real: Callable[[str], bytes] = near_duplicates.signature_of
 
@@ -85,7 +85,7 @@ def test_a_small_refresh_reads_only_what_is_new(similar: Pipeline, monkeypatch: 
     assert made == [page(7)]
 
 
-def test_one_of_each_is_kept_and_the_others_are_counted_named_and_explained(similar: Pipeline) -> None:
+def test_keep_one_omits_the_other_near_duplicates_and_explains_it(similar: Pipeline) -> None:
     similar.configure(RAG_NEAR_DUPLICATES="keep_one")
     planned = json.loads(similar.succeed("plan", "--json"))["deduped_documents"]
     assert planned["num_omitted"] == 2
@@ -116,7 +116,7 @@ def test_one_of_each_is_kept_and_the_others_are_counted_named_and_explained(simi
     assert counts(again)["num_omitted"] == 2
 
 
-def test_the_next_takes_the_place_of_the_one_that_was_kept_and_all_come_back(similar: Pipeline) -> None:
+def test_an_omitted_document_returns_when_the_kept_one_is_gone(similar: Pipeline) -> None:
     similar.configure(RAG_NEAR_DUPLICATES="keep_one")
     similar.refresh().checked()
     similar.remove("b.md")
@@ -138,7 +138,7 @@ def test_the_next_takes_the_place_of_the_one_that_was_kept_and_all_come_back(sim
     assert_same_points(similar.points(), similar.points_built_from_nothing())
 
 
-def test_an_omitted_document_is_not_parsed_again_after_its_text_was_of_no_generation(
+def test_an_omitted_document_is_not_read_again_when_no_generation_holds_its_text(
     similar: Pipeline,
 ) -> None:
     similar.configure(RAG_NEAR_DUPLICATES="keep_one")
@@ -151,7 +151,7 @@ def test_an_omitted_document_is_not_parsed_again_after_its_text_was_of_no_genera
     assert similar.refresh().checked().metadata["raw_documents"]["num_read"] == 0
 
 
-def test_a_rebuild_keeps_and_omits_the_same(similar: Pipeline) -> None:
+def test_a_rebuild_keeps_and_omits_the_same_documents(similar: Pipeline) -> None:
     similar.configure(RAG_NEAR_DUPLICATES="keep_one")
     similar.refresh().checked()
     similar.configure(RAG_CHUNK_SIZE="48")
@@ -164,7 +164,7 @@ def test_a_rebuild_keeps_and_omits_the_same(similar: Pipeline) -> None:
     assert similar.served() & IDS == {"filesystem:b.md"}
 
 
-def test_a_file_that_turned_bad_keeps_its_last_good_version(similar: Pipeline) -> None:
+def test_a_corrupted_file_keeps_its_last_good_version(similar: Pipeline) -> None:
     similar.configure(RAG_NEAR_DUPLICATES="keep_one")
     similar.refresh().checked()
     similar.write("b.md", b"")
@@ -176,7 +176,7 @@ def test_a_file_that_turned_bad_keeps_its_last_good_version(similar: Pipeline) -
     assert similar.served() & IDS == {"filesystem:a.md"}
 
 
-def test_many_may_be_omitted_at_once_and_the_guard_still_asks_about_deletions(similar: Pipeline) -> None:
+def test_omissions_need_no_approval_but_deletions_do(similar: Pipeline) -> None:
     for number in range(30):
         similar.write(f"copy{number:02}.md", page(number))
     similar.refresh().checked()
@@ -193,7 +193,7 @@ def test_many_may_be_omitted_at_once_and_the_guard_still_asks_about_deletions(si
     assert len(similar.served()) == NUM_DOCUMENTS + 1
 
 
-def test_the_launchpad_sets_it_for_one_run(similar: Pipeline) -> None:
+def test_keep_one_of_the_launchpad_applies_to_one_run(similar: Pipeline) -> None:
     assert counts(similar.refresh(launchpad={"near_duplicates": "keep_one"}))["num_omitted"] == 2
     assert counts(similar.refresh())["num_omitted"] == 0
     assert similar.served() >= IDS

@@ -3,7 +3,7 @@
 from rag_assets_tests.pipeline import Pipeline, text_about
 
 
-def test_an_old_reading_of_the_sources_undoes_nothing(promoted: Pipeline) -> None:
+def test_an_old_run_executed_again_does_not_undo_newer_changes(promoted: Pipeline) -> None:
     paths = [f"topic{number:02}.md" for number in range(4, 20)]
     for path in paths:
         promoted.remove(path)

@@ -33,7 +33,7 @@ def _use(pipeline: Pipeline, server: FakeOpenAI) -> None:
     )
 
 
-def test_search_answers_from_the_old_generation_while_another_chunk_size_is_built(
+def test_search_uses_the_old_generation_during_a_rebuild(
     promoted: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = promoted.points()
@@ -61,7 +61,7 @@ def test_search_answers_from_the_old_generation_while_another_chunk_size_is_buil
     assert_same_points(new, promoted.points_built_from_nothing())
 
 
-def test_exactly_the_new_texts_reach_the_embedding_endpoint(empty: Pipeline, openai: FakeOpenAI) -> None:
+def test_only_new_texts_are_sent_to_the_embedding_endpoint(empty: Pipeline, openai: FakeOpenAI) -> None:
     _use(empty, openai)
     empty.refresh().checked()
     texts = {point.payload["text"] for point in empty.points().values()}
@@ -96,9 +96,7 @@ def test_a_rejected_candidate_is_paid_for_once(empty: Pipeline, openai: FakeOpen
     assert openai.texts == sent
 
 
-def test_another_model_never_meets_the_old_one_and_the_way_back_uses_the_old_one(
-    promoted: Pipeline, openai: FakeOpenAI
-) -> None:
+def test_each_generation_is_searched_with_its_own_model(promoted: Pipeline, openai: FakeOpenAI) -> None:
     question, old = question_about(7), promoted.points()
     _use(promoted, openai)
     promoted.refresh().checked()
@@ -115,7 +113,9 @@ def test_another_model_never_meets_the_old_one_and_the_way_back_uses_the_old_one
     assert "rag-assets resume" in promoted.refresh().message
 
 
-def test_the_recorded_model_rules_and_a_missing_key_is_a_failure(empty: Pipeline, openai: FakeOpenAI) -> None:
+def test_the_recorded_model_is_kept_and_a_missing_key_is_an_error(
+    empty: Pipeline, openai: FakeOpenAI
+) -> None:
     _use(empty, openai)
     empty.refresh().checked()
     export = empty.export()
@@ -141,7 +141,7 @@ def test_a_key_that_appears_later_does_not_change_the_model(promoted: Pipeline, 
     assert openai.requests == []
 
 
-def test_an_endpoint_that_fails_leaves_production_alone_and_is_not_paid_again(
+def test_a_failing_embedding_endpoint_leaves_production_unchanged(
     empty: Pipeline, openai: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from rag_assets_tests import fake_openai
@@ -161,9 +161,7 @@ PARTIAL = ("chunks", "embeddings", "staging_collection", "eval_report", "product
 
 
 @pytest.mark.parametrize("asset", PARTIAL)
-def test_a_partial_run_with_other_settings_than_the_launchpad_had_is_refused(
-    promoted: Pipeline, asset: str
-) -> None:
+def test_a_partial_run_with_different_settings_is_refused(promoted: Pipeline, asset: str) -> None:
     """A refresh with another chunk size from the Launchpad, stopped before `asset`."""
     export = promoted.export()
     upstream = ("raw_documents", "deduped_documents", *PARTIAL[: PARTIAL.index(asset)])

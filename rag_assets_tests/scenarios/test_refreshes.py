@@ -34,7 +34,7 @@ def test_touching_every_file_changes_nothing(promoted: Pipeline) -> None:
     assert run.metadata["staging_collection"]["written"] is False
 
 
-def test_only_new_texts_are_embedded_and_the_result_equals_a_build_from_nothing(promoted: Pipeline) -> None:
+def test_a_refresh_embeds_only_new_texts_and_equals_a_full_build(promoted: Pipeline) -> None:
     folder = promoted.documents
     with (folder / "topic00.md").open("a") as file:
         file.write("\nOne more paragraph, about nothing in particular.\n")
@@ -58,7 +58,7 @@ def test_only_new_texts_are_embedded_and_the_result_equals_a_build_from_nothing(
     assert_same_points(after, promoted.points_built_from_nothing())
 
 
-def test_an_edit_that_is_taken_back_brings_the_first_text_back_without_paying_again(
+def test_reverting_an_edit_embeds_nothing(
     promoted: Pipeline,
 ) -> None:
     path = promoted.documents / "topic05.md"
@@ -98,7 +98,7 @@ def test_a_failed_gate_leaves_production_unchanged_and_discards_the_candidate(pr
     assert promoted.export() != export
 
 
-def test_a_job_without_checks_is_stopped_at_the_switch(promoted: Pipeline) -> None:
+def test_a_job_without_checks_is_stopped_before_the_promotion(promoted: Pipeline) -> None:
     export = promoted.export()
     promoted.write("topic06.md", text_about("a change that is not good enough"))
     promoted.configure(RAG_EVAL_THRESHOLD="0.999")
@@ -119,7 +119,7 @@ def test_an_empty_folder_is_refused_and_a_missing_one_deletes_nothing(promoted: 
 
 
 @pytest.mark.parametrize("way", ["command", "launchpad"])
-def test_an_approval_lets_exactly_one_set_of_deletions_through(promoted: Pipeline, way: str) -> None:
+def test_an_approval_allows_exactly_one_set_of_deletions(promoted: Pipeline, way: str) -> None:
     export = promoted.export()
     for number in range(8, NUM_DOCUMENTS):
         promoted.remove(f"topic{number:02}.md")
@@ -140,7 +140,7 @@ def test_an_approval_lets_exactly_one_set_of_deletions_through(promoted: Pipelin
     assert promoted.served() == {f"filesystem:topic{number:02}.md" for number in range(8)}
 
 
-def test_another_chunk_size_for_one_run_is_used_by_every_step_and_by_no_other_run(promoted: Pipeline) -> None:
+def test_a_chunk_size_of_the_launchpad_applies_to_one_run(promoted: Pipeline) -> None:
     run = promoted.refresh(launchpad={"chunk_size": 32}).checked()
     assert run.metadata["deduped_documents"]["full_rebuild"] is True
     assert run.metadata["raw_documents"]["num_parsed"] == 0
@@ -150,7 +150,7 @@ def test_another_chunk_size_for_one_run_is_used_by_every_step_and_by_no_other_ru
         assert "different settings (chunk_size)" in message or "compared with production" in message
 
 
-def test_another_chunker_for_one_run_rebuilds_from_kept_texts(promoted: Pipeline) -> None:
+def test_a_chunker_of_the_launchpad_rebuilds_from_stored_texts(promoted: Pipeline) -> None:
     promoted.write(
         "parts.md", "".join(f"# Part {part}\n\n{text_about(part)[2:]}\n" for part in range(40, 46))
     )
@@ -162,7 +162,7 @@ def test_another_chunker_for_one_run_rebuilds_from_kept_texts(promoted: Pipeline
     assert "RAG_CHUNKER is 'heading'" in promoted.refresh(launchpad={"chunker": "heading"}).message
 
 
-def test_another_benchmark_or_threshold_only_evaluates_again(promoted: Pipeline) -> None:
+def test_a_new_benchmark_or_threshold_only_repeats_the_evaluation(promoted: Pipeline) -> None:
     files = promoted.files_of_production()
     promoted.write_benchmark_for(range(5))
     promoted.configure(RAG_EVAL_THRESHOLD="0.6")
@@ -173,7 +173,7 @@ def test_another_benchmark_or_threshold_only_evaluates_again(promoted: Pipeline)
     assert promoted.files_of_production() == files
 
 
-def test_a_rollback_holds_until_it_is_lifted(promoted: Pipeline) -> None:
+def test_a_rollback_holds_production_until_resume(promoted: Pipeline) -> None:
     newest = promoted.export()
     promoted.succeed("rollback")
     older = promoted.export()

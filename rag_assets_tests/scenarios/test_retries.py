@@ -35,7 +35,7 @@ def candidate_of(pipeline: Pipeline) -> Path:
         )
 
 
-def test_a_damaged_candidate_is_not_read_again(promoted: Pipeline) -> None:
+def test_a_corrupt_candidate_is_not_retried(promoted: Pipeline) -> None:
     folder = candidate_of(promoted)
     largest = max(folder.rglob("*.dat"), key=lambda path: path.stat().st_size)
     os.truncate(largest, largest.stat().st_size // 2)
@@ -45,9 +45,7 @@ def test_a_damaged_candidate_is_not_read_again(promoted: Pipeline) -> None:
     assert retried(promoted, run) == []
 
 
-def test_a_store_that_does_not_answer_is_asked_again_twice(
-    promoted: Pipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unavailable_store_is_retried_twice(promoted: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     candidate_of(promoted)
 
     def away(*_: object) -> None:

@@ -33,7 +33,7 @@ def test_the_rollback_job_of_dagster_does_the_same(promoted: Pipeline) -> None:
     assert not with_nothing_left.success
 
 
-def test_refreshes_under_a_hold_evaluate_and_promote_nothing(rolled_back: Pipeline) -> None:
+def test_refreshes_during_a_hold_are_evaluated_but_not_promoted(rolled_back: Pipeline) -> None:
     export, held = rolled_back.export(), rolled_back.production().held
     for version in ("first", "second"):
         rolled_back.write("topic04.md", text_about(version))

@@ -117,7 +117,7 @@ def test_without_a_bucket_there_is_nothing_to_watch(
 # --- by listing ------------------------------------------------------------------------------------
 
 
-def test_the_bucket_sensor_asks_until_what_is_listed_serves(bucket: Bucket) -> None:
+def test_the_bucket_sensor_requests_a_run_until_production_is_up_to_date(bucket: Bucket) -> None:
     assert_skipped(bucket.on_listing(), "production is up to date")
     bucket.put("elsewhere/new.md")
     bucket.put("wiki/picture.png")
@@ -131,7 +131,7 @@ def test_the_bucket_sensor_asks_until_what_is_listed_serves(bucket: Bucket) -> N
     assert run_key(bucket.on_listing()) != asked
 
 
-def test_each_sensor_looks_at_its_own_kind_of_source(bucket: Bucket) -> None:
+def test_each_sensor_watches_only_its_own_kind_of_source(bucket: Bucket) -> None:
     bucket.pipeline.write("new.md", text_about("new"))
     before = bucket.server.num_requests
     run_key(bucket.on_folder())
@@ -139,7 +139,7 @@ def test_each_sensor_looks_at_its_own_kind_of_source(bucket: Bucket) -> None:
     assert_skipped(bucket.on_listing(), "production is up to date")
 
 
-def test_a_bucket_that_is_down_starts_nothing(bucket: Bucket) -> None:
+def test_an_unavailable_bucket_starts_no_run(bucket: Bucket) -> None:
     bucket.put("wiki/new.md")
     with bucket.server.failing("forbidden"):
         assert_skipped(bucket.on_listing(), "s3:ListBucket")
@@ -147,7 +147,7 @@ def test_a_bucket_that_is_down_starts_nothing(bucket: Bucket) -> None:
     run_key(bucket.on_listing())
 
 
-def test_nothing_is_asked_of_a_bucket_while_a_person_holds_production(bucket: Bucket) -> None:
+def test_a_bucket_is_not_contacted_during_a_hold(bucket: Bucket) -> None:
     bucket.pipeline.succeed("rollback")
     bucket.put("wiki/new.md")
     before = bucket.server.num_requests
@@ -161,7 +161,7 @@ def test_nothing_is_asked_of_a_bucket_while_a_person_holds_production(bucket: Bu
     "why",
     ["another source was down", "the gate failed", "left out in the Launchpad", "left out, then failed"],
 )
-def test_an_unchanged_source_stays_served(bucket: Bucket, why: str) -> None:
+def test_an_unchanged_source_counts_as_up_to_date(bucket: Bucket, why: str) -> None:
     pipeline = bucket.pipeline
     if why == "another source was down":
         pipeline.documents.rename(pipeline.home / "away")
@@ -185,7 +185,7 @@ def test_an_unchanged_source_stays_served(bucket: Bucket, why: str) -> None:
     assert_skipped(bucket.on_listing(), "production is up to date")
 
 
-def test_a_folder_that_is_down_does_not_hide_what_another_one_lists(promoted: Pipeline) -> None:
+def test_a_missing_folder_does_not_hide_changes_in_another_folder(promoted: Pipeline) -> None:
     declared = promoted.home / "sources.yaml"
     declared.write_text(f"sources:\n  archive:\n    kind: filesystem\n    folder: {promoted.home / 'gone'}\n")
     promoted.configure(RAG_SOURCES="filesystem,archive", RAG_SOURCES_FILE=str(declared))
@@ -205,7 +205,7 @@ def test_a_folder_that_is_down_does_not_hide_what_another_one_lists(promoted: Pi
 # --- by events -------------------------------------------------------------------------------------
 
 
-def test_an_event_asks_once_and_its_message_goes_when_the_request_was_handed_over(bucket: Bucket) -> None:
+def test_an_event_requests_one_run_and_then_its_message_is_deleted(bucket: Bucket) -> None:
     bucket.put("elsewhere/new.md")
     bucket.send("a message of somebody else")
     assert_skipped(
@@ -226,7 +226,7 @@ def test_an_event_asks_once_and_its_message_goes_when_the_request_was_handed_ove
 
 
 @pytest.mark.usefixtures("messages_come_back_at_once")
-def test_an_event_whose_request_was_lost_comes_again(bucket: Bucket) -> None:
+def test_an_event_is_delivered_again_if_its_run_request_was_lost(bucket: Bucket) -> None:
     bucket.put("wiki/new.md")
     asked = run_key(bucket.on_event())
     # The daemon died before it kept the cursor.
@@ -237,7 +237,7 @@ def test_an_event_whose_request_was_lost_comes_again(bucket: Bucket) -> None:
 
 
 @pytest.mark.usefixtures("messages_come_back_at_once")
-def test_an_event_outlives_a_bucket_that_is_down(bucket: Bucket) -> None:
+def test_an_event_is_kept_while_the_bucket_is_unavailable(bucket: Bucket) -> None:
     bucket.put("wiki/new.md")
     with bucket.server.failing_for(bucket.name):
         assert_skipped(bucket.on_event(), "InternalError")
@@ -245,7 +245,7 @@ def test_an_event_outlives_a_bucket_that_is_down(bucket: Bucket) -> None:
     run_key(bucket.on_event())
 
 
-def test_what_was_asked_for_and_failed_is_asked_for_again_hours_later(
+def test_a_run_request_without_success_is_repeated_hours_later(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket.put("wiki/new.md")

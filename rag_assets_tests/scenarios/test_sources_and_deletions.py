@@ -28,7 +28,7 @@ def with_archive(promoted: Pipeline) -> Pipeline:
 
 
 @pytest.mark.parametrize("way", ["no longer configured", "left out in the Launchpad"])
-def test_a_source_that_is_not_read_loses_nothing(with_archive: Pipeline, way: str) -> None:
+def test_documents_of_an_unread_source_are_not_deleted(with_archive: Pipeline, way: str) -> None:
     with_archive.write("topic04.md", text_about("changed"))
     if way == "no longer configured":
         with_archive.configure(RAG_SOURCES="filesystem")
@@ -39,7 +39,7 @@ def test_a_source_that_is_not_read_loses_nothing(with_archive: Pipeline, way: st
     assert with_archive.served() > ARCHIVED
 
 
-def test_the_remains_of_an_unconfigured_source_are_reported(with_archive: Pipeline) -> None:
+def test_documents_left_from_an_unconfigured_source_are_reported(with_archive: Pipeline) -> None:
     commands = ("status", "plan", "doctor")
     assert not any("NOT CONFIGURED" in with_archive.succeed(command) for command in commands)
     with_archive.configure(RAG_SOURCES="filesystem")
@@ -50,7 +50,7 @@ def test_the_remains_of_an_unconfigured_source_are_reported(with_archive: Pipeli
     assert planned["raw_documents"]["unconfigured_sources"] == {"archive": 2}
 
 
-def test_a_source_whose_options_cannot_be_used_is_configured_all_the_same(with_archive: Pipeline) -> None:
+def test_a_source_with_invalid_options_counts_as_configured(with_archive: Pipeline) -> None:
     declared = with_archive.home / "sources.yaml"
     declared.write_text("sources:\n  archive:\n    kind: filesystem\n    folder: ${NOT_SET}\n")
     assert with_archive.status()["unconfigured_sources"] == {}
@@ -58,7 +58,7 @@ def test_a_source_whose_options_cannot_be_used_is_configured_all_the_same(with_a
     assert with_archive.status()["unconfigured_sources"] == {}
 
 
-def test_what_is_left_of_a_source_goes_as_the_page_on_sources_says(with_archive: Pipeline) -> None:
+def test_a_source_is_removed_as_the_page_on_sources_describes(with_archive: Pipeline) -> None:
     declared = with_archive.home / "sources.yaml"
     with_archive.configure(RAG_SOURCES="filesystem")
     with_archive.refresh().checked()
@@ -74,14 +74,14 @@ def test_what_is_left_of_a_source_goes_as_the_page_on_sources_says(with_archive:
     assert "NOT CONFIGURED" not in with_archive.succeed("status")
 
 
-def test_a_source_that_is_not_read_is_kept_through_a_rebuild(with_archive: Pipeline) -> None:
+def test_documents_of_an_unread_source_survive_a_rebuild(with_archive: Pipeline) -> None:
     with_archive.configure(RAG_SOURCES="filesystem", RAG_CHUNK_SIZE="48")
     assert with_archive.refresh().checked().metadata["deduped_documents"]["full_rebuild"] is True
     assert with_archive.served() > ARCHIVED
     assert len(with_archive.served()) == NUM_DOCUMENTS + 2
 
 
-def test_a_source_that_is_down_degrades_the_refresh_and_deletes_nothing(with_archive: Pipeline) -> None:
+def test_an_unavailable_source_degrades_the_refresh_and_deletes_nothing(with_archive: Pipeline) -> None:
     (with_archive.home / "archive").rename(with_archive.home / "away")
     with_archive.remove("topic01.md")
     run = with_archive.refresh().checked()
@@ -92,7 +92,7 @@ def test_a_source_that_is_down_degrades_the_refresh_and_deletes_nothing(with_arc
     assert "DEGRADED" in with_archive.succeed("status")
 
 
-def test_a_source_that_went_empty_is_asked_about_however_small(with_archive: Pipeline) -> None:
+def test_emptying_even_a_small_source_needs_approval(with_archive: Pipeline) -> None:
     export = with_archive.export()
     for path in (with_archive.home / "archive").iterdir():
         path.unlink()
@@ -112,7 +112,7 @@ def test_a_few_deletions_need_no_approval(promoted: Pipeline) -> None:
     assert len(promoted.served()) == 10
 
 
-def test_an_approval_is_used_up_by_the_refresh_that_it_let_through(promoted: Pipeline) -> None:
+def test_an_approval_is_valid_for_one_refresh(promoted: Pipeline) -> None:
     promoted.write_benchmark_for(range(8))
     gone = [f"topic{number:02}.md" for number in range(8, NUM_DOCUMENTS)]
     kept = {name: (promoted.documents / name).read_bytes() for name in gone}
@@ -128,7 +128,7 @@ def test_an_approval_is_used_up_by_the_refresh_that_it_let_through(promoted: Pip
     assert len(promoted.served()) == NUM_DOCUMENTS
 
 
-def test_an_approval_outlives_a_refresh_that_fails_its_gate(promoted: Pipeline) -> None:
+def test_an_approval_survives_a_failed_gate(promoted: Pipeline) -> None:
     promoted.write_benchmark_for(range(8))
     promoted.remove(*(f"topic{number:02}.md" for number in range(8, NUM_DOCUMENTS)))
     promoted.succeed("approve", token_in(promoted.refresh().message))
@@ -140,7 +140,7 @@ def test_an_approval_outlives_a_refresh_that_fails_its_gate(promoted: Pipeline) 
     assert len(promoted.served()) == 8
 
 
-def test_files_that_are_brought_back_need_no_approval(promoted: Pipeline) -> None:
+def test_restored_files_need_no_approval(promoted: Pipeline) -> None:
     export = promoted.export()
     aside = promoted.home / "aside"
     promoted.documents.rename(aside)
@@ -152,7 +152,7 @@ def test_files_that_are_brought_back_need_no_approval(promoted: Pipeline) -> Non
     assert promoted.export() == export
 
 
-def test_an_empty_folder_of_an_empty_knowledge_base_says_what_to_do(empty: Pipeline) -> None:
+def test_a_first_refresh_of_an_empty_folder_explains_the_next_step(empty: Pipeline) -> None:
     for path in empty.documents.iterdir():
         path.unlink()
     run = empty.refresh()
@@ -168,7 +168,7 @@ def _tick(pipeline: Pipeline) -> Any:
         return sensor.evaluate_tick(context)
 
 
-def test_the_folder_sensor_asks_until_what_is_listed_serves(promoted: Pipeline) -> None:
+def test_the_folder_sensor_requests_a_run_until_production_is_up_to_date(promoted: Pipeline) -> None:
     promoted.refresh().checked()
     assert "production is up to date" in str(_tick(promoted).skip_message)
     promoted.write("new.md", text_about("new"))
@@ -182,12 +182,12 @@ def test_the_folder_sensor_asks_until_what_is_listed_serves(promoted: Pipeline) 
     assert "production is up to date" in str(_tick(promoted).skip_message)
 
 
-def test_the_folder_sensor_asks_nothing_while_a_person_holds_production(rolled_back: Pipeline) -> None:
+def test_the_folder_sensor_requests_no_run_during_a_hold(rolled_back: Pipeline) -> None:
     rolled_back.write("new.md", text_about("new"))
     assert "rag-assets resume" in str(_tick(rolled_back).skip_message)
 
 
 @pytest.mark.parametrize("token", ["", "zzzz", "0123456789abcdeg"])
-def test_what_is_no_token_is_not_approved(promoted: Pipeline, token: str) -> None:
+def test_an_invalid_token_is_not_approved(promoted: Pipeline, token: str) -> None:
     code, _, errors = promoted.command("approve", token)
     assert (code, len(errors.splitlines())) == (1, 1)

@@ -78,7 +78,7 @@ def test_an_asset_materialized_alone_harms_nothing(state: str, asset: str, pipel
 
 
 @pytest.mark.parametrize("state", ["empty", "rolled back"])
-def test_all_assets_one_after_the_other_do_what_one_refresh_does(state: str, pipeline_in: PipelineIn) -> None:
+def test_materializing_each_asset_in_order_equals_a_refresh(state: str, pipeline_in: PipelineIn) -> None:
     pipeline, _ = pipeline_in(state)
     export_before = pipeline.export()
 
@@ -94,7 +94,7 @@ def test_all_assets_one_after_the_other_do_what_one_refresh_does(state: str, pip
     assert_same_points(pipeline.points(), pipeline.points_built_from_nothing())
 
 
-def test_all_assets_in_the_wrong_order_end_in_the_same_place(pipeline_in: PipelineIn) -> None:
+def test_materializing_assets_in_the_wrong_order_harms_nothing(pipeline_in: PipelineIn) -> None:
     pipeline, _ = pipeline_in("gate failed")
     export_before = pipeline.export()
     pipeline.write("added.md", "# Added\n\nA document that came late.\n")
@@ -139,7 +139,9 @@ REEXECUTIONS: dict[tuple[str, str], str] = {
 
 
 @pytest.mark.parametrize(("state", "step"), list(REEXECUTIONS))
-def test_a_failed_run_is_finished_from_its_failure(state: str, step: str, pipeline_in: PipelineIn) -> None:
+def test_a_failed_run_is_completed_by_executing_it_again(
+    state: str, step: str, pipeline_in: PipelineIn
+) -> None:
     pipeline, _ = pipeline_in(state)
     pipeline.write("topic04.md", text_about("changed"))
     export_before = pipeline.export()
@@ -165,7 +167,7 @@ def test_a_failed_run_is_finished_from_its_failure(state: str, step: str, pipeli
     ("threshold", "reason"),
     [("0.999", "below the threshold"), ("0.1", "different settings (eval_threshold)")],
 )
-def test_a_run_that_failed_its_gate_is_not_saved_by_executing_it_again(
+def test_executing_a_run_again_does_not_pass_its_failed_gate(
     threshold: str, reason: str, pipeline_in: PipelineIn
 ) -> None:
     pipeline, failed = pipeline_in("gate failed")
@@ -177,7 +179,7 @@ def test_a_run_that_failed_its_gate_is_not_saved_by_executing_it_again(
     assert pipeline.export() == export_before
 
 
-def test_a_refresh_that_the_hold_stopped_is_promoted_after_resume(rolled_back: Pipeline) -> None:
+def test_a_refresh_stopped_by_a_hold_is_promoted_after_resume(rolled_back: Pipeline) -> None:
     rolled_back.write("topic04.md", text_about("changed"))
     stopped = rolled_back.refresh()
     assert "rag-assets resume" in stopped.message
@@ -187,7 +189,7 @@ def test_a_refresh_that_the_hold_stopped_is_promoted_after_resume(rolled_back: P
     assert rolled_back.problems_of_production() == ()
 
 
-def test_a_run_that_was_overtaken_ends_superseded_when_executed_again(promoted: Pipeline) -> None:
+def test_an_old_run_executed_again_is_superseded_by_a_newer_refresh(promoted: Pipeline) -> None:
     promoted.write("topic04.md", text_about("changed"))
     with _broken("production_collection"):
         failed = promoted.refresh()

@@ -23,7 +23,7 @@ def why(report: dict[str, Any]) -> str:
 # The sample knowledge base
 
 
-def test_a_promoted_document(sample: Pipeline) -> None:
+def test_trace_shows_a_promoted_document(sample: Pipeline) -> None:
     report = trace(sample, "learning_budget.md")
     state = sample.production()
     assert report["outcome"] == "served"
@@ -58,7 +58,7 @@ def test_a_promoted_document(sample: Pipeline) -> None:
     assert report["chunks"]["run_id"] == runs[1]
 
 
-def test_a_quarantined_document(sample: Pipeline) -> None:
+def test_trace_explains_a_quarantined_document(sample: Pipeline) -> None:
     report = trace(sample, "hr/hr_handbook.pdf")
     assert report["outcome"] == "quarantined"
     assert "corrupt" in why(report)
@@ -72,7 +72,7 @@ def test_a_quarantined_document(sample: Pipeline) -> None:
     assert (never_good["generations"], never_good["chunks"]) == ([], None)
 
 
-def test_a_deleted_document(sample: Pipeline) -> None:
+def test_trace_explains_a_deleted_document(sample: Pipeline) -> None:
     report = trace(sample, "vpn_setup.html")
     assert report["outcome"] == "deleted"
     assert [entry["change"] for entry in report["history"]] == ["deleted", "added"]
@@ -86,7 +86,7 @@ def test_a_deleted_document(sample: Pipeline) -> None:
     assert (of_a_point["outcome"], of_a_point["document_id"]) == ("deleted", report["document_id"])
 
 
-def test_a_moved_document(sample: Pipeline) -> None:
+def test_trace_explains_a_moved_document(sample: Pipeline) -> None:
     report = trace(sample, "it/software_request.txt")
     assert report["outcome"] == "moved"
     assert "found it moved to filesystem:it/software.txt" in why(report)
@@ -95,7 +95,7 @@ def test_a_moved_document(sample: Pipeline) -> None:
     assert there["history"][0]["moved_from"] == "filesystem:it/software_request.txt"
 
 
-def test_a_duplicate(sample: Pipeline) -> None:
+def test_trace_names_the_other_places_of_a_duplicate(sample: Pipeline) -> None:
     report = trace(sample, "hr/copy.md")
     assert report["outcome"] == "served"
     assert report["history"][0]["change"] == "duplicate"
@@ -104,7 +104,7 @@ def test_a_duplicate(sample: Pipeline) -> None:
     assert report["chunks"] == trace(sample, "hr/learning_budget.md")["chunks"]
 
 
-def test_an_unknown_document(sample: Pipeline) -> None:
+def test_trace_suggests_similar_names_for_an_unknown_document(sample: Pipeline) -> None:
     report = trace(sample, "hr_hand_book.pdf", code=1)
     assert report["outcome"] == "unknown"
     assert report["suggestions"][0] == "filesystem:hr/hr_handbook.pdf"
@@ -158,7 +158,7 @@ def test_a_point_of_production_or_of_a_held_generation_leads_to_its_document(pro
 # Why it is not there
 
 
-def test_a_candidate_that_failed_its_gate(promoted: Pipeline) -> None:
+def test_trace_explains_a_candidate_with_a_failed_gate(promoted: Pipeline) -> None:
     promoted.write("new.md", text_about("new"))
     promoted.write("topic05.md", text_about("another text"))
     promoted.remove("topic06.md")
@@ -183,7 +183,7 @@ def test_a_candidate_that_failed_its_gate(promoted: Pipeline) -> None:
     assert trace(promoted, "topic06.md")["outcome"] == "deleted"
 
 
-def test_a_rollback_and_a_refresh_during_its_hold(promoted: Pipeline) -> None:
+def test_trace_explains_a_rollback_and_a_refresh_during_its_hold(promoted: Pipeline) -> None:
     promoted.write("new.md", text_about("new"))
     promoted.refresh().checked()
     promoted.succeed("rollback")
@@ -197,14 +197,14 @@ def test_a_rollback_and_a_refresh_during_its_hold(promoted: Pipeline) -> None:
     assert "production is held since a rollback" in why(report)
 
 
-def test_a_document_rolled_back_to_an_older_version(rolled_back: Pipeline) -> None:
+def test_trace_explains_an_older_version_after_a_rollback(rolled_back: Pipeline) -> None:
     report = trace(rolled_back, "topic03.md")
     assert report["outcome"] == "served"
     held = rolled_back.production().held
     assert f"generation {held}, which was rolled back, holds another version of it" in why(report)
 
 
-def test_the_effect_of_the_next_refresh(promoted: Pipeline) -> None:
+def test_trace_shows_the_effect_of_the_next_refresh(promoted: Pipeline) -> None:
     promoted.write("new.md", text_about("new"))
     promoted.touch(promoted.documents / "topic04.md")
     promoted.remove("topic05.md")
@@ -213,7 +213,7 @@ def test_the_effect_of_the_next_refresh(promoted: Pipeline) -> None:
     assert "the next refresh deletes it" in why(trace(promoted, "topic05.md"))
 
 
-def test_a_refused_refresh(promoted: Pipeline) -> None:
+def test_trace_explains_a_refused_refresh(promoted: Pipeline) -> None:
     for number in range(8, 20):
         promoted.remove(f"topic{number:02}.md")
     promoted.write("new.md", text_about("new"))
@@ -233,21 +233,21 @@ def test_a_refused_refresh(promoted: Pipeline) -> None:
         ("../beside.md", "outside of the documents"),
     ],
 )
-def test_files_that_are_not_documents(promoted: Pipeline, path: str, reason: str) -> None:
+def test_trace_explains_files_left_out(promoted: Pipeline, path: str, reason: str) -> None:
     promoted.write(path, "text")
     report = trace(promoted, path)
     assert report["outcome"] == "skipped"
     assert reason in why(report)
 
 
-def test_a_document_hidden_since(promoted: Pipeline) -> None:
+def test_trace_explains_a_file_without_a_parser(promoted: Pipeline) -> None:
     (promoted.documents / "topic04.md").rename(promoted.documents / "topic04.xyz")
     promoted.refresh().checked()
     assert trace(promoted, "topic04.md")["outcome"] == "deleted"
     assert "no parser" in why(trace(promoted, "topic04.xyz"))
 
 
-def test_an_unreadable_source(promoted: Pipeline) -> None:
+def test_trace_explains_an_unreadable_source(promoted: Pipeline) -> None:
     shutil.rmtree(promoted.documents)
     report = trace(promoted, "topic04.md")
     assert report["outcome"] == "served"
@@ -255,7 +255,7 @@ def test_an_unreadable_source(promoted: Pipeline) -> None:
     assert trace(promoted, "never.md")["outcome"] == "unreadable_source"
 
 
-def test_nothing_was_refreshed_yet(empty: Pipeline) -> None:
+def test_trace_works_before_the_first_refresh(empty: Pipeline) -> None:
     assert trace(empty, "topic04.md")["outcome"] == "not_read_yet"
     assert "nothing was refreshed yet" in why(trace(empty, "never.md", code=1))
 

@@ -20,14 +20,14 @@ def misspelt(request: pytest.FixtureRequest, empty: Pipeline) -> Pipeline:
 
 
 @pytest.mark.parametrize("command", ["status", "plan"])
-def test_a_command_says_it_once_on_standard_error(misspelt: Pipeline, command: str) -> None:
+def test_a_command_reports_it_once_on_standard_error(misspelt: Pipeline, command: str) -> None:
     code, output, errors = misspelt.command(command, "--json")
     assert code == 0
     assert [line for line in errors.splitlines() if "RAG_" in line] == [f"rag-assets: {TOLD}"]
     assert "secret" not in output + errors
 
 
-def test_doctor_has_a_line_for_it_that_is_not_ok(misspelt: Pipeline) -> None:
+def test_doctor_reports_it_as_a_failure(misspelt: Pipeline) -> None:
     code, output, errors = misspelt.command("doctor")
     assert code == 1
     assert f"FAIL  variables: {TOLD}" in output.splitlines()
@@ -35,14 +35,14 @@ def test_doctor_has_a_line_for_it_that_is_not_ok(misspelt: Pipeline) -> None:
     assert "secret" not in output + errors
 
 
-def test_a_refresh_warns_of_it_in_its_log(misspelt: Pipeline) -> None:
+def test_a_refresh_logs_one_warning_about_it(misspelt: Pipeline) -> None:
     run = misspelt.materialize("raw_documents", with_checks=False).checked()
     log = misspelt.instance.all_logs(run.run_id)
     assert [entry.user_message for entry in log if entry.level == logging.WARNING] == [TOLD]
     assert not any("secret" in entry.message for entry in log)
 
 
-def test_without_one_nothing_is_said(empty: Pipeline) -> None:
+def test_known_variables_are_not_reported(empty: Pipeline) -> None:
     code, _, errors = empty.command("status")
     assert (code, errors) == (0, "")
     assert "ok    variables: all RAG_ variables are known" in empty.command("doctor")[1]
