@@ -1,4 +1,4 @@
-"""What tests of several folders share."""
+"""Fixtures and marks for several folders of tests."""
 
 import gc
 import logging
@@ -21,9 +21,9 @@ _ENOUGH_MEMORY_BYTES = 12 * 2**30
 
 
 def _use_memory_for_temporary_files() -> None:
-    """Hundreds of knowledge bases are made and thrown away: on a disk that is a third of the time of the tests.
+    """Keep temporary files in memory: hundreds of temporary knowledge bases on a disk take a third of the time of the tests.
 
-    They took 8 GB at most. Whoever sets TMPDIR has decided.
+    They took 8 GB at most. A TMPDIR of the environment is kept.
     """
     if "TMPDIR" in os.environ or not os.access(_MEMORY, os.W_OK):
         return
@@ -34,12 +34,12 @@ def _use_memory_for_temporary_files() -> None:
 
 
 _use_memory_for_temporary_files()
-# Collection imports a hundred thousand objects that all stay. Searching them for garbage again and again took 2 of 9 s.
+# Collection imports a hundred thousand lasting objects. Repeated garbage collections of them took 2 of 9 s.
 gc.disable()
 
 
 def pytest_collection_finish() -> None:
-    """What is imported now stays: it is never searched for garbage."""
+    """Exclude all imported objects from garbage collection: they stay until the end."""
     gc.collect()
     gc.freeze()
     gc.enable()
@@ -47,13 +47,13 @@ def pytest_collection_finish() -> None:
 
 # Slow by nature: each starts processes, a browser or Dagster. Elsewhere a test that takes half a second is marked itself.
 _SLOW = ("browser/", "processes/", "scenarios/", "test_dg.py", "test_program_benchmarks.py")
-# These begin with a state that lies ready, or stop before a refresh begins.
+# These begin with a stored state, or stop before a refresh begins.
 _FAST_SCENARIOS = ("scenarios/test_command_errors.py", "scenarios/test_earlier_versions.py")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that are slow by nature; begin with those that may take longest, so that short ones end the run."""
+    """Mark the slow tests, and begin with the longest ones: the last tests of a run should be short."""
     here = Path(__file__).parent
     for item in items:
         path = item.path.relative_to(here).as_posix()
@@ -64,7 +64,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def progress_lines(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Every line of progress: nothing is left out for having come too soon."""
+    """All lines of progress, without the usual pause between two lines."""
     lines: list[str] = []
 
     class Collect(logging.Handler):
@@ -80,14 +80,14 @@ def progress_lines(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFix
 
 @pytest.fixture
 def disk() -> Iterator[Path]:
-    """A folder where what was never written takes no room, though it was read: in memory it does."""
+    """A folder on a disk. In memory, reading a hole of a sparse file would allocate it."""
     with tempfile.TemporaryDirectory(dir="/var/tmp" if os.access("/var/tmp", os.W_OK) else None) as folder:
         yield Path(folder)
 
 
 @pytest.fixture
 def server() -> Iterator[FakeOpenAI]:
-    """A fake OpenAI server of its own."""
+    """A fake OpenAI server for one test."""
     with FakeOpenAI() as running:
         yield running
 

@@ -341,7 +341,7 @@ class _Server(ThreadingHTTPServer):
         self.fake = fake
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Print nothing: a client that gave up waiting is part of the tests."""
+        """Print nothing: some tests have a client give up waiting."""
 
 
 class _Handler(BaseHTTPRequestHandler):

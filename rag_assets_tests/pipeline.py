@@ -1,7 +1,7 @@
 """One machine with documents, state and a Dagster instance, for tests of the whole pipeline in one process.
 
-The real definitions run on a real, persistent Dagster instance. Runs go through reconstructable jobs, as those of
-the command line and the UI do, so that each run reads the environment anew.
+The real definitions run on a real, persistent Dagster instance. Each run is a reconstructable job, as on the
+command line and in the UI, and therefore reads the current environment.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ from rag_assets.settings import Settings, load_settings
 
 NUM_DOCUMENTS = 20
 THRESHOLD = "0.5"
-_FIRST_MTIME = 1_767_225_600  # 2026-01-01; long past, so that version tokens are trusted at once
+_FIRST_MTIME = 1_767_225_600  # 2026-01-01. Version tokens of old files are trusted at once.
 _SYLLABLES = (
     "ka",
     "lo",
@@ -63,7 +63,7 @@ def words(seed: object, count: int) -> list[str]:
 
 
 def text_about(topic: object, paragraphs: int = 4) -> str:
-    """Return a Markdown document of a few chunks; each paragraph is its own."""
+    """Return a Markdown document of a few chunks, one per paragraph."""
     body = "\n\n".join(
         f"{' '.join(words((topic, number), 24)).capitalize()}." for number in range(paragraphs)
     )
@@ -71,7 +71,7 @@ def text_about(topic: object, paragraphs: int = 4) -> str:
 
 
 def page(*edited: int) -> str:
-    """Return 200 invented words, those at these positions replaced: pages with a few edits say nearly the same."""
+    """Return 200 invented words, some of them replaced: pages with few edits are near-duplicates."""
     text = words("page", 200)
     for position in edited:
         text[position] = f"edited{position}"
@@ -84,10 +84,10 @@ def question_about(topic: object) -> str:
 
 @dataclass(frozen=True)
 class Run:
-    """What a run did, as the UI shows it.
+    """The results of a run, as in the UI.
 
     Attributes:
-        failures: step -> the message that a person reads.
+        failures: step -> message for people.
         metadata: asset -> key -> value.
         gate_passed: None if the gate was not evaluated.
     """
@@ -112,7 +112,7 @@ class Run:
 
 
 def job_for(assets: Sequence[str], with_checks: bool, nonce: int) -> dg.JobDefinition:
-    """Return the job that materializes these assets; the nonce keeps Dagster from reusing an older one."""
+    """Return a job to materialize these assets. The nonce keeps Dagster from reusing an older job."""
     selection = dg.AssetSelection.assets(*assets) if assets else dg.AssetSelection.all()
     job = dg.define_asset_job(_JOB, selection if with_checks else selection.without_checks())
     definitions = dg.Definitions.merge(build_definitions(load_settings()), dg.Definitions(jobs=[job]))
@@ -120,24 +120,24 @@ def job_for(assets: Sequence[str], with_checks: bool, nonce: int) -> dg.JobDefin
 
 
 def job_named(name: str, nonce: int) -> dg.JobDefinition:
-    """Return a job of the code location as it is configured now; the nonce is as in `job_for`."""
+    """Return a job of the code location with the current configuration. The nonce is as in `job_for`."""
     return build_definitions(load_settings()).resolve_job_def(name)
 
 
 class Pipeline:
     """A knowledge base of `NUM_DOCUMENTS` small documents in a folder of its own.
 
-    Each is named `topicNN.md`; each has a question in the benchmark. One question more also expects a document that
-    does not exist, so that Recall@5 is just below 1.
+    Each is named `topicNN.md`, and has a question in the benchmark. One more question also expects a missing
+    document, to keep Recall@5 just below 1.
     """
 
     def __init__(
         self, home: Path, monkeypatch: pytest.MonkeyPatch, *, dagster_home: Path | None = None
     ) -> None:
-        """Configure it; nothing runs yet.
+        """Configure the pipeline, without running anything.
 
         Args:
-            dagster_home: folder with a dagster.yaml. None: an instance made for tests, with one file for all runs.
+            dagster_home: folder with a dagster.yaml. None: a test instance, with one file for all runs.
         """
         self.home = home
         self._dagster_home = dagster_home
@@ -166,7 +166,7 @@ class Pipeline:
             self._instance.dispose()
             self._instance = None
 
-    # The world around it
+    # Documents and configuration
 
     def configure(self, **environment: str) -> None:
         for name, value in environment.items():
@@ -197,7 +197,7 @@ class Pipeline:
         self.benchmark.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
     def write(self, path: str, content: str | bytes, folder: Path | None = None) -> Path:
-        """Write a document with a modified time of its own, long past."""
+        """Write a document with an old modification time, different for each document."""
         target = (folder or self.documents) / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -225,7 +225,7 @@ class Pipeline:
                 str(folder),
                 overrides={
                     "telemetry": {"enabled": False},
-                    # One file for all runs; Dagster's default makes one for each, and its tables anew.
+                    # One file for all runs. Dagster's default creates a file with all tables for each run.
                     "event_log_storage": {
                         "module": "dagster._core.storage.event_log",
                         "class": "ConsolidatedSqliteEventLogStorage",
@@ -253,8 +253,8 @@ class Pipeline:
         """Run a selection, all assets if none is named.
 
         Args:
-            launchpad: fields of the knowledge base that the Launchpad sets for this run.
-            retry_of: re-execute that run from its failure; the same selection must be given.
+            launchpad: fields of the knowledge base, set in the Launchpad for this run.
+            retry_of: run to re-execute from its failure. Give the same selection.
         """
         job = dg.build_reconstructable_job(
             "rag_assets_tests.pipeline", "job_for", (list(assets), with_checks, next(_nonces))
@@ -265,7 +265,7 @@ class Pipeline:
             return _run_of(result)
 
     def execute_again(self, run_id: str) -> Run:
-        """Re-execute a run of a job of the code location from its failure; the run names the job and the steps."""
+        """Re-execute a run of the code location from its failure. Job and steps are those of the run."""
         run = self.instance.get_run_by_id(run_id)
         assert run is not None
         job = dg.build_reconstructable_job(
@@ -275,7 +275,7 @@ class Pipeline:
         with dg.execute_job(job, self.instance, reexecution_options=options) as result:
             return _run_of(result)
 
-    # What came of it
+    # Results
 
     @contextlib.contextmanager
     def knowledge_base(self) -> Iterator[KnowledgeBase]:
@@ -294,7 +294,7 @@ class Pipeline:
             return knowledge_base.vector_store.generations()
 
     def command(self, *arguments: str) -> tuple[int, str, str]:
-        """Run `rag-assets`; returns exit code, output and errors."""
+        """Run `rag-assets`, and return exit code, output and errors."""
         output, errors = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
             code = cli.main(arguments)
@@ -334,7 +334,7 @@ class Pipeline:
                 reader.close()
 
     def problems_of_production(self) -> tuple[str, ...]:
-        """Look at every point of production; () if all is as it was sealed."""
+        """Compare every point of production with the sealed digest, and return all problems."""
         with self.knowledge_base() as knowledge_base:
             try:
                 manifest = knowledge_base.production_manifest()
@@ -371,20 +371,20 @@ class Pipeline:
 
 
 def copy_folder(source: Path, target: Path) -> None:
-    """Copy with times, and without filling in the holes of sparse files."""
+    """Copy with modification times, and with the holes of sparse files."""
     shutil.rmtree(target, ignore_errors=True)
     subprocess.run(["cp", "-a", "--sparse=always", str(source), str(target)], check=True)
 
 
 def token_in(message: str) -> str:
-    """Return the token that a refused deletion prints."""
+    """Return the token in the message of a refused deletion."""
     found = re.search(r"rag-assets approve ([0-9a-f]{16})", message)
     assert found, message
     return found[1]
 
 
 def assert_same_points(points: dict[str, Point], others: dict[str, Point]) -> None:
-    """Equal ids and payloads but for `indexed_at` and `refresh_id`; vectors within 1e-6."""
+    """Ids and payloads are equal, except `indexed_at` and `refresh_id`. Vectors differ by at most 1e-6."""
     assert points.keys() == others.keys()
     for identity, point in points.items():
         other = others[identity]

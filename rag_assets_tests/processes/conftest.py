@@ -1,4 +1,4 @@
-"""The state from which the tests of this folder begin, made once in each test process."""
+"""The initial state of the tests of this folder, made once per test process."""
 
 import shutil
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ from rag_assets_tests.processes.scene import Scene, change_documents, new_scene,
 
 @dataclass(frozen=True)
 class Story:
-    """Where the tests begin, with changed documents, and where an uninterrupted refresh leads from there.
+    """The initial state of the tests with changed documents, and the state after an uninterrupted refresh.
 
     Attributes:
-        old_answer: of production before that refresh.
-        new_answer: of production after it.
+        old_answer: answer of production before this refresh.
+        new_answer: answer of production after it.
     """
 
     before: Scene
@@ -33,7 +33,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     before = new_scene(folder)
     refresh(before)
     (before.documents / "vacation.md").write_text(text_about("vacation", edition=2), encoding="utf-8")
-    refresh(before)  # so that there is a previous generation, which the next promotion retires
+    refresh(before)  # makes a previous generation: the next promotion retires it
     change_documents(before.documents)
     after = before.copy_to(folder / "uninterrupted")
     refresh(after)

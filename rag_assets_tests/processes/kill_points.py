@@ -1,7 +1,6 @@
-"""Named points at which a refresh can be made to kill or to stop itself.
+"""Named points where a refresh can be killed or stopped.
 
-The product has no hook for this: functions of it, and the event log of Dagster, are wrapped from outside, in the process
-that is to die.
+The product has no hook for this. Its functions and the event log of Dagster are wrapped from outside, in the dying process.
 """
 
 import os
@@ -56,7 +55,7 @@ def _wrap(owner: Any, name: str, nth: int, *, before: bool) -> None:
 
 
 def _at_event(event_type: str, step: str) -> Callable[[], None]:
-    """Die as soon as Dagster has recorded that a step began or ended."""
+    """Die as soon as Dagster has recorded the start or end of a step."""
 
     def install() -> None:
         import dagster as dg
@@ -125,14 +124,14 @@ def kill_at(point: str) -> None:
 
 
 def stop_at(point: str) -> None:
-    """As `kill_at`, but the process goes on when it is sent SIGCONT."""
+    """Stop at a point. The process continues after SIGCONT."""
     global _signal
     _signal = signal.SIGSTOP
     kill_at(point)
 
 
 def presume_others_dead() -> None:
-    """Take a lease that has not been renewed for half a second, instead of 20, for that of a dead process."""
+    """Count a lease as expired half a second after its last renewal, instead of 20 s."""
     from rag_assets.ledgers import lease
 
     lease.EXPIRED_AFTER_SECONDS = 0.5

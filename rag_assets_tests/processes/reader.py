@@ -1,4 +1,4 @@
-"""A reader that never stops asking production, as an application would, while refreshes come and go and die."""
+"""A reader searching production all the time, as an application does, while refreshes run and die."""
 
 import threading
 from types import TracebackType
@@ -33,12 +33,12 @@ def ask_once(scene: Scene) -> Answer:
 
 
 class Reader:
-    """Asks in a thread, through one retriever that stays open, while the block runs.
+    """Searches in a thread, with one open retriever, while the block runs.
 
     Attributes:
-        num_answers: how often production answered.
-        answers: what it said, each time that it said something else than before.
-        problem: the first error that a reader got, "" if none.
+        num_answers: number of answers.
+        answers: every answer different from the one before it.
+        problem: the first error of a search, or "".
     """
 
     def __init__(self, scene: Scene) -> None:
@@ -67,7 +67,7 @@ class Reader:
         try:
             finished = False
             while not finished:
-                finished = self._finished.wait(_PAUSE_SECONDS)  # the last question comes after the end
+                finished = self._finished.wait(_PAUSE_SECONDS)  # the last search follows the end of the block
                 answer = ask(retriever)
                 if not self.answers or self.answers[-1] != answer:
                     self.answers.append(answer)

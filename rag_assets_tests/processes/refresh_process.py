@@ -1,7 +1,7 @@
-"""One refresh in a process of its own, which may kill itself at a named point.
+"""One refresh in its own process. It may kill itself at a named point.
 
-The processes are forked from a server that has imported Dagster and the definitions once: a start takes milliseconds
-instead of seconds, and each of them is nevertheless a whole process with a pid that can die.
+The processes are forked from a server with Dagster and the definitions imported once. A start takes milliseconds instead
+of seconds, and each is still a whole process with its own pid.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ LOG = "refresh.log"
 
 
 class RefreshProcess:
-    """A refresh that has been started."""
+    """A running refresh."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class RefreshProcess:
         """Start it.
 
         Args:
-            prepare: a function at the top level of a module, called in the process before the run begins.
+            prepare: function at the top level of a module. The process calls it before the run.
         """
         self._scene = scene
         full = scene.environment(**(environment or {}))
@@ -70,19 +70,19 @@ class RefreshProcess:
 
 
 def refresh(scene: Scene, **environment: str) -> None:
-    """Refresh in a process of its own, and insist that it succeeds."""
+    """Refresh in a separate process, and assert its success."""
     process = RefreshProcess(scene, environment=environment)
     assert process.wait() == 0, process.log()
 
 
 def refresh_until_killed(scene: Scene, point: str) -> None:
-    """Refresh in a process that kills itself at a named point, and insist that it got there."""
+    """Refresh in a process killing itself at a named point, and assert its death there."""
     process = RefreshProcess(scene, kill_at, (point,))
-    assert process.wait() == -signal.SIGKILL, f"the refresh never came to {point!r}:\n{process.log()}"
+    assert process.wait() == -signal.SIGKILL, f"the refresh did not reach {point!r}:\n{process.log()}"
 
 
 class StoppedRefresh:
-    """A refresh that has been stopped at a named point, alive but silent, until it is resumed."""
+    """A refresh stopped at a named point: alive but silent, until it is resumed."""
 
     def __init__(self, scene: Scene, point: str) -> None:
         self._process = RefreshProcess(scene, stop_at, (point,))
@@ -91,7 +91,7 @@ class StoppedRefresh:
         while self._status() != "T":
             if self._process.process.exitcode is not None or time.monotonic() > deadline:
                 self._process.process.kill()
-                raise AssertionError(f"the refresh never came to {point!r}:\n{self._process.log()}")
+                raise AssertionError(f"the refresh did not reach {point!r}:\n{self._process.log()}")
             time.sleep(0.02)
 
     def _status(self) -> str:
@@ -108,7 +108,7 @@ class StoppedRefresh:
         self._process.process.kill()
 
     def resume(self) -> int:
-        """Let it go on, and return its exit code."""
+        """Continue the refresh, and return its exit code."""
         assert self._pid is not None
         os.kill(self._pid, signal.SIGCONT)
         return self._process.wait()

@@ -1,4 +1,4 @@
-"""A knowledge base of a few generated documents, in folders of its own, for tests that start real processes."""
+"""A small generated knowledge base in its own folders, for tests with real processes."""
 
 import contextlib
 import json
@@ -36,7 +36,7 @@ QUESTION = "How do I get a parking permit for the garage?"
 
 
 def text_about(topic: str, edition: int = 1) -> str:
-    """Some pages of plain, deterministic text: other editions differ in one of their sections."""
+    """Return some pages of deterministic text. Other editions differ in one section."""
     words = TOPICS[topic].split()
     lines = [f"# {topic.title()} rules", ""]
     for section in range(12):
@@ -58,9 +58,9 @@ def text_about(topic: str, edition: int = 1) -> str:
 
 @dataclass(frozen=True)
 class Scene:
-    """One Dagster home with its state folder; several scenes may share the documents.
+    """One Dagster home with its state folder. Several scenes may share the documents.
 
-    The URIs of documents are absolute, so a state folder may be copied but its documents must stay where they are.
+    A state folder may be copied. The documents must stay in their folder, because their URIs are absolute.
     """
 
     home: Path
@@ -75,7 +75,7 @@ class Scene:
         return self.documents.with_name("benchmark.jsonl")
 
     def environment(self, **more: str) -> dict[str, str]:
-        """The environment of a process: nothing of this one's configuration gets through."""
+        """Return the environment of a process, without the configuration of the current process."""
         ours = ("RAG_", "OPENAI_", "QDRANT_", "REDIS_", "SLACK_", "DAGSTER_", "MLFLOW_", "AWS_", "COV_")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         return kept | {
@@ -91,7 +91,7 @@ class Scene:
         }
 
     def knowledge_base(self) -> KnowledgeBase:
-        """What serves, seen from this process. The caller closes it."""
+        """Return the knowledge base, opened in this process. The caller closes it."""
         settings = Settings(
             _env_file=None,  # pyright: ignore[reportCallIssue]
             RAG_STATE_DIR=self.state_dir,
@@ -104,7 +104,7 @@ class Scene:
         return KnowledgeBase(settings)
 
     def production(self) -> str | None:
-        """Return the name of the generation that serves."""
+        """Return the name of the generation in production."""
         knowledge_base = self.knowledge_base()
         try:
             return knowledge_base.vector_store.production_state().production
@@ -117,7 +117,7 @@ class Scene:
 
 
 def new_scene(folder: Path) -> Scene:
-    """Lay out documents and a benchmark, and an empty Dagster home with the repository's own dagster.yaml."""
+    """Write documents, a benchmark, and an empty Dagster home with the dagster.yaml of the repository."""
     scene = Scene(folder / "home", folder / "documents")
     scene.home.mkdir(parents=True)
     scene.documents.mkdir()
@@ -125,7 +125,7 @@ def new_scene(folder: Path) -> Scene:
     for topic in TOPICS:
         if topic != "travel":
             (scene.documents / f"{topic}.md").write_text(text_about(topic), encoding="utf-8")
-    # The last one is never there, so that Recall@5 is 0.8 and not perfect.
+    # The last document does not exist: Recall@5 is 0.8, not 1.
     topics = ("parking", "vacation", "expenses", "printing", "elephants")
     questions = [{"query": f"which rules are there about {t}?", "expected_docs": [f"{t}.md"]} for t in topics]
     scene.benchmark.write_text("".join(f"{json.dumps(line)}\n" for line in questions), encoding="utf-8")
@@ -143,7 +143,7 @@ def change_documents(documents: Path) -> None:
 
 
 def assert_same_end(scene: Scene, uninterrupted: Scene) -> None:
-    """Production, the way back, the ledger and the folders are as after an uninterrupted refresh."""
+    """Production, previous generation, ledger and folders are as after an uninterrupted refresh."""
     found, expected = points_in_production(scene), points_in_production(uninterrupted)
     assert found.keys() == expected.keys()
     for point_id, (payload, vector) in expected.items():
@@ -153,7 +153,7 @@ def assert_same_end(scene: Scene, uninterrupted: Scene) -> None:
     try:
         state, state_of_other = (kb.vector_store.production_state() for kb in (knowledge_base, other))
         assert state.held is None
-        assert state.previous == state_of_other.previous, "the way back leads to what served before"
+        assert state.previous == state_of_other.previous, "a rollback leads to the former production"
         assert state.production is not None
         documents = knowledge_base.ledger.documents(state.production)
         assert documents == other.documents_of(state_of_other.production)
@@ -166,7 +166,7 @@ def assert_same_end(scene: Scene, uninterrupted: Scene) -> None:
 
 
 def points_in_production(scene: Scene) -> dict[str, tuple[dict[str, Any], list[float]]]:
-    """Return id -> (payload but for what may differ between two refreshes, vector)."""
+    """Return id -> (payload without the fields of a single refresh, vector)."""
     knowledge_base = scene.knowledge_base()
     try:
         state = knowledge_base.vector_store.production_state()
@@ -188,7 +188,7 @@ def points_in_production(scene: Scene) -> dict[str, tuple[dict[str, Any], list[f
 
 
 def materialize(scene: Scene, **environment: str) -> "subprocess.Popen[str]":
-    """Start what the README tells to type; standard output and error come together."""
+    """Start the command of the README, with standard error in its output."""
     dagster = Path(sys.executable).with_name("dagster")
     return subprocess.Popen(
         [dagster, "asset", "materialize", "-m", "rag_assets.definitions", "--select", "*"],
@@ -202,7 +202,7 @@ def materialize(scene: Scene, **environment: str) -> "subprocess.Popen[str]":
 
 @contextlib.contextmanager
 def dagster_instance(scene: Scene) -> Iterator["dg.DagsterInstance"]:
-    """Open the Dagster home of a scene in this process; the paths in its dagster.yaml are relative."""
+    """Open the Dagster home of a scene in this process, in its folder, because its dagster.yaml has relative paths."""
     import dagster as dg
 
     with contextlib.chdir(scene.home), dg.DagsterInstance.from_config(str(scene.home)) as instance:

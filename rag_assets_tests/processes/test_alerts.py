@@ -1,4 +1,4 @@
-"""A daemon on the same Dagster home alerts once for a failed refresh, and never for a superseded one."""
+"""A daemon on the same Dagster home sends one alert for a failed refresh, and none for a superseded one."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""Broken and hostile files among good ones, through the real command line: nothing but themselves is harmed."""
+"""Broken and hostile files among good ones, with the real command line. The good files are not affected."""
 
 import json
 import os
@@ -23,7 +23,7 @@ _CHUNKS = {"RAG_CHUNK_SIZE": "512", "RAG_CHUNK_OVERLAP": "50"}
 
 
 def word_of(number: int) -> str:
-    """A word that only this sentinel holds."""
+    """Return a word of this sentinel alone."""
     return f"quaggavint{chr(97 + number)}"
 
 
@@ -33,7 +33,7 @@ def sentinel(number: int) -> str:
 
 
 class MemoryWatch:
-    """The most memory that a process and all its descendants held at once, looked at many times a second."""
+    """Maximum memory of a process and all its descendants together, measured many times per second."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
@@ -63,7 +63,7 @@ def _family(pid: int) -> list[int]:
 
 
 def _resident_bytes(pid: int) -> int:
-    """Return its own memory: pages of files that it has mapped are the system's to drop."""
+    """Return its own memory, without mapped files: the system can drop their pages."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -93,7 +93,7 @@ def hostile_scene(tmp_path: Path) -> Scene:
 
 
 def refresh(scene: Scene, **environment: str) -> tuple[str, int]:
-    """Return what a refresh printed, and the most memory that it took."""
+    """Return the output of a refresh, and its maximum memory."""
     process = materialize(scene, **_CHUNKS, **environment)
     watch = MemoryWatch(process.pid)
     output = process.communicate(timeout=900)[0]
@@ -102,8 +102,8 @@ def refresh(scene: Scene, **environment: str) -> tuple[str, int]:
     return output, memory
 
 
-def assert_only_they_are_harmed(scene: Scene, names: set[str]) -> dict[str, str]:
-    """Every file is indexed, or quarantined with a reason; every sentinel is found. Returns name -> reason."""
+def assert_nothing_else_is_affected(scene: Scene, names: set[str]) -> dict[str, str]:
+    """Every file is indexed or quarantined with a reason, and every sentinel is found. Returns name -> reason."""
     quarantined = {
         entry["document_id"].partition(":")[2]: entry
         for entry in command(scene, "status", "--json")["last_refresh"]["quarantined"]
@@ -132,7 +132,7 @@ def test_hundreds_of_broken_files_affect_nothing_else(hostile_scene: Scene) -> N
     for name, data in files.items():
         (hostile_scene.documents / name).write_bytes(data)
     output, memory = refresh(hostile_scene, RAG_PARSE_SECONDS="20")
-    reasons = assert_only_they_are_harmed(hostile_scene, set(files))
+    reasons = assert_nothing_else_is_affected(hostile_scene, set(files))
     assert len(set(reasons.values())) >= 3
     assert "Traceback" not in output
     assert memory < _MOST_MEMORY_BYTES
@@ -157,7 +157,7 @@ def test_bombs_stay_within_the_limits(hostile_scene: Scene, monkeypatch: pytest.
         listening.bind("socket.txt")
         started = time.monotonic()
         output, memory = refresh(hostile_scene, RAG_PARSE_SECONDS="5")
-    reasons = assert_only_they_are_harmed(
+    reasons = assert_nothing_else_is_affected(
         hostile_scene, {*files, "two-hundred-megabytes.txt", "too-large.txt"}
     )
     print(f"{time.monotonic() - started:.0f} s, {memory / 1e6:.0f} MB, {reasons}")

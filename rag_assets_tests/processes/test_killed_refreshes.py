@@ -1,4 +1,4 @@
-"""Kill a refresh anywhere, run it again: production answers throughout and ends as an uninterrupted refresh ends it."""
+"""A refresh is killed at any point and run again. Production answers throughout, and ends as after an uninterrupted refresh."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from rag_assets_tests.processes.scene import Scene, assert_same_end
 
 def assert_served_throughout(reader: Reader, story: Story) -> None:
     assert reader.problem == ""
-    assert reader.answers == [story.old_answer, story.new_answer], "old, then new, and nothing between"
+    assert reader.answers == [story.old_answer, story.new_answer], "old answers, then new ones, and no others"
 
 
 # Only Dagster's log differs between the end of a step and the start of the next.

@@ -1,4 +1,4 @@
-"""Two refreshes at once: one promotes, the other waits or ends superseded, and the end is the same."""
+"""Two simultaneous refreshes: one promotes, the other waits or is superseded, and the result is the same."""
 
 import dagster as dg
 import pytest
@@ -14,7 +14,7 @@ from rag_assets_tests.processes.scene import Scene, assert_same_end, dagster_ins
 
 
 def outcomes_of_failures(scene: Scene) -> list[str]:
-    """What the failed steps of all runs declared."""
+    """Return the recorded outcomes of the failed steps of all runs."""
     with dagster_instance(scene) as instance:
         return [
             str(
@@ -30,7 +30,7 @@ def outcomes_of_failures(scene: Scene) -> list[str]:
 
 
 def promotions(scene: Scene) -> list[bool]:
-    """Whether each run that materialized `production_collection` promoted, the latest first."""
+    """Return for each materialization of `production_collection` whether it promoted, latest first."""
     with dagster_instance(scene) as instance:
         records = instance.fetch_materializations(dg.AssetKey("production_collection"), limit=10).records
         return [bool(record.asset_materialization.metadata["promoted"].value) for record in records]

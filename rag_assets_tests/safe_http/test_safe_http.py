@@ -25,7 +25,7 @@ _CANARY_V6 = f"7f00:{2:x}"  # 127.0.0.2 as it is embedded in IPv6
 
 _NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
-# Each means the canary, this machine or a metadata service to some program; what follows the host is a port.
+# Some programs take each of these for the canary, this machine or a metadata service. A port follows the host.
 HOSTS = (
     CANARY,
     "127.0.0.3",
@@ -152,7 +152,7 @@ HOSTS = (
     "240.0.0.1",
     "255.255.255.255",
 )
-# What a name server may answer; how a text is written does not matter there.
+# Possible answers of a name server. The notation of an address does not matter there.
 ANSWERS = (
     CANARY,
     "127.0.0.1",
@@ -199,7 +199,7 @@ class Resolver:
 
 @pytest.fixture(scope="module")
 def canary() -> Iterator[WebSite]:
-    """Listens on a forbidden address. Its port is that of each URL."""
+    """Listens on a forbidden address. Every URL has its port."""
     site = WebSite(CANARY)
     site.text("/", "secret")
     yield site
@@ -291,7 +291,7 @@ def test_a_name_is_resolved_once_and_the_connection_uses_that_address(
     assert connected == [(SITE, site.port)]
     assert resolver.questions == ["docs.example.com"]
     assert site.requests[0][1]["host"] == f"docs.example.com:{site.port}"
-    # The name means another address now: refused where a new connection is made.
+    # The name has another address now, so a new connection is refused.
     with pytest.raises(FetchRefused):
         http_to(resolver).get(f"http://docs.example.com:{site.port}/", max_bytes=100)
     assert canary.num_connections == before
@@ -329,7 +329,7 @@ def _any_of(networks: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]) -
 
 
 def _embeddings(inner: int, prefix: int) -> dict[str, ipaddress.IPv6Address]:
-    """Return every form in which IPv6 holds an IPv4 address; `prefix` is that of a site, 64 bits of 2000::/3."""
+    """Return every IPv6 form of an IPv4 address. `prefix` is the prefix of a site: 64 bits of 2000::/3."""
     site = (0x2000 << 112) | (prefix & ((1 << 61) - 1)) << 64
     forms = {
         "compatible": inner,
@@ -351,7 +351,7 @@ def test_a_denied_address_is_refused_in_any_embedding(inner: int, prefix: int) -
     assert why_refused(ipaddress.IPv4Address(inner))
     for form, address in _embeddings(inner, prefix).items():
         assert why_refused(address), form
-        # What is allowed as such is not allowed in disguise.
+        # An allowed address is not allowed in disguise.
         assert why_refused(address, [ipaddress.IPv4Network(inner)]), form
 
 
@@ -496,7 +496,7 @@ def _bomb(coding: str) -> bytes:
 def test_a_decompression_bomb_is_given_up_while_it_arrives(coding: str, site: WebSite) -> None:
     body = gzip.compress(_bomb("gzip")) if "," in coding else _bomb(coding)
     site.replies["/"] = Reply(body, headers={"Content-Encoding": coding}, without_length=True)
-    # One that was not asked for is not even begun to be decoded.
+    # An unrequested coding is not decoded at all.
     with pytest.raises(ResponseTooLarge if coding in ("gzip", "deflate") else FetchFailed):
         http_to().get(f"{site.url}/", max_bytes=1_000_000)
 

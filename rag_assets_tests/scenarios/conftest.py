@@ -1,7 +1,7 @@
-"""Pipelines in the states that a knowledge base can be in.
+"""Pipelines in every state of a knowledge base.
 
-Each state is reached once a session and copied for every test that begins in it. All live at one path, for
-paths of documents are part of what is stored.
+Each state is reached once per session, and copied for every test beginning in it. All pipelines live at one path,
+because the stored locations hold the paths of documents.
 """
 
 import shutil
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy
 
 from rag_assets_tests.pipeline import THRESHOLD, Pipeline, Run, copy_folder, page, text_about
 
@@ -24,14 +23,14 @@ def _reach_empty(pipeline: Pipeline) -> Run | None:
 
 
 def _reach_promoted(pipeline: Pipeline) -> Run | None:
-    """Two promoted refreshes, so that there is a generation to roll back to."""
+    """Promote two refreshes, to have a generation for a rollback."""
     pipeline.refresh().checked()
     pipeline.write(CHANGED, text_about("second version"))
     return pipeline.refresh().checked()
 
 
 def _reach_similar(pipeline: Pipeline) -> Run | None:
-    """Three documents more, which say nearly the same; b.md is the oldest."""
+    """Add three nearly equal documents. The oldest is b.md."""
     pipeline.write("b.md", page())
     pipeline.write("a.md", page(50))
     pipeline.write("c.md", page(120))
@@ -39,7 +38,7 @@ def _reach_similar(pipeline: Pipeline) -> Run | None:
 
 
 def _reach_sample(pipeline: Pipeline) -> Run | None:
-    """The sample knowledge base, refreshed, and refreshed again after a change of every kind that is traced."""
+    """Refresh the sample knowledge base, and refresh it again after every kind of traced change."""
     repository = Path(__file__).parents[2]
     shutil.copytree(repository / "data" / "documents", pipeline.documents)
     shutil.copy(repository / "eval_benchmarks" / "benchmark.jsonl", pipeline.benchmark)
@@ -79,7 +78,7 @@ STATES: dict[str, tuple[str | None, Callable[[Pipeline], Run | None]]] = {
 
 
 class Workbench:
-    """The one path at which all pipelines of this session live, and the states that were reached so far."""
+    """The only path of all pipelines of this session, and the states reached so far."""
 
     def __init__(self, root: Path) -> None:
         self.home = root / "home"
@@ -88,7 +87,7 @@ class Workbench:
         self._last_runs: dict[str, Run | None] = {}
 
     def pipeline_in(self, state: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Pipeline, Run | None]:
-        """Return a pipeline in that state, and the run that led there."""
+        """Return a pipeline in a state, and the run leading there."""
         kept = self._states / state
         if state not in self._last_runs:
             before, reach = STATES[state]
@@ -111,7 +110,8 @@ class Workbench:
 
 @pytest.fixture(scope="session", autouse=True)
 def _dagster_does_not_wait_for_the_disk() -> Iterator[None]:
-    """Dagster commits hundreds of times a run; nothing here survives a power cut anyway."""
+    """Dagster commits hundreds of times per run, and no file of these tests must survive a power cut."""
+    import sqlalchemy
 
     def do_not_sync(connection: Any, _: Any) -> None:
         if isinstance(connection, sqlite3.Connection):
@@ -145,7 +145,7 @@ def pipeline_in(
 
 @pytest.fixture
 def empty(pipeline_in: Callable[[str], tuple[Pipeline, Run | None]]) -> Pipeline:
-    """Documents and a benchmark; never refreshed."""
+    """Documents and a benchmark, never refreshed."""
     return pipeline_in("empty")[0]
 
 
@@ -157,13 +157,13 @@ def promoted(pipeline_in: Callable[[str], tuple[Pipeline, Run | None]]) -> Pipel
 
 @pytest.fixture
 def similar(pipeline_in: Callable[[str], tuple[Pipeline, Run | None]]) -> Pipeline:
-    """Three documents in production say nearly the same."""
+    """Production with three nearly equal documents."""
     return pipeline_in("similar")[0]
 
 
 @pytest.fixture
 def sample(pipeline_in: Callable[[str], tuple[Pipeline, Run | None]]) -> Pipeline:
-    """The sample knowledge base after two refreshes, of which the second met changes of every kind."""
+    """The sample knowledge base after two refreshes. The second found changes of every kind."""
     return pipeline_in("sample")[0]
 
 

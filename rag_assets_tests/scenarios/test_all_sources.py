@@ -1,4 +1,4 @@
-"""Every kind of source at once, with something real behind each: what is served, what is read again, what an outage does."""
+"""All kinds of sources at once, each with a real service behind it: first refresh, unchanged refresh, outages."""
 
 import contextlib
 import itertools
@@ -16,7 +16,7 @@ NAMES = ("a", "b", "c", "d", "e")
 
 
 def word_of(kind: str, name: str) -> str:
-    """A word that only this document holds."""
+    """Return a word of this document alone."""
     return "".join(words((kind, name, "only"), 3))
 
 
@@ -79,7 +79,7 @@ def test_all_sources_at_once(promoted: Pipeline, scenes: dict[str, SourceScene])
 def test_an_outage_deletes_nothing_and_delays_no_other_source(
     promoted: Pipeline, scenes: dict[str, SourceScene]
 ) -> None:
-    """All kinds fail at once, in one way after the other. Nine tests of one kind each took 230 s for the same facts."""
+    """All kinds fail at once, one way after another. Nine tests of one kind each took 230 s for the same facts."""
     declare(promoted, scenes, timeout_seconds=1)
     promoted.refresh().checked()
     served = promoted.served()
@@ -103,5 +103,5 @@ def test_an_outage_deletes_nothing_and_delays_no_other_source(
     recovered = promoted.refresh().checked()
     assert recovered.metadata["raw_documents"]["num_unreadable_sources"] == 0
     gone = {document_id.partition(":")[0] for document_id in served - promoted.served()}
-    assert gone == {f"the-{kind}" for kind in scenes}, "what is gone goes, now that the source says so"
+    assert gone == {f"the-{kind}" for kind in scenes}, "a document missing in a complete listing is deleted"
     assert len(served - promoted.served()) == len(scenes)

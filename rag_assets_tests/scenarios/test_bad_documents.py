@@ -1,4 +1,4 @@
-"""One bad document harms only itself, and its last good version stays."""
+"""A corrupt document affects no other document, and its last good version stays."""
 
 import io
 import shutil
@@ -79,7 +79,7 @@ def test_deleting_a_corrupted_file_removes_its_last_good_version(promoted: Pipel
 
 
 def _text(points: list[Point]) -> str:
-    """Put the overlapping chunks of one document together again."""
+    """Return the text of a document from its overlapping chunks."""
     text = ""
     for point in sorted(points, key=lambda point: point.payload["start"]):
         text += point.payload["text"][len(text) - point.payload["start"] :]

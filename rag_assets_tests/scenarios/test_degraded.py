@@ -20,7 +20,7 @@ def slack(promoted: Pipeline) -> Iterator[SlackReceiver]:
 
 @pytest.fixture
 def archive(promoted: Pipeline) -> Path:
-    """A folder that is a source of its own, and that only some may read."""
+    """A second source: a folder with an access list."""
     folder = promoted.home / "archive"
     declared = promoted.home / "sources.yaml"
     declared.write_text(
@@ -33,7 +33,7 @@ def archive(promoted: Pipeline) -> Path:
     return folder
 
 
-def tell(pipeline: Pipeline, run: Run) -> None:
+def alert_about(pipeline: Pipeline, run: Run) -> None:
     """Evaluate the sensor as the daemon does after a run."""
     dagster_run = pipeline.instance.get_run_by_id(run.run_id)
     record = pipeline.instance.get_records_for_run(
@@ -57,19 +57,19 @@ def test_an_outage_is_reported_once_and_again_after_a_recovery(
     promoted: Pipeline, archive: Path, slack: SlackReceiver
 ) -> None:
     away = archive.rename(archive.with_name("away"))
-    tell(promoted, promoted.refresh().checked())
+    alert_about(promoted, promoted.refresh().checked())
     (text,) = slack.texts
     assert "in part" in text
     assert "Degraded: `archive`: " in text
     assert str(promoted.production().production) in text
-    tell(promoted, promoted.refresh().checked())
+    alert_about(promoted, promoted.refresh().checked())
     assert len(slack.texts) == 1
 
     away.rename(archive)
-    tell(promoted, promoted.refresh().checked())
+    alert_about(promoted, promoted.refresh().checked())
     assert len(slack.texts) == 1
     archive.rename(away)
-    tell(promoted, promoted.refresh().checked())
+    alert_about(promoted, promoted.refresh().checked())
     assert len(slack.texts) == 2
 
 
@@ -80,7 +80,7 @@ def test_access_lists_can_be_filtered_and_a_document_without_one_is_not_public(
     for principal, found in (("staff", True), ("board", True), ("strangers", False)):
         hits = promoted.succeed("search", question, "--filter", f"access={principal}")
         assert ("old.md" in hits) is found
-        assert "topic" not in hits, "what has no access list is not for whoever asks by principal"
+        assert "topic" not in hits, "a document without an access list is not public"
 
 
 def test_a_changed_access_list_embeds_nothing(promoted: Pipeline, archive: Path) -> None:

@@ -1,7 +1,7 @@
-"""State made by an earlier version works with this one: names and formats that were once written keep their meaning.
+"""State made by an earlier version works with this one: stored names and formats keep their meaning.
 
-Each archive in `state_of_earlier_versions` holds documents, `.rag` and `.dagster` as that version left them; its README
-says what happened to them.
+Each archive in `state_of_earlier_versions` holds documents, `.rag` and `.dagster` of one version. Its README gives
+their history.
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ STEPS = (
 def earlier(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Pipeline]:
-    """A pipeline of this version on the state of an earlier one, configured as that was."""
+    """A pipeline of this version on the state of an earlier one, with the same configuration."""
     # GNU tar keeps the holes of the files; Python's tarfile fills them in.
     subprocess.run(["tar", "-xf", request.param, "-C", tmp_path, "--no-same-owner"], check=True)
     pipeline = Pipeline(tmp_path, monkeypatch, dagster_home=tmp_path)
@@ -57,7 +57,7 @@ def earlier(
 
 
 def run_that_failed_at(step: str, pipeline: Pipeline) -> dg.DagsterRun:
-    """Return the run whose log says so."""
+    """Return the run with a failure of this step in its log."""
     for run in pipeline.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])):
         events = pipeline.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
         if any(event.step_key == step for event in events):
@@ -172,7 +172,7 @@ def test_an_unchanged_refresh_changes_nothing(earlier: Pipeline, monkeypatch: py
 
 @pytest.mark.slow
 def test_moving_the_documents_folder_embeds_and_deletes_nothing(earlier: Pipeline) -> None:
-    """Its URI is part of every location, so all points are written; their ids are those of the earlier version."""
+    """All points are written, because their locations hold the URI. Their ids stay the same."""
     points = earlier.points()
     _take_back_the_last_edit(earlier)
     run = earlier.refresh().checked()
@@ -233,7 +233,7 @@ def test_a_run_that_failed_at_embeddings_is_executed_again(earlier: Pipeline) ->
 
 
 def _documents_lie_where_they_did(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give every document the URI that it had, as if nothing had been unpacked elsewhere."""
+    """Give every document its original URI, as if the archive had not been unpacked elsewhere."""
     entry_of = FilesystemSource._entry
 
     def entry(source: FilesystemSource, path: str, status: os.stat_result) -> SourceEntry:
@@ -244,7 +244,7 @@ def _documents_lie_where_they_did(pipeline: Pipeline, monkeypatch: pytest.Monkey
 
 
 def _take_back_the_last_edit(pipeline: Pipeline) -> None:
-    """Return to the documents of production: the edit of the two runs that failed was never promoted."""
+    """Return to the documents of production: the edit of the two failed runs was never promoted."""
     edited = pipeline.documents / LAPTOPS
     text, added, _ = edited.read_bytes().partition(b"Laptops are replaced every four years.")
     assert added

@@ -21,7 +21,7 @@ def slack(promoted: Pipeline) -> Iterator[SlackReceiver]:
 
 
 def alert_about_failed_run(pipeline: Pipeline, slack: SlackReceiver) -> str:
-    """Evaluate the sensor for the last run as the daemon does; return the only message."""
+    """Evaluate the sensor for the last run as the daemon does, and return the only message."""
     instance = pipeline.instance
     dagster_run = instance.get_runs(limit=1)[0]
     (record,) = instance.get_records_for_run(

@@ -1,4 +1,4 @@
-"""`rag-assets status` explains every refresh that did not go live."""
+"""`rag-assets status` explains every refresh without a promotion."""
 
 import shutil
 

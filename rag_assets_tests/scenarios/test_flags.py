@@ -1,4 +1,4 @@
-"""Text that looks like instructions to a model is served, with a flag for people and applications."""
+"""Text resembling instructions to a model is served, with a flag for people and applications."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""State that was lost, damaged, or written by another version: rebuilt, never half-read, and no document lost."""
+"""Lost or corrupt state, or state of another version, is rebuilt. It is never read in part, and no document is lost."""
 
 import json
 import shutil
@@ -62,7 +62,7 @@ def test_a_corrupt_stored_text_is_read_from_its_source_again(promoted: Pipeline,
     promoted.materialize("raw_documents").checked()
     newest = max((promoted.state_dir / "texts").rglob("?" * 64), key=lambda path: path.stat().st_mtime_ns)
     newest.write_bytes(b"" if damage == "emptied" else newest.read_bytes()[:-9] + b"\xff" * 9)
-    if damage == "garbled":  # only reading it shows that
+    if damage == "garbled":  # noticed only when the text is read
         assert "Materialize raw_documents to read the sources again" in promoted.refresh().message
     promoted.refresh().checked()
     assert "filesystem:new.md" in promoted.served()
@@ -100,7 +100,7 @@ def test_an_emptied_vector_store_is_rebuilt_in_full(promoted: Pipeline, lost: st
     shutil.rmtree(promoted.state_dir / lost)
     assert promoted.export() == ""
     run = promoted.refresh().checked()
-    assert run.metadata["embeddings"]["num_embedded"] == 0  # the cache knows them all
+    assert run.metadata["embeddings"]["num_embedded"] == 0  # all vectors are in the cache
     assert_same_points(promoted.points(), before)
 
 

@@ -1,4 +1,4 @@
-"""Documents that say nearly the same: shown by default, one of each kept on request, nothing lost silently."""
+"""Near-duplicates are shown by default. On request, one of each group is kept, and the omission of the others is reported."""
 
 import json
 import os
@@ -58,7 +58,7 @@ def test_nothing_is_compared_when_switched_off(similar: Pipeline, no_signatures:
 
 @pytest.fixture
 def no_signatures(similar: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From here on, a signature that is made or looked up is a failure."""
+    """Fail from now on if a signature is computed or looked up."""
 
     def refuse(*_: Any) -> Any:
         raise AssertionError("a text was compared")
@@ -147,7 +147,7 @@ def test_an_omitted_document_is_not_read_again_when_no_generation_holds_its_text
     for path in (similar.state_dir / "texts").rglob("*"):
         os.utime(path, (long_ago, long_ago))
     similar.write("topic03.md", text_about("another version"))
-    similar.refresh().checked()  # from now on, no generation that is kept holds them
+    similar.refresh().checked()  # now no remaining generation holds their texts
     assert similar.refresh().checked().metadata["raw_documents"]["num_read"] == 0
 
 

@@ -1,4 +1,4 @@
-"""A run that is executed again must not undo what was read since its first attempt."""
+"""An old run executed again must not undo newer changes of the sources."""
 
 from rag_assets_tests.pipeline import Pipeline, text_about
 

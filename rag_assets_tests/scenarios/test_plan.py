@@ -20,7 +20,7 @@ def plan(pipeline: Pipeline) -> dict[str, Any]:
 
 
 def everything_in(folder: Path) -> dict[str, tuple[Any, ...]]:
-    """Names, sizes, times and bytes of all that is in a folder, and of the folder itself."""
+    """Return name, size, times and bytes of a folder and of everything in it."""
     found: dict[str, tuple[Any, ...]] = {}
     for path in (folder, *folder.rglob("*")):
         status = path.lstat()
@@ -33,7 +33,7 @@ def everything_in(folder: Path) -> dict[str, tuple[Any, ...]]:
 
 
 def change_everything(pipeline: Pipeline) -> None:
-    """One change of every kind."""
+    """Make one change of every kind."""
     folder = pipeline.documents
     with (folder / "topic00.md").open("a") as file:
         file.write("\nOne more paragraph, about nothing in particular.\n")
@@ -55,7 +55,7 @@ def lose_the_ledger(pipeline: Pipeline) -> None:
 
 
 def lose_the_texts_of_documents_that_turned_bad(pipeline: Pipeline) -> None:
-    """Only the points still know the text, and a rebuild needs it."""
+    """A rebuild needs this text, and only the points still hold it."""
     pipeline.write("topic09.md", b"")
     shutil.rmtree(pipeline.state_dir / "texts")
     pipeline.configure(RAG_CHUNK_SIZE="48")

@@ -1,4 +1,4 @@
-"""Another model or chunk size: everything is built anew while the old generation serves."""
+"""Another model or chunk size causes a full rebuild, while the old generation serves."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -109,7 +109,7 @@ def test_each_generation_is_searched_with_its_own_model(promoted: Pipeline, open
     promoted.succeed("rollback")
     sent = openai.texts
     assert promoted.search(question)[0]["id"] in old
-    assert openai.texts == sent  # asked with the model that the generation records
+    assert openai.texts == sent  # embedded with the recorded model of the generation
     assert "rag-assets resume" in promoted.refresh().message
 
 
@@ -162,7 +162,7 @@ PARTIAL = ("chunks", "embeddings", "staging_collection", "eval_report", "product
 
 @pytest.mark.parametrize("asset", PARTIAL)
 def test_a_partial_run_with_different_settings_is_refused(promoted: Pipeline, asset: str) -> None:
-    """A refresh with another chunk size from the Launchpad, stopped before `asset`."""
+    """The Launchpad sets another chunk size for a refresh, and the refresh is stopped before `asset`."""
     export = promoted.export()
     upstream = ("raw_documents", "deduped_documents", *PARTIAL[: PARTIAL.index(asset)])
     promoted.materialize(*upstream, launchpad={"chunk_size": 48}).checked()

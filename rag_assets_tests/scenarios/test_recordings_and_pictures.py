@@ -16,7 +16,7 @@ NUM_MEDIA = 2
 
 @pytest.fixture
 def media(promoted: Pipeline, server: FakeOpenAI) -> Pipeline:
-    """Refreshed with both models; they were asked once each."""
+    """A promoted knowledge base with a transcript and a description, after one request to each model."""
     server.holds = {TALK: SAID, CHART: SEEN}
     promoted.write("talks/move.wav", TALK)
     promoted.write("charts/pallets.png", CHART)
@@ -73,7 +73,7 @@ def test_model_requests_and_skipped_files_are_counted(promoted: Pipeline, server
     configure(promoted, server)
     shown = promoted.refresh().checked().metadata["raw_documents"]
     assert (shown["num_asked"], shown["audio_seconds"], shown["num_tokens"]) == (NUM_MEDIA, 90.0, 1200)
-    assert shown["cost_usd"] == "unknown", "nobody knows what another endpoint than OpenAI's takes"
+    assert shown["cost_usd"] == "unknown", "prices of other endpoints are unknown"
     assert "num_left_out" not in shown
 
 

@@ -1,4 +1,4 @@
-"""What a refresh does to documents that changed, went, moved or turned bad, and what it refuses."""
+"""Refreshes after changes, deletions, moves and corruptions of documents, and refused refreshes."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from rag_assets_tests.pipeline import (
 
 
 def test_an_unchanged_refresh_parses_embeds_and_writes_nothing(promoted: Pipeline) -> None:
-    promoted.refresh().checked()  # files that were copied to where they are now are looked at once
+    promoted.refresh().checked()  # copied files are read once
     files = promoted.files_of_production()
     run = promoted.refresh().checked()
     assert (run.metadata["raw_documents"]["num_read"], run.metadata["raw_documents"]["num_parsed"]) == (0, 0)

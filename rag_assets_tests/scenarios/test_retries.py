@@ -1,4 +1,4 @@
-"""A step is tried again only if the next attempt may succeed."""
+"""A step is retried only if the next attempt may succeed."""
 
 import os
 import shutil

@@ -42,11 +42,11 @@ def test_refreshes_during_a_hold_are_evaluated_but_not_promoted(rolled_back: Pip
         assert "rag-assets resume" in run.failures["production_collection"]
         assert rolled_back.export() == export
         assert rolled_back.production().held == held
-    assert len(rolled_back.generations()) == 3  # production, held, and one candidate: no heap of them
+    assert len(rolled_back.generations()) == 3  # production, held, and only one candidate
 
 
 def test_a_hold_does_not_stop_a_refresh_without_changes(rolled_back: Pipeline) -> None:
-    """The content of production is what the sources hold: there is nothing to hold back."""
+    """Production equals the sources, so nothing is held back."""
     rolled_back.write("topic03.md", text_about(3))
     run = rolled_back.refresh()
     assert run.success or "rag-assets resume" in run.message

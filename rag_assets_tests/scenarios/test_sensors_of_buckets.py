@@ -1,4 +1,4 @@
-"""A bucket is watched by listing it, or by the events that it sends to a queue; neither asks for a run in vain."""
+"""Sensors watch a bucket by listing it, or by its events in a queue. Neither requests a needless run."""
 
 import json
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ from rag_assets_tests.moto_server import moto_server, use_credentials  # noqa: E
 
 
 class Bucket:
-    """A pipeline whose second source is a bucket that sends its events to a queue, promoted."""
+    """A promoted pipeline with two sources: a folder, and a bucket with its events in a queue."""
 
     def __init__(self, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
         self.pipeline = pipeline
         self.server = moto_server()
         use_credentials(monkeypatch)
-        monkeypatch.setattr(s3_events, "_WAIT_SECONDS", 0)  # this queue is one server
+        monkeypatch.setattr(s3_events, "_WAIT_SECONDS", 0)  # one server holds this queue: no wait for others
         self._s3, self._sqs = self.server.client("s3"), self.server.client("sqs")
         self.name = self.server.new_bucket()
         self.queue_url = self.server.new_queue(self.name)
@@ -73,7 +73,7 @@ def bucket(promoted: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Iterator[Buck
     bucket.put("wiki/old.md")
     promoted.refresh().checked()
     assert "s3:wiki/old.md" in promoted.served()
-    # The events until now announce what is served, and go.
+    # The events so far are about served documents, and are deleted.
     assert "production is up to date" in str(bucket.on_event().skip_message)
     assert bucket.num_messages == 0
     return bucket
@@ -114,7 +114,7 @@ def test_without_a_bucket_there_is_nothing_to_watch(
     assert_skipped(bucket.on_listing(), "no configured source is a bucket")
 
 
-# --- by listing ------------------------------------------------------------------------------------
+# By listing
 
 
 def test_the_bucket_sensor_requests_a_run_until_production_is_up_to_date(bucket: Bucket) -> None:
@@ -124,7 +124,7 @@ def test_the_bucket_sensor_requests_a_run_until_production_is_up_to_date(bucket:
     assert_skipped(bucket.on_listing(), "production is up to date")
     bucket.put("wiki/new.md")
     asked = run_key(bucket.on_listing())
-    assert run_key(bucket.on_listing()) == asked, "Dagster starts one run a key"
+    assert run_key(bucket.on_listing()) == asked, "Dagster starts one run per key"
     bucket.pipeline.refresh().checked()
     assert_skipped(bucket.on_listing(), "production is up to date")
     bucket.remove("wiki/new.md")
@@ -154,7 +154,7 @@ def test_a_bucket_is_not_contacted_during_a_hold(bucket: Bucket) -> None:
     assert_skipped(bucket.on_listing(), "rag-assets resume")
     assert_skipped(bucket.on_event(), "rag-assets resume")
     assert bucket.server.num_requests == before
-    assert bucket.num_messages == 1, "it waits for the resumption"
+    assert bucket.num_messages == 1, "the message waits for `resume`"
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_an_unchanged_source_counts_as_up_to_date(bucket: Bucket, why: str) -> N
         pipeline.refresh().checked()
         assert_skipped(bucket.on_listing(), "production is up to date")
         (pipeline.home / "away").rename(pipeline.documents)
-        run_key(bucket.on_folder())  # what it listed was not seen to its end
+        run_key(bucket.on_folder())  # its listing was not complete
         return
     pipeline.write("new.md", text_about("new"))
     if why.startswith("left out"):
@@ -202,12 +202,12 @@ def test_a_missing_folder_does_not_hide_changes_in_another_folder(promoted: Pipe
     run_key(tick())
 
 
-# --- by events -------------------------------------------------------------------------------------
+# By events
 
 
 def test_an_event_requests_one_run_and_then_its_message_is_deleted(bucket: Bucket) -> None:
     bucket.put("elsewhere/new.md")
-    bucket.send("a message of somebody else")
+    bucket.send("a message of another sender")
     assert_skipped(
         bucket.on_event(), "no new event about a document; ignored 1 foreign message: reserve the queue"
     )
@@ -229,7 +229,7 @@ def test_an_event_requests_one_run_and_then_its_message_is_deleted(bucket: Bucke
 def test_an_event_is_delivered_again_if_its_run_request_was_lost(bucket: Bucket) -> None:
     bucket.put("wiki/new.md")
     asked = run_key(bucket.on_event())
-    # The daemon died before it kept the cursor.
+    # The daemon died before storing the cursor.
     assert run_key(bucket.on_event()) == asked
     bucket.pipeline.refresh().checked()
     assert_skipped(bucket.on_event(), "production is up to date")

@@ -1,4 +1,4 @@
-"""One whole cycle on the server's adapter gives what it gives on the embedded engine."""
+"""A whole cycle on the server's adapter has the same result as on the embedded engine."""
 
 import os
 import secrets
@@ -14,7 +14,7 @@ from rag_assets_tests.pipeline import THRESHOLD, Pipeline, assert_same_points, q
 
 
 class _SharedClientStore(ServerVectorStore):
-    """The next knowledge base uses the same client: in memory, it is the server."""
+    """Keeps its client open: the next knowledge base uses the same in-memory server."""
 
     def close(self) -> None: ...
 

@@ -1,4 +1,4 @@
-"""Gone is not unreadable, left out, or no longer configured."""
+"""Documents of an unreadable, omitted or unconfigured source are not deleted."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ ARCHIVED = {"archive:old.md", "archive:older.md"}
 
 @pytest.fixture
 def with_archive(promoted: Pipeline) -> Pipeline:
-    """A second source beside the documents folder, promoted."""
+    """A promoted pipeline with a second source beside the documents folder."""
     folder = promoted.home / "archive"
     declared = promoted.home / "sources.yaml"
     declared.write_text(f"sources:\n  archive:\n    kind: filesystem\n    folder: {folder}\n")
@@ -43,8 +43,8 @@ def test_documents_left_from_an_unconfigured_source_are_reported(with_archive: P
     commands = ("status", "plan", "doctor")
     assert not any("NOT CONFIGURED" in with_archive.succeed(command) for command in commands)
     with_archive.configure(RAG_SOURCES="filesystem")
-    told = "NOT CONFIGURED source archive: 2 documents still in production; docs/sources.md shows how to remove a source"
-    assert all(told in with_archive.succeed(command) for command in commands)
+    reported = "NOT CONFIGURED source archive: 2 documents still in production; docs/sources.md shows how to remove a source"
+    assert all(reported in with_archive.succeed(command) for command in commands)
     assert with_archive.status()["unconfigured_sources"] == {"archive": 2}
     planned = json.loads(with_archive.succeed("plan", "--json"))
     assert planned["raw_documents"]["unconfigured_sources"] == {"archive": 2}
@@ -176,7 +176,7 @@ def test_the_folder_sensor_requests_a_run_until_production_is_up_to_date(promote
     promoted.configure(RAG_EVAL_THRESHOLD="0.999")
     assert promoted.refresh().gate_passed is False
     (asked_after_the_failure,) = _tick(promoted).run_requests or ()
-    assert asked_after_the_failure.run_key == asked.run_key, "not at once again for the same change"
+    assert asked_after_the_failure.run_key == asked.run_key, "no second run for the same change"
     promoted.configure(RAG_EVAL_THRESHOLD=THRESHOLD)
     promoted.refresh().checked()
     assert "production is up to date" in str(_tick(promoted).skip_message)

@@ -1,6 +1,6 @@
 """Each asset alone, and re-execution from a failure, in each state.
 
-Nothing unverified goes live, no document is lost, and every refusal names the next command.
+Nothing goes live unverified, no document is lost, and every refusal names the next command.
 """
 
 import importlib
@@ -18,7 +18,7 @@ PipelineIn = Callable[[str], tuple[Pipeline, Run | None]]
 ASSETS = tuple(asset.key.to_user_string() for asset in ALL_ASSETS)
 OK = "success"
 
-# state -> asset -> success, or what the refusal must tell the person to do
+# State -> asset -> success, or the advice of the refusal.
 TABLE: dict[str, dict[str, str]] = {
     "empty": {
         "raw_documents": OK,
@@ -107,7 +107,7 @@ def test_materializing_assets_in_the_wrong_order_harms_nothing(pipeline_in: Pipe
 
 @contextmanager
 def _broken(step: str) -> Iterator[None]:
-    """Let a step fail at its end: its work is done, and nobody was told."""
+    """Let a step fail at its end, after its work and before its result is recorded."""
 
     def fail(*_: Any, **__: Any) -> NoReturn:
         raise OSError("the disk is gone")
@@ -119,14 +119,14 @@ def _broken(step: str) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         if step == "production_collection":
-            # The package's attribute of that name is the asset, which hides its module.
+            # In the package, the asset hides the module of the same name.
             module = importlib.import_module("rag_assets.defs.assets.production_collection")
             patch.setattr(module, "promote", fail)
         patch.setattr(ArtifactStore, "write", write_unless_broken)
         yield
 
 
-# (state, step that fails) -> what the re-execution from there gives
+# (state, failing step) -> result of the re-execution from there
 REEXECUTIONS: dict[tuple[str, str], str] = {
     ("empty", "raw_documents"): OK,
     ("empty", "staging_collection"): OK,

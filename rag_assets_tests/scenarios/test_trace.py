@@ -31,9 +31,7 @@ def test_trace_shows_a_promoted_document(sample: Pipeline) -> None:
     assert report["source"]["source_uri"] == (sample.documents / "hr" / "learning_budget.md").as_uri()
     assert report["source"]["listed"] is True
     size_and_mtime = [report[part]["version_token"].rpartition("-")[0] for part in ("source", "parse")]
-    assert (
-        size_and_mtime[0] == size_and_mtime[1] != ""
-    )  # the files of a scenario are copies: their ctime is new
+    assert size_and_mtime[0] == size_and_mtime[1] != ""  # the files are copies with a new ctime
     assert (report["parse"]["parser"], report["parse"]["content_hash"]) == (
         "markdown",
         report["content_hash"],
@@ -53,7 +51,7 @@ def test_trace_shows_a_promoted_document(sample: Pipeline) -> None:
     assert report["chunks"]["num_chunks"] == len(mine) > 1
     assert report["chunks"]["num_tokens"] == sum(point["token_count"] for point in report["chunks"]["points"])
     assert any(point["heading_path"] for point in report["chunks"]["points"])
-    # Its points were made by the first refresh, and carried over by the second.
+    # The first refresh made its points, and the second copied them.
     assert report["chunks"]["refresh_id"] == report["history"][1]["refresh_id"]
     assert report["chunks"]["run_id"] == runs[1]
 
@@ -155,7 +153,7 @@ def test_a_point_of_production_or_of_a_held_generation_leads_to_its_document(pro
     assert trace(promoted, second[1]["id"].translate({48: 49, 49: 48}), code=1)["outcome"] == "unknown"
 
 
-# Why it is not there
+# Reasons for missing documents
 
 
 def test_trace_explains_a_candidate_with_a_failed_gate(promoted: Pipeline) -> None:
@@ -277,7 +275,7 @@ def test_a_document_in_no_record_is_unknown(promoted: Pipeline) -> None:
 
 
 def test_a_lost_ledger_only_loses_the_parse(promoted: Pipeline) -> None:
-    promoted.refresh().checked()  # its files are copies, which are looked at once
+    promoted.refresh().checked()  # copied files are read once
     before = trace(promoted, "topic04.md")
     for path in promoted.state_dir.glob("ledger.sqlite*"):
         path.unlink()

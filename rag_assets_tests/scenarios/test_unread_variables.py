@@ -1,4 +1,4 @@
-"""A misspelt variable is told wherever somebody may look: on the terminal, in the log of a run, by `doctor`."""
+"""A misspelled variable is reported on the terminal, in the log of a run, and by `doctor`."""
 
 import logging
 
@@ -6,12 +6,12 @@ import pytest
 
 from rag_assets_tests.pipeline import Pipeline
 
-TOLD = "Unknown setting RAG_DOCUMENT_DIR; did you mean RAG_DOCUMENTS_DIR?"
+MESSAGE = "Unknown setting RAG_DOCUMENT_DIR; did you mean RAG_DOCUMENTS_DIR?"
 
 
 @pytest.fixture(params=["environment", ".env"])
-def misspelt(request: pytest.FixtureRequest, empty: Pipeline) -> Pipeline:
-    """Nothing was refreshed; a variable is misspelt."""
+def misspelled(request: pytest.FixtureRequest, empty: Pipeline) -> Pipeline:
+    """A knowledge base before its first refresh, with a misspelled variable."""
     if request.param == "environment":
         empty.configure(RAG_DOCUMENT_DIR="/a/secret")
     else:
@@ -20,25 +20,25 @@ def misspelt(request: pytest.FixtureRequest, empty: Pipeline) -> Pipeline:
 
 
 @pytest.mark.parametrize("command", ["status", "plan"])
-def test_a_command_reports_it_once_on_standard_error(misspelt: Pipeline, command: str) -> None:
-    code, output, errors = misspelt.command(command, "--json")
+def test_a_command_reports_it_once_on_standard_error(misspelled: Pipeline, command: str) -> None:
+    code, output, errors = misspelled.command(command, "--json")
     assert code == 0
-    assert [line for line in errors.splitlines() if "RAG_" in line] == [f"rag-assets: {TOLD}"]
+    assert [line for line in errors.splitlines() if "RAG_" in line] == [f"rag-assets: {MESSAGE}"]
     assert "secret" not in output + errors
 
 
-def test_doctor_reports_it_as_a_failure(misspelt: Pipeline) -> None:
-    code, output, errors = misspelt.command("doctor")
+def test_doctor_reports_it_as_a_failure(misspelled: Pipeline) -> None:
+    code, output, errors = misspelled.command("doctor")
     assert code == 1
-    assert f"FAIL  variables: {TOLD}" in output.splitlines()
+    assert f"FAIL  variables: {MESSAGE}" in output.splitlines()
     assert "RAG_" not in errors
     assert "secret" not in output + errors
 
 
-def test_a_refresh_logs_one_warning_about_it(misspelt: Pipeline) -> None:
-    run = misspelt.materialize("raw_documents", with_checks=False).checked()
-    log = misspelt.instance.all_logs(run.run_id)
-    assert [entry.user_message for entry in log if entry.level == logging.WARNING] == [TOLD]
+def test_a_refresh_logs_one_warning_about_it(misspelled: Pipeline) -> None:
+    run = misspelled.materialize("raw_documents", with_checks=False).checked()
+    log = misspelled.instance.all_logs(run.run_id)
+    assert [entry.user_message for entry in log if entry.level == logging.WARNING] == [MESSAGE]
     assert not any("secret" in entry.message for entry in log)
 
 

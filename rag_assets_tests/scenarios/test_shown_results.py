@@ -75,7 +75,7 @@ def test_the_log_of_a_run_contains_the_verdict(promoted: Pipeline, threshold: st
     event = record.event_log_entry.dagster_event
     assert event is not None
     candidate = str(event.asset_check_evaluation_data.metadata["candidate"].value)
-    assert not candidate.startswith("candidate"), "the key says it already"
+    assert not candidate.startswith("candidate"), "the key already says so"
 
 
 @pytest.mark.parametrize(
@@ -94,13 +94,13 @@ def test_an_unusable_benchmark_is_reported_before_anything_is_embedded(
     else:
         empty.benchmark.write_text(benchmark)
     run = empty.refresh()
-    told = [
+    warnings = [
         (entry.step_key, entry.user_message)
         for entry in empty.instance.all_logs(run.run_id)
         if entry.level == logging.WARNING and "the gate will hold" in entry.user_message
     ]
     assert problem in run.gate_description
-    assert told == [(asset, f"the gate will hold this refresh back: {run.gate_description}")]
+    assert warnings == [(asset, f"the gate will hold this refresh back: {run.gate_description}")]
 
 
 def test_after_the_rollback_job_the_production_asset_names_the_served_generation(promoted: Pipeline) -> None:
