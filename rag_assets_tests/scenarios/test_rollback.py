@@ -1,5 +1,9 @@
 """A rollback to the previous generation, its hold, and the end of the hold."""
 
+import shutil
+
+import pytest
+
 from rag_assets.definitions import build_definitions
 from rag_assets.settings import load_settings
 from rag_assets_tests.pipeline import Pipeline, text_about
@@ -53,12 +57,37 @@ def test_a_hold_does_not_stop_a_refresh_without_changes(rolled_back: Pipeline) -
     assert rolled_back.production().held is not None
 
 
-def test_another_index_fingerprint_lifts_the_hold(rolled_back: Pipeline) -> None:
+@pytest.mark.xfail(strict=True, reason="another index fingerprint lifts the hold")
+def test_a_hold_stands_with_another_index_fingerprint(rolled_back: Pipeline) -> None:
+    before, export = rolled_back.production(), rolled_back.export()
     rolled_back.configure(RAG_CHUNK_SIZE="48")
+    run = rolled_back.refresh()
+    assert "rag-assets resume" in run.failures["production_collection"]
+    assert rolled_back.production() == before
+    assert rolled_back.export() == export
+    plan = rolled_back.json("plan", "--json")
+    assert plan["steps"]["production_collection"]["held_generation"] == before.held
+    rolled_back.succeed("resume")
     rolled_back.refresh().checked()
-    state = rolled_back.production()
-    assert state.held is None
     assert max(point.payload["token_count"] for point in rolled_back.points().values()) <= 48
+
+
+@pytest.mark.xfail(strict=True, reason="the hold vanishes with the folder of the held generation")
+def test_a_hold_stands_after_the_held_generation_was_deleted_by_hand(rolled_back: Pipeline) -> None:
+    export, held = rolled_back.export(), rolled_back.production().held
+    assert held is not None
+    (folder,) = (rolled_back.state_dir / "vector_store").rglob(held)
+    shutil.rmtree(folder)
+    rolled_back.write("topic04.md", text_about("first"))
+    run = rolled_back.refresh()
+    assert "rag-assets resume" in run.failures["production_collection"]
+    assert rolled_back.export() == export
+    assert rolled_back.status()["held_generation"] == held
+    assert held in rolled_back.succeed("status")
+    rolled_back.succeed("trace", "topic04.md")
+    rolled_back.succeed("resume")
+    rolled_back.refresh().checked()
+    assert rolled_back.status()["held_generation"] is None
 
 
 def test_resume_without_a_hold_says_so_and_changes_nothing(promoted: Pipeline) -> None:

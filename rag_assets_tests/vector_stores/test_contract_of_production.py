@@ -1,5 +1,7 @@
 """The contract of every store: promotion, rollback, hold, deletion."""
 
+import shutil
+
 import pytest
 
 from rag_assets.errors import (
@@ -11,6 +13,7 @@ from rag_assets.errors import (
 )
 from rag_assets.records import ProductionState
 from rag_assets.vector_stores.base import VectorStore
+from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
 from rag_assets_tests.vector_stores.conftest import Backend
 from rag_assets_tests.vector_stores.samples import (
     DIMENSIONS,
@@ -109,6 +112,48 @@ def test_a_rollback_holds_production_until_resume(backend: Backend) -> None:
     assert store.production_state() == ProductionState("g1", None, "g2")
     assert store.resume() == ProductionState("g1", None, None)
     assert store.promote("g3", "g1") == ProductionState("g3", "g1", None)
+
+
+def delete_by_hand(backend: Backend, generation: str) -> None:
+    store = backend.open()
+    if isinstance(store, EmbeddedVectorStore):
+        shutil.rmtree(store.folders.home / "generations" / generation)
+    else:
+        backend.client.delete_collection(f"{backend.collection}--{generation}")
+
+
+@pytest.mark.xfail(strict=True, reason="the hold vanishes with the held generation")
+@pytest.mark.parametrize("deleted", [("g2",), ("g1", "g2")], ids=["held", "held and production"])
+def test_a_hold_stands_after_generations_are_deleted_by_hand(
+    backend: Backend, deleted: tuple[str, ...]
+) -> None:
+    store = backend.open()
+    for name in ("g1", "g2", "g3"):
+        stage(store, name, [point(1)])
+    store.promote("g1", None)
+    store.promote("g2", "g1")
+    store.rollback("g2")
+    for name in deleted:
+        delete_by_hand(backend, name)
+    production = None if "g1" in deleted else "g1"
+    assert backend.open().production_state() == ProductionState(production, None, "g2")
+    with pytest.raises(PromotionRefused, match=r"held .* since the rollback from g2.*rag-assets resume"):
+        store.promote("g3", production)
+    assert store.resume() == ProductionState(production, None, None)
+    assert backend.open().production_state() == ProductionState(production, None, None)
+    assert store.promote("g3", production) == ProductionState("g3", production, None)
+
+
+def test_without_its_previous_generation_a_rollback_is_refused(backend: Backend) -> None:
+    store = backend.open()
+    for name in ("g1", "g2"):
+        stage(store, name, [point(1)])
+    store.promote("g1", None)
+    store.promote("g2", "g1")
+    delete_by_hand(backend, "g1")
+    with pytest.raises(RefusedError, match="no previous generation"):
+        store.rollback("g2")
+    assert backend.open().production_state() == ProductionState("g2", None, None)
 
 
 def test_a_promotion_with_permission_lifts_the_hold(store: VectorStore) -> None:
