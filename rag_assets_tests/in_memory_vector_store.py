@@ -104,15 +104,13 @@ class InMemoryVectorStore:
         self.points.pop(generation, None)
         self.manifests.pop(generation, None)
 
-    def promote(
-        self, generation: str, expected_production: str | None, *, lift_hold: bool = False
-    ) -> ProductionState:
+    def promote(self, generation: str, expected_production: str | None) -> ProductionState:
         if self.state.production != expected_production or generation not in self.points:
             raise SupersededError(f"production is {self.state.production}, no longer {expected_production}")
         manifest = self.manifests.get(generation)
         if manifest is None or manifest.rejected:
             raise PromotionRefused(f"generation {generation} is not sealed, or rejected")
-        if self.state.held is not None and not lift_hold:
+        if self.state.held is not None:
             raise PromotionRefused("production is held")
         self.calls.append(("promote", generation))
         self.state = ProductionState(generation, previous=self.state.production)

@@ -13,7 +13,7 @@ from rag_assets.chunking import chunk_contents
 from rag_assets.embedding import WINDOW, cached_vectors, distinct
 from rag_assets.errors import MENDED_BY_REBUILD, DeletionRefused
 from rag_assets.evaluation.benchmark import fitting_problem, reading_problem
-from rag_assets.fingerprint import fingerprint_difference, short_hash
+from rag_assets.fingerprint import fingerprint_difference
 from rag_assets.ingestion.source_reports import (
     files_left_out,
     require_a_readable_source,
@@ -25,7 +25,6 @@ from rag_assets.inspection.unconfigured_sources import unconfigured_sources
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import Chunk
 from rag_assets.refresh.decision import Decision, check_deletions, decide
-from rag_assets.refresh.promotion import is_held
 from rag_assets.refresh.staging_plan import staging_plan_for
 from rag_assets.settings import Settings
 from rag_assets.text.wording import counted
@@ -83,7 +82,7 @@ def plan(settings: Settings) -> dict[str, Any]:
                 "benchmark_does_not_fit": fitting_problem(settings.benchmark_file, decision.documents)
                 or None,
             },
-            "production_collection": {"held_generation": _held_generation(knowledge_base)},
+            "production_collection": {"held_generation": knowledge_base.vector_store.production_state().held},
         }
 
 
@@ -168,12 +167,6 @@ def _embeddings(knowledge_base: KnowledgeBase, chunks: Iterator[Chunk]) -> dict[
         "num_tokens": num_tokens if known else None,
         "estimated_cost_usd": num_tokens * price / 1_000_000 if known and price is not None else None,
     }
-
-
-def _held_generation(knowledge_base: KnowledgeBase) -> str | None:
-    store = knowledge_base.vector_store
-    state = store.production_state()
-    return state.held if is_held(store, state, short_hash(knowledge_base.fingerprint())) else None
 
 
 def describe(report: dict[str, Any]) -> str:

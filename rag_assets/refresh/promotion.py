@@ -14,7 +14,6 @@ from rag_assets.errors import (
     PromotionRefused,
     RagAssetsError,
     StaleInputError,
-    StateFormatError,
     SupersededError,
 )
 from rag_assets.evaluation.gate import judge, stale_reason
@@ -123,35 +122,23 @@ def promote(
             f"candidate {report.generation} was made for production {manifest.base or 'none'}, but production is now "
             f"{state.production or 'none'}: another refresh or a rollback came first. Materialize all assets"
         )
-    _check_hold(store, state, fingerprint_hash)
-    # A rollback between this check and the switch changes production, and the switch notices.
-    lift_hold = state.held is not None
+    _check_hold(state)
     reader = store.read(report.generation)
     try:
         verify_generation(reader, manifest, fingerprint_hash=fingerprint_hash, contents=contents)
     finally:
         reader.close()
-    state = store.promote(report.generation, base, lift_hold=lift_hold)
+    state = store.promote(report.generation, base)
     ledger.put_documents(report.generation, documents)
     return state
 
 
-def is_held(store: VectorStore, state: ProductionState, fingerprint_hash: str) -> bool:
-    """Whether a rollback holds production: until `resume`, or until the settings differ from the held generation's."""
+def _check_hold(state: ProductionState) -> None:
+    """Raise `PromotionRefused` while a rollback holds production: until `resume`, under all settings."""
     if state.held is None:
-        return False
-    try:
-        held = store.manifest(state.held)
-    except StateFormatError:
-        return True
-    return held is None or short_hash(held.fingerprint) == fingerprint_hash
-
-
-def _check_hold(store: VectorStore, state: ProductionState, fingerprint_hash: str) -> None:
-    if not is_held(store, state, fingerprint_hash):
         return
     raise PromotionRefused(
-        f"production is held at {state.production} since a rollback from {state.held}. The candidate is ready: run "
+        f"production is held at {state.production or 'nothing'} since a rollback from {state.held}. The candidate is ready: run "
         "`rag-assets resume`, then materialize all assets"
     )
 

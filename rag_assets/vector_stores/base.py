@@ -211,14 +211,11 @@ class VectorStore(Protocol):
         """
         ...
 
-    def promote(
-        self, generation: str, expected_production: str | None, *, lift_hold: bool = False
-    ) -> ProductionState:
+    def promote(self, generation: str, expected_production: str | None) -> ProductionState:
         """Put a sealed generation into production, atomically, if production is still as expected.
 
-        The old production becomes previous. During a hold the store refuses, unless the caller passes `lift_hold`
-        after checking that the hold permits this promotion. So a rollback between that check and this call is still
-        respected. Promoting the generation in production changes nothing.
+        The old production becomes previous. During a hold the store refuses. Promoting the generation in production
+        changes nothing.
 
         Raises:
             SupersededError: production has changed, or the candidate was deleted. Nothing was changed.
@@ -231,6 +228,7 @@ class VectorStore(Protocol):
     def rollback(self, expected_production: str | None) -> ProductionState:
         """Put the previous generation back into production and hold it there. The old production becomes held.
 
+        The hold stands until `resume`, even if the held generation is deleted by hand.
         Afterwards there is no previous generation.
 
         Raises:

@@ -18,7 +18,6 @@ def check_promotable(
     state: ProductionState,
     *,
     exists: bool,
-    lift_hold: bool,
 ) -> None:
     """Check whether a candidate may go live.
 
@@ -36,9 +35,10 @@ def check_promotable(
         raise PromotionRefused(f"generation {generation} was never sealed: refresh again")
     if manifest.rejected:
         raise PromotionRefused(f"generation {generation} was rejected: {manifest.rejected}")
-    if generation != state.production and state.held is not None and not lift_hold:
+    if generation != state.production and state.held is not None:
         raise PromotionRefused(
-            f"production is held at {state.production} since the rollback from {state.held}: run `rag-assets resume` first"
+            f"production is held at {state.production or 'nothing'} since the rollback from {state.held}: run "
+            "`rag-assets resume` first"
         )
 
 

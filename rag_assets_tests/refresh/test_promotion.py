@@ -247,7 +247,7 @@ def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> VectorStore:
 
 
 @pytest.mark.slow
-def test_a_rollback_holds_until_it_is_resumed_or_the_settings_change(
+def test_a_rollback_holds_until_it_is_resumed_under_all_settings(
     any_store: VectorStore, ledger: Ledger
 ) -> None:
     store = any_store
@@ -264,6 +264,10 @@ def test_a_rollback_holds_until_it_is_resumed_or_the_settings_change(
     # The candidate stays ready: a refusal is not a rejection.
     assert check_candidate(store, "g3", _digest(store, "g3")).rejected == ""
     build(store, "g4", "g1", NEW, OTHER_FINGERPRINT)
+    with pytest.raises(PromotionRefused, match="held at g1"):
+        go_live(store, ledger, "g4")
+    assert store.production_state() == held
+    store.resume()
     assert go_live(store, ledger, "g4") == ProductionState("g4", previous="g1")
 
 

@@ -154,12 +154,12 @@ def test_a_plan_shows_a_refusal_of_deletions_with_its_token_until_it_is_approved
     assert planned["deduped_documents"]["num_deleted"] == 12
 
 
-def test_a_plan_reports_a_hold_unless_the_settings_lift_it(rolled_back: Pipeline) -> None:
+def test_a_plan_reports_a_hold_under_all_settings(rolled_back: Pipeline) -> None:
     held = rolled_back.production().held
     assert plan(rolled_back)["production_collection"]["held_generation"] == held
     assert f"rolled back from {held}" in rolled_back.succeed("plan")
     rolled_back.configure(RAG_CHUNK_SIZE="48")
-    assert plan(rolled_back)["production_collection"]["held_generation"] is None
+    assert plan(rolled_back)["production_collection"]["held_generation"] == held
 
 
 def test_a_plan_fails_with_the_error_of_a_refresh_that_would_stop_at_once(empty: Pipeline) -> None:

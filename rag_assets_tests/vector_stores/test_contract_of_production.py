@@ -122,7 +122,6 @@ def delete_by_hand(backend: Backend, generation: str) -> None:
         backend.client.delete_collection(f"{backend.collection}--{generation}")
 
 
-@pytest.mark.xfail(strict=True, reason="the hold vanishes with the held generation")
 @pytest.mark.parametrize("deleted", [("g2",), ("g1", "g2")], ids=["held", "held and production"])
 def test_a_hold_stands_after_generations_are_deleted_by_hand(
     backend: Backend, deleted: tuple[str, ...]
@@ -154,15 +153,6 @@ def test_without_its_previous_generation_a_rollback_is_refused(backend: Backend)
     with pytest.raises(RefusedError, match="no previous generation"):
         store.rollback("g2")
     assert backend.open().production_state() == ProductionState("g2", None, None)
-
-
-def test_a_promotion_with_permission_lifts_the_hold(store: VectorStore) -> None:
-    for name in ("g1", "g2", "g3"):
-        stage(store, name, [point(1)])
-    store.promote("g1", None)
-    store.promote("g2", "g1")
-    store.rollback("g2")
-    assert store.promote("g3", "g1", lift_hold=True) == ProductionState("g3", "g1", None)
 
 
 def test_a_rollback_may_return_to_a_generation_rejected_later(store: VectorStore) -> None:

@@ -100,10 +100,11 @@ class GenerationFolders:
         if any(name is not None and not (isinstance(name, str) and is_name(name)) for name in names):
             raise StateFormatError(f"{path} is damaged: materialize all assets to rebuild it")
         # A generation deleted by hand is not in production, despite the pointer. On a server, too, an alias
-        # is deleted with its collection.
-        return ProductionState(
-            *(name if name and (self._generations / name).is_dir() else None for name in names)
+        # is deleted with its collection. A hold stands without its generation: only `resume` ends it.
+        production, previous = (
+            name if name and (self._generations / name).is_dir() else None for name in names[:2]
         )
+        return ProductionState(production, previous, held=names[2])
 
     def write_state(self, state: ProductionState) -> ProductionState:
         write_json(

@@ -83,15 +83,13 @@ class EmbeddedVectorStore:
             self.folders.discard(generation)
         self.folders.remove_discarded()
 
-    def promote(
-        self, generation: str, expected_production: str | None, *, lift_hold: bool = False
-    ) -> ProductionState:
+    def promote(self, generation: str, expected_production: str | None) -> ProductionState:
         with self.folders.locked():
             state = self.production_state()
             expect_production(state, expected_production)
             exists = generation in self.folders.names()
             manifest = self.manifest(generation)
-            check_promotable(generation, manifest, state, exists=exists, lift_hold=lift_hold)
+            check_promotable(generation, manifest, state, exists=exists)
             if generation == state.production:
                 return state
             self.folders.complete(generation)

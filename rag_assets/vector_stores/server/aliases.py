@@ -2,6 +2,7 @@
 
     <kb>                             alias of production, for any client
     <kb>--previous, <kb>--held       aliases of the previous and the held generation
+    <kb>--hold--<generation>         alias of <kb>--meta: the hold, even after the held generation was deleted by hand
     <kb>--sealed--<generation>       alias of a promotable generation, --rejected-- after it failed its gate,
                                      --discarded-- before its deletion
     <kb>--base--<n>--<production>    alias of <kb>--meta: the token of the compare-and-swap
@@ -42,12 +43,14 @@ class AliasView:
         token: the alias to be renamed by the next change. None before the first.
         number: number of the token.
         marks: generation -> `sealed`, `rejected` or `discarded`.
+        names: all aliases of the server, for deleting only existing ones.
     """
 
     state: ProductionState
     token: str | None
     number: int
     marks: dict[str, str] = field(default_factory=dict[str, str])
+    names: frozenset[str] = frozenset()
 
 
 class Aliases:
@@ -113,12 +116,15 @@ class Aliases:
             number = re.fullmatch(re.escape(self._name("base", "")) + r"(\d+)--.+", alias)
             if number is not None:
                 tokens.append((int(number[1]), alias))
+            # State made before this alias existed has only `--held`.
+            if serving["held"] is None and alias.startswith(self._name("hold", "")):
+                serving["held"] = alias.removeprefix(self._name("hold", ""))
             for mark in (SEALED, REJECTED, DISCARDED):
                 prefix = self._mark_name(mark, "")
                 if alias.startswith(prefix):
                     marks[alias.removeprefix(prefix)] = mark
         top, token = max(tokens, default=(0, None))
-        return AliasView(ProductionState(**serving), token, top, marks)
+        return AliasView(ProductionState(**serving), token, top, marks, frozenset(found))
 
     def swap(self, change: Callable[[AliasView], ProductionState]) -> ProductionState:
         """Apply a change of state. If the aliases have changed in the meantime, compute it again and retry."""
@@ -153,6 +159,13 @@ class Aliases:
                 rename_alias=models.RenameAlias(old_alias_name=old_name, new_alias_name=new_name)
             )
 
+        def delete(alias: str) -> Any:
+            return models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias))
+
+        def create(alias: str, target: str) -> Any:
+            alias_of = models.CreateAlias(collection_name=self._name(target), alias_name=alias)
+            return models.CreateAliasOperation(create_alias=alias_of)
+
         operations: list[Any] = []
         if new.production is not None and new.production != aliases.state.production:
             mark = self._mark_name(aliases.marks.get(new.production, SEALED), new.production)
@@ -166,13 +179,15 @@ class Aliases:
         ):
             if target == old_target:
                 continue
-            if old_target is not None:
-                operations.append(
-                    models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias))
-                )
+            if alias in aliases.names:
+                operations.append(delete(alias))
             if target is not None:
-                create = models.CreateAlias(collection_name=self._name(target), alias_name=alias)
-                operations.append(models.CreateAliasOperation(create_alias=create))
+                operations.append(create(alias, target))
+        if new.held != aliases.state.held:
+            holds = (alias for alias in aliases.names if alias.startswith(self._name("hold", "")))
+            operations.extend(delete(alias) for alias in holds)
+            if new.held is not None:
+                operations.append(create(self._name("hold", new.held), "meta"))
         return operations
 
     def mark_sealed(self, generation: str) -> None:

@@ -112,9 +112,7 @@ class ServerVectorStore:
                 raise
         self._collections.delete(generation)
 
-    def promote(
-        self, generation: str, expected_production: str | None, *, lift_hold: bool = False
-    ) -> ProductionState:
+    def promote(self, generation: str, expected_production: str | None) -> ProductionState:
         self._aliases.bootstrap()
 
         def change(aliases: AliasView) -> ProductionState:
@@ -122,7 +120,7 @@ class ServerVectorStore:
             expect_production(state, expected_production)
             exists = self._collections.exists(generation)
             manifest = self.manifest(generation)
-            check_promotable(generation, manifest, state, exists=exists, lift_hold=lift_hold)
+            check_promotable(generation, manifest, state, exists=exists)
             if generation == state.production:
                 return state
             if aliases.marks.get(generation) != SEALED:

@@ -50,12 +50,29 @@ def test_a_plain_client_reads_production_under_the_name_of_the_knowledge_base(
     assert client.aliases() == {
         "kb": "kb--g1",
         "kb--held": "kb--g2",
+        "kb--hold--g2": "kb--meta",
         "kb--base--3--g1": "kb--meta",
         "kb--sealed--g1": "kb--g1",
         "kb--sealed--g2": "kb--g2",
     }
     store.resume()
-    assert "kb--held" not in client.aliases()
+    assert client.aliases().keys().isdisjoint({"kb--held", "kb--hold--g2"})
+
+
+def test_a_hold_of_the_first_released_version_stands_and_ends(
+    store: ServerVectorStore, client: ServerLikeClient
+) -> None:
+    from qdrant_client import models
+
+    stage(store, "g1", [point(1)])
+    stage(store, "g2", [point(2)])
+    store.promote("g1", None)
+    store.promote("g2", "g1")
+    store.rollback("g2")
+    delete = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name="kb--hold--g2"))
+    client.inner.update_collection_aliases([delete])
+    assert store.production_state() == ProductionState("g1", None, "g2")
+    assert store.resume() == store.production_state() == ProductionState("g1", None, None)
 
 
 def test_a_collection_with_the_name_of_the_knowledge_base_is_an_error(
@@ -134,8 +151,10 @@ def test_a_change_other_than_of_production_causes_a_retry(
     store.promote("g0", None)
     store.promote("g1", "g0")
     store.rollback("g1")
-    client.before_batch = other.resume
-    assert store.promote("g2", "g0", lift_hold=True) == ProductionState("g2", "g0", None)
+    store.resume()
+    store.promote("g2", "g0")
+    client.before_batch = partial(other.promote, "g2", "g2")
+    assert store.rollback("g2") == ProductionState("g0", None, "g2")
 
 
 def test_a_candidate_deleted_just_before_the_switch_leaves_production_unchanged(
