@@ -10,7 +10,10 @@ DAMAGES = ("locations",)
 
 
 def damage_candidate(world: World, what: str) -> None:
-    """Change every point of the generations other than production, the previous and the held one."""
+    """Change one point of each generation other than production, the previous and the held one.
+
+    Only one, because the engine counts its operations in a file, and one digit more is another size.
+    """
     with world.knowledge_base() as knowledge_base:
         state = knowledge_base.vector_store.production_state()
         names = knowledge_base.vector_store.generations()
@@ -18,12 +21,14 @@ def damage_candidate(world: World, what: str) -> None:
         folder = world.state_dir / "vector_store" / "knowledge_base" / "generations" / name / "shard"
         shard = edge.EdgeShard.load(str(folder))
         records, _ = shard.scroll(edge.ScrollRequest(limit=10_000, with_payload=True, with_vector=True))
-        for record in records:
+        for record in [record for record in records if record.payload["chunk_index"] == 0][:1]:
             payload = dict(record.payload)
             if what == "locations":
-                payload["locations"] = [{**payload["locations"][0], "path": "elsewhere.md"}]
+                payload["locations"] = [
+                    {**location, "path": location["path"][::-1]} for location in payload["locations"]
+                ]
             if what == "text":
-                payload["text"] = "something else"
+                payload["text"] = payload["text"][::-1]
             if what == "vectors":
                 vector = vector_of(f"other than {record.id}", MODEL.dimensions)
                 shard.update(

@@ -93,7 +93,7 @@ class KnowledgeBaseMachine(RuleBasedStateMachine):
         self.pending: Pending | None = None
         self.readings = 0
         self.has_changed = True
-        self.last_that_counted = 0
+        self.last_that_counted = dict.fromkeys(SOURCES, 0)
         self.refresh()
 
     def teardown(self) -> None:
@@ -180,13 +180,14 @@ class KnowledgeBaseMachine(RuleBasedStateMachine):
     def _ended(self, reading: Reading, outcome: Outcome) -> None:
         """Compare the end of an undisturbed refresh with the model."""
         target = self._target(reading)
-        if self._is_held(target) and not self._is_served(target):
+        held = self.held is not None and not self._is_served(target)
+        if held and (self._is_held(target) or outcome.kind == "PromotionRefused"):
             assert outcome.kind == "PromotionRefused", outcome
             self._keep(outcome, reading)
         else:
             outcome.checked()
             self._promoted(target)
-            self.last_that_counted = self.readings
+            self._counted(reading, self.readings)
 
     @rule(ignoring_gate=st.booleans())
     def fail_the_gate(self, ignoring_gate: bool) -> None:
@@ -231,7 +232,7 @@ class KnowledgeBaseMachine(RuleBasedStateMachine):
         else:
             self._either(self._target(reading))
             if outcome.succeeded:
-                self.last_that_counted = self.readings
+                self._counted(reading, self.readings)
             else:
                 self._keep(outcome, reading)
         self._check("kill in a call")
@@ -248,13 +249,14 @@ class KnowledgeBaseMachine(RuleBasedStateMachine):
         before = self.world.production()
         outcome = self.world.refresh(again=pending.outcome)
         if self.world.production() != before:
-            assert number > self.last_that_counted, "an older reading was served instead of a newer one"
+            older = [source for source in reading.complete_sources if number < self.last_that_counted[source]]
+            assert older == [], "an older reading was served instead of a newer one"
             assert not self._is_held(self._target(reading))
             assert not pending.has_decided or pending.production == before.production, "another base"
             outcome.checked()
         self._either(self._target(reading))
         if outcome.succeeded:
-            self.last_that_counted = max(self.last_that_counted, number)
+            self._counted(reading, number)
         self._check("execute again")
 
     @rule(what=st.sampled_from(DAMAGES))
@@ -337,6 +339,11 @@ class KnowledgeBaseMachine(RuleBasedStateMachine):
 
     def _is_served(self, target: Snapshot) -> bool:
         return self.served == target
+
+    def _counted(self, reading: Reading, number: int) -> None:
+        """Note the reading of a refresh that ended well, source by source."""
+        for source in reading.complete_sources:
+            self.last_that_counted[source] = max(self.last_that_counted[source], number)
 
     def _keep(self, outcome: Outcome, reading: Reading) -> None:
         production = self.world.production().production

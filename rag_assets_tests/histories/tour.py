@@ -58,8 +58,9 @@ def take_the_tour() -> None:
         machine.set_chunk_size(chunk_size=16)
         machine.refresh()
         machine.roll_back()
-        machine.set_chunk_size(chunk_size=24)
-        machine.refresh()
+        machine.write(place=other, text=TEXTS[0])
+        machine.refresh()  # held
+        machine.execute_again()
         machine.write(place=("one", "sub/c.md"), text=TEXTS[4])
         machine.refresh()
         machine.resume()
