@@ -180,8 +180,7 @@ class KnowledgeBaseMachine(RuleBasedStateMachine):
     def _ended(self, reading: Reading, outcome: Outcome) -> None:
         """Compare the end of an undisturbed refresh with the model."""
         target = self._target(reading)
-        held = self.held is not None and not self._is_served(target)
-        if held and (self._is_held(target) or outcome.kind == "PromotionRefused"):
+        if self.held is not None and not self._is_served(target):
             assert outcome.kind == "PromotionRefused", outcome
             self._keep(outcome, reading)
         else:
@@ -251,7 +250,7 @@ class KnowledgeBaseMachine(RuleBasedStateMachine):
         if self.world.production() != before:
             older = [source for source in reading.complete_sources if number < self.last_that_counted[source]]
             assert older == [], "an older reading was served instead of a newer one"
-            assert not self._is_held(self._target(reading))
+            assert self.held is None
             assert not pending.has_decided or pending.production == before.production, "another base"
             outcome.checked()
         self._either(self._target(reading))
@@ -348,10 +347,6 @@ class KnowledgeBaseMachine(RuleBasedStateMachine):
     def _keep(self, outcome: Outcome, reading: Reading) -> None:
         production = self.world.production().production
         self.pending = Pending(outcome, reading, self.readings, production)
-
-    def _is_held(self, target: Snapshot) -> bool:
-        # Another index fingerprint than that of the held generation lifts the hold.
-        return self.held is not None and self.held.chunk_size == target.chunk_size
 
     def _promoted(self, target: Snapshot) -> None:
         """Note a promotion, if there was anything to promote."""

@@ -61,6 +61,8 @@ def take_the_tour() -> None:
         machine.write(place=other, text=TEXTS[0])
         machine.refresh()  # held
         machine.execute_again()
+        machine.set_chunk_size(chunk_size=24)
+        machine.refresh()  # held with other settings, too
         machine.write(place=("one", "sub/c.md"), text=TEXTS[4])
         machine.refresh()
         machine.resume()
