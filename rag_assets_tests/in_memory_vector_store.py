@@ -47,6 +47,7 @@ class InMemoryVectorStore:
         self.state = ProductionState()
         self.points: dict[str, dict[str, Point]] = {}
         self.manifests: dict[str, GenerationManifest] = {}
+        self.reports: dict[str, str] = {}
         self.calls: list[tuple[str, str]] = []
         self.open_readers: list[InMemoryReader] = []
 
@@ -94,6 +95,13 @@ class InMemoryVectorStore:
         if generation in self.manifests:
             self.manifests[generation] = replace(self.manifests[generation], rejected=reason)
 
+    def record_report(self, generation: str, digest: str) -> None:
+        if generation in self.manifests:
+            self.reports[generation] = digest
+
+    def report_digest(self, generation: str) -> str | None:
+        return self.reports.get(generation)
+
     def discard(self, generation: str) -> None:
         if generation in (self.state.production, self.state.previous, self.state.held):
             raise RefusedError(f"generation {generation} is production, previous or held")
@@ -103,6 +111,7 @@ class InMemoryVectorStore:
     def vanish(self, generation: str) -> None:
         self.points.pop(generation, None)
         self.manifests.pop(generation, None)
+        self.reports.pop(generation, None)
 
     def promote(self, generation: str, expected_production: str | None) -> ProductionState:
         if self.state.production != expected_production or generation not in self.points:

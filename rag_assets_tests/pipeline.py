@@ -363,8 +363,8 @@ class Pipeline:
         root = self.state_dir / "vector_store"
         hashes: dict[str, str] = {}
         for path in sorted(root.rglob("*")):
-            # `load()` of the engine rewrites its configuration.
-            if path.is_file() and path.name not in ("edge_config.json", "lock"):
+            # `load()` of the engine rewrites its configuration, and every measurement the digest of its report.
+            if path.is_file() and path.name not in ("edge_config.json", "lock", "report.json"):
                 with path.open("rb") as file:
                     hashes[str(path.relative_to(root))] = hashlib.file_digest(file, "sha256").hexdigest()
         return hashes

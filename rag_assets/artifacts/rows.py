@@ -10,6 +10,7 @@ import numpy as np
 from rag_assets.artifacts.artifact import Artifact, ArtifactWriter
 from rag_assets.batches import batched
 from rag_assets.changes.change_set import Change, DocumentChange
+from rag_assets.errors import StateFormatError
 from rag_assets.evaluation.report import EvalReport, QueryResult, Scores
 from rag_assets.evaluation.retrieval_metrics import METRICS
 from rag_assets.records import Chunk, DocumentState, Location, Vector
@@ -178,13 +179,22 @@ def report_details(report: EvalReport) -> dict[str, Any]:
 
 
 def report_from(artifact: Artifact) -> EvalReport:
-    """Read a report: the summary from the header, the questions from the rows."""
-    details = dict(artifact.details["report"])
-    for key in ("scores", "production_scores"):
-        details[key] = Scores(**details[key]) if details[key] is not None else None
-    for key in ("problems", "notes"):
-        details[key] = tuple(details[key])
-    return EvalReport(**details, queries=tuple(_query_result(row) for row in artifact.rows()))
+    """Read a report: the summary from the header, the questions from the rows.
+
+    Raises:
+        StateFormatError: it is damaged.
+    """
+    try:
+        details = dict(artifact.details["report"])
+        for key in ("scores", "production_scores"):
+            details[key] = Scores(**details[key]) if details[key] is not None else None
+        for key in ("problems", "notes"):
+            details[key] = tuple(details[key])
+        return EvalReport(**details, queries=tuple(_query_result(row) for row in artifact.rows()))
+    except (KeyError, TypeError, ValueError):
+        raise StateFormatError(
+            f"{artifact.asset} of run {artifact.header.run_id} is damaged: materialize eval_report and everything after it"
+        ) from None
 
 
 def _query_result(row: dict[str, Any]) -> QueryResult:

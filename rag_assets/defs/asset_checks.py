@@ -4,14 +4,13 @@ import logging
 
 import dagster as dg
 
-from rag_assets.artifacts.rows import report_from
 from rag_assets.defs.asset_step import asset_step
 from rag_assets.defs.assets.eval_report import eval_report
 from rag_assets.defs.metadata.scores import gate_metadata
-from rag_assets.errors import StaleInputError
-from rag_assets.evaluation.gate import judge, stale_reason
+from rag_assets.evaluation.gate import judge
 from rag_assets.knowledge_base import KnowledgeBase
-from rag_assets.refresh.promotion import reject_candidate
+from rag_assets.refresh.evaluated import evaluated_report
+from rag_assets.refresh.promotion import check_unchanged, reject_candidate
 
 
 @dg.asset_check(
@@ -25,15 +24,14 @@ def recall_gate(
     context: dg.AssetCheckExecutionContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
 ) -> dg.AssetCheckResult:
     with asset_step(context, knowledge_base) as step:
-        report = report_from(step.read("eval_report"))
-        stale = stale_reason(report, knowledge_base.verdict_configuration())
-        if stale:
-            raise StaleInputError(stale)
+        report = evaluated_report(knowledge_base, step.read("eval_report"))
         verdict = judge(report, knowledge_base.settings.eval_threshold)
         production = knowledge_base.vector_store.production_state().production
         outcome = f"candidate {report.generation} can be promoted"
         if report.generation == production:
             outcome = f"{production} is already in production"
+        elif verdict.passed:
+            check_unchanged(knowledge_base.vector_store, report, unknown_allowed=False)
         if not verdict.passed:
             outcome = reject_candidate(
                 knowledge_base.vector_store,

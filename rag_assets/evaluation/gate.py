@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rag_assets.evaluation.report import EvalReport
+from rag_assets.evaluation.report_checks import damage_in, mean_of_rows
+from rag_assets.evaluation.statistics import standard_error
 from rag_assets.text.wording import counted
 
 
@@ -48,7 +50,7 @@ def stale_reason(report: EvalReport, verdict_configuration: dict[str, Any]) -> s
 
 
 def judge(report: EvalReport, threshold: float) -> Verdict:
-    """Return the verdict on a report.
+    """Return the verdict on a report. The scores are worked out from its rows, and not taken from the stored means.
 
     Args:
         threshold: Recall@5 to reach, 0 to 1.
@@ -59,7 +61,11 @@ def judge(report: EvalReport, threshold: float) -> Verdict:
         return Verdict(False, ("the candidate is empty: add documents, then refresh",))
     if report.scores is None or not report.queries:
         return Verdict(False, ("nothing was measured: materialize eval_report",))
-    recall, error = report.scores.recall_at_5, report.scores.recall_at_5_standard_error
+    damage = damage_in(report)
+    if damage:
+        return Verdict(False, (damage,))
+    recall = mean_of_rows(report, "recall_at_5")
+    error = standard_error([query.recall_at_5 for query in report.queries])
     if not math.isfinite(recall) or not math.isfinite(threshold):
         return Verdict(
             False, (f"Recall@5 is {recall}, the threshold {threshold}: both must be finite numbers",)

@@ -18,6 +18,7 @@ from rag_assets.errors import (
 )
 from rag_assets.evaluation.gate import judge, stale_reason
 from rag_assets.evaluation.report import EvalReport
+from rag_assets.evaluation.report_checks import MEASURE_AGAIN, report_digest
 from rag_assets.fingerprint import short_hash
 from rag_assets.generations.retention import sweep
 from rag_assets.generations.verification import verify_generation
@@ -52,6 +53,29 @@ def check_candidate(store: VectorStore, generation: str, digest: str) -> Generat
             "everything after it"
         )
     return manifest
+
+
+def check_unchanged(store: VectorStore, report: EvalReport, *, unknown_allowed: bool = True) -> None:
+    """Compare a report with the digest kept beside the seal of its generation.
+
+    Args:
+        unknown_allowed: whether a generation without a digest is fine. A report of an earlier version has none. It
+            may reject a candidate, but not promote it.
+
+    Raises:
+        PromotionRefused: it is not the report of the last measurement.
+    """
+    recorded = store.report_digest(report.generation)
+    if recorded is None and not unknown_allowed:
+        raise PromotionRefused(
+            f"the vector store knows of no measurement of {report.generation}: eval_report is from an earlier version, "
+            f"or was not finished. {MEASURE_AGAIN.capitalize()}"
+        )
+    if recorded is not None and recorded != report_digest(report):
+        raise PromotionRefused(
+            f"the report in eval_report is not the last measurement of {report.generation}: it was changed, or belongs to "
+            f"another candidate. Production is unchanged: {MEASURE_AGAIN}"
+        )
 
 
 def reject_candidate(store: VectorStore, generation: str, reason: str, *, keep: bool) -> str:
@@ -99,13 +123,15 @@ def promote(
         contents: the same by content, for the sample compared with the store.
 
     Raises:
-        PromotionRefused: the verdict is negative, production is held, or the candidate was rejected.
+        PromotionRefused: the verdict is negative, the report was changed, production is held, or the candidate was
+            rejected.
         StaleInputError: the report has another verdict configuration.
         SupersededError: production has moved on, or the candidate is gone.
     """
     stale = stale_reason(report, verdict_configuration)
     if stale:
         raise StaleInputError(stale)
+    check_unchanged(store, report)
     verdict = judge(report, threshold)
     if not verdict.passed:
         done = reject_candidate(store, report.generation, str(verdict), keep=keep_failed_candidate)
@@ -117,6 +143,7 @@ def promote(
         if ledger.documents(report.generation) is None:
             ledger.put_documents(report.generation, documents)
         return state
+    check_unchanged(store, report, unknown_allowed=False)
     if state.production != base or manifest.base != base:
         raise SupersededError(
             f"candidate {report.generation} was made for production {manifest.base or 'none'}, but production is now "

@@ -203,6 +203,17 @@ class VectorStore(Protocol):
         """
         ...
 
+    def record_report(self, generation: str, digest: str) -> None:
+        """Keep the digest of the last report on a generation, beside its seal. The seal stays as it is.
+
+        Does nothing if the generation does not exist or was never sealed.
+        """
+        ...
+
+    def report_digest(self, generation: str) -> str | None:
+        """Return the digest of the last report on a generation, or None if there is none, or it cannot be read."""
+        ...
+
     def discard(self, generation: str) -> None:
         """Delete a generation and leftovers of its name. Does nothing if there are none.
 

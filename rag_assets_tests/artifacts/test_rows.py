@@ -30,6 +30,7 @@ from rag_assets.artifacts.rows import (
 from rag_assets.artifacts.store import ArtifactStore
 from rag_assets.changes.change_set import Change, DocumentChange
 from rag_assets.evaluation.report import EvalReport, QueryResult, Scores
+from rag_assets.evaluation.report_checks import report_digest
 from rag_assets.evaluation.retrieval_metrics import METRICS
 from rag_assets.records import Chunk, DocumentState, Location
 from rag_assets_tests.documents import chunks_of, hashed, vector_of
@@ -167,3 +168,4 @@ def report(**fields: Any) -> EvalReport:
 def test_a_report_survives_the_round_trip(store: ArtifactStore, sent: EvalReport) -> None:
     artifact = stored(store, queries_schema(), map(query_row, sent.queries), report=report_details(sent))
     assert report_from(artifact) == sent
+    assert report_digest(report_from(artifact)) == report_digest(sent)

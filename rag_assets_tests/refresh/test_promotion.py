@@ -13,6 +13,7 @@ from rag_assets.errors import (
     SupersededError,
     VectorStoreUnavailable,
 )
+from rag_assets.evaluation.report_checks import report_digest
 from rag_assets.ledgers.base import Ledger
 from rag_assets.ledgers.sqlite import SqliteLedger
 from rag_assets.records import DocumentState, ProductionState
@@ -75,7 +76,10 @@ def go_live(
         "contents": content_changes((), documents),
     } | changed
     digest = arguments.pop("digest", manifest.digest if manifest else "gone")
-    return promote(store, ledger, passing_report(generation, digest, recall), **arguments)
+    report = passing_report(generation, digest, recall)
+    if arguments.pop("recorded", True):
+        store.record_report(generation, report_digest(report))
+    return promote(store, ledger, arguments.pop("report", report), **arguments)
 
 
 def test_a_passing_candidate_goes_live_before_the_ledger_is_written(
@@ -169,6 +173,28 @@ def test_a_candidate_with_a_different_digest_is_refused(store: InMemoryVectorSto
     with pytest.raises(PromotionRefused, match="has a different digest"):
         go_live(store, ledger, digest="0" * 64)
     assert store.calls == []
+
+
+def test_a_report_without_a_recorded_digest_promotes_nothing_and_rejects_nothing(
+    store: InMemoryVectorStore, ledger: Ledger
+) -> None:
+    with pytest.raises(PromotionRefused, match=r"knows of no measurement of g2.*Materialize eval_report"):
+        go_live(store, ledger, recorded=False)
+    assert (store.state, store.calls) == (ProductionState("g1"), [])
+
+
+@pytest.mark.parametrize("recall", [0.95, 0.1])
+def test_a_report_other_than_the_last_measurement_is_refused_and_the_candidate_stays(
+    store: InMemoryVectorStore, ledger: Ledger, recall: float
+) -> None:
+    edited = passing_report("g2", _digest(store, "g2"), recall)
+    with pytest.raises(PromotionRefused, match="not the last measurement of g2"):
+        go_live(store, ledger, report=edited)
+    assert (store.state, store.calls) == (ProductionState("g1"), [])
+
+
+def test_an_unchanged_production_needs_no_recorded_digest(store: InMemoryVectorStore, ledger: Ledger) -> None:
+    assert go_live(store, ledger, "g1", documents=OLD, recorded=False) == ProductionState("g1")
 
 
 def test_a_candidate_with_missing_points_is_refused(store: InMemoryVectorStore, ledger: Ledger) -> None:

@@ -13,8 +13,6 @@ from rag_assets.artifacts import rows
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets_tests.pipeline import Pipeline, text_about
 
-pytestmark = pytest.mark.xfail(strict=True, reason="the report on disk is believed")
-
 # By name, because the package exports the asset under the name of its module.
 _ASSET = importlib.import_module("rag_assets.defs.assets.eval_report")
 MEASURE = ("raw_documents", "deduped_documents", "chunks", "embeddings", "staging_collection", "eval_report")

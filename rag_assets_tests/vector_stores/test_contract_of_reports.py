@@ -1,11 +1,7 @@
 """The contract of every store: the digest of the report of a generation, beside its seal."""
 
-import pytest
-
 from rag_assets_tests.vector_stores.conftest import Backend
 from rag_assets_tests.vector_stores.samples import everything, point, stage
-
-pytestmark = pytest.mark.xfail(strict=True, reason="the report on disk is believed")
 
 
 def test_the_digest_of_the_last_report_is_kept_beside_the_seal(backend: Backend) -> None:

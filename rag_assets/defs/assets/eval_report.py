@@ -6,7 +6,8 @@ The blocking check `recall_gate` judges it. Means over all questions, from 0 to 
 - `mrr`: 1 / rank of the first expected document. First is 1, second is 0.5.
 - `ndcg_at_10`: closeness of all expected documents to the top.
 
-A report belongs to one candidate, by its digest, and to one configuration. Parquet in the state folder.
+A report belongs to one candidate, by its digest, and to one configuration. The vector store keeps the digest of the
+report, so that no edited report passes. Parquet in the state folder.
 """
 
 from typing import Any
@@ -19,6 +20,7 @@ from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.defs.assets.staging_collection import staging_collection
 from rag_assets.defs.metadata.scores import report_metadata
 from rag_assets.evaluation.report import verdict_data_version
+from rag_assets.evaluation.report_checks import report_digest
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.refresh.measurement import measure_candidate
 
@@ -46,6 +48,8 @@ def eval_report(
             for query in report.queries:
                 writer.write(query_row(query))
             details["report"] = report_details(report)
+        # Last: until then the vector store vouches for no report, or for an earlier one, and nothing goes live.
+        knowledge_base.vector_store.record_report(report.generation, report_digest(report))
         return step.materialized(
             data_version=verdict_data_version(report),
             metadata={

@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from rag_assets.artifacts.consistency import require_fingerprint
-from rag_assets.artifacts.rows import document_from_row, report_from
+from rag_assets.artifacts.rows import document_from_row
 from rag_assets.changes.content_changes import content_changes
 from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.defs.assets.eval_report import eval_report
@@ -19,6 +19,7 @@ from rag_assets.defs.metadata.generations import index_table
 from rag_assets.defs.metadata.scores import recall_at_5
 from rag_assets.errors import StaleInputError
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.refresh.evaluated import evaluated_report
 from rag_assets.refresh.promotion import promote, retire
 
 
@@ -37,7 +38,7 @@ def production_collection(
     with asset_step(context, knowledge_base) as step:
         evaluated, staged = step.read("eval_report"), step.read("staging_collection")
         require_fingerprint(staged, knowledge_base.fingerprint())
-        report = report_from(evaluated)
+        report = evaluated_report(knowledge_base, evaluated)
         if staged.details["generation"] != report.generation:
             raise StaleInputError(
                 f"eval_report measured generation {report.generation}, but staging_collection now holds "

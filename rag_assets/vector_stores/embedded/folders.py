@@ -4,7 +4,8 @@
         knowledge_base.json        the random id of this knowledge base
         production.json            production, previous, held: the pointer for readers
         lock                       held while these two, or the names below, change
-        generations/<name>/        a sealed generation: manifest.json and shard/, never written again
+        generations/<name>/        a sealed generation: manifest.json and shard/, never written again, and
+                                   report.json, the digest of the last report on it
         generations/.staging-…/    a candidate being written, renamed at the end
         generations/.discarded-…/  to be deleted
 
@@ -155,6 +156,22 @@ class GenerationFolders:
         manifest_from_json(stored["manifest"], str(self._manifest_path(generation)))
         changed = {**stored, "manifest": {**stored["manifest"], "rejected": reason}}
         write_json(self._manifest_path(generation), changed)
+
+    def record_report(self, generation: str, digest: str) -> None:
+        """Write the digest of a report beside the manifest, if there is one. The caller holds the lock."""
+        if self._stored_manifest(generation) is not None:
+            write_json(self._report_path(generation), {"format_version": FORMAT_VERSION, "digest": digest})
+
+    def report_digest(self, generation: str) -> str | None:
+        try:
+            stored = read_json(self._report_path(generation)) if is_name(generation) else None
+        except StateFormatError:
+            return None  # damaged, or of another version: a new measurement writes it again
+        digest = stored.get("digest") if stored is not None else None
+        return digest if isinstance(digest, str) else None
+
+    def _report_path(self, generation: str) -> Path:
+        return self._generations / generation / "report.json"
 
     def discard(self, generation: str) -> None:
         """Rename a generation, and leftovers of its name, for deletion. The caller holds the lock."""

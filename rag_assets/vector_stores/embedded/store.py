@@ -75,6 +75,14 @@ class EmbeddedVectorStore:
         with self.folders.locked():
             self.folders.reject(generation, reason or "no reason given")
 
+    def record_report(self, generation: str, digest: str) -> None:
+        if self.report_digest(generation) != digest and self.folders.exists(generation):
+            with self.folders.locked():
+                self.folders.record_report(generation, digest)
+
+    def report_digest(self, generation: str) -> str | None:
+        return self.folders.report_digest(generation)
+
     def discard(self, generation: str) -> None:
         if not self.folders.has_generations():
             return

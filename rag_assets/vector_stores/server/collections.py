@@ -41,6 +41,7 @@ INDEXING_TIMEOUT_SECONDS = 600.0
 _FORMAT_KEY = "rag_assets_format_version"
 _ID_KEY = "rag_assets_knowledge_base_id"
 _MANIFEST_KEY = "rag_assets_manifest"
+_REPORT_KEY = "rag_assets_report_digest"
 
 
 class Collections:
@@ -210,6 +211,16 @@ class Collections:
             self.client.update_collection(
                 self.name_of(generation), metadata={_MANIFEST_KEY: json.dumps(stored, ensure_ascii=False)}
             )
+
+    def record_report(self, generation: str, digest: str) -> None:
+        """Write the digest of a report beside the manifest. The server keeps the other keys."""
+        with server_errors(f"record the report on generation {generation}"):
+            self.client.update_collection(self.name_of(generation), metadata={_REPORT_KEY: digest})
+
+    def report_digest(self, generation: str) -> str | None:
+        info = self.info(self.name_of(generation)) if is_name(generation) else None
+        digest = (info.config.metadata or {}).get(_REPORT_KEY) if info is not None else None
+        return digest if isinstance(digest, str) else None
 
     def drop(self, generation: str) -> None:
         """Delete an unsealed collection, if the server answers."""

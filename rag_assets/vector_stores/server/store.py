@@ -96,6 +96,13 @@ class ServerVectorStore:
         # The manifest stops every later promotion. The missing mark stops one that has just read the manifest.
         self._aliases.move_mark(generation, SEALED, REJECTED)
 
+    def record_report(self, generation: str, digest: str) -> None:
+        if self.manifest(generation) is not None and self.report_digest(generation) != digest:
+            self._collections.record_report(generation, digest)
+
+    def report_digest(self, generation: str) -> str | None:
+        return self._collections.report_digest(generation)
+
     def discard(self, generation: str) -> None:
         if not is_name(generation) or not self._collections.exists(generation):
             return
