@@ -39,6 +39,8 @@ def test_a_few_histories() -> None:
 @pytest.mark.timeout(7200)
 def test_many_histories() -> None:
     steps_taken.clear()
-    run_histories(SOAK_HISTORIES, 40, derandomize=False)
-    print(f"{steps_taken.total()} steps: {dict(steps_taken.most_common())}")
+    try:
+        run_histories(SOAK_HISTORIES, 40, derandomize=False)
+    finally:
+        print(f"{steps_taken.total()} steps: {dict(steps_taken.most_common())}")
     assert steps_taken.total() >= 25 * SOAK_HISTORIES
