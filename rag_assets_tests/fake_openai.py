@@ -2,7 +2,7 @@
 
 Its vectors are sums of one fixed random direction per word, so texts with common words are near one another. Tests set the
 content of a recording or a picture in advance: `server.holds[data] = "words"`. They order faults request by request:
-`server.fail_next(status(500), times=2)`.
+`server.fail_next(status(500), times=2)`. `server.weights = "b"` puts another model behind the same names.
 """
 
 import base64
@@ -44,14 +44,14 @@ def words(text: str) -> list[str]:
 
 
 @lru_cache(maxsize=65536)
-def _direction(word: str, dimensions: int) -> np.ndarray:
-    seed = int.from_bytes(hashlib.sha256(word.encode("utf-8", "replace")).digest()[:8], "big")
+def _direction(word: str, dimensions: int, weights: str) -> np.ndarray:
+    seed = int.from_bytes(hashlib.sha256((weights + word).encode("utf-8", "replace")).digest()[:8], "big")
     return np.random.default_rng(seed).standard_normal(dimensions).astype(np.float32)
 
 
-def vector_of(text: str, dimensions: int) -> np.ndarray:
+def vector_of(text: str, dimensions: int, weights: str = "") -> np.ndarray:
     """Return the vector of this server for a text: unit length, float32."""
-    total = np.sum([_direction(word, dimensions) for word in words(text)], axis=0)
+    total = np.sum([_direction(word, dimensions, weights) for word in words(text)], axis=0)
     return (total / np.linalg.norm(total)).astype(np.float32)
 
 
@@ -220,6 +220,7 @@ class FakeOpenAI:
         self.texts = 0
         self.tokens = 0
         self.delay_seconds = 0.0
+        self.weights = ""
         self.holds: dict[bytes, str] = {}
         self.habits: list[Fault] = []
         self._faults: deque[Fault] = deque()
@@ -282,7 +283,7 @@ class FakeOpenAI:
         dimensions = request.body.get("dimensions", DIMENSIONS[model])
         if not isinstance(dimensions, int) or not 1 <= dimensions <= DIMENSIONS[model]:
             return _error(400, "$.dimensions is invalid")
-        vectors = [vector_of(text, dimensions) for text in texts]
+        vectors = [vector_of(text, dimensions, self.weights) for text in texts]
         encoding_format = request.body.get("encoding_format")
         tokens = sum(len(words(text)) for text in texts)
         body = {
