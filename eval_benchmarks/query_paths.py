@@ -84,7 +84,7 @@ def copy_of_production(knowledge_base: KnowledgeBase) -> tuple[QdrantClient, dic
 
 def ways(knowledge_base: KnowledgeBase, client: QdrantClient) -> dict[str, Way]:
     weight = knowledge_base.settings.dense_weight
-    retriever = Retriever(ServerVectorStore(client, ALIAS), knowledge_base.embedder_for, weight)
+    retriever = Retriever(ServerVectorStore(client, ALIAS), knowledge_base.embedder_of, weight)
     embedder, bm25 = knowledge_base.embedder, knowledge_base.bm25
     rrf = models.FusionQuery(fusion=models.Fusion.RRF)
     dbsf = models.FusionQuery(fusion=models.Fusion.DBSF)

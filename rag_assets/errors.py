@@ -11,6 +11,7 @@ RagAssetsError
 │   └── SupersededError         another refresh promoted first
 ├── PermanentError          do not retry: the same input fails in the same way
 │   ├── ConfigurationError      unusable settings
+│   ├── ModelChanged            another model answers under the name of production's
 │   ├── InvalidVectorError      a vector, point id or payload unfit for a store
 │   ├── StateFormatError        a state file of another format version
 │   ├── GenerationDamaged       a generation without the points it was sealed with
@@ -21,6 +22,7 @@ RagAssetsError
 │   ├── ResponseTooLarge        a web response above the size limit
 │   └── RefusedError            a rule of the pipeline forbids it
 │       ├── DeletionRefused         too many deletions without an approval
+│       ├── RebuildRefused          a rebuild would cost money, without an approval
 │       ├── PromotionRefused        a candidate may not go live
 │       └── StaleInputError         inputs made for another base or other settings
 └── DocumentUnreadable      one document only, quarantined with a reason
@@ -93,6 +95,10 @@ class ConfigurationError(PermanentError):
     """The settings are unusable."""
 
 
+class ModelChanged(PermanentError):
+    """The model under the recorded name does not give the recorded vectors. Its answers would be wrong."""
+
+
 class InvalidVectorError(PermanentError):
     """A vector has the wrong shape, or NaN, infinite or only zero components, or a point id or payload is malformed."""
 
@@ -144,6 +150,18 @@ class DeletionRefused(RefusedError):
 
     Attributes:
         token: approves exactly this set of deletions, once.
+    """
+
+    def __init__(self, message: str, token: str) -> None:
+        super().__init__(message)
+        self.token = token
+
+
+class RebuildRefused(RefusedError):
+    """Every text would be embedded again, with a model that is not free.
+
+    Attributes:
+        token: approves exactly this rebuild.
     """
 
     def __init__(self, message: str, token: str) -> None:

@@ -19,11 +19,13 @@ from rag_assets.disk.private_folders import claim_folder
 from rag_assets.embedders import build_embedder
 from rag_assets.embedders.base import Embedder
 from rag_assets.embedders.bm25 import Bm25Encoder
-from rag_assets.errors import MENDED_BY_REBUILD, ConfigurationError, GenerationDamaged
+from rag_assets.embedders.probe import ProbedEmbedder, probe_to_text
+from rag_assets.errors import MENDED_BY_REBUILD, ConfigurationError, GenerationDamaged, ModelChanged
 from rag_assets.fingerprint import index_fingerprint, short_hash
 from rag_assets.generations.contents import production_documents
+from rag_assets.model_identity import assumed_embedder, is_named, recorded_model, recorded_probe
 from rag_assets.records import DocumentState, EmbeddingModel, GenerationManifest
-from rag_assets.retrieval import Retriever, recorded_model
+from rag_assets.retrieval import Retriever
 from rag_assets.settings import Settings, environment_with_dotenv, load_settings
 from rag_assets.text.tokenizers import build_tokenizer
 from rag_assets.vector_stores import build_vector_store
@@ -31,6 +33,7 @@ from rag_assets.vector_stores.base import VectorStore
 
 if TYPE_CHECKING:
     from rag_assets.artifacts.last_failure import FailureRecord
+    from rag_assets.artifacts.model_record import ModelRecord
     from rag_assets.artifacts.store import ArtifactStore
     from rag_assets.chunkers.base import Chunker
     from rag_assets.ingestion.ingestion import Ingestion
@@ -58,6 +61,7 @@ class KnowledgeBase:
         self.settings = settings
         self._approved_deletions = approved_deletions
         self._embedders: dict[str, Embedder] = {}
+        self._run_id: str | None = None
 
     # Parts
 
@@ -120,9 +124,38 @@ class KnowledgeBase:
         )
 
     @cached_property
+    def model_record(self) -> ModelRecord:
+        from rag_assets.artifacts.model_record import ModelRecord
+
+        return ModelRecord(self.settings.state_dir.absolute() / "artifacts" / self.settings.collection)
+
+    def use_for_run(self, run_id: str) -> None:
+        """Identify the model by the probe, once in this run, when `embedder` is used first."""
+        if self._run_id is None:
+            self._run_id = run_id
+            self.__dict__.pop("embedder", None)
+
+    @cached_property
     def embedder(self) -> Embedder:
-        """The embedder of `embedding_model_name`, for documents."""
-        return self._build_embedder(self.embedding_model_name)
+        """The embedder of `embedding_model_name`, for documents. Its model is production's if that may be.
+
+        In a run the probe decides about that. See `rag_assets.model_identity`.
+        """
+        inner = self._build_embedder(self.embedding_model_name)
+        generation = self.vector_store.production_state().production
+        try:
+            production = self.production_manifest()
+        except MENDED_BY_REBUILD:
+            production = None
+        if production is not None and not is_named(recorded_model(production), self.embedding_model_name):
+            production = None
+        if self._run_id is not None:
+            record = self.model_record
+            return record.embedder_of_run(self._run_id, inner, production, generation, self.ledger)
+        last = self.model_record.get() if production is not None else None
+        if last is not None and last.outcome == "changed" and last.generation == generation:
+            return last.embedder(inner)
+        return assumed_embedder(inner, production)
 
     @cached_property
     def embedding_model_name(self) -> str:
@@ -215,8 +248,35 @@ class KnowledgeBase:
 
     def retriever(self, *, owns_store: bool = False) -> Retriever:
         return Retriever(
-            self.vector_store, self.embedder_for, self.settings.dense_weight, owns_store=owns_store
+            self.vector_store, self.embedder_of, self.settings.dense_weight, owns_store=owns_store
         )
+
+    def embedder_of(self, manifest: GenerationManifest) -> Embedder:
+        """Return the embedder of a generation. It asks the probe of the generation before the first text.
+
+        Raises:
+            ModelChanged: the model has another dimension.
+            ConfigurationError: an earlier version made the generation with another endpoint.
+        """
+        model, reference = recorded_model(manifest), recorded_probe(manifest)
+        current = self.__dict__.get("embedder")
+        # The embedder of this run has been verified. Without a probe of the generation it has been taken on trust.
+        if (
+            isinstance(current, ProbedEmbedder)
+            and current.model == model
+            and manifest.probe in ("", probe_to_text(current.reference))
+        ):
+            return current
+        if reference is None:
+            return self.embedder_for(model)
+        inner = self._build_embedder(_name_of(model))
+        found = inner.model.dimensions
+        if found != model.dimensions:
+            raise ModelChanged(
+                f"generation {manifest.generation} was built with {model.model} of {model.dimensions} dimensions, but "
+                f"the model of this name has {found}: bring back the earlier model, or refresh to rebuild"
+            )
+        return ProbedEmbedder(inner, model, reference)
 
     def embedder_for(self, model: EmbeddingModel) -> Embedder:
         """Return the embedder of a recorded model.

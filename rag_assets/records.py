@@ -272,6 +272,8 @@ class GenerationManifest:
         documents_hash: hash of its documents, to check the record of them in the ledger.
         rejected: reason for failing its gate, "" if it did not fail.
         run_id: Dagster run of its staging, "" if unknown.
+        probe: vectors of the probe texts, base64 of float32, "" from an earlier version. See
+            `rag_assets.embedders.probe`.
     """
 
     generation: str
@@ -286,6 +288,7 @@ class GenerationManifest:
     rejected: str = ""
     run_id: str = ""
     format_version: int = 1
+    probe: str = ""
 
 
 @dataclass(frozen=True, slots=True)

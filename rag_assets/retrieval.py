@@ -15,7 +15,6 @@ from rag_assets.embedders.bm25 import Bm25Encoder
 from rag_assets.errors import ConfigurationError, GenerationDamaged, RefusedError, VectorStoreUnavailable
 from rag_assets.generations.contents import locations_of
 from rag_assets.records import (
-    EmbeddingModel,
     GenerationManifest,
     Payload,
     ScoredPoint,
@@ -115,7 +114,7 @@ class Retriever:
     after a `fork`.
 
     Args:
-        embedder_for: creates the embedder of a recorded model.
+        embedder_of: returns the embedder of a generation, for questions.
         dense_weight: share of the dense score, 0 (BM25 alone) to 1 (dense alone).
         owns_store: whether `close` closes the store too.
     """
@@ -123,20 +122,20 @@ class Retriever:
     def __init__(
         self,
         store: VectorStore,
-        embedder_for: Callable[[EmbeddingModel], Embedder],
+        embedder_of: Callable[[GenerationManifest], Embedder],
         dense_weight: float = 0.3,
         *,
         owns_store: bool = False,
     ) -> None:
         self._store = store
-        self._embedder_for = embedder_for
+        self._embedder_of = embedder_of
         self._dense_weight = dense_weight
         self._owns_store = owns_store
         self._lock = threading.Lock()
         self._current: GenerationSearch | None = None
         self._searches_in: dict[GenerationSearch, int] = {}
-        # Kept across promotions: loading a model may take seconds.
-        self._embedder: tuple[EmbeddingModel, Embedder] | None = None
+        # Kept when a generation is opened again: an embedder remembers that its model was verified.
+        self._embedder: tuple[str, Embedder] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -155,6 +154,7 @@ class Retriever:
             RefusedError: nothing is in production yet.
             ConfigurationError: the question is empty, or a filter names an unknown field.
             VectorStoreUnavailable, EmbedderUnavailable: the store or the embedder does not answer.
+            ModelChanged: another model answers under the name of the generation's.
             GenerationDamaged: production cannot be opened. The next refresh rebuilds it.
         """
         if not query.strip():
@@ -217,9 +217,8 @@ class Retriever:
         manifest = self._store.manifest(generation)
         if manifest is None:
             raise VectorStoreUnavailable(f"generation {generation} was deleted: retry")
-        model = recorded_model(manifest)
-        if self._embedder is None or self._embedder[0] != model:
-            self._embedder = (model, self._embedder_for(model))
+        if self._embedder is None or self._embedder[0] != generation:
+            self._embedder = (generation, self._embedder_of(manifest))
         return GenerationSearch(self._store.read(generation), self._embedder[1], self._dense_weight)
 
     def close(self) -> None:
@@ -228,8 +227,3 @@ class Retriever:
             self._switch_to(None)
         if self._owns_store:
             self._store.close()
-
-
-def recorded_model(manifest: GenerationManifest) -> EmbeddingModel:
-    """Return the model of a generation. Questions must be embedded by the same model."""
-    return EmbeddingModel(**manifest.fingerprint["embedding_model"])

@@ -24,6 +24,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from rag_assets.embedders.probe import PROBE_TEXTS
+
 API_KEY = "sk-fake-0123456789abcdef"
 DIMENSIONS = {
     "text-embedding-3-small": 1536,
@@ -217,7 +219,8 @@ class FakeOpenAI:
     def __init__(self, api_key: str = API_KEY) -> None:
         self.api_key = api_key
         self.requests: list[Request] = []
-        self.texts = 0
+        self.texts = 0  # without those of the probe
+        self.probes = 0
         self.tokens = 0
         self.delay_seconds = 0.0
         self.weights = ""
@@ -241,6 +244,11 @@ class FakeOpenAI:
         with self._lock:
             self._faults.extend(list(faults) * times)
 
+    def forget_faults(self) -> None:
+        """Answer the next requests properly."""
+        with self._lock:
+            self._faults.clear()
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self
@@ -261,7 +269,10 @@ class FakeOpenAI:
             change(request, reply)
         if reply.status == 200 and not reply.drop:
             with self._lock:
-                self.texts += len(request.texts)
+                if request.texts == list(PROBE_TEXTS):
+                    self.probes += 1
+                else:
+                    self.texts += len(request.texts)
                 self.tokens += sum(len(words(text)) for text in request.texts)
         return reply
 

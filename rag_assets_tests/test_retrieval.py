@@ -3,7 +3,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import pytest
 from hypothesis import given
@@ -18,8 +18,10 @@ from rag_assets.errors import (
     RefusedError,
     VectorStoreUnavailable,
 )
+from rag_assets.model_identity import recorded_model
 from rag_assets.records import (
     EmbeddingModel,
+    GenerationManifest,
     Point,
     ProductionState,
     ScoredPoint,
@@ -27,7 +29,7 @@ from rag_assets.records import (
     SparseVector,
     Vector,
 )
-from rag_assets.retrieval import GenerationSearch, Retriever, fuse, recorded_model
+from rag_assets.retrieval import GenerationSearch, Retriever, fuse
 from rag_assets_tests.documents import MODEL, FakeEmbedder, document, place, stage
 from rag_assets_tests.in_memory_vector_store import InMemoryReader, InMemoryVectorStore
 
@@ -117,13 +119,13 @@ class Store(InMemoryVectorStore):
         }
 
 
-def embedder_for(model: EmbeddingModel) -> Embedder:
-    return FakeEmbedder(model)
+def embedder_of(manifest: GenerationManifest) -> Embedder:
+    return FakeEmbedder(recorded_model(manifest))
 
 
 def test_a_hit_has_its_text_and_locations() -> None:
     store = Store("g1")
-    retriever = Retriever(store, embedder_for, 0.0)
+    retriever = Retriever(store, embedder_of, 0.0)
     [hit, *_] = retriever.search("How long is parental leave?", 1)
     assert hit.text == TEXTS["leave.md"]
     assert hit.locations == (place("leave.md"),)
@@ -134,7 +136,7 @@ def test_a_hit_has_its_text_and_locations() -> None:
 
 
 def test_a_search_returns_at_most_limit_hits() -> None:
-    retriever = Retriever(Store("g1"), embedder_for)
+    retriever = Retriever(Store("g1"), embedder_of)
     assert [len(retriever.search("password", limit)) for limit in (1, 2, 10)] == [1, 2, 3]
 
 
@@ -184,9 +186,9 @@ def test_a_point_that_disappears_during_the_search_is_an_error() -> None:
 def test_questions_are_embedded_by_the_model_of_the_generation() -> None:
     models: list[EmbeddingModel] = []
 
-    def recording(model: EmbeddingModel) -> Embedder:
-        models.append(model)
-        return FakeEmbedder(model)
+    def recording(manifest: GenerationManifest) -> Embedder:
+        models.append(recorded_model(manifest))
+        return embedder_of(manifest)
 
     retriever = Retriever(Store("g1"), recording)
     for _ in range(3):
@@ -199,7 +201,7 @@ def test_questions_are_embedded_by_the_model_of_the_generation() -> None:
 
 def test_the_next_search_sees_a_promotion() -> None:
     store = Store("g1")
-    retriever = Retriever(store, embedder_for, 0.0)
+    retriever = Retriever(store, embedder_of, 0.0)
     assert retriever.search("password")[0].text == TEXTS["it.md"]
     store.add("g2", {"new.md": "a password is never reset\n"})
     store.state = ProductionState("g2", previous="g1")
@@ -216,7 +218,7 @@ def test_production_is_looked_up_again_if_its_generation_vanished() -> None:
 
     stale: list[ProductionState] = []
     store = Moving("g1", "g2")
-    retriever = Retriever(store, embedder_for)
+    retriever = Retriever(store, embedder_of)
     retriever.search("password")
     for _ in range(2):  # with the generation open, and with none open
         store.state = ProductionState("g2")
@@ -228,7 +230,7 @@ def test_production_is_looked_up_again_if_its_generation_vanished() -> None:
 
 def test_a_broken_reader_is_replaced() -> None:
     store = Store("g1")
-    retriever = Retriever(store, embedder_for)
+    retriever = Retriever(store, embedder_of)
     retriever.search("password")
     [broken] = store.open_readers
     broken.break_down()
@@ -284,7 +286,7 @@ class StoppingStore(Store):
 
 def test_a_search_in_progress_finishes_in_its_generation_after_a_promotion() -> None:
     store = StoppingStore("g1")
-    retriever = Retriever(store, embedder_for, 0.0)
+    retriever = Retriever(store, embedder_of, 0.0)
     with ThreadPoolExecutor() as threads:
         under_way = threads.submit(retriever.search, "password")
         assert store.gate.reached.wait(10)
@@ -299,7 +301,7 @@ def test_a_search_in_progress_finishes_in_its_generation_after_a_promotion() -> 
 
 def test_closing_lets_a_search_in_progress_finish() -> None:
     store = StoppingStore("g1")
-    retriever = Retriever(store, embedder_for, 0.0)
+    retriever = Retriever(store, embedder_of, 0.0)
     with ThreadPoolExecutor() as threads:
         under_way = threads.submit(retriever.search, "password")
         assert store.gate.reached.wait(10)
@@ -328,7 +330,7 @@ def test_a_slow_thread_does_not_switch_back_to_the_old_generation() -> None:
 
     opened: list[str] = []
     store = LookingSlowly("g1")
-    retriever = Retriever(store, embedder_for, 0.0)
+    retriever = Retriever(store, embedder_of, 0.0)
 
     def search_slowly() -> str:
         store.slow = threading.get_ident()
@@ -354,32 +356,29 @@ def test_simultaneous_threads_open_a_generation_once() -> None:
             return super().read(generation)
 
     opened: list[str] = []
-    retriever = Retriever(OpeningSlowly("g1"), embedder_for)
+    retriever = Retriever(OpeningSlowly("g1"), embedder_of)
     with ThreadPoolExecutor(8) as threads:
         assert all(threads.map(retriever.search, ["password"] * 16))
     assert opened == ["g1"]
 
 
-def test_a_model_stays_loaded_for_the_next_generation_with_the_same_model() -> None:
+def test_a_generation_keeps_its_embedder_when_it_is_opened_again() -> None:
+    """An embedder remembers that its model was verified. The next generation asks again."""
     asked: list[str] = []
 
-    def recording(model: EmbeddingModel) -> Embedder:
-        asked.append(model.model)
-        return FakeEmbedder(model)
+    def recording(manifest: GenerationManifest) -> Embedder:
+        asked.append(manifest.generation)
+        return embedder_of(manifest)
 
     store = Store("g1", "g2")
     retriever = Retriever(store, recording)
-    retriever.search("password")
+    for _ in range(2):
+        retriever.search("password")
+        retriever.close()
+    assert asked == ["g1"]
     store.state = ProductionState("g2")
     retriever.search("password")
-    assert asked == [MODEL.model]
-    manifest = store.manifests["g2"]
-    other = manifest.fingerprint | {"embedding_model": asdict(replace(MODEL, model="other"))}
-    store.manifests["g3"] = replace(manifest, generation="g3", fingerprint=other)
-    store.points["g3"] = store.points["g2"]
-    store.state = ProductionState("g3")
-    retriever.search("password")
-    assert asked == [MODEL.model, "other"]
+    assert asked == ["g1", "g2"]
 
 
 def test_leaving_the_block_closes_the_generation_and_an_owned_store() -> None:
@@ -391,7 +390,7 @@ def test_leaving_the_block_closes_the_generation_and_an_owned_store() -> None:
 
     for owns_store in (False, True):
         store = Closable("g1")
-        with Retriever(store, embedder_for, owns_store=owns_store) as retriever:
+        with Retriever(store, embedder_of, owns_store=owns_store) as retriever:
             retriever.search("password")
             assert (store.open_readers != [], store.closed) == (True, 0)
         assert (store.open_readers, store.closed) == ([], int(owns_store))
@@ -399,7 +398,7 @@ def test_leaving_the_block_closes_the_generation_and_an_owned_store() -> None:
 
 def test_a_closed_retriever_opens_again_for_a_search() -> None:
     store = Store("g1")
-    retriever = Retriever(store, embedder_for)
+    retriever = Retriever(store, embedder_of)
     for _ in range(2):
         assert retriever.search("password")
         retriever.close()
@@ -410,7 +409,7 @@ def test_five_hits_are_the_default() -> None:
     store = Store()
     store.add("g1", {f"{number}.md": f"password number {number}\n" for number in range(8)})
     store.state = ProductionState("g1")
-    retriever = Retriever(store, embedder_for)
+    retriever = Retriever(store, embedder_of)
     assert len(retriever.search("password")) == 5
     assert len(retriever.open("g1").search("password")) == 5
 
@@ -426,7 +425,7 @@ def test_an_unavailable_store_is_asked_twice() -> None:
     store = Away("g1")
     store.vanish("g1")
     with pytest.raises(VectorStoreUnavailable, match="g1 was deleted"):
-        Retriever(store, embedder_for).search("password")
+        Retriever(store, embedder_of).search("password")
     assert Away.looks == 2
 
 
@@ -442,7 +441,7 @@ def test_production_is_looked_up_again_if_it_cannot_be_opened() -> None:
 
     store = Overtaken("g1", "g2")
     assert store.production_state().production == "g1"
-    retriever = Retriever(store, embedder_for)
+    retriever = Retriever(store, embedder_of)
     assert retriever.search("password")
 
 
@@ -460,8 +459,8 @@ def test_an_unavailable_embedder_is_asked_once() -> None:
 
 
 def test_an_unavailable_model_leaves_no_reader_open() -> None:
-    def refuse(model: EmbeddingModel) -> Embedder:
-        raise ConfigurationError(f"no key for {model.model}")
+    def refuse(manifest: GenerationManifest) -> Embedder:
+        raise ConfigurationError(f"no key for the model of {manifest.generation}")
 
     store = Store("g1")
     with pytest.raises(ConfigurationError):
@@ -471,10 +470,10 @@ def test_an_unavailable_model_leaves_no_reader_open() -> None:
 
 def test_an_empty_knowledge_base_is_an_error() -> None:
     with pytest.raises(RefusedError, match="nothing is in production yet"):
-        Retriever(Store(), embedder_for).search("password")
+        Retriever(Store(), embedder_of).search("password")
 
 
 @pytest.mark.parametrize(("question", "limit"), [("", 5), (" \n", 5), ("password", 0), ("password", -1)])
 def test_an_invalid_question_or_limit_is_refused(question: str, limit: int) -> None:
     with pytest.raises(ConfigurationError):
-        Retriever(Store("g1"), embedder_for).search(question, limit)
+        Retriever(Store("g1"), embedder_of).search(question, limit)

@@ -66,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
         one.add_argument("--json", action="store_true", help="print one JSON object")
     command("rollback", "Restore the previous generation and hold it in production.")
     command("resume", "Lift the hold of a rollback. The next refresh to pass the gate is promoted again.")
-    approve = command("approve", "Allow one refused set of deletions, once.")
+    approve = command("approve", "Allow one refused set of deletions, or one refused rebuild, once.")
     approve.add_argument("token", help="16 hexadecimal digits from the message of the refusal")
     export = command("export", "Print every chunk in production, one JSON object per line and location.")
     export.add_argument("--vectors", action="store_true", help="include the vectors")

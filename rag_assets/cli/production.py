@@ -36,14 +36,16 @@ def resume(knowledge_base: KnowledgeBase, _: argparse.Namespace) -> int:
 
 
 def approve(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
-    """Admit one refused set of deletions, once."""
+    """Admit one refused set of deletions or one refused rebuild, once."""
     token = options.token.strip().lower()
     if len(token) != 16 or not all(character in "0123456789abcdef" for character in token):
         raise ConfigurationError(
             f"{options.token!r} is not a token: copy the 16 hexadecimal digits from the message of the refusal"
         )
     knowledge_base.ledger.approve(token)
-    print("approved: the next refresh may delete exactly this set of documents, once")
+    print(
+        "approved, once: the next refresh may delete exactly this set of documents, or make exactly this rebuild"
+    )
     return 0
 
 

@@ -89,6 +89,7 @@ def asset_step(
     """
     run_id = context.run.run_id
     step = context.op_execution_context.op.name
+    knowledge_base.use_for_run(run_id)
     try:
         if begins_refresh:
             knowledge_base.failures.forget()

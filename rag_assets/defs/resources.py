@@ -62,7 +62,7 @@ class KnowledgeBaseResource(dg.ConfigurableResource[KnowledgeBase]):
     )
     approve_deletions: str | None = Field(
         default=None,
-        description="Token from a refused deletion. Approves exactly that deletion, in this run.",
+        description="Token from a refused deletion or rebuild. Approves exactly that one, in this run.",
     )
 
     def run_settings(self) -> Settings:

@@ -40,8 +40,11 @@ class Embedder(Protocol):
         """
         ...
 
-    batch_size: int
-    usd_per_million_tokens: float | None
+    @property
+    def batch_size(self) -> int: ...
+
+    @property
+    def usd_per_million_tokens(self) -> float | None: ...
 
     def embed_documents(self, texts: Sequence[str]) -> EmbeddedBatch:
         """Embed at most `batch_size` texts, in order.

@@ -50,6 +50,7 @@ class Staging:
     Args:
         base: manifest of the generation to start from, or None to start from nothing.
         expected_production: generation in production now. The candidate names it as its base.
+        probe: vectors of the probe texts, as in the manifest.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Staging:
         expected_production: str | None,
         encode_sparse: Callable[[str], SparseVector],
         run_id: str = "",
+        probe: str = "",
     ) -> None:
         self._store = store
         self._generation = generation
@@ -74,6 +76,7 @@ class Staging:
         self._expected_production = expected_production
         self._encode_sparse = encode_sparse
         self._run_id = run_id
+        self._probe = probe
         self._digest = int(base.digest, 16) if base else 0
         self._count = base.points_count if base else 0
         self._indexed_at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
@@ -124,6 +127,7 @@ class Staging:
                 documents_hash=documents_hash(documents),
                 sealed_at=self._indexed_at,
                 run_id=self._run_id,
+                probe=self._probe,
             )
             writer.seal(manifest)
         return StagedGeneration(manifest, True, num_added, num_deleted, num_relocated)

@@ -22,8 +22,8 @@ from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.base import Ledger
 from rag_assets.ledgers.overlay import OverlayLedger
 from rag_assets.ledgers.sqlite import ReadOnlySqliteLedger, SqliteLedger
+from rag_assets.model_identity import recorded_model
 from rag_assets.records import EmbeddingModel
-from rag_assets.retrieval import recorded_model
 from rag_assets.settings import Settings
 from rag_assets.text.store import TextStore
 from rag_assets.vector_stores.base import VectorStore
@@ -89,17 +89,14 @@ class _DryRunKnowledgeBase(KnowledgeBase):
     def media_models(self, *, asks: bool = False) -> MediaModels:
         return super().media_models(asks=asks)
 
-    @cached_property
-    def embedder(self) -> Embedder:
-        embedder = super().embedder
+    def _build_embedder(self, name: str) -> Embedder:
+        embedder = super()._build_embedder(name)
         if isinstance(embedder, OpenAIEmbedder) and embedder.known_dimensions is None:
             manifest = self.production_manifest()
             recorded = recorded_model(manifest) if manifest else EmbeddingModel("", "", UNKNOWN_DIMENSIONS)
-            same = (recorded.provider, recorded.model, recorded.endpoint) == (
-                "openai",
-                embedder.model_name,
-                embedder.endpoint,
-            )
+            same = (recorded.provider, recorded.model) == ("openai", embedder.model_name)
+            # At another address only the probe of a refresh can tell.
+            same = same and (recorded.endpoint == embedder.endpoint or bool(manifest and manifest.probe))
             embedder.expect_dimensions(recorded.dimensions if same else UNKNOWN_DIMENSIONS)
         return embedder
 

@@ -6,12 +6,11 @@ Figures are grouped by asset and named as in the metadata of the assets. The for
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rag_assets.batches import batched
 from rag_assets.changes.change_set import Change, DocumentChange, count_changes
 from rag_assets.changes.content_changes import content_changes
 from rag_assets.chunking import chunk_contents
-from rag_assets.embedding import WINDOW, cached_vectors, distinct
-from rag_assets.errors import MENDED_BY_REBUILD, DeletionRefused
+from rag_assets.embedding import estimate_embedding
+from rag_assets.errors import MENDED_BY_REBUILD, DeletionRefused, RebuildRefused
 from rag_assets.evaluation.benchmark import fitting_problem, reading_problem
 from rag_assets.fingerprint import fingerprint_difference
 from rag_assets.ingestion.source_reports import (
@@ -25,6 +24,7 @@ from rag_assets.inspection.unconfigured_sources import unconfigured_sources
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import Chunk
 from rag_assets.refresh.decision import Decision, check_deletions, decide
+from rag_assets.refresh.model_check import check_rebuild
 from rag_assets.refresh.staging_plan import staging_plan_for
 from rag_assets.settings import Settings
 from rag_assets.text.wording import counted
@@ -94,11 +94,18 @@ def _counting(chunks: Iterator[Chunk], counts: dict[str, int]) -> Iterator[Chunk
 
 
 def _deduped_documents(knowledge_base: KnowledgeBase, decision: Decision) -> dict[str, Any]:
-    refusal: dict[str, str] | None = None
-    try:
-        check_deletions(knowledge_base, decision)
-    except DeletionRefused as error:
-        refusal = {"message": str(error), "token": error.token}
+    refusals: dict[str, dict[str, str]] = {}
+    for key, check in (("deletion_refused", check_deletions), ("rebuild_refused", check_rebuild)):
+        try:
+            check(knowledge_base, decision)
+        except (DeletionRefused, RebuildRefused) as error:
+            refusals[key] = {"message": str(error), "token": error.token}
+    if knowledge_base.embedder.model.dimensions == UNKNOWN_DIMENSIONS and "rebuild_refused" in refusals:
+        # A token is for one dimension, and only the endpoint knows it.
+        refusals["rebuild_refused"] = {
+            "message": "the refresh stops before this rebuild, with its estimate and a token for `rag-assets approve`",
+            "token": "",
+        }
     return {
         **count_changes(decision.changes),
         "num_near_duplicates": sum(len(group.document_ids) for group in decision.near_duplicates),
@@ -106,7 +113,8 @@ def _deduped_documents(knowledge_base: KnowledgeBase, decision: Decision) -> dic
         "num_contents_changed": decision.num_contents_changed,
         "full_rebuild": decision.rebuild,
         "differing_settings": _differing_settings(knowledge_base),
-        "deletion_refused": refusal,
+        "deletion_refused": refusals.get("deletion_refused"),
+        "rebuild_refused": refusals.get("rebuild_refused"),
         "documents": _document_lists(decision.changes),
     }
 
@@ -146,26 +154,18 @@ def _document_lists(changes: Sequence[DocumentChange]) -> dict[str, list[dict[st
 
 
 def _embeddings(knowledge_base: KnowledgeBase, chunks: Iterator[Chunk]) -> dict[str, Any]:
-    """Look up every distinct text in the cache, a bounded number at a time."""
     embedder = knowledge_base.embedder
-    num_texts = num_cached = num_tokens = 0
-    for window in batched(distinct(chunks, lambda chunk: chunk.text_hash), WINDOW):
-        cached = cached_vectors(
-            [(chunk.text_hash, chunk.text) for chunk in window], embedder.model, knowledge_base.ledger
-        )
-        num_texts += len(window)
-        num_cached += len(cached)
-        num_tokens += sum(chunk.token_count for chunk in window if chunk.text_hash not in cached)
+    estimate = estimate_embedding(chunks, embedder, knowledge_base.ledger)
     # The dimension is part of the cache's keys: without it the number of cached texts is unknown.
-    known = embedder.model.dimensions != UNKNOWN_DIMENSIONS or not num_texts
-    price = embedder.usd_per_million_tokens
+    known = embedder.model.dimensions != UNKNOWN_DIMENSIONS or not estimate.num_texts
     return {
         "embedding_model": embedder.model.model,
-        "num_texts": num_texts,
-        "num_cached": num_cached if known else None,
-        "num_embedded": num_texts - num_cached if known else None,
-        "num_tokens": num_tokens if known else None,
-        "estimated_cost_usd": num_tokens * price / 1_000_000 if known and price is not None else None,
+        "endpoint_not_asked": embedder.model.endpoint or None,
+        "num_texts": estimate.num_texts,
+        "num_cached": estimate.num_texts - estimate.num_embedded if known else None,
+        "num_embedded": estimate.num_embedded if known else None,
+        "num_tokens": estimate.num_tokens if known else None,
+        "estimated_cost_usd": estimate.cost_usd if known else None,
     }
 
 
@@ -205,6 +205,8 @@ def describe(report: dict[str, Any]) -> str:
     chunks, tokens = counted(chunked["num_chunks"], "chunk"), counted(chunked["num_tokens"], "token")
     lines.append(labeled("to chunk", f"{texts}: {chunks}, {tokens}"))
     lines.append(labeled("to embed", _embedding_text(report["embeddings"])))
+    if report["embeddings"]["endpoint_not_asked"]:
+        lines.append(labeled("", "the model was not asked: the refresh compares it with production first"))
     staged = report["staging_collection"]
     candidate = (
         counted(staged["num_documents"], "document")
@@ -212,8 +214,11 @@ def describe(report: dict[str, Any]) -> str:
         else "none: production is up to date"
     )
     lines.append(labeled("candidate", candidate))
-    if deduped["deletion_refused"]:
-        lines.append(labeled("REFUSED", deduped["deletion_refused"]["message"]))
+    lines.extend(
+        labeled("REFUSED", deduped[key]["message"])
+        for key in ("deletion_refused", "rebuild_refused")
+        if deduped[key]
+    )
     for label, key in (("NO BENCHMARK", "no_benchmark"), ("BENCHMARK", "benchmark_does_not_fit")):
         if report["eval_report"][key]:
             problem = report["eval_report"][key]

@@ -13,7 +13,7 @@ from rag_assets.inspection.lines import degraded_lines, labeled, quarantined_tex
 from rag_assets.inspection.unconfigured_sources import unconfigured_sources
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.lease import live_holder
-from rag_assets.retrieval import recorded_model
+from rag_assets.model_identity import recorded_model
 from rag_assets.text.wording import counted
 
 _WORST_QUERIES = 5
@@ -31,6 +31,7 @@ def status(knowledge_base: KnowledgeBase) -> dict[str, Any]:
         "previous_generation": state.previous,
         "held_generation": state.held,
         "live_refresh": None if holder is None else holder.owner,
+        "model_check": _model_check(knowledge_base),
         "last_failure": None if failure is None else asdict(failure),
         "unconfigured_sources": unconfigured_sources(
             # From the ledger only. If it was lost, every point would have to be read.
@@ -57,6 +58,19 @@ def _production(knowledge_base: KnowledgeBase, generation: str | None) -> dict[s
         "sealed_at": manifest and manifest.sealed_at,
         "digest": manifest and manifest.digest,
         "problem": problem,
+    }
+
+
+def _model_check(knowledge_base: KnowledgeBase) -> dict[str, Any] | None:
+    check = knowledge_base.model_record.get()
+    if check is None:
+        return None
+    return {
+        "at": check.at,
+        "verified_at": check.verified_at or None,
+        "outcome": check.outcome,
+        "detail": check.detail,
+        "num_tokens": check.tokens,
     }
 
 
@@ -155,6 +169,7 @@ def describe(report: dict[str, Any]) -> str:
         )
     if report["live_refresh"]:
         lines.append(labeled("refreshing", f"run {report['live_refresh']}"))
+    lines.extend(_model_lines(report["model_check"]))
     lines.extend(unconfigured_lines(report["unconfigured_sources"]))
     failure = report["last_failure"]
     if failure is not None:
@@ -178,6 +193,16 @@ def _production_lines(production: dict[str, Any] | None) -> list[str]:
         labeled("production", f"{production['generation']}, sealed {production['sealed_at']}"),
         labeled("", f"{documents}, {chunks}, model {production['embedding_model']}"),
     ]
+
+
+def _model_lines(check: dict[str, Any] | None) -> list[str]:
+    if check is None or not check["detail"]:
+        return []
+    if check["outcome"] != "unverified":
+        label = {"changed": "MODEL CHANGED", "trusted": "trusted"}.get(check["outcome"], "model")
+        return [labeled(label, f"{check['detail']} ({check['at']})")]
+    last = f"last verified {check['verified_at']}" if check["verified_at"] else "never verified"
+    return [labeled("NOT VERIFIED", f"{check['detail']} ({check['at']}, {last})")]
 
 
 def _refresh_lines(report: dict[str, Any]) -> list[str]:

@@ -14,8 +14,8 @@ from rag_assets.inspection.trace_evidence import Evidence, KeptGeneration, PastC
 from rag_assets.inspection.trace_outcome import explain
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.base import ParseRecord
+from rag_assets.model_identity import recorded_model
 from rag_assets.records import Location
-from rag_assets.retrieval import recorded_model
 from rag_assets.text.wording import counted
 
 UNKNOWN = "unknown"

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from rag_assets.changes.content_changes import content_changes
 from rag_assets.embedders.base import Embedder
+from rag_assets.embedders.probe import ProbedEmbedder
 from rag_assets.embedding import EmbeddingUsage, embed_texts
 from rag_assets.errors import BenchmarkError, RagAssetsError
 from rag_assets.evaluation.benchmark import Benchmark, DocumentNames, load_benchmark
@@ -14,9 +15,10 @@ from rag_assets.evaluation.report import EvalReport, QueryResult, Scores
 from rag_assets.fingerprint import short_hash
 from rag_assets.generations.verification import verify_generation
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.model_identity import recorded_model
 from rag_assets.records import DocumentState, GenerationManifest, Vector
 from rag_assets.refresh.promotion import check_candidate
-from rag_assets.retrieval import GenerationSearch, recorded_model
+from rag_assets.retrieval import GenerationSearch
 from rag_assets.text.hashing import text_sha256
 from rag_assets.text.wording import counted
 from rag_assets.vector_stores.base import GenerationReader
@@ -68,7 +70,8 @@ def _report(
     try:
         benchmark = load_benchmark(knowledge_base.settings.benchmark_file)
         if manifest.points_count:
-            embedder = knowledge_base.embedder_for(recorded_model(manifest))
+            embedder = knowledge_base.embedder_of(manifest)
+            _verify(knowledge_base, manifest, embedder, notes)
             search = GenerationSearch(reader, embedder, knowledge_base.settings.dense_weight)
             scores, queries = _evaluate(knowledge_base, search, benchmark, documents, usage)
             missing = sorted({name for query in queries for name in query.missing_docs})
@@ -78,7 +81,7 @@ def _report(
                     f"{', '.join(missing)}"
                 )
             production = _measure_production(
-                knowledge_base, manifest.generation, (scores, queries), benchmark, usage, notes
+                knowledge_base, manifest, embedder, (scores, queries), benchmark, usage, notes
             )
             if production is not None:
                 production_scores, before = production
@@ -100,6 +103,25 @@ def _report(
         problems=tuple(problems),
         notes=tuple(notes),
     )
+
+
+def _verify(
+    knowledge_base: KnowledgeBase, manifest: GenerationManifest, embedder: Embedder, notes: list[str]
+) -> None:
+    """Ask the probe once more before cached question vectors count for a candidate: applications ask the model.
+
+    Raises:
+        ModelChanged: the model has changed since the candidate was built.
+        EmbedderUnavailable, InvalidVectorError, ConfigurationError: no usable answer.
+    """
+    if not isinstance(embedder, ProbedEmbedder):
+        return
+    if knowledge_base.vector_store.production_state().production != manifest.generation:
+        embedder.verify(again=True)
+    elif not embedder.verified:
+        notes.append(
+            "the endpoint of the model did not answer: the questions are answered from cached vectors"
+        )
 
 
 def _evaluate(
@@ -125,7 +147,8 @@ def _question_vectors(
 
 def _measure_production(
     knowledge_base: KnowledgeBase,
-    generation: str,
+    candidate: GenerationManifest,
+    embedder: Embedder,
     measured: tuple[Scores, list[QueryResult]],
     benchmark: Benchmark,
     usage: EmbeddingUsage,
@@ -135,11 +158,19 @@ def _measure_production(
     production = knowledge_base.vector_store.production_state().production
     if production is None:
         return None
-    if production == generation:
+    if production == candidate.generation:
         return measured
     try:
         documents = knowledge_base.documents_of(production)
-        search = knowledge_base.retriever().open(production)
+        manifest = knowledge_base.vector_store.manifest(production)
+        if manifest is None:
+            return None
+        if (recorded_model(manifest), manifest.probe) != (recorded_model(candidate), candidate.probe):
+            embedder = knowledge_base.embedder_of(manifest)
+            if isinstance(embedder, ProbedEmbedder):
+                embedder.verify()
+        reader = knowledge_base.vector_store.read(production)
+        search = GenerationSearch(reader, embedder, knowledge_base.settings.dense_weight)
         try:
             return _evaluate(knowledge_base, search, benchmark, documents, usage)
         finally:

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from rag_assets.embedders.probe import probe_from_text
 from rag_assets.errors import StateFormatError
 from rag_assets.records import GenerationManifest
 
@@ -22,7 +23,10 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "rejected": (str,),
     "run_id": (str,),
     "format_version": (int,),
+    "probe": (str,),
 }
+_ADDED_LATER = {"run_id": "", "probe": ""}
+"""Fields missing in manifests of earlier versions."""
 
 
 def manifest_to_json(manifest: GenerationManifest) -> dict[str, Any]:
@@ -48,9 +52,16 @@ def manifest_from_json(stored: object, where: str) -> GenerationManifest:
             f"{where} has format version {version!r}, but this version of rag-assets reads "
             f"{MANIFEST_FORMAT_VERSION}: use the version that wrote it, or materialize all assets to rebuild it"
         )
-    fields: dict[str, Any] = {"run_id": "", **{str(name): value for name, value in stored.items()}}
+    fields: dict[str, Any] = _ADDED_LATER | {str(name): value for name, value in stored.items()}
     if fields.keys() != _TYPES.keys() or any(
         not isinstance(fields[name], kinds) for name, kinds in _TYPES.items()
     ):
         raise StateFormatError(f"{where} is damaged: materialize all assets to rebuild it")
-    return GenerationManifest(**fields)
+    manifest = GenerationManifest(**fields)
+    try:
+        probe_from_text(manifest.probe, manifest.fingerprint["embedding_model"]["dimensions"])
+    except (KeyError, TypeError, ValueError):
+        raise StateFormatError(
+            f"{where} holds a damaged probe of its model: materialize all assets to rebuild it"
+        ) from None
+    return manifest

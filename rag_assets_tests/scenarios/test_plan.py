@@ -188,6 +188,7 @@ def test_a_plan_asks_no_endpoint_and_counts_cached_texts(promoted: Pipeline) -> 
         assert "at most" in promoted.succeed("plan")
         assert planned["deduped_documents"]["full_rebuild"] is True
 
+        promoted.succeed("approve", token_in(promoted.refresh().message))
         run = promoted.refresh().checked()
         assert run.metadata["embeddings"]["num_texts"] == planned["embeddings"]["num_texts"]
         promoted.write("new.md", text_about("new"))

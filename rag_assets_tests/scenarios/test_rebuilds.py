@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from rag_assets.embedders.probe import PROBE_TEXTS
 from rag_assets.generations.staging import Staging
 from rag_assets_tests.fake_openai import API_KEY, FakeOpenAI
 from rag_assets_tests.pipeline import (
@@ -13,6 +14,7 @@ from rag_assets_tests.pipeline import (
     assert_same_points,
     question_about,
     text_about,
+    token_in,
 )
 
 MODEL = "text-embedding-3-small"
@@ -65,7 +67,7 @@ def test_only_new_texts_are_sent_to_the_embedding_endpoint(empty: Pipeline, open
     _use(empty, openai)
     empty.refresh().checked()
     texts = {point.payload["text"] for point in empty.points().values()}
-    asked = {text for request in openai.requests for text in request.texts}
+    asked = {text for request in openai.requests for text in request.texts} - set(PROBE_TEXTS)
     assert texts <= asked
     questions = asked - texts
     assert openai.texts == len(texts) + len(questions)
@@ -80,9 +82,9 @@ def test_only_new_texts_are_sent_to_the_embedding_endpoint(empty: Pipeline, open
     new_texts = {point.payload["text"] for point in empty.points().values()} - texts
     assert openai.texts - sent == len(new_texts) == run.metadata["embeddings"]["num_embedded"]
 
-    sent = openai.texts
+    sent, probes = openai.texts, openai.probes
     empty.refresh().checked()
-    assert openai.texts == sent
+    assert (openai.texts, openai.probes) == (sent, probes + 1)
 
 
 def test_a_rejected_candidate_is_paid_for_once(empty: Pipeline, openai: FakeOpenAI) -> None:
@@ -99,6 +101,10 @@ def test_a_rejected_candidate_is_paid_for_once(empty: Pipeline, openai: FakeOpen
 def test_each_generation_is_searched_with_its_own_model(promoted: Pipeline, openai: FakeOpenAI) -> None:
     question, old = question_about(7), promoted.points()
     _use(promoted, openai)
+    refused = promoted.refresh()
+    assert "embedding_model changed since production was built" in refused.message
+    assert openai.texts == 0
+    promoted.succeed("approve", token_in(refused.message))
     promoted.refresh().checked()
     new = promoted.points()
     assert {point.payload["embedding_model"] for point in new.values()} == {MODEL}

@@ -10,7 +10,8 @@ One row per document with its decision:
 - *omitted*: nearly the same text as a kept document, with `RAG_NEAR_DUPLICATES` set to `keep_one`. By default such
   documents are only listed.
 
-Too many deletions at once stop the refresh here until they are approved. Parquet in the state folder.
+Too many deletions at once, or a rebuild with a model that is not free, stop the refresh here until they are approved.
+Parquet in the state folder.
 """
 
 from dataclasses import asdict
@@ -28,6 +29,7 @@ from rag_assets.evaluation.benchmark import fitting_problem
 from rag_assets.generations.digest import documents_hash
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.refresh.decision import check_deletions, decide, require_current_reading
+from rag_assets.refresh.model_check import check_rebuild
 
 
 @dg.asset(
@@ -51,6 +53,7 @@ def deduped_documents(
             frozenset(raw.details["complete_sources"]),
         )
         check_deletions(knowledge_base, decision)
+        check_rebuild(knowledge_base, decision)
         changes, documents = decision.changes, decision.documents
         # Before anything is embedded. `raw_documents` has warned about an unreadable benchmark.
         if problem := fitting_problem(knowledge_base.settings.benchmark_file, documents):

@@ -4,6 +4,7 @@ One row per document: identity, version token, content hash. The text store keep
 
 - Only documents with a changed version token are read. Only new bytes are parsed.
 - A source with an incomplete listing is marked *incomplete*. It never looks empty.
+- The embedding model is compared with production first, by three fixed texts.
 - Recordings and pictures go to the models configured for them. Tokens, seconds and cost are counted.
 - A document without usable text is *quarantined* with a reason. Its last good version is still served.
 
@@ -20,6 +21,7 @@ import dagster as dg
 from rag_assets.artifacts.artifact import Header
 from rag_assets.artifacts.rows import document_row, documents_schema
 from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
+from rag_assets.defs.metadata.model_check import model_check_metadata
 from rag_assets.defs.metadata.sources import ingestion_metadata, media_metadata
 from rag_assets.evaluation.benchmark import reading_problem
 from rag_assets.ingestion.listings import served_listings
@@ -78,6 +80,7 @@ def raw_documents(
             metadata={
                 **ingestion_metadata(ingestion.reports, quarantined, known_problems),
                 **media_metadata(ingestion.media.usage.values(), ingestion.reports),
+                **model_check_metadata(knowledge_base.model_record.get()),
                 "documents_dir": dg.MetadataValue.path(knowledge_base.settings.documents_dir.absolute()),
                 "file": step.file("raw_documents"),
                 "refresh_id": header.refresh_id,

@@ -25,6 +25,7 @@ from rag_assets.defs.metadata.generations import staging_metadata
 from rag_assets.generations.retention import sweep
 from rag_assets.generations.staging import StagedGeneration, Staging, join_vectors
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.refresh.model_check import verified_probe
 from rag_assets.refresh.staging_plan import plan_staging
 
 
@@ -61,6 +62,7 @@ def staging_collection(
                 expected_production=header.base,
                 encode_sparse=knowledge_base.bm25.encode_document,
                 run_id=step.run_id,
+                probe=verified_probe(knowledge_base),
             )
             chunk_rows = (chunk_from_row(row) for row in chunked.rows())
             staged = staging.run(
