@@ -100,9 +100,11 @@ def test_the_side_by_side_runner_brings_production_to_the_state_of_the_corpus(tm
         assert runner.dump() == {path: text.strip() for path, text in texts.items()}
         (runner.corpus / "a.txt").unlink()
         (runner.corpus / "b.txt").write_text("Something else.\n")
-        asked = len(server.requests)
+        asked, probes = len(server.requests), server.probes
         steps = runner.sync("--without-dagster")["steps_s"]
         assert len(steps) == 8
-        assert len(server.requests) == asked + 1
+        # The model is compared with production at the start, and again before the candidate is measured.
+        assert server.probes == probes + 2
+        assert len(server.requests) == asked + 1 + 2
         remaining = {path: text.strip() for path, text in texts.items() if path != "a.txt"}
         assert runner.dump() == {**remaining, "b.txt": "Something else."}
