@@ -61,7 +61,7 @@ def is_named(model: EmbeddingModel, name: str) -> bool:
     local = name.strip() in LOCAL_NAMES
     if local or model.provider == "wordllama":
         return local and model.provider == "wordllama"
-    return name.strip().removeprefix("openai:") == model.model
+    return name.strip() in (model.model, f"{model.provider}:{model.model}")
 
 
 def may_be(model: EmbeddingModel, recorded: EmbeddingModel) -> bool:
