@@ -134,7 +134,8 @@ class World:
         self.home = home
         self.state_dir = home / "state"
         self.benchmark = home / "benchmark.jsonl"
-        self.embedder = FakeEmbedder(batch_size=100)
+        # Free, so a changed setting rebuilds without an approval.
+        self.embedder = FakeEmbedder(batch_size=100, usd_per_million_tokens=0.0)
         self._run_ids = (f"run{number:05}" for number in itertools.count())
         self._parents: dict[str, str | None] = {}
         self.settings: dict[str, Any] = {
