@@ -292,6 +292,19 @@ class GenerationManifest:
 
 
 @dataclass(frozen=True, slots=True)
+class Readings:
+    """The numbers of the readings of the sources. They alone decide which of two readings is later, never a clock.
+
+    Attributes:
+        last: number of the last reading begun. 0 before the first.
+        counted: source -> number of its last reading that counted, by a promotion or a refresh without changes.
+    """
+
+    last: int = 0
+    counted: Mapping[str, int] = field(default_factory=dict[str, int])
+
+
+@dataclass(frozen=True, slots=True)
 class ProductionState:
     """The generation in production, the one before it, and the hold after a rollback.
 

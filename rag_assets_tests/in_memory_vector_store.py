@@ -25,12 +25,14 @@ from rag_assets.records import (
     Payload,
     Point,
     ProductionState,
+    Readings,
     ScoredPoint,
     SearchFilter,
     SparseVector,
     Vector,
 )
 from rag_assets.vector_stores.base import ProgressCallback
+from rag_assets.vector_stores.promotion_rules import check_readings, count_readings, next_reading
 
 
 class InMemoryVectorStore:
@@ -45,6 +47,7 @@ class InMemoryVectorStore:
 
     def __init__(self) -> None:
         self.state = ProductionState()
+        self.numbers = Readings()
         self.points: dict[str, dict[str, Point]] = {}
         self.manifests: dict[str, GenerationManifest] = {}
         self.reports: dict[str, str] = {}
@@ -62,6 +65,13 @@ class InMemoryVectorStore:
 
     def production_state(self) -> ProductionState:
         return self.state
+
+    def begin_reading(self) -> int:
+        self.numbers = next_reading(self.numbers)
+        return self.numbers.last
+
+    def readings(self) -> Readings:
+        return self.numbers
 
     def generations(self) -> list[str]:
         return sorted(self.points)
@@ -113,14 +123,21 @@ class InMemoryVectorStore:
         self.manifests.pop(generation, None)
         self.reports.pop(generation, None)
 
-    def promote(self, generation: str, expected_production: str | None) -> ProductionState:
+    def promote(
+        self, generation: str, expected_production: str | None, readings: Mapping[str, int] | None = None
+    ) -> ProductionState:
         if self.state.production != expected_production or generation not in self.points:
             raise SupersededError(f"production is {self.state.production}, no longer {expected_production}")
         manifest = self.manifests.get(generation)
         if manifest is None or manifest.rejected:
             raise PromotionRefused(f"generation {generation} is not sealed, or rejected")
-        if self.state.held is not None:
+        if readings is not None:
+            check_readings(readings, self.numbers)
+        if self.state.held is not None and generation != self.state.production:
             raise PromotionRefused("production is held")
+        self.numbers = count_readings(self.numbers, readings or {})
+        if generation == self.state.production:
+            return self.state
         self.calls.append(("promote", generation))
         self.state = ProductionState(generation, previous=self.state.production)
         return self.state

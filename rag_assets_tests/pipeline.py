@@ -363,8 +363,10 @@ class Pipeline:
         root = self.state_dir / "vector_store"
         hashes: dict[str, str] = {}
         for path in sorted(root.rglob("*")):
-            # `load()` of the engine rewrites its configuration, and every measurement the digest of its report.
-            if path.is_file() and path.name not in ("edge_config.json", "lock", "report.json"):
+            # `load()` of the engine rewrites its configuration, every measurement the digest of its report, and every
+            # reading of the sources its number.
+            changing = ("edge_config.json", "lock", "report.json", "readings.json")
+            if path.is_file() and path.name not in changing:
                 with path.open("rb") as file:
                     hashes[str(path.relative_to(root))] = hashlib.file_digest(file, "sha256").hexdigest()
         return hashes

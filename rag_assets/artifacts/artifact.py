@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMAT_VERSION = 1
+READINGS = "readings"
+"""Key in the details, see `Header.readings`."""
 _ROW_GROUP = 1024
 
 
@@ -20,7 +22,7 @@ class Header:
     """The header of an artifact.
 
     Attributes:
-        refresh_id: id of the reading of the sources behind the artifact. Ids sort by time.
+        refresh_id: id of the reading of the sources behind the artifact.
         base: generation in production at the time of the decision, or None.
         fingerprint: index fingerprint of the work.
         details: facts about this artifact, such as counts.
@@ -33,6 +35,16 @@ class Header:
     run_id: str = ""
     created_at: str = ""
     format_version: int = FORMAT_VERSION
+
+    @property
+    def readings(self) -> dict[str, int]:
+        """Source -> number of the reading behind the artifact. Empty before readings were numbered."""
+        return self.details.get(READINGS, {})
+
+    @property
+    def order(self) -> tuple[int, str]:
+        """The place among all refreshes. The clock in the id decides only among readings without numbers."""
+        return max(self.readings.values(), default=0), self.refresh_id
 
     @property
     def fingerprint_hash(self) -> str:

@@ -107,24 +107,22 @@ class ArtifactStore:
         for header in (self._root / asset).glob("[!.]*/header.json"):
             with suppress(StateFormatError, FileNotFoundError):
                 found.append(_load(asset, header.parent))
-        return sorted(
-            found, key=lambda found: (found.header.refresh_id, found.header.created_at), reverse=True
-        )
+        return sorted(found, key=lambda found: (found.header.order, found.header.created_at), reverse=True)
 
     def prune(self) -> None:
         """Keep the artifacts of the last five refreshes. Remove the others, and leftovers of dead writers."""
-        found: list[tuple[str, Path]] = []
+        found: list[tuple[tuple[int, str], Path]] = []
         for folder in self._root.glob("*/*"):
             if folder.is_dir() and not folder.name.startswith("."):
                 try:
-                    found.append((_load(folder.parent.name, folder).header.refresh_id, folder))
+                    found.append((_load(folder.parent.name, folder).header.order, folder))
                 except (StateFormatError, FileNotFoundError):
                     shutil.rmtree(folder, ignore_errors=True)
             elif folder.is_dir() and _writer_is_gone(folder.name):
                 shutil.rmtree(folder, ignore_errors=True)
-        kept = set(sorted({refresh_id for refresh_id, _ in found})[-KEPT_REFRESHES:])
-        for refresh_id, folder in found:
-            if refresh_id not in kept:
+        kept = set(sorted({order for order, _ in found})[-KEPT_REFRESHES:])
+        for order, folder in found:
+            if order not in kept:
                 shutil.rmtree(folder, ignore_errors=True)
 
 

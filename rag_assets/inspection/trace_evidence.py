@@ -175,7 +175,12 @@ class Evidence:
         for asset in ("raw_documents", "deduped_documents", "staging_collection", "eval_report"):
             for artifact in self.knowledge_base.artifacts.kept(asset):
                 found.setdefault(artifact.header.refresh_id, {}).setdefault(asset, artifact)
-        return [KeptRefresh(refresh_id, found[refresh_id]) for refresh_id in sorted(found, reverse=True)]
+        refreshes = [KeptRefresh(refresh_id, artifacts) for refresh_id, artifacts in found.items()]
+        return sorted(
+            refreshes,
+            key=lambda one: max(artifact.header.order for artifact in one.artifacts.values()),
+            reverse=True,
+        )
 
     @cached_property
     def candidate(self) -> Candidate | None:

@@ -17,11 +17,12 @@ from rag_assets.changes.near_duplicates import (
     signatures_of,
 )
 from rag_assets.changes.omission import keep_one_of_each
-from rag_assets.errors import MENDED_BY_REBUILD, RefusedError, StateFormatError, SupersededError
+from rag_assets.errors import RefusedError, StateFormatError
 from rag_assets.fingerprint import short_hash
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import DocumentState, GenerationManifest
 from rag_assets.refresh.staging_plan import text_of
+from rag_assets.vector_stores.promotion_rules import check_readings
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,23 +153,18 @@ def _documents_of(
     ]
 
 
-def require_current_reading(knowledge_base: KnowledgeBase, refresh_id: str) -> None:
-    """Refuse to replace production with an older reading of the sources.
+def require_current_reading(knowledge_base: KnowledgeBase, readings: Mapping[str, int]) -> None:
+    """Refuse to go on with an older reading of the sources than the last one that counted.
 
     A run re-executed from its failure finds the reading of its first attempt.
 
+    Args:
+        readings: source -> number of its reading.
+
     Raises:
-        SupersededError: production is from a later reading of the sources.
+        SupersededError: a later reading of a source counted.
     """
-    try:
-        manifest = knowledge_base.production_manifest()
-    except MENDED_BY_REBUILD:
-        return
-    if manifest is not None and manifest.refresh_id > refresh_id:
-        raise SupersededError(
-            f"the sources were read for refresh {refresh_id}, but production is from the later refresh "
-            f"{manifest.refresh_id}: materialize all assets"
-        )
+    check_readings(readings, knowledge_base.vector_store.readings())
 
 
 def check_deletions(knowledge_base: KnowledgeBase, decision: Decision) -> None:

@@ -6,7 +6,7 @@ written only after the switch.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from rag_assets.changes.content_changes import ContentChange
@@ -108,6 +108,7 @@ def promote(
     report: EvalReport,
     *,
     base: str | None,
+    readings: Mapping[str, int],
     verdict_configuration: dict[str, Any],
     threshold: float,
     documents: Sequence[DocumentState],
@@ -118,6 +119,8 @@ def promote(
 
     Args:
         base: base of the change set, a generation.
+        readings: source -> number of the reading behind the candidate. They count if the refresh succeeds, also
+            without a change of production.
         verdict_configuration: the current one. It must equal that of the report.
         documents: documents of the candidate, for the ledger.
         contents: the same by content, for the sample compared with the store.
@@ -126,7 +129,7 @@ def promote(
         PromotionRefused: the verdict is negative, the report was changed, production is held, or the candidate was
             rejected.
         StaleInputError: the report has another verdict configuration.
-        SupersededError: production has moved on, or the candidate is gone.
+        SupersededError: production has moved on, the candidate is gone, or a later reading of a source counted.
     """
     stale = stale_reason(report, verdict_configuration)
     if stale:
@@ -140,6 +143,7 @@ def promote(
     state = store.production_state()
     fingerprint_hash = short_hash(manifest.fingerprint)
     if state.production == report.generation:
+        state = store.promote(report.generation, report.generation, readings)
         if ledger.documents(report.generation) is None:
             ledger.put_documents(report.generation, documents)
         return state
@@ -155,7 +159,7 @@ def promote(
         verify_generation(reader, manifest, fingerprint_hash=fingerprint_hash, contents=contents)
     finally:
         reader.close()
-    state = store.promote(report.generation, base)
+    state = store.promote(report.generation, base, readings)
     ledger.put_documents(report.generation, documents)
     return state
 

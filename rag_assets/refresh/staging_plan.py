@@ -13,6 +13,7 @@ from rag_assets.fingerprint import short_hash
 from rag_assets.generations.contents import text_from_points
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import DocumentState, GenerationManifest
+from rag_assets.vector_stores.promotion_rules import check_readings
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,11 @@ def plan_staging(knowledge_base: KnowledgeBase, deduped: Artifact, run_id: str) 
         run_id: id of the current run.
 
     Raises:
-        SupersededError: the change set is from this run, and another refresh has promoted since.
+        SupersededError: the change set is from this run, and another refresh has promoted since. Or a later reading of
+            a source counted.
         StaleInputError: the change set is from another run, for another production.
     """
+    check_readings(deduped.header.readings, knowledge_base.vector_store.readings())
     production = knowledge_base.vector_store.production_state().production
     if deduped.header.base != production:
         overtaken = deduped.header.run_id == run_id

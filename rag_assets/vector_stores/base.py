@@ -19,6 +19,7 @@ from rag_assets.records import (
     Payload,
     Point,
     ProductionState,
+    Readings,
     ScoredPoint,
     SearchFilter,
     SparseVector,
@@ -150,6 +151,16 @@ class VectorStore(Protocol):
 
     def production_state(self) -> ProductionState: ...
 
+    def begin_reading(self) -> int:
+        """Return the number of a new reading of the sources, higher than that of all earlier ones.
+
+        Raises:
+            VectorStoreUnavailable, DiskUnusable: the number could not be stored.
+        """
+        ...
+
+    def readings(self) -> Readings: ...
+
     def generations(self) -> list[str]:
         """Return the names of all generations and of unsealed leftovers, sorted."""
         ...
@@ -222,14 +233,21 @@ class VectorStore(Protocol):
         """
         ...
 
-    def promote(self, generation: str, expected_production: str | None) -> ProductionState:
+    def promote(
+        self, generation: str, expected_production: str | None, readings: Mapping[str, int] | None = None
+    ) -> ProductionState:
         """Put a sealed generation into production, atomically, if production is still as expected.
 
         The old production becomes previous. During a hold the store refuses. Promoting the generation in production
-        changes nothing.
+        changes nothing, but its readings count.
+
+        Args:
+            readings: source -> number of the reading behind the candidate. They are checked and counted together with
+                the switch. Empty for a reading without a number, older than all others. None: no check.
 
         Raises:
-            SupersededError: production has changed, or the candidate was deleted. Nothing was changed.
+            SupersededError: production has changed, the candidate was deleted, or a source was read before a reading
+                that counted. Nothing was changed.
             PromotionRefused: the generation is not sealed, or rejected, or production is held.
             GenerationDamaged: it is incomplete.
             VectorStoreUnavailable: the store does not answer.

@@ -1,7 +1,9 @@
 """Rules of promotion, rollback and deletion, the same in every store."""
 
+from collections.abc import Mapping
+
 from rag_assets.errors import PromotionRefused, RefusedError, SupersededError
-from rag_assets.records import GenerationManifest, ProductionState
+from rag_assets.records import GenerationManifest, ProductionState, Readings
 
 
 def expect_production(state: ProductionState, expected: str | None) -> None:
@@ -10,6 +12,37 @@ def expect_production(state: ProductionState, expected: str | None) -> None:
         raise SupersededError(
             f"production is now {state.production}, not {expected} as expected: refresh again"
         )
+
+
+def check_readings(numbers: Mapping[str, int], readings: Readings) -> None:
+    """Check that no source was read before a reading that counted.
+
+    Args:
+        numbers: source -> number of its reading. Empty for a reading without a number, older than all others.
+
+    Raises:
+        SupersededError: a later reading counted, or the number is from another store.
+    """
+    for source, number in sorted((numbers or dict.fromkeys(readings.counted, 0)).items()):
+        counted = readings.counted.get(source, 0)
+        if number < counted:
+            raise SupersededError(
+                f"reading {number} of source {source} is older than reading {counted}, already taken into account by "
+                "another refresh: materialize all assets"
+            )
+        if number > readings.last:
+            raise SupersededError(
+                f"reading {number} of source {source} is not from this vector store, where the last one is "
+                f"{readings.last}: materialize all assets"
+            )
+
+
+def next_reading(readings: Readings) -> Readings:
+    return Readings(max(readings.last, *readings.counted.values(), 0) + 1, readings.counted)
+
+
+def count_readings(readings: Readings, numbers: Mapping[str, int]) -> Readings:
+    return Readings(readings.last, {**readings.counted, **numbers})
 
 
 def check_promotable(

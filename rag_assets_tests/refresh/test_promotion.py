@@ -70,6 +70,7 @@ def go_live(
     manifest = store.manifest(generation)
     arguments: dict[str, Any] = {
         "base": base,
+        "readings": {},
         "verdict_configuration": dict(VERDICT_CONFIGURATION),
         "threshold": 0.75,
         "documents": documents,
@@ -419,6 +420,7 @@ def test_the_report_of_another_candidate_is_refused(store: InMemoryVectorStore, 
             ledger,
             report,
             base="g1",
+            readings={},
             verdict_configuration=dict(VERDICT_CONFIGURATION),
             threshold=0.75,
             documents=NEW,

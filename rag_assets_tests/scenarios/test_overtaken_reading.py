@@ -47,7 +47,6 @@ def stopped_after_reading(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -
     return run
 
 
-@pytest.mark.xfail(strict=True, reason="readings are compared by the clock")
 @pytest.mark.parametrize("change", ["nothing else", "another document"])
 def test_a_document_deleted_since_the_reading_is_not_served_again(
     promoted: Pipeline, monkeypatch: pytest.MonkeyPatch, change: str
@@ -65,7 +64,6 @@ def test_a_document_deleted_since_the_reading_is_not_served_again(
     assert "filesystem:new.md" not in served
 
 
-@pytest.mark.xfail(strict=True, reason="readings are compared by the clock")
 def test_a_candidate_is_not_promoted_after_a_later_reading_that_changed_nothing(
     promoted: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,7 +90,6 @@ class _NextYear(datetime):
         return super().now(tz) + timedelta(days=366)  # type: ignore[return-value]
 
 
-@pytest.mark.xfail(strict=True, reason="readings are compared by the clock")
 def test_a_clock_once_ahead_stops_no_later_refresh(
     promoted: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 import dagster as dg
 
-from rag_assets.artifacts.artifact import Header
+from rag_assets.artifacts.artifact import READINGS, Header
 from rag_assets.artifacts.rows import change_row, changes_schema, document_from_row
 from rag_assets.changes.content_changes import content_changes
 from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
@@ -46,7 +46,7 @@ def deduped_documents(
 ) -> dg.MaterializeResult[Any]:
     with asset_step(context, knowledge_base) as step:
         raw = step.read("raw_documents")
-        require_current_reading(knowledge_base, raw.header.refresh_id)
+        require_current_reading(knowledge_base, raw.header.readings)
         decision = decide(
             knowledge_base,
             (document_from_row(row) for row in raw.rows()),
@@ -58,7 +58,12 @@ def deduped_documents(
         # Before anything is embedded. `raw_documents` has warned about an unreadable benchmark.
         if problem := fitting_problem(knowledge_base.settings.benchmark_file, documents):
             context.log.warning("the gate will hold this refresh back: %s", problem)
-        header = Header(raw.header.refresh_id, decision.base_name, knowledge_base.fingerprint())
+        header = Header(
+            raw.header.refresh_id,
+            decision.base_name,
+            knowledge_base.fingerprint(),
+            {READINGS: raw.header.readings},
+        )
         target_hash = documents_hash(documents)
         with step.write("deduped_documents", changes_schema(), header) as (writer, details):
             for change in changes:

@@ -51,6 +51,7 @@ def production_collection(
             knowledge_base.ledger,
             report,
             base=staged.header.base,
+            readings=staged.header.readings,
             verdict_configuration=knowledge_base.verdict_configuration(),
             threshold=knowledge_base.settings.eval_threshold,
             documents=documents,

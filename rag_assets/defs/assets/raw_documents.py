@@ -18,7 +18,7 @@ from typing import Any
 
 import dagster as dg
 
-from rag_assets.artifacts.artifact import Header
+from rag_assets.artifacts.artifact import READINGS, Header
 from rag_assets.artifacts.rows import document_row, documents_schema
 from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.defs.metadata.model_check import model_check_metadata
@@ -48,11 +48,12 @@ def raw_documents(
             context.log.warning("the gate will hold this refresh back: %s", problem)
         knowledge_base.artifacts.prune()
         header = Header(
-            # Ids sort in the order of the refreshes, even within one second: see `require_current_reading`.
+            # Only shown: the order of the refreshes is that of their numbers.
             refresh_id=f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{step.run_id[:8]}",
             base=knowledge_base.vector_store.production_state().production,
             fingerprint=knowledge_base.fingerprint(),
         )
+        number = knowledge_base.vector_store.begin_reading()
         known_problems = last_problems(knowledge_base.artifacts)
         ingestion = knowledge_base.ingestion()
         version = hashlib.sha256()
@@ -67,6 +68,10 @@ def raw_documents(
                     quarantined.append(state)
             require_a_readable_source(ingestion.reports)
             problems = unreadable_sources(ingestion.reports)
+            # A source that gave nothing was not read.
+            details[READINGS] = {
+                report.source: number for report in ingestion.reports if report.complete or report.num_listed
+            }
             details["complete_sources"] = [report.source for report in ingestion.reports if report.complete]
             details["unreadable_sources"] = problems
             # Sources outside this run are still served as listed before.

@@ -3,7 +3,8 @@
     <root>/<collection>/
         knowledge_base.json        the random id of this knowledge base
         production.json            production, previous, held: the pointer for readers
-        lock                       held while these two, or the names below, change
+        readings.json              numbers of the readings of the sources
+        lock                       held while these files, or the names below, change
         generations/<name>/        a sealed generation: manifest.json and shard/, never written again, and
                                    report.json, the digest of the last report on it
         generations/.staging-…/    a candidate being written, renamed at the end
@@ -14,6 +15,7 @@ Only this module names files outside a generation.
 
 import contextlib
 import fcntl
+import logging
 import os
 import re
 import secrets
@@ -28,13 +30,14 @@ from rag_assets.disk.durability import fsync_path
 from rag_assets.disk.private_folders import make_private_folder
 from rag_assets.disk.state_files import FORMAT_VERSION, disk_errors, read_json, write_json
 from rag_assets.errors import GenerationDamaged, StateFormatError, VectorStoreUnavailable
-from rag_assets.records import GenerationManifest, ProductionState
+from rag_assets.records import GenerationManifest, ProductionState, Readings
 from rag_assets.vector_stores.embedded.engine import check_files
 from rag_assets.vector_stores.manifest_format import manifest_from_json
 from rag_assets.vector_stores.names import is_name
 
 LOCK_TIMEOUT_SECONDS = 30.0
 
+_logger = logging.getLogger(__name__)
 _STAGING = re.compile(r"\.staging-(?P<name>.+)-[0-9a-f]{12}")
 _DISCARDED_PREFIX = ".discarded-"
 
@@ -118,6 +121,32 @@ class GenerationFolders:
             },
         )
         return state
+
+    def readings(self) -> Readings:
+        """Return the numbers of the readings. Without them a new count begins, and nothing has to be rebuilt."""
+        path = self.home / "readings.json"
+        try:
+            stored = read_json(path) or {}
+        except StateFormatError as error:
+            _logger.warning("a new count of the readings begins: %s", error)
+            return Readings()
+        last, counted = stored.get("last", 0), stored.get("counted", {})
+        numbers = [last, *counted.values()] if isinstance(counted, dict) else [None]
+        if not all(type(number) is int for number in numbers):
+            _logger.warning("a new count of the readings begins: %s is damaged", path)
+            return Readings()
+        return Readings(last, {str(source): number for source, number in counted.items()})
+
+    def write_readings(self, readings: Readings) -> None:
+        """Replace the numbers of the readings. The caller holds the lock."""
+        write_json(
+            self.home / "readings.json",
+            {
+                "format_version": FORMAT_VERSION,
+                "last": readings.last,
+                "counted": dict(sorted(readings.counted.items())),
+            },
+        )
 
     def names(self) -> set[str]:
         """Return the names of all generations and of unsealed leftovers."""

@@ -3,9 +3,10 @@
 `folders.py` describes the layout of the folders, `engine.py` the conditions for trusting the engine.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from rag_assets.records import GenerationManifest, ProductionState
+from rag_assets.records import GenerationManifest, ProductionState, Readings
 from rag_assets.vector_stores.base import ProgressCallback
 from rag_assets.vector_stores.embedded.folders import GenerationFolders
 from rag_assets.vector_stores.embedded.reader import EmbeddedGenerationReader
@@ -14,7 +15,10 @@ from rag_assets.vector_stores.names import check_collection_name
 from rag_assets.vector_stores.promotion_rules import (
     check_deletable,
     check_promotable,
+    check_readings,
+    count_readings,
     expect_production,
+    next_reading,
     previous_of,
 )
 from rag_assets.vector_stores.writing import check_new_generation
@@ -47,6 +51,15 @@ class EmbeddedVectorStore:
 
     def production_state(self) -> ProductionState:
         return self.folders.production_state()
+
+    def begin_reading(self) -> int:
+        with self.folders.locked():
+            readings = next_reading(self.folders.readings())
+            self.folders.write_readings(readings)
+            return readings.last
+
+    def readings(self) -> Readings:
+        return self.folders.readings()
 
     def generations(self) -> list[str]:
         return sorted(self.folders.names())
@@ -91,16 +104,24 @@ class EmbeddedVectorStore:
             self.folders.discard(generation)
         self.folders.remove_discarded()
 
-    def promote(self, generation: str, expected_production: str | None) -> ProductionState:
+    def promote(
+        self, generation: str, expected_production: str | None, readings: Mapping[str, int] | None = None
+    ) -> ProductionState:
         with self.folders.locked():
             state = self.production_state()
             expect_production(state, expected_production)
             exists = generation in self.folders.names()
             manifest = self.manifest(generation)
             check_promotable(generation, manifest, state, exists=exists)
+            if readings is not None:
+                check_readings(readings, self.readings())
+            if generation != state.production:
+                self.folders.complete(generation)
+            # First, so that a process killed in between leaves no production with an uncounted reading.
+            if readings:
+                self.folders.write_readings(count_readings(self.readings(), readings))
             if generation == state.production:
                 return state
-            self.folders.complete(generation)
             return self.folders.write_state(ProductionState(production=generation, previous=state.production))
 
     def rollback(self, expected_production: str | None) -> ProductionState:

@@ -5,6 +5,8 @@
     <kb>--hold--<generation>         alias of <kb>--meta: the hold, even after the held generation was deleted by hand
     <kb>--sealed--<generation>       alias of a promotable generation, --rejected-- after it failed its gate,
                                      --discarded-- before its deletion
+    <kb>--reading--<n>               alias of <kb>--meta: the last reading of the sources has number n
+    <kb>--counted--<n>--<source>     alias of <kb>--meta: reading n of this source was the last to count
     <kb>--base--<n>--<production>    alias of <kb>--meta: the token of the compare-and-swap
 
 A server applies the operations of one alias batch under one lock, in order, and stops at the first failure. It keeps
@@ -20,11 +22,12 @@ number distinguishes an unchanged production from one replaced and then restored
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rag_assets.errors import ConfigurationError, VectorStoreUnavailable
-from rag_assets.records import ProductionState
+from rag_assets.records import ProductionState, Readings
+from rag_assets.vector_stores.promotion_rules import count_readings, next_reading
 from rag_assets.vector_stores.server.client import server_errors
 from rag_assets.vector_stores.server.collections import Collections
 
@@ -43,6 +46,7 @@ class AliasView:
         token: the alias to be renamed by the next change. None before the first.
         number: number of the token.
         marks: generation -> `sealed`, `rejected` or `discarded`.
+        readings: numbers of the readings of the sources.
         names: all aliases of the server, for deleting only existing ones.
     """
 
@@ -50,6 +54,7 @@ class AliasView:
     token: str | None
     number: int
     marks: dict[str, str] = field(default_factory=dict[str, str])
+    readings: Readings = field(default_factory=Readings)
     names: frozenset[str] = frozenset()
 
 
@@ -110,9 +115,11 @@ class Aliases:
                     f"the alias {alias} points to {target}, not to a generation of this knowledge base: choose "
                     "another name for the knowledge base"
                 )
+        readings = Readings()
         tokens: list[tuple[int, str]] = []
         marks: dict[str, str] = {}
         for alias in found:
+            readings = self._with_reading(readings, alias)
             number = re.fullmatch(re.escape(self._name("base", "")) + r"(\d+)--.+", alias)
             if number is not None:
                 tokens.append((int(number[1]), alias))
@@ -124,15 +131,51 @@ class Aliases:
                 if alias.startswith(prefix):
                     marks[alias.removeprefix(prefix)] = mark
         top, token = max(tokens, default=(0, None))
-        return AliasView(ProductionState(**serving), token, top, marks, frozenset(found))
+        return AliasView(ProductionState(**serving), token, top, marks, readings, frozenset(found))
 
-    def swap(self, change: Callable[[AliasView], ProductionState]) -> ProductionState:
-        """Apply a change of state. If the aliases have changed in the meantime, compute it again and retry."""
+    def _with_reading(self, readings: Readings, alias: str) -> Readings:
+        last = re.fullmatch(re.escape(self._name("reading", "")) + r"(\d+)", alias)
+        if last is not None:
+            return replace(readings, last=max(readings.last, int(last[1])))
+        counted = re.fullmatch(re.escape(self._name("counted", "")) + r"(\d+)--(.+)", alias)
+        if counted is None:
+            return readings
+        number = max(int(counted[1]), readings.counted.get(counted[2], 0))
+        return count_readings(readings, {counted[2]: number})
+
+    def begin_reading(self) -> int:
+        """Store the number of a new reading and return it. It is never given twice."""
+        number = 0
+
+        def begin(readings: Readings) -> Readings:
+            nonlocal number
+            begun = next_reading(readings)
+            number = begun.last
+            return begun
+
+        self.swap(lambda aliases: aliases.state, begin, trust_lost_answer=False)
+        return number
+
+    def swap(
+        self,
+        change: Callable[[AliasView], ProductionState],
+        count: Callable[[Readings], Readings] = lambda readings: readings,
+        *,
+        trust_lost_answer: bool = True,
+    ) -> ProductionState:
+        """Apply a change of state. If the aliases have changed in the meantime, compute it again and retry.
+
+        Args:
+            count: returns the new numbers of the readings.
+            trust_lost_answer: whether aliases as wished count as success after an error. Not if another process may
+                have wished the same.
+        """
         for _ in range(_SWAP_ATTEMPTS):
             aliases = self.look()
             old = aliases.state
             new = change(aliases)
-            if new == old:
+            readings = count(aliases.readings)
+            if new == old and readings == aliases.readings:
                 return old
             if aliases.token is None:
                 self.bootstrap()
@@ -140,18 +183,21 @@ class Aliases:
             token = self._token_name(aliases.number + 1, new.production)
             try:
                 with server_errors("switch the aliases"):
-                    self._client.update_collection_aliases(self._operations(aliases, new, token))
+                    self._client.update_collection_aliases(self._operations(aliases, new, readings, token))
                 return new
             except VectorStoreUnavailable:
                 # Refused, or the answer was lost: read the aliases to find out.
                 after = self.look()
-                if after.token == token and after.state == new:
+                as_wished = after.token == token and after.state == new and after.readings == readings
+                if trust_lost_answer and as_wished:
                     return new
                 if after.token == aliases.token and after.marks == aliases.marks:
                     raise
         raise VectorStoreUnavailable(f"lost the race to update the aliases {_SWAP_ATTEMPTS} times: retry")
 
-    def _operations(self, aliases: AliasView, new: ProductionState, token: str) -> list[Any]:
+    def _operations(
+        self, aliases: AliasView, new: ProductionState, readings: Readings, token: str
+    ) -> list[Any]:
         from qdrant_client import models
 
         def rename(old_name: str, new_name: str) -> Any:
@@ -171,7 +217,11 @@ class Aliases:
             mark = self._mark_name(aliases.marks.get(new.production, SEALED), new.production)
             operations.append(rename(mark, mark))
         operations.append(rename(aliases.token or "", token))
-        # Production first: if a later operation fails, readers still have a complete generation.
+        # Before production, so that a batch broken off leaves no production with an uncounted reading.
+        wanted, found = self._reading_names(readings), self._reading_names(aliases.readings)
+        operations.extend(create(alias, "meta") for alias in sorted(wanted - found))
+        operations.extend(delete(alias) for alias in sorted((found - wanted) & aliases.names))
+        # Production before held and previous: if a later operation fails, readers still have a complete generation.
         for alias, old_target, target in (
             (self._collections.knowledge_base, aliases.state.production, new.production),
             (self._name("held"), aliases.state.held, new.held),
@@ -189,6 +239,10 @@ class Aliases:
             if new.held is not None:
                 operations.append(create(self._name("hold", new.held), "meta"))
         return operations
+
+    def _reading_names(self, readings: Readings) -> set[str]:
+        counted = {self._name("counted", str(number), source) for source, number in readings.counted.items()}
+        return counted | ({self._name("reading", str(readings.last))} if readings.last else set())
 
     def mark_sealed(self, generation: str) -> None:
         """Mark a generation as promotable."""

@@ -4,16 +4,19 @@
 """
 
 import contextlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rag_assets.errors import RefusedError, SupersededError, VectorStoreUnavailable
-from rag_assets.records import GenerationManifest, ProductionState
+from rag_assets.records import GenerationManifest, ProductionState, Readings
 from rag_assets.vector_stores.base import ProgressCallback
 from rag_assets.vector_stores.manifest_format import manifest_to_json
 from rag_assets.vector_stores.names import check_collection_name, is_name
 from rag_assets.vector_stores.promotion_rules import (
     check_deletable,
     check_promotable,
+    check_readings,
+    count_readings,
     expect_production,
     previous_of,
 )
@@ -62,6 +65,13 @@ class ServerVectorStore:
 
     def production_state(self) -> ProductionState:
         return self._aliases.look().state
+
+    def begin_reading(self) -> int:
+        self._aliases.bootstrap()
+        return self._aliases.begin_reading()
+
+    def readings(self) -> Readings:
+        return self._aliases.look().readings
 
     def generations(self) -> list[str]:
         return self._collections.generations()
@@ -119,7 +129,9 @@ class ServerVectorStore:
                 raise
         self._collections.delete(generation)
 
-    def promote(self, generation: str, expected_production: str | None) -> ProductionState:
+    def promote(
+        self, generation: str, expected_production: str | None, readings: Mapping[str, int] | None = None
+    ) -> ProductionState:
         self._aliases.bootstrap()
 
         def change(aliases: AliasView) -> ProductionState:
@@ -128,6 +140,8 @@ class ServerVectorStore:
             exists = self._collections.exists(generation)
             manifest = self.manifest(generation)
             check_promotable(generation, manifest, state, exists=exists)
+            if readings is not None:
+                check_readings(readings, aliases.readings)
             if generation == state.production:
                 return state
             if aliases.marks.get(generation) != SEALED:
@@ -135,7 +149,7 @@ class ServerVectorStore:
             self.check_whole(generation)
             return ProductionState(production=generation, previous=state.production)
 
-        return self._aliases.swap(change)
+        return self._aliases.swap(change, lambda counted: count_readings(counted, readings or {}))
 
     def rollback(self, expected_production: str | None) -> ProductionState:
         def change(aliases: AliasView) -> ProductionState:
