@@ -59,6 +59,27 @@ def test_a_dead_process_on_this_machine_loses_its_lease(ledger: Ledger, dead_pid
     assert owner_of(ledger) == "r2"
 
 
+_ALIVE_FROM_A_CONTAINER = """
+import sys
+from pathlib import Path
+from rag_assets.ledgers.lease import live_holder
+from rag_assets.ledgers.sqlite import SqliteLedger
+print(live_holder(SqliteLedger(Path(sys.argv[1]), "kb")) is not None)
+"""
+
+
+@pytest.mark.xfail(strict=True, reason="a pid of another container is taken for one of this container")
+def test_two_containers_with_one_host_name_do_not_take_each_other_for_dead(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    ledger.acquire_lease("r1", HOST, os.getpid(), 20)
+    own_pids = ["unshare", "--user", "--map-root-user", "--pid", "--fork"]
+    if subprocess.run([*own_pids, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("processes with pids of their own cannot be started here")
+    look = [*own_pids, sys.executable, "-c", _ALIVE_FROM_A_CONTAINER, str(tmp_path / "ledger.sqlite")]
+    assert subprocess.run(look, capture_output=True, text=True, check=True).stdout.strip() == "True"
+
+
 def test_a_process_on_another_machine_holds_its_lease_until_it_expires(ledger: Ledger, dead_pid: int) -> None:
     ledger.acquire_lease("r1", "elsewhere", dead_pid, 20)
     assert live_holder(ledger) is not None
