@@ -47,6 +47,7 @@ def embed_texts(
     ledger: Ledger,
     usage: EmbeddingUsage,
     total: int | None = None,
+    before_request: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[str, Vector]]:
     """Yield (text hash, vector) once for each distinct text, in order of first appearance.
 
@@ -55,6 +56,7 @@ def embed_texts(
     Args:
         texts: pairs of text hash and text.
         usage: receives the counts and the cost.
+        before_request: called before each request to the model. What it raises ends the embedding.
 
     Raises:
         EmbedderUnavailable, InvalidVectorError, ConfigurationError: from the embedder.
@@ -70,6 +72,7 @@ def embed_texts(
         usage.num_cached += len(vectors)
         progress.advance(len(vectors), _spent(usage))
         for batch in batched(missing, embedder.batch_size):
+            before_request()
             embedded = embedder.embed_documents([text for _, text in batch])
             fresh = {
                 text_hash: vector for (text_hash, _), vector in zip(batch, embedded.vectors, strict=True)

@@ -1,7 +1,7 @@
 """The last failed step, for `rag-assets status`, because that command does not read the history of Dagster.
 
 One record beside the artifacts. It is deleted at the start of a refresh, and when the failed step succeeds. A
-superseded refresh is not a failure. A refresh stopped by the gate is described by its report.
+superseded refresh is not a failure, but several in a row are. A refresh stopped by the gate is described by its report.
 """
 
 import json
@@ -36,6 +36,7 @@ class FailureRecord:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._path = folder / "last_failure.json"
+        self._superseded_path = folder / "superseded.json"
 
     def put(self, step: str, run_id: str, message: str) -> None:
         """Record a failure. If that fails, the log of the run still has it."""
@@ -57,3 +58,24 @@ class FailureRecord:
         if failure is not None and step in (None, failure.step):
             with suppress(OSError):
                 self._path.unlink(missing_ok=True)
+
+    def count_superseded(self, run_id: str) -> int:
+        """Record a superseded run, and return the number of them since the last refresh that ended well."""
+        runs = self._superseded_runs()
+        if run_id not in runs:
+            runs.append(run_id)
+            with suppress(OSError):
+                make_private_folder(self._folder)
+                write_json(self._superseded_path, {"runs": runs})
+        return len(runs)
+
+    def forget_superseded(self) -> None:
+        """Begin the count again, after a refresh that ended well."""
+        with suppress(OSError):
+            self._superseded_path.unlink(missing_ok=True)
+
+    def _superseded_runs(self) -> list[str]:
+        try:
+            return [str(run) for run in json.loads(self._superseded_path.read_text(encoding="utf-8"))["runs"]]
+        except (OSError, ValueError, TypeError, KeyError):
+            return []  # none, or not written by this program

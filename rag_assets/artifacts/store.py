@@ -9,7 +9,7 @@ import json
 import os
 import re
 import shutil
-import socket
+import time
 import uuid
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,13 +21,14 @@ from typing import TYPE_CHECKING, Any
 from rag_assets.artifacts.artifact import FORMAT_VERSION, Artifact, ArtifactWriter, Header
 from rag_assets.disk.atomic_files import replace_file
 from rag_assets.disk.private_folders import make_private_folder
-from rag_assets.disk.processes import process_is_gone
+from rag_assets.disk.processes import pid_space, process_is_gone
 from rag_assets.errors import StaleInputError, StateFormatError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 KEPT_REFRESHES = 5
+_ABANDONED_AFTER_SECONDS = 86_400.0  # much longer than a writer pauses between two groups of rows
 
 
 class ArtifactStore:
@@ -118,7 +119,7 @@ class ArtifactStore:
                     found.append((_load(folder.parent.name, folder).header.order, folder))
                 except (StateFormatError, FileNotFoundError):
                     shutil.rmtree(folder, ignore_errors=True)
-            elif folder.is_dir() and _writer_is_gone(folder.name):
+            elif folder.is_dir() and _writer_is_gone(folder):
                 shutil.rmtree(folder, ignore_errors=True)
         kept = set(sorted({order for order, _ in found})[-KEPT_REFRESHES:])
         for order, folder in found:
@@ -127,13 +128,19 @@ class ArtifactStore:
 
 
 def _staging_name() -> str:
-    return f".staging-{uuid.uuid4().hex}-{os.getpid()}-{socket.gethostname()}"
+    return f".staging-{uuid.uuid4().hex}-{os.getpid()}-{pid_space()}"
 
 
-def _writer_is_gone(staging_name: str) -> bool:
-    """Whether the process behind a staging folder has ended."""
-    match = re.fullmatch(r"\.staging-[^-]+-(\d+)-(.+)", staging_name)
-    return match is None or process_is_gone(match[2], int(match[1]))
+def _writer_is_gone(staging: Path) -> bool:
+    """Whether the process behind a staging folder has ended, or has written nothing for a day."""
+    match = re.fullmatch(r"\.staging-[^-]+-(\d+)-(.*)", staging.name)
+    if match is None or process_is_gone(match[2], int(match[1])):
+        return True
+    try:
+        written_at = max(path.stat().st_mtime for path in (staging, *staging.iterdir()))
+    except FileNotFoundError:
+        return False  # renamed or removed just now
+    return time.time() - written_at > _ABANDONED_AFTER_SECONDS
 
 
 def _load(asset: str, folder: Path) -> Artifact:

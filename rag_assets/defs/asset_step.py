@@ -1,6 +1,6 @@
 """The frame around the body of each asset: its run, inputs and outputs, the lease, and errors."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,12 +12,16 @@ from rag_assets.defs.metadata.tables import shown
 from rag_assets.errors import RagAssetsError, SupersededError, TransientError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.lease import lease_renewed, wait_for_lease
+from rag_assets.text.wording import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 OUTCOME_KEY = "rag_outcome"
 SUPERSEDED = "superseded"
+IN_A_ROW_KEY = "rag_num_superseded_in_a_row"
+ALERTED_IN_A_ROW = 3
+"""Number of refreshes superseded one after the other before an alert. One or two are normal."""
 ASSET_GROUP = "knowledge_base"
 OWNERS = ["team:knowledge-base"]
 
@@ -33,11 +37,13 @@ class AssetStep:
 
     Attributes:
         run_ids: this run, then the runs it retries, latest first.
+        holds_lease: see `lease_renewed`.
     """
 
     context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext
     run_ids: tuple[str, ...]
     knowledge_base: KnowledgeBase
+    holds_lease: Callable[[], bool]
 
     @property
     def run_id(self) -> str:
@@ -53,6 +59,7 @@ class AssetStep:
 
     def end_refresh(self) -> None:
         """Release the lease after the last step. With one process per step, no process sees the end of the run."""
+        self.knowledge_base.failures.forget_superseded()
         self.knowledge_base.ledger.release_lease(self.run_id)
 
     def file(self, asset: str) -> dg.PathMetadataValue:
@@ -101,21 +108,25 @@ def asset_step(
                 )
             wait_for_lease(knowledge_base.ledger, run_id)
         in_process = knowledge_base.settings.executor == "in_process"
-        with lease_renewed(knowledge_base.ledger, run_id, process_outlives_step=in_process):
-            yield AssetStep(context, _run_ids(context), knowledge_base)
+        with lease_renewed(knowledge_base.ledger, run_id, process_outlives_step=in_process) as holds:
+            yield AssetStep(context, _run_ids(context), knowledge_base, holds)
         knowledge_base.failures.forget(step)
     except RagAssetsError as error:
         superseded = isinstance(error, SupersededError)
         if isinstance(error, TransientError) and not superseded and context.retry_number < _MAX_RETRIES:
             context.log.warning("%s; retrying in %d s", error, _RETRY_SECONDS)
             raise dg.RetryRequested(_MAX_RETRIES, _RETRY_SECONDS) from error
-        if not superseded:
-            knowledge_base.failures.put(step, run_id, str(error))
-        raise dg.Failure(
-            str(error),
-            metadata={OUTCOME_KEY: SUPERSEDED if superseded else type(error).__name__},
-            allow_retries=False,
-        ) from error
+        message = str(error)
+        metadata: dict[str, str | int] = {OUTCOME_KEY: SUPERSEDED if superseded else type(error).__name__}
+        if superseded:
+            num_in_a_row = knowledge_base.failures.count_superseded(run_id)
+            metadata[IN_A_ROW_KEY] = num_in_a_row
+            if num_in_a_row >= ALERTED_IN_A_ROW:
+                runs = counted(num_in_a_row, "refresh", "refreshes")
+                message = f"{runs} in a row ended superseded. The last one: {message}"
+        if not superseded or message != str(error):
+            knowledge_base.failures.put(step, run_id, message)
+        raise dg.Failure(message, metadata=metadata, allow_retries=False) from error
     except Exception as error:
         # Its message may quote a document, so only its type is kept here.
         knowledge_base.failures.put(

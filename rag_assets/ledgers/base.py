@@ -38,6 +38,7 @@ class LeaseHolder:
 
     Attributes:
         owner: Dagster run id.
+        host: the space of its pid. See `rag_assets.disk.processes.pid_space`.
         pid: of the working process, or None between two steps.
         age_seconds: since the last renewal.
     """

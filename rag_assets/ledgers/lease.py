@@ -1,19 +1,18 @@
 """The refresh lease: keeps two refreshes from doing the same work twice.
 
 The lease only saves work. The compare-and-swap of the promotion ensures that only one of two refreshes is promoted. The
-lease frees itself: without renewal it expires, and on the same machine the death of its process ends it at once.
+lease frees itself: without renewal it expires, and the death of a process with pids in the same space ends it at once.
 """
 
 import logging
 import os
-import socket
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 
-from rag_assets.disk.processes import process_is_gone
-from rag_assets.errors import LedgerUnavailable
+from rag_assets.disk.processes import pid_space, process_is_gone
+from rag_assets.errors import LedgerUnavailable, SupersededError
 from rag_assets.ledgers.base import LeaseHolder, Ledger
 
 EXPIRED_AFTER_SECONDS = 20.0  # longer than the gap between two steps of the multiprocess executor
@@ -40,9 +39,7 @@ def wait_for_lease(ledger: Ledger, owner: str) -> None:
     while True:
         holder = ledger.lease_holder()
         dead_owner = holder.owner if holder and not _is_live(holder) else None
-        holder = ledger.acquire_lease(
-            owner, socket.gethostname(), os.getpid(), EXPIRED_AFTER_SECONDS, dead_owner
-        )
+        holder = ledger.acquire_lease(owner, pid_space(), os.getpid(), EXPIRED_AFTER_SECONDS, dead_owner)
         if holder is None:
             return
         if time.monotonic() - logged_at > 10:
@@ -52,18 +49,31 @@ def wait_for_lease(ledger: Ledger, owner: str) -> None:
 
 
 @contextmanager
-def lease_renewed(ledger: Ledger, owner: str, *, process_outlives_step: bool) -> Generator[None]:
+def lease_renewed(
+    ledger: Ledger, owner: str, *, process_outlives_step: bool
+) -> Generator[Callable[[], bool]]:
     """Renew the lease of the owner during the block, and release it if the block fails.
 
-    Without a lease, as in a step started alone, nothing happens.
+    Without a lease, as in a step started alone, nothing happens. Yields `holds`: whether the owner had the lease all
+    the time. It raises `SupersededError` if another refresh took it, as from a process paused for too long.
 
     Args:
         process_outlives_step: whether the process also runs the next step. Then its death ends the lease.
     """
     if not ledger.renew_lease(owner, os.getpid()):
-        yield
+        yield lambda: False
         return
     finished = threading.Event()
+
+    def holds() -> bool:
+        if ledger.renew_lease(owner, os.getpid()):
+            return True
+        holder = ledger.lease_holder()
+        if holder is not None and _is_live(holder):
+            raise SupersededError(
+                f"run {holder.owner} took over while this one was paused: nothing more is sent, refresh again"
+            )
+        return False
 
     def renew() -> None:
         while not finished.wait(_RENEW_SECONDS):
@@ -73,7 +83,7 @@ def lease_renewed(ledger: Ledger, owner: str, *, process_outlives_step: bool) ->
     thread = threading.Thread(target=renew, name="refresh-lease", daemon=True)
     thread.start()
     try:
-        yield
+        yield holds
     except BaseException:
         finished.set()
         thread.join()

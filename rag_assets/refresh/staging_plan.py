@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from rag_assets.artifacts.artifact import Artifact
+from rag_assets.artifacts.artifact import Artifact, Header
 from rag_assets.artifacts.rows import change_from_row
 from rag_assets.changes.change_set import target_documents
 from rag_assets.changes.content_changes import ContentChange, content_changes
@@ -13,7 +13,7 @@ from rag_assets.fingerprint import short_hash
 from rag_assets.generations.contents import text_from_points
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import DocumentState, GenerationManifest
-from rag_assets.vector_stores.promotion_rules import check_readings
+from rag_assets.vector_stores.promotion_rules import check_readings, expect_production
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,16 @@ def plan_staging(knowledge_base: KnowledgeBase, deduped: Artifact, run_id: str) 
     documents = target_documents(change_from_row(row) for row in deduped.rows())
     held = knowledge_base.documents_of(production) if base else []
     return staging_plan_for(knowledge_base, base, held, documents)
+
+
+def require_current_work(knowledge_base: KnowledgeBase, header: Header) -> None:
+    """Check that the work described by a header can still go live.
+
+    Raises:
+        SupersededError: production has changed, or a later reading of a source counted.
+    """
+    check_readings(header.readings, knowledge_base.vector_store.readings())
+    expect_production(knowledge_base.vector_store.production_state(), header.base)
 
 
 def staging_plan_for(

@@ -9,6 +9,7 @@ import pytest
 
 from rag_assets.artifacts.artifact import FORMAT_VERSION
 from rag_assets.artifacts.store import ArtifactStore
+from rag_assets.disk.processes import pid_space
 from rag_assets.errors import StaleInputError, StateFormatError
 from rag_assets_tests.artifacts.samples import SCHEMA, header, write
 
@@ -118,12 +119,22 @@ def test_leftovers_of_dead_writers_are_removed_and_those_of_live_ones_stay(
     write(store, "chunks", "run")
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    host = socket.gethostname()
-    alive, elsewhere = f".staging-b-{os.getpid()}-{host}", f".staging-c-{dead.pid}-another-machine"
-    for name in (f".staging-a-{dead.pid}-{host}", alive, elsewhere, ".staging-of-no-known-form"):
+    here = pid_space()
+    alive, elsewhere = f".staging-b-{os.getpid()}-{here}", f".staging-c-{dead.pid}-another-machine"
+    # The same host name, but pids of its own; and one of an earlier version, left long ago.
+    container, old = f".staging-d-{dead.pid}-{here}1", f".staging-e-{dead.pid}-{socket.gethostname()}"
+    for name in (
+        f".staging-a-{dead.pid}-{here}",
+        alive,
+        elsewhere,
+        container,
+        old,
+        ".staging-of-no-known-form",
+    ):
         (tmp_path / "artifacts/chunks" / name).mkdir()
+    os.utime(tmp_path / "artifacts/chunks" / old, (0, 0))
     store.prune()
-    assert folders(tmp_path) == {"run", alive, elsewhere}
+    assert folders(tmp_path) == {"run", alive, elsewhere, container}
 
 
 def test_artifacts_are_private(store: ArtifactStore, tmp_path: Path) -> None:

@@ -1,5 +1,4 @@
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -9,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from rag_assets.disk.processes import pid_space
 from rag_assets.ledgers import lease
 from rag_assets.ledgers.base import Ledger
 from rag_assets.ledgers.lease import lease_renewed, live_holder, wait_for_lease
 from rag_assets.ledgers.sqlite import SqliteLedger
 
-HOST = socket.gethostname()
+HOST = pid_space()
 
 
 @pytest.fixture
@@ -68,7 +68,6 @@ print(live_holder(SqliteLedger(Path(sys.argv[1]), "kb")) is not None)
 """
 
 
-@pytest.mark.xfail(strict=True, reason="a pid of another container is taken for one of this container")
 def test_two_containers_with_one_host_name_do_not_take_each_other_for_dead(
     ledger: Ledger, tmp_path: Path
 ) -> None:

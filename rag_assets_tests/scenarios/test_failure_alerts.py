@@ -51,7 +51,6 @@ def evaluate_alert(pipeline: Pipeline) -> None:
         slack_on_failure(context.for_run_failure())
 
 
-@pytest.mark.xfail(strict=True, reason="refreshes that end superseded again and again stay unnoticed")
 def test_three_superseded_refreshes_in_a_row_are_alerted_once_and_shown(
     promoted: Pipeline, slack: SlackReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,6 @@ from rag_assets_tests.fake_openai import API_KEY, FakeOpenAI
 from rag_assets_tests.pipeline import Pipeline
 
 
-@pytest.mark.xfail(strict=True, reason="the lease is not looked at while texts are embedded")
 @pytest.mark.parametrize("ended", [False, True], ids=["the other is running", "the other has ended"])
 def test_a_refresh_that_lost_its_lease_sends_no_further_request(
     empty: Pipeline, server: FakeOpenAI, ended: bool

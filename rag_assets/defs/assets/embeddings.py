@@ -16,6 +16,7 @@ from rag_assets.defs.metadata.tables import breakdown
 from rag_assets.embedding import EmbeddingUsage, embed_texts
 from rag_assets.fingerprint import short_hash
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.refresh.staging_plan import require_current_work
 
 
 @dg.asset(
@@ -35,10 +36,20 @@ def embeddings(
         require_fingerprint(chunked, knowledge_base.fingerprint())
         model = knowledge_base.embedder.model
         usage = EmbeddingUsage()
+
+        def before_request() -> None:
+            if not step.holds_lease():
+                require_current_work(knowledge_base, chunked.header)
+
         texts = ((row["text_hash"], row["text"]) for row in chunked.rows(["text_hash", "text"]))
         with step.write("embeddings", embeddings_schema(model.dimensions), chunked.header) as (writer, _):
             vectors = embed_texts(
-                texts, knowledge_base.embedder, knowledge_base.ledger, usage, chunked.details["num_chunks"]
+                texts,
+                knowledge_base.embedder,
+                knowledge_base.ledger,
+                usage,
+                chunked.details["num_chunks"],
+                before_request,
             )
             write_vectors(writer, vectors, model.dimensions)
         return step.materialized(

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from rag_assets.alerts.delivery import post_to_slack
 from rag_assets.alerts.messages import DegradedAlert, FailureAlert
-from rag_assets.defs.asset_step import OUTCOME_KEY, SUPERSEDED
+from rag_assets.defs.asset_step import ALERTED_IN_A_ROW, IN_A_ROW_KEY, OUTCOME_KEY, SUPERSEDED
 from rag_assets.defs.assets import ALL_ASSETS
 from rag_assets.defs.jobs import rollback
 from rag_assets.defs.metadata.sources import NEWLY_UNREADABLE_KEY, UNREADABLE_KEY
@@ -34,15 +34,15 @@ class _RecordedError(Protocol):
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=15,
     description="Posts a Slack alert for each failed run of this knowledge base, once. Needs SLACK_WEBHOOK_URL. "
-    "A refresh superseded by another one is not reported.",
+    "A refresh superseded by another one is reported only as the third in a row.",
 )
 def slack_on_failure(
     context: dg.RunFailureSensorContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
 ) -> None:
     if not _is_ours(context):
         return
-    step, reason, outcome = _failure(context)
-    if outcome == SUPERSEDED:
+    step, reason, outcome, num_in_a_row = _failure(context)
+    if outcome == SUPERSEDED and num_in_a_row != ALERTED_IN_A_ROW:
         context.log.info("no alert: run %s was superseded by another refresh", context.dagster_run.run_id)
         return
     webhook_url = knowledge_base.settings.slack_webhook_url
@@ -115,17 +115,23 @@ def _is_ours(context: dg.RunStatusSensorContext) -> bool:
     return context.dagster_run.job_name == rollback.name or not keys.isdisjoint(_ASSET_KEYS)
 
 
-def _failure(context: dg.RunFailureSensorContext) -> tuple[str, str, str]:
-    """Return the failed step, the reason in words, and the outcome declared by the step."""
+def _failure(context: dg.RunFailureSensorContext) -> tuple[str, str, str, int]:
+    """Return the failed step, the reason in words, its declared outcome, and the number of superseded runs in a row."""
     for event in context.get_step_failure_events():
         data = event.step_failure_data
         declared = data.user_failure_data
         if declared is not None:
             outcome = declared.metadata.get(OUTCOME_KEY)
-            return event.step_key or "", declared.description or "", str(outcome.value if outcome else "")
-        return event.step_key or "", _failed_check(context) or _reason(data.error), ""
+            in_a_row = declared.metadata.get(IN_A_ROW_KEY)
+            return (
+                event.step_key or "",
+                declared.description or "",
+                str(outcome.value if outcome else ""),
+                int(str(in_a_row.value)) if in_a_row else 0,
+            )
+        return event.step_key or "", _failed_check(context) or _reason(data.error), "", 0
     # For example invalid settings, or a process that was killed.
-    return "", _reason(context.failure_event.job_failure_data.error), ""
+    return "", _reason(context.failure_event.job_failure_data.error), "", 0
 
 
 def _reason(error: _RecordedError | None) -> str:
