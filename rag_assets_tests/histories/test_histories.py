@@ -12,7 +12,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from rag_assets_tests.histories.machine import KnowledgeBaseMachine, steps_taken
 
-SOAK_HISTORIES = int(os.environ.get("HISTORIES", "80"))
+SOAK_HISTORIES = int(os.environ.get("HISTORIES", "100"))
 _HISTORY = settings(
     deadline=None,
     print_blob=True,
@@ -43,4 +43,4 @@ def test_many_histories() -> None:
         run_histories(SOAK_HISTORIES, 40, derandomize=False)
     finally:
         print(f"{steps_taken.total()} steps: {dict(steps_taken.most_common())}")
-    assert steps_taken.total() >= 25 * SOAK_HISTORIES
+    assert steps_taken.total() > 20 * SOAK_HISTORIES
