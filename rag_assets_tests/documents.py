@@ -11,6 +11,7 @@ from rag_assets.changes.content_changes import ContentChange, content_changes
 from rag_assets.embedders.base import EmbeddedBatch
 from rag_assets.fingerprint import index_fingerprint, short_hash
 from rag_assets.generations.staging import StagedGeneration, Staging
+from rag_assets.model_identity import recorded_model
 from rag_assets.records import (
     Chunk,
     DocumentState,
@@ -159,3 +160,8 @@ class FakeEmbedder:
 
     def embed_query(self, text: str) -> Vector:
         return vector_of(text, self.model.dimensions)
+
+
+def embedder_of(manifest: GenerationManifest) -> FakeEmbedder:
+    """Return the embedder of a generation, for a retriever."""
+    return FakeEmbedder(recorded_model(manifest))

@@ -9,7 +9,7 @@ import pytest
 
 from rag_assets.retrieval import Retriever
 from rag_assets.vector_stores.base import VectorStore
-from rag_assets_tests.documents import FakeEmbedder, document, stage
+from rag_assets_tests.documents import document, embedder_of, stage
 from rag_assets_tests.vector_stores.conftest import KINDS, open_backend
 
 NUM_GENERATIONS = 4
@@ -43,7 +43,7 @@ def test_every_answer_is_complete_and_not_older_than_its_question(store: VectorS
         stage_generation(store, number)
     promote(store, 0)
     newest, finished = 0, threading.Event()
-    retriever = Retriever(store, FakeEmbedder, 0.5)
+    retriever = Retriever(store, embedder_of, 0.5)
     answered = threading.Semaphore(0)
 
     def ask() -> None:

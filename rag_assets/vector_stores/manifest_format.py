@@ -59,7 +59,8 @@ def manifest_from_json(stored: object, where: str) -> GenerationManifest:
         raise StateFormatError(f"{where} is damaged: materialize all assets to rebuild it")
     manifest = GenerationManifest(**fields)
     try:
-        probe_from_text(manifest.probe, manifest.fingerprint["embedding_model"]["dimensions"])
+        if manifest.probe:
+            probe_from_text(manifest.probe, manifest.fingerprint["embedding_model"]["dimensions"])
     except (KeyError, TypeError, ValueError):
         raise StateFormatError(
             f"{where} holds a damaged probe of its model: materialize all assets to rebuild it"

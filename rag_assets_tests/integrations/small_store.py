@@ -6,7 +6,7 @@ from typing import Any
 from rag_assets.records import EmbeddingModel
 from rag_assets.retrieval import Retriever
 from rag_assets.vector_stores.server.store import ServerVectorStore
-from rag_assets_tests.documents import FINGERPRINT, MODEL, FakeEmbedder, document, stage
+from rag_assets_tests.documents import FINGERPRINT, MODEL, document, embedder_of, stage
 
 QUESTION = "reset a password\n"
 OTHER_MODEL = replace(MODEL, model="another-8")
@@ -38,4 +38,4 @@ class SmallStore:
                 self._store.discard(old)
 
     def retriever(self) -> Retriever:
-        return Retriever(self._store, FakeEmbedder, dense_weight=1.0)
+        return Retriever(self._store, embedder_of, dense_weight=1.0)

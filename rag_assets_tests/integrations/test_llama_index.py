@@ -5,7 +5,7 @@ import pytest
 
 from rag_assets.records import Condition, SearchFilter, SearchHit
 from rag_assets.retrieval import Retriever
-from rag_assets_tests.documents import MODEL, FakeEmbedder
+from rag_assets_tests.documents import MODEL, FakeEmbedder, embedder_of
 from rag_assets_tests.fake_openai import API_KEY, FakeOpenAI
 from rag_assets_tests.integrations.event_loop import in_thread
 from rag_assets_tests.integrations.small_store import FIRST, OTHER_MODEL, QUESTION, SECOND, SmallStore
@@ -81,7 +81,7 @@ def test_asynchronous_callers_are_not_blocked(store: SmallStore) -> None:
             threads.append(threading.get_ident())
             return store.retriever().search(query, limit, search_filter)
 
-    noting = Noting(None, FakeEmbedder)  # pyright: ignore[reportArgumentType]
+    noting = Noting(None, embedder_of)  # pyright: ignore[reportArgumentType]
     [found] = in_thread(KnowledgeBaseRetriever(noting, 1).aretrieve(QUESTION))
     assert found.node.get_content() == QUESTION
     assert threads != [threading.get_ident()]
