@@ -151,3 +151,18 @@ def test_kept_artifacts_are_readable_ones_with_the_latest_refresh_first(
     (tmp_path / "artifacts/chunks/run-2/header.json").write_text("{")
     assert [artifact.header.run_id for artifact in store.kept("chunks")] == ["run-3", "run-1"]
     assert store.kept("embeddings") == []
+
+
+@pytest.mark.xfail(strict=True, reason="artifacts on disk are believed")
+def test_an_artifact_changed_after_it_was_written_is_refused_by_name(
+    store: ArtifactStore, tmp_path: Path
+) -> None:
+    write(store, "chunks", "run", 3)
+    write(store, "chunks", "other", 2)
+    folder = tmp_path / "artifacts/chunks"
+    (folder / "run/data.parquet").write_bytes((folder / "other/data.parquet").read_bytes())
+    with pytest.raises(StateFormatError, match="was changed after it was written: materialize chunks"):
+        list(store.find("chunks", ["run"]).rows())
+    with pytest.raises(StateFormatError, match="was changed after it was written"):
+        store.find("chunks", ["run"]).find_rows("number", 1)
+    assert len(list(store.find("chunks", ["other"]).rows())) == 2
