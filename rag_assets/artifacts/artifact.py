@@ -1,5 +1,6 @@
 """One artifact: typed Parquet with a header."""
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,14 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 READINGS = "readings"
 """Key in the details, see `Header.readings`."""
+DATA_DIGEST = "data_sha256"
 _ROW_GROUP = 1024
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +100,9 @@ class ArtifactWriter:
 class Artifact:
     """One artifact, for reading."""
 
-    def __init__(self, asset: str, folder: Path, header: Header) -> None:
+    def __init__(self, asset: str, folder: Path, header: Header, data_digest: str | None = None) -> None:
         self.asset = asset
+        self._data_digest = data_digest
         self.folder = folder
         self.header = header
 
@@ -113,7 +122,16 @@ class Artifact:
         # Not `hive`, the default: a folder named `a=b` in the path would become a column.
         partitioning: Any = None
         path = self.folder / "data.parquet"
+        self._check_unchanged(path)
         return pq.read_table(path, filters=[(column, "==", value)], partitioning=partitioning).to_pylist()
+
+    def _check_unchanged(self, path: Path) -> None:
+        """Compare the file with its digest, once. Artifacts of earlier versions have none."""
+        if self._data_digest is not None and file_digest(path) != self._data_digest:
+            raise StateFormatError(
+                f"{path} was changed after it was written: materialize {self.asset} and everything after it"
+            )
+        self._data_digest = None
 
     def batches(self, columns: Sequence[str] | None = None) -> "Iterator[pa.RecordBatch]":
         import pyarrow as pa
@@ -121,6 +139,7 @@ class Artifact:
 
         path = self.folder / "data.parquet"
         try:
+            self._check_unchanged(path)
             with pq.ParquetFile(path) as parquet:
                 yield from parquet.iter_batches(batch_size=_ROW_GROUP, columns=columns)
         except (pa.ArrowException, OSError) as error:

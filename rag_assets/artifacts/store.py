@@ -18,7 +18,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag_assets.artifacts.artifact import FORMAT_VERSION, Artifact, ArtifactWriter, Header
+from rag_assets.artifacts.artifact import (
+    DATA_DIGEST,
+    FORMAT_VERSION,
+    Artifact,
+    ArtifactWriter,
+    Header,
+    file_digest,
+)
 from rag_assets.disk.atomic_files import replace_file
 from rag_assets.disk.private_folders import make_private_folder
 from rag_assets.disk.processes import pid_space, process_is_gone
@@ -59,7 +66,8 @@ class ArtifactStore:
             finally:
                 writer.close()
             document = asdict(header) | {
-                "details": details,
+                # Among the details, so that an earlier version reads the header too.
+                "details": {**details, DATA_DIGEST: file_digest(staging / "data.parquet")},
                 "run_id": run_id,
                 "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
             }
@@ -148,8 +156,9 @@ def _load(asset: str, folder: Path) -> Artifact:
         document: dict[str, Any] = json.loads((folder / "header.json").read_text(encoding="utf-8"))
         found = document["format_version"]
         if found == FORMAT_VERSION:
-            return Artifact(asset, folder, Header(**document))
-    except (ValueError, KeyError, TypeError):
+            data_digest = document["details"].pop(DATA_DIGEST, None)
+            return Artifact(asset, folder, Header(**document), data_digest)
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise StateFormatError(
             f"the header of {asset} of run {folder.name} is corrupt: materialize all assets again"
         ) from None

@@ -153,7 +153,6 @@ def test_kept_artifacts_are_readable_ones_with_the_latest_refresh_first(
     assert store.kept("embeddings") == []
 
 
-@pytest.mark.xfail(strict=True, reason="artifacts on disk are believed")
 def test_an_artifact_changed_after_it_was_written_is_refused_by_name(
     store: ArtifactStore, tmp_path: Path
 ) -> None:
