@@ -49,7 +49,7 @@ def test_an_unforeseen_error_is_reported_without_its_message(
     monkeypatch.setattr(WordLlamaEmbedder, "embed_documents", fail)
     assert not promoted.refresh().success
     said = promoted.succeed("status")
-    assert "FAILED         embeddings, " in said
+    assert "FAILED         raw_documents, " in said
     assert "KeyError" in said
     assert "secret" not in said
 
