@@ -329,15 +329,28 @@ class KnowledgeBase:
 
         Reasons for a rebuild: another index fingerprint, damaged points, points of another version.
         """
+        return self._examine_production(thorough=False)[0]
+
+    def examine_production(self) -> tuple[GenerationManifest | None, str]:
+        """Compare production with its seal. Return `reusable_production`, and the damage in words or ""."""
+        return self._examine_production(thorough=True)
+
+    def _examine_production(self, *, thorough: bool) -> tuple[GenerationManifest | None, str]:
         try:
             manifest = self.production_manifest()
             if manifest is None or short_hash(manifest.fingerprint) != short_hash(self.fingerprint()):
-                return None
+                return None, ""
             self.vector_store.check_whole(manifest.generation)
+            if thorough:
+                from rag_assets.generations.verification import check_sealed
+
+                check_sealed(self.vector_store, manifest)
+            elif manifest.damaged:
+                raise GenerationDamaged(manifest.damaged)
         except MENDED_BY_REBUILD as error:
             _logger.warning("production is rebuilt in full: %s", error)
-            return None
-        return manifest
+            return None, str(error)
+        return manifest, ""
 
     def documents_of(self, generation: str | None) -> list[DocumentState]:
         return production_documents(self.vector_store, self.ledger, generation)

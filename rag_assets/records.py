@@ -271,6 +271,7 @@ class GenerationManifest:
         digest: hex, additive over the points. See `rag_assets.generations.digest`.
         documents_hash: hash of its documents, to check the record of them in the ledger.
         rejected: reason for failing its gate, "" if it did not fail.
+        damaged: difference found between its points and its seal, "" if none was found.
         run_id: Dagster run of its staging, "" if unknown.
         probe: vectors of the probe texts, base64 of float32, "" from an earlier version. See
             `rag_assets.embedders.probe`.
@@ -287,6 +288,7 @@ class GenerationManifest:
     sealed_at: str
     rejected: str = ""
     run_id: str = ""
+    damaged: str = ""
     format_version: int = 1
     probe: str = ""
 

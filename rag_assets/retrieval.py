@@ -4,6 +4,7 @@ Hybrid by default: the dense list and the BM25 list come from one request, are e
 weight (`RAG_DENSE_WEIGHT`). Ties are broken by point id, so the same question always gets the same answer.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
@@ -23,6 +24,8 @@ from rag_assets.records import (
     Vector,
 )
 from rag_assets.vector_stores.base import GenerationReader, VectorStore
+
+_logger = logging.getLogger(__name__)
 
 _MIN_CANDIDATES = 100
 
@@ -217,6 +220,11 @@ class Retriever:
         manifest = self._store.manifest(generation)
         if manifest is None:
             raise VectorStoreUnavailable(f"generation {generation} was deleted: retry")
+        if manifest.damaged:
+            # Most answers are still right. Refusing all of them until the next refresh would be an outage.
+            _logger.warning(
+                "answers may be wrong: %s. Materialize all assets to rebuild it", manifest.damaged
+            )
         if self._embedder is None or self._embedder[0] != generation:
             self._embedder = (generation, self._embedder_of(manifest))
         return GenerationSearch(self._store.read(generation), self._embedder[1], self._dense_weight)

@@ -31,7 +31,7 @@ from rag_assets.records import (
     SparseVector,
     Vector,
 )
-from rag_assets.vector_stores.base import ProgressCallback
+from rag_assets.vector_stores.base import Depth, ProgressCallback
 from rag_assets.vector_stores.promotion_rules import check_readings, count_readings, next_reading
 
 
@@ -99,6 +99,14 @@ class InMemoryVectorStore:
 
     def check_whole(self, generation: str) -> None:
         self.read(generation).close()
+
+    def verify(self, generation: str, *, depth: Depth = "usual") -> bool:
+        self.check_whole(generation)
+        return False
+
+    def mark_damaged(self, generation: str, problem: str) -> None:
+        if generation in self.manifests:
+            self.manifests[generation] = replace(self.manifests[generation], damaged=problem)
 
     def reject(self, generation: str, reason: str) -> None:
         self.calls.append(("reject", generation))

@@ -12,6 +12,7 @@ class FailureAlert:
 
     Attributes:
         failed_step: empty if the run failed outside its steps.
+        production_damage: difference of production from its seal, "" if none is known.
     """
 
     job_name: str
@@ -20,6 +21,7 @@ class FailureAlert:
     reason: str
     production: str
     unreadable_sources: Mapping[str, str] = field(default_factory=dict[str, str])
+    production_damage: str = ""
 
     def text(self) -> str:
         run = f"run `{self.run_id[:8]}` ({self.job_name})"
@@ -27,6 +29,7 @@ class FailureAlert:
         return (
             f":rotating_light: *Knowledge base not refreshed*: {failed}\n{_shortened(self.reason)}"
             f"{_problems(self.unreadable_sources)}\nProduction still serves `{self.production}`"
+            f"{_damage(self.production_damage)}"
         )
 
 
@@ -48,6 +51,26 @@ class DegradedAlert:
             f"{_problems(self.unreadable_sources)}\nTheir documents in production are kept and still served: "
             f"`{self.production}`"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class DamageAlert:
+    """A successful refresh after production was found damaged."""
+
+    run_id: str
+    damage: str
+    production: str
+
+    def text(self) -> str:
+        return (
+            f":warning: *Production was damaged*: run `{self.run_id[:8]}` copied none of its points and built all of "
+            f"them again\n{_shortened(self.damage)}\nCheck the disk or the Qdrant server. Production now: "
+            f"`{self.production}`"
+        )
+
+
+def _damage(damage: str) -> str:
+    return f", and is damaged: {_shortened(damage)}" if damage else ""
 
 
 def _problems(unreadable_sources: Mapping[str, str]) -> str:

@@ -9,12 +9,12 @@ from rag_assets.errors import ConfigurationError
 from rag_assets.generations.contents import locations_of
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import Point
+from rag_assets.refresh.promotion import roll_back
 
 
 def rollback(knowledge_base: KnowledgeBase, _: argparse.Namespace) -> int:
     """Put the previous generation back into production and hold it there."""
-    store = knowledge_base.vector_store
-    state = store.rollback(store.production_state().production)
+    state = roll_back(knowledge_base.vector_store)
     print(
         f"production is {state.production} again and held there: refreshes are staged and evaluated, but not promoted "
         "until `rag-assets resume`"

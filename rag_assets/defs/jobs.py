@@ -7,6 +7,7 @@ from rag_assets.defs.assets import production_collection
 from rag_assets.defs.metadata.generations import rollback_metadata
 from rag_assets.errors import RagAssetsError
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.refresh.promotion import roll_back
 
 REFRESH_JOB = "refresh"
 
@@ -23,9 +24,8 @@ refresh = dg.define_asset_job(
 def roll_back_production(
     context: dg.OpExecutionContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
 ) -> None:
-    store = knowledge_base.vector_store
     try:
-        state = store.rollback(store.production_state().production)
+        state = roll_back(knowledge_base.vector_store)
         manifest = knowledge_base.production_manifest()
     except RagAssetsError as error:
         raise dg.Failure(str(error), allow_retries=False) from error

@@ -20,7 +20,7 @@ def copy_sparse(source: Path, target: Path) -> int:
         os.truncate(writing.fileno(), size)
         at = 0
         while at < size:
-            start, end = _next_data(reading.fileno(), at, size)
+            start, end = next_data(reading.fileno(), at, size)
             for offset in range(start, end, _BLOCK):
                 block = os.pread(reading.fileno(), min(_BLOCK, end - offset), offset)
                 if block != _ZEROS[: len(block)]:
@@ -30,7 +30,7 @@ def copy_sparse(source: Path, target: Path) -> int:
     return written
 
 
-def _next_data(descriptor: int, at: int, size: int) -> tuple[int, int]:
+def next_data(descriptor: int, at: int, size: int) -> tuple[int, int]:
     """Return the start and end of the next data, (size, size) if only a hole follows."""
     try:
         start = os.lseek(descriptor, at, os.SEEK_DATA)

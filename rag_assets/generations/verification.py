@@ -1,4 +1,4 @@
-"""Verification of a sealed generation against the store: a sample before promotion, every point on request."""
+"""Verification of a sealed generation: against the record of its store, its digest and its documents."""
 
 import random
 from collections.abc import Sequence
@@ -8,31 +8,46 @@ import numpy as np
 
 from rag_assets.changes.content_changes import ContentChange
 from rag_assets.errors import GenerationDamaged
-from rag_assets.fingerprint import point_id
+from rag_assets.fingerprint import point_id, short_hash
 from rag_assets.generations.digest import digest_of, digest_to_hex, vector_hash
 from rag_assets.progress import Progress
 from rag_assets.records import GenerationManifest, Point
 from rag_assets.text.wording import counted
-from rag_assets.vector_stores.base import GenerationReader, VectorStore
+from rag_assets.vector_stores.base import Depth, GenerationReader, VectorStore
 
 _SAMPLE = 64
 
 
-def verify_generation(
-    reader: GenerationReader,
-    manifest: GenerationManifest,
-    *,
-    fingerprint_hash: str,
-    contents: Sequence[ContentChange],
+def check_sealed(store: VectorStore, manifest: GenerationManifest, depth: Depth = "usual") -> None:
+    """Compare a generation with the record that its store made when it was sealed.
+
+    A generation of an earlier version has no such record. Then each of its points is compared with its digest, except at
+    the depth `quick`.
+
+    Raises:
+        GenerationDamaged: it differs, or was found to differ earlier.
+    """
+    if manifest.damaged:
+        raise GenerationDamaged(manifest.damaged)
+    if store.verify(manifest.generation, depth=depth) or depth == "quick":
+        return
+    check = check_every_point(store, manifest, short_hash(manifest.fingerprint))
+    if check.problems:
+        raise GenerationDamaged(f"generation {manifest.generation} is damaged: {check.problems[0]}")
+
+
+def verify_documents(
+    reader: GenerationReader, manifest: GenerationManifest, contents: Sequence[ContentChange]
 ) -> None:
-    """Compare the exact count and a random sample with the store.
+    """Compare a random sample of the points with the documents of the generation.
 
     Args:
         contents: all contents of the generation, with locations. The sample is drawn from them.
 
     Raises:
-        GenerationDamaged: the store does not hold the sealed points.
+        GenerationDamaged: the store does not hold the sealed points, or not those of the documents.
     """
+    fingerprint_hash = short_hash(manifest.fingerprint)
     count = reader.count()
     if count != manifest.points_count:
         raise GenerationDamaged(
@@ -91,6 +106,10 @@ class DeepCheck:
 def check_every_point(store: VectorStore, manifest: GenerationManifest, fingerprint_hash: str) -> DeepCheck:
     """Read a whole generation: ids, vectors, count and digest."""
     problems: list[str] = []
+    try:
+        store.verify(manifest.generation, depth="every point")
+    except GenerationDamaged as error:
+        problems.append(str(error))
     digest = 0
     progress = Progress("points", manifest.points_count)
     reader = store.read(manifest.generation)

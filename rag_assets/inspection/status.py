@@ -9,6 +9,7 @@ from rag_assets.changes.change_set import count_changes
 from rag_assets.errors import MENDED_BY_REBUILD, StateFormatError
 from rag_assets.evaluation.gate import judge
 from rag_assets.evaluation.report import worst_queries
+from rag_assets.generations.verification import check_sealed
 from rag_assets.inspection.lines import degraded_lines, labeled, quarantined_text, unconfigured_lines
 from rag_assets.inspection.unconfigured_sources import unconfigured_sources
 from rag_assets.knowledge_base import KnowledgeBase
@@ -45,10 +46,13 @@ def status(knowledge_base: KnowledgeBase) -> dict[str, Any]:
 def _production(knowledge_base: KnowledgeBase, generation: str | None) -> dict[str, Any] | None:
     if generation is None:
         return None
+    manifest, problem = None, ""
     try:
-        manifest, problem = knowledge_base.production_manifest(), ""
+        manifest = knowledge_base.production_manifest()
+        if manifest is not None:
+            check_sealed(knowledge_base.vector_store, manifest, "quick")
     except MENDED_BY_REBUILD as error:
-        manifest, problem = None, str(error)
+        problem = str(error)
     return {
         "generation": generation,
         "refresh_id": manifest and manifest.refresh_id,
@@ -184,7 +188,10 @@ def _production_lines(production: dict[str, Any] | None) -> list[str]:
         command = "dagster asset materialize -m rag_assets.definitions --select '*'"
         return [labeled("production", f"nothing yet; run {command}")]
     if production["problem"]:
-        return [labeled("DAMAGED", production["problem"])]
+        return [
+            labeled("DAMAGED", production["problem"]),
+            labeled("", "the next refresh builds all points again from kept texts and vectors"),
+        ]
     documents, chunks = (
         counted(production["num_documents"], "document"),
         counted(production["num_points"], "chunk"),

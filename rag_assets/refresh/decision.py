@@ -63,6 +63,7 @@ class Decision:
         num_contents_changed: number of contents with changed points.
         comparison: of all contents, including those of omitted documents.
         near_duplicates: the documents of its groups.
+        production_damage: why production cannot be copied, in words, "" if it is as it was sealed.
     """
 
     base_name: str | None
@@ -73,6 +74,7 @@ class Decision:
     num_contents_changed: int
     comparison: Comparison
     near_duplicates: list[NearDuplicateDocuments]
+    production_damage: str
 
     @property
     def rebuild(self) -> bool:
@@ -105,11 +107,11 @@ def decide(
         # In a chain only neighbors are alike. No document is omitted for a text with little resemblance.
         groups = (group.contents for group in comparison.groups if group.similarity >= THRESHOLD)
         changes = keep_one_of_each(changes, groups, complete_sources)
-    base = knowledge_base.reusable_production()
+    base, damage = knowledge_base.examine_production()
     documents = target_documents(changes)
     changed = content_changes(production if base else (), documents)
     return Decision(
-        base_name, base, production, changes, documents, len(changed), comparison, near_duplicates
+        base_name, base, production, changes, documents, len(changed), comparison, near_duplicates, damage
     )
 
 

@@ -12,12 +12,10 @@ from rag_assets.errors import BenchmarkError, RagAssetsError
 from rag_assets.evaluation.benchmark import Benchmark, DocumentNames, load_benchmark
 from rag_assets.evaluation.evaluate import evaluate_generation
 from rag_assets.evaluation.report import EvalReport, QueryResult, Scores
-from rag_assets.fingerprint import short_hash
-from rag_assets.generations.verification import verify_generation
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.model_identity import recorded_model
 from rag_assets.records import DocumentState, GenerationManifest, Vector
-from rag_assets.refresh.promotion import check_candidate
+from rag_assets.refresh.promotion import check_candidate, verify_candidate
 from rag_assets.retrieval import GenerationSearch
 from rag_assets.text.hashing import text_sha256
 from rag_assets.text.wording import counted
@@ -44,12 +42,7 @@ def measure_candidate(
     # Verification and questions use one handle. So both see the same points, and a handle is slow to open and close.
     reader = knowledge_base.vector_store.read(generation)
     try:
-        verify_generation(
-            reader,
-            manifest,
-            fingerprint_hash=short_hash(manifest.fingerprint),
-            contents=content_changes((), documents),
-        )
+        verify_candidate(knowledge_base.vector_store, reader, manifest, content_changes((), documents))
         return _report(knowledge_base, reader, manifest, documents)
     finally:
         reader.close()

@@ -11,6 +11,7 @@ from typing import Any
 
 from rag_assets.changes.content_changes import ContentChange
 from rag_assets.errors import (
+    GenerationDamaged,
     PromotionRefused,
     RagAssetsError,
     StaleInputError,
@@ -21,10 +22,10 @@ from rag_assets.evaluation.report import EvalReport
 from rag_assets.evaluation.report_checks import MEASURE_AGAIN, report_digest
 from rag_assets.fingerprint import short_hash
 from rag_assets.generations.retention import sweep
-from rag_assets.generations.verification import verify_generation
+from rag_assets.generations.verification import check_sealed, verify_documents
 from rag_assets.ledgers.base import Ledger
 from rag_assets.records import DocumentState, GenerationManifest, ProductionState
-from rag_assets.vector_stores.base import VectorStore
+from rag_assets.vector_stores.base import GenerationReader, VectorStore
 
 _logger = logging.getLogger(__name__)
 
@@ -76,6 +77,59 @@ def check_unchanged(store: VectorStore, report: EvalReport, *, unknown_allowed: 
             f"the report in eval_report is not the last measurement of {report.generation}: it was changed, or belongs to "
             f"another candidate. Production is unchanged: {MEASURE_AGAIN}"
         )
+
+
+def verify_candidate(
+    store: VectorStore,
+    reader: GenerationReader,
+    manifest: GenerationManifest,
+    contents: Sequence[ContentChange],
+) -> None:
+    """Compare a candidate with its seal and its documents. A damaged one is discarded.
+
+    Production itself is the candidate of a refresh without changes. Its damage is recorded, and the next refresh
+    rebuilds it.
+
+    Raises:
+        GenerationDamaged: it differs.
+    """
+    try:
+        check_sealed(store, manifest)
+    except GenerationDamaged as error:
+        problem, generation = str(error), manifest.generation
+        store.mark_damaged(generation, problem)
+        if generation == store.production_state().production:
+            raise GenerationDamaged(
+                f"{problem}. It is in production: materialize all assets to build it again from kept texts and vectors"
+            ) from None
+        reader.close()
+        done = reject_candidate(store, generation, problem, keep=False)
+        raise GenerationDamaged(
+            f"{problem}. It does not go live: {done}. Check the disk or the Qdrant server, then materialize all assets"
+        ) from None
+    verify_documents(reader, manifest, contents)
+
+
+def roll_back(store: VectorStore) -> ProductionState:
+    """Put the previous generation back into production and hold it there, if it is as it was sealed.
+
+    Raises:
+        GenerationDamaged: the previous generation is damaged. Production stays as it is.
+        RefusedError: there is no previous generation.
+        SupersededError: production has changed.
+    """
+    state = store.production_state()
+    manifest = store.manifest(state.previous) if state.previous is not None else None
+    if manifest is not None:
+        try:
+            check_sealed(store, manifest)
+        except GenerationDamaged as error:
+            store.mark_damaged(manifest.generation, str(error))
+            raise GenerationDamaged(
+                f"no rollback to a damaged generation: {error}. Production is still {state.production}. Materialize all "
+                "assets to build a new generation from the sources"
+            ) from None
+    return store.rollback(state.production)
 
 
 def reject_candidate(store: VectorStore, generation: str, reason: str, *, keep: bool) -> str:
@@ -141,7 +195,6 @@ def promote(
         raise PromotionRefused(f"{report.generation} may not go live: {verdict}. {done}")
     manifest = check_candidate(store, report.generation, report.digest)
     state = store.production_state()
-    fingerprint_hash = short_hash(manifest.fingerprint)
     if state.production == report.generation:
         state = store.promote(report.generation, report.generation, readings)
         if ledger.documents(report.generation) is None:
@@ -156,7 +209,7 @@ def promote(
     _check_hold(state)
     reader = store.read(report.generation)
     try:
-        verify_generation(reader, manifest, fingerprint_hash=fingerprint_hash, contents=contents)
+        verify_candidate(store, reader, manifest, contents)
     finally:
         reader.close()
     state = store.promote(report.generation, base, readings)

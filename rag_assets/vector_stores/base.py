@@ -12,7 +12,7 @@ Dense vectors and sparse weights are kept as float32. A sparse vector without in
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Literal, Protocol, Self
 
 from rag_assets.records import (
     GenerationManifest,
@@ -40,6 +40,9 @@ LOCATION_KEYWORD_FIELDS = ("document_id", "source", "source_uri", "path", "filen
 LOCATION_DATETIME_FIELDS = ("modified_at",)
 """Fields of `locations[]`, filtered as dates."""
 
+Depth = Literal["quick", "usual", "every point"]
+"""Share of a generation compared by `VectorStore.verify`."""
+
 
 class GenerationWriter(Protocol):
     """Writes one candidate. Leaving the `with` block without `seal` discards it."""
@@ -53,9 +56,10 @@ class GenerationWriter(Protocol):
     def upsert(self, points: Sequence[Point]) -> None:
         """Write points, each with its dense and its sparse vector.
 
-        Everything is checked before anything is sent. An id may occur only once per call.
+        Everything is checked before anything is sent, and read back afterwards. An id may occur only once per call.
 
         Raises:
+            GenerationDamaged: the store holds something else than was sent. The candidate is discarded.
             InvalidVectorError: an unusable vector, an id other than a UUID, or a payload other than JSON. Nothing of
                 this call was written.
         """
@@ -72,6 +76,7 @@ class GenerationWriter(Protocol):
 
         Raises:
             StaleInputError: a point does not exist: the changes were made for another base.
+            GenerationDamaged: as in `upsert`.
         """
         ...
 
@@ -204,6 +209,29 @@ class VectorStore(Protocol):
 
     def check_whole(self, generation: str) -> None:
         """Check that `read` can open a generation. Raises the errors of `read`."""
+        ...
+
+    def verify(self, generation: str, *, depth: Depth = "usual") -> bool:
+        """Compare a sealed generation with the record made when it was sealed.
+
+        The embedded store compares the hash of every file, at every depth. A server compares points, payloads and
+        vectors. `usual`: all up to 20,000, above those added by its refresh and a random 5,000. `quick`: a random 500.
+
+        Returns:
+            False if an earlier version sealed it, without such a record. Compare its points with the digest.
+
+        Raises:
+            GenerationDamaged: it differs, it does not exist, or it is not sealed.
+            StateFormatError: it was written by a version with another format.
+            VectorStoreUnavailable: the store does not answer.
+        """
+        ...
+
+    def mark_damaged(self, generation: str, problem: str) -> None:
+        """Record in the manifest that the generation differs from its seal. Then it is neither promoted nor copied.
+
+        Does nothing if it does not exist, was never sealed, or its manifest cannot be read.
+        """
         ...
 
     def reject(self, generation: str, reason: str) -> None:

@@ -22,10 +22,11 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "sealed_at": (str,),
     "rejected": (str,),
     "run_id": (str,),
+    "damaged": (str,),
     "format_version": (int,),
     "probe": (str,),
 }
-_ADDED_LATER = {"run_id": "", "probe": ""}
+_ADDED_LATER = {"run_id": "", "probe": "", "damaged": ""}
 """Fields missing in manifests of earlier versions."""
 
 

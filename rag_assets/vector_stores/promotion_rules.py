@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from rag_assets.errors import PromotionRefused, RefusedError, SupersededError
+from rag_assets.errors import GenerationDamaged, PromotionRefused, RefusedError, SupersededError
 from rag_assets.records import GenerationManifest, ProductionState, Readings
 
 
@@ -61,6 +61,7 @@ def check_promotable(
     Raises:
         SupersededError: the candidate was deleted.
         PromotionRefused: it is not sealed, or rejected, or production is held.
+        GenerationDamaged: its points differ from its seal.
     """
     if not exists:
         raise SupersededError(f"generation {generation} was deleted: refresh again")
@@ -68,6 +69,8 @@ def check_promotable(
         raise PromotionRefused(f"generation {generation} was never sealed: refresh again")
     if manifest.rejected:
         raise PromotionRefused(f"generation {generation} was rejected: {manifest.rejected}")
+    if manifest.damaged:
+        raise GenerationDamaged(f"generation {generation} is damaged: {manifest.damaged}")
     if generation != state.production and state.held is not None:
         raise PromotionRefused(
             f"production is held at {state.production or 'nothing'} since the rollback from {state.held}: run "

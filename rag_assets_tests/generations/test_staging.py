@@ -12,7 +12,7 @@ from rag_assets.errors import GenerationDamaged, StaleInputError
 from rag_assets.fingerprint import point_id
 from rag_assets.generations.digest import UNHASHED_FIELDS
 from rag_assets.generations.staging import Staging, join_vectors
-from rag_assets.generations.verification import check_every_point, verify_generation
+from rag_assets.generations.verification import check_every_point, verify_documents
 from rag_assets.records import Payload, SparseVector
 from rag_assets.vector_stores.base import VectorStore
 from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
@@ -75,9 +75,7 @@ def test_staging_step_by_step_equals_staging_from_nothing(
         held, manifest = target, staged.manifest
         assert check_every_point(store, manifest, FINGERPRINT_HASH).problems == ()
         with store_reader(store, manifest.generation) as reader:
-            verify_generation(
-                reader, manifest, fingerprint_hash=FINGERPRINT_HASH, contents=content_changes((), held)
-            )
+            verify_documents(reader, manifest, content_changes((), held))
             ledger_less = {
                 location["document_id"]: point.payload["content_hash"]
                 for batch in reader.scroll()

@@ -7,7 +7,7 @@ import pytest
 
 from rag_assets.changes.content_changes import content_changes
 from rag_assets.errors import GenerationDamaged
-from rag_assets.generations.verification import check_every_point, verify_generation
+from rag_assets.generations.verification import check_every_point, verify_documents
 from rag_assets.records import Point
 from rag_assets_tests.documents import FINGERPRINT_HASH, hashed, place, sparse_of, stage, vector_of
 from rag_assets_tests.generations.samples import DOCUMENTS, FIRST_POINT, SECOND_POINT, TEXTS, store_reader
@@ -34,9 +34,7 @@ def test_a_damaged_point_in_the_sample_is_refused(store: InMemoryVectorStore, ki
     manifest = stage(store, "g1", DOCUMENTS, TEXTS).manifest
     store.points["g1"][FIRST_POINT] = damage(store.points["g1"][FIRST_POINT])
     with pytest.raises(GenerationDamaged, match=message), store_reader(store, "g1") as reader:
-        verify_generation(
-            reader, manifest, fingerprint_hash=FINGERPRINT_HASH, contents=content_changes((), DOCUMENTS)
-        )
+        verify_documents(reader, manifest, content_changes((), DOCUMENTS))
 
 
 def test_a_candidate_with_a_different_number_of_points_is_refused(store: InMemoryVectorStore) -> None:
@@ -46,9 +44,7 @@ def test_a_candidate_with_a_different_number_of_points_is_refused(store: InMemor
         pytest.raises(GenerationDamaged, match="holds 2 points instead of the sealed 3"),
         store_reader(store, "g1") as reader,
     ):
-        verify_generation(
-            reader, manifest, fingerprint_hash=FINGERPRINT_HASH, contents=content_changes((), DOCUMENTS)
-        )
+        verify_documents(reader, manifest, content_changes((), DOCUMENTS))
 
 
 def test_the_deep_check_finds_damage_in_every_point(store: InMemoryVectorStore) -> None:

@@ -1,5 +1,6 @@
 """A candidate damaged after it was staged never goes live, and damaged production is never copied."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from rag_assets.refresh.measurement import measure_candidate
 from rag_assets.refresh.promotion import promote
 from rag_assets.settings import load_settings
 from rag_assets.vector_stores.base import VectorStore
+from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
 from rag_assets_tests.documents import corpus, stage
 from rag_assets_tests.reports import VERDICT_CONFIGURATION, passing_report
 from rag_assets_tests.stored_damage import DAMAGE, damage
@@ -71,7 +73,6 @@ def test_an_undamaged_candidate_goes_live(knowledge_base: KnowledgeBase, store: 
     assert go_live(knowledge_base, digest) == ProductionState("g2", previous="g1")
 
 
-@pytest.mark.xfail(strict=True, reason="only a sample of the points is compared, without vectors and texts")
 @pytest.mark.parametrize("kind", DAMAGE)
 @pytest.mark.parametrize("when", ["before evaluation", "before promotion"])
 def test_a_damaged_candidate_is_discarded_and_never_goes_live(
@@ -86,3 +87,33 @@ def test_a_damaged_candidate_is_discarded_and_never_goes_live(
             go_live(knowledge_base, digest)
     assert store.production_state() == ProductionState("g1")
     assert store.generations() == ["g1"]
+
+
+@pytest.mark.parametrize("store", ["embedded"], indirect=True)
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_an_older_generation_without_hashes_is_compared_point_by_point(
+    knowledge_base: KnowledgeBase, store: VectorStore, kind: str
+) -> None:
+    assert isinstance(store, EmbeddedVectorStore)
+    path = store.folders.home / "generations" / "g2" / "manifest.json"
+    stored = json.loads(path.read_text())
+    del stored["hashes"], stored["manifest"]["damaged"]
+    path.write_text(json.dumps(stored))
+    digest = digest_of(store, "g2")
+    measure_candidate(knowledge_base, "g2", digest, NEW)
+    damage(store, "g2", kind)
+    with pytest.raises(GenerationDamaged, match="g2"):
+        measure_candidate(knowledge_base, "g2", digest, NEW)
+    assert store.generations() == ["g1"]
+
+
+def test_damage_of_production_itself_is_recorded_and_nothing_is_discarded(
+    knowledge_base: KnowledgeBase, store: VectorStore
+) -> None:
+    damage(store, "g1", "two vectors swapped")
+    with pytest.raises(GenerationDamaged, match="It is in production"):
+        measure_candidate(knowledge_base, "g1", digest_of(store, "g1"), OLD)
+    assert store.generations() == ["g1", "g2"]
+    marked = store.manifest("g1")
+    assert marked is not None
+    assert marked.damaged

@@ -202,7 +202,7 @@ def test_a_candidate_with_missing_points_is_refused(store: InMemoryVectorStore, 
     store.points["g2"].popitem()
     with pytest.raises(GenerationDamaged, match="instead of the sealed 3"):
         go_live(store, ledger)
-    assert (store.calls, store.open_readers) == ([], [])
+    assert (store.calls, store.open_readers) == ([("reject", "g2"), ("discard", "g2")], [])
 
 
 def test_a_candidate_with_unexpected_documents_is_refused(store: InMemoryVectorStore, ledger: Ledger) -> None:

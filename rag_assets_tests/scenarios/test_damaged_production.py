@@ -8,8 +8,6 @@ from rag_assets.vector_stores.server.store import ServerVectorStore
 from rag_assets_tests.pipeline import Pipeline, assert_same_points, text_about
 from rag_assets_tests.stored_damage import damage
 
-xfail = pytest.mark.xfail(strict=True, reason="damage of production is found by `doctor --deep` only")
-
 
 class _SharedClientStore(ServerVectorStore):
     def close(self) -> None: ...
@@ -41,7 +39,6 @@ def spoil(pipeline: Pipeline, which: str, kind: str = "two vectors swapped") -> 
     return str(generation)
 
 
-@xfail
 @pytest.mark.parametrize("change", ["none", "an edit"])
 def test_the_next_refresh_builds_everything_from_what_is_kept(pipeline: Pipeline, change: str) -> None:
     before = pipeline.points()
@@ -61,7 +58,6 @@ def test_the_next_refresh_builds_everything_from_what_is_kept(pipeline: Pipeline
         assert_same_points(pipeline.points(), pipeline.points_built_from_nothing())
 
 
-@xfail
 @pytest.mark.parametrize("change", ["none", "an edit"])
 def test_production_damaged_before_it_is_copied_fails_the_run_and_is_rebuilt_by_the_next(
     pipeline: Pipeline, change: str
@@ -80,7 +76,6 @@ def test_production_damaged_before_it_is_copied_fails_the_run_and_is_rebuilt_by_
     assert pipeline.problems_of_production() == ()
 
 
-@xfail
 def test_a_rollback_to_a_damaged_generation_is_refused_by_name(pipeline: Pipeline) -> None:
     before = pipeline.production()
     damaged = spoil(pipeline, "previous")
@@ -90,7 +85,6 @@ def test_a_rollback_to_a_damaged_generation_is_refused_by_name(pipeline: Pipelin
     assert pipeline.production() == before
 
 
-@xfail
 def test_status_names_damaged_production(promoted: Pipeline) -> None:
     damaged = spoil(promoted, "production")
     assert damaged in promoted.status()["production"]["problem"]

@@ -25,6 +25,7 @@ from rag_assets.changes.content_changes import content_changes
 from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.defs.assets.raw_documents import raw_documents
 from rag_assets.defs.metadata.documents import change_metadata, near_duplicate_metadata
+from rag_assets.defs.metadata.generations import PRODUCTION_DAMAGE_KEY
 from rag_assets.evaluation.benchmark import fitting_problem
 from rag_assets.generations.digest import documents_hash
 from rag_assets.knowledge_base import KnowledgeBase
@@ -52,6 +53,12 @@ def deduped_documents(
             (document_from_row(row) for row in raw.rows()),
             frozenset(raw.details["complete_sources"]),
         )
+        if decision.production_damage and decision.base_name is not None:
+            knowledge_base.vector_store.mark_damaged(decision.base_name, decision.production_damage)
+            context.log.warning(
+                "production is damaged and never copied, so all points are built again: %s",
+                decision.production_damage,
+            )
         check_deletions(knowledge_base, decision)
         check_rebuild(knowledge_base, decision)
         changes, documents = decision.changes, decision.documents
@@ -79,6 +86,7 @@ def deduped_documents(
                 "num_contents": len(content_changes((), documents)),
                 "num_contents_changed": decision.num_contents_changed,
                 "full_rebuild": decision.rebuild,
+                **({PRODUCTION_DAMAGE_KEY: decision.production_damage} if decision.production_damage else {}),
                 "file": step.file("deduped_documents"),
                 "base_generation": decision.base_name or "none",
                 "refresh_id": header.refresh_id,

@@ -9,6 +9,8 @@ from rag_assets.defs.metadata.tables import breakdown, column, shown, table
 from rag_assets.generations.staging import StagedGeneration
 from rag_assets.records import GenerationManifest, ProductionState
 
+PRODUCTION_DAMAGE_KEY = "production_damage"
+
 
 def staging_metadata(staged: StagedGeneration) -> dict[str, Any]:
     """Origin of a candidate's points, and the number of points deleted from production."""

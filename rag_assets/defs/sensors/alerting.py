@@ -6,12 +6,13 @@ import dagster as dg
 from pydantic import SecretStr
 
 from rag_assets.alerts.delivery import post_to_slack
-from rag_assets.alerts.messages import DegradedAlert, FailureAlert
+from rag_assets.alerts.messages import DamageAlert, DegradedAlert, FailureAlert
 from rag_assets.defs.asset_step import ALERTED_IN_A_ROW, IN_A_ROW_KEY, OUTCOME_KEY, SUPERSEDED
 from rag_assets.defs.assets import ALL_ASSETS
 from rag_assets.defs.jobs import rollback
+from rag_assets.defs.metadata.generations import PRODUCTION_DAMAGE_KEY
 from rag_assets.defs.metadata.sources import NEWLY_UNREADABLE_KEY, UNREADABLE_KEY
-from rag_assets.errors import RagAssetsError
+from rag_assets.errors import MENDED_BY_REBUILD, RagAssetsError
 from rag_assets.knowledge_base import KnowledgeBase
 
 _ASSET_KEYS = frozenset(asset.key for asset in ALL_ASSETS)
@@ -58,6 +59,7 @@ def slack_on_failure(
         reason=reason,
         production=_production(knowledge_base),
         unreadable_sources=_unreadable_sources(context, UNREADABLE_KEY),
+        production_damage=_production_damage(knowledge_base),
     )
     _post_alert(context, webhook_url, alert.text())
 
@@ -67,7 +69,8 @@ def slack_on_failure(
     monitor_all_code_locations=True,
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=15,
-    description="Posts a Slack alert when a source becomes unreadable, once. Needs SLACK_WEBHOOK_URL.",
+    description="Posts a Slack alert when a source becomes unreadable, once, and when production was found damaged and "
+    "was built again. Needs SLACK_WEBHOOK_URL.",
 )
 def slack_on_degraded_source(
     context: dg.RunStatusSensorContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
@@ -75,6 +78,10 @@ def slack_on_degraded_source(
     webhook_url = knowledge_base.settings.slack_webhook_url
     if webhook_url is None or not _is_ours(context):
         return
+    damage = _metadata(context, PRODUCTION_DAMAGE_KEY)
+    if damage:
+        damaged = DamageAlert(context.dagster_run.run_id, str(damage), _production(knowledge_base))
+        _post_alert(context, webhook_url, damaged.text())
     problems = _unreadable_sources(context, NEWLY_UNREADABLE_KEY)
     if not problems:
         return
@@ -92,18 +99,21 @@ def _post_alert(context: dg.RunStatusSensorContext, webhook_url: SecretStr, text
 
 def _unreadable_sources(context: dg.RunStatusSensorContext, key: str) -> dict[str, str]:
     """Return source -> problem from the metadata of `raw_documents` in this run."""
+    problems = _metadata(context, key)
+    if not isinstance(problems, dict):
+        return {}
+    return {str(source): str(problem) for source, problem in dict(problems).items()}
+
+
+def _metadata(context: dg.RunStatusSensorContext, key: str) -> object:
+    """Return the value of a key in the metadata of the first asset of this run with that key."""
     for record in context.instance.get_records_for_run(
         context.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
     ).records:
         materialization = record.asset_materialization
         if materialization is not None and key in materialization.metadata:
-            problems = materialization.metadata[key].value
-            return (
-                {str(source): str(problem) for source, problem in dict(problems).items()}
-                if isinstance(problems, dict)
-                else {}
-            )
-    return {}
+            return materialization.metadata[key].value
+    return None
 
 
 def _is_ours(context: dg.RunStatusSensorContext) -> bool:
@@ -161,3 +171,13 @@ def _production(knowledge_base: KnowledgeBase) -> str:
         return knowledge_base.vector_store.production_state().production or "nothing yet"
     except RagAssetsError:
         return "unknown: the vector store does not answer"
+
+
+def _production_damage(knowledge_base: KnowledgeBase) -> str:
+    try:
+        manifest = knowledge_base.production_manifest()
+    except MENDED_BY_REBUILD as error:
+        return str(error)
+    except RagAssetsError:
+        return ""
+    return manifest.damaged if manifest is not None else ""

@@ -16,6 +16,8 @@ from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rag_assets.disk.content_hash import content_sha256
+from rag_assets.disk.state_files import disk_errors
 from rag_assets.errors import GenerationDamaged, RagAssetsError, VectorStoreUnavailable
 from rag_assets.records import Point, Vector
 from rag_assets.text.wording import counted
@@ -137,11 +139,38 @@ def _engine_condition(clause: Clause, prefix: str) -> "qdrant_edge.FieldConditio
 
 
 def file_sizes(shard_folder: Path) -> dict[str, int]:
-    return {
-        path.relative_to(shard_folder).as_posix(): path.stat().st_size
+    return {name: (shard_folder / name).stat().st_size for name in _file_names(shard_folder)}
+
+
+def file_hashes(shard_folder: Path) -> dict[str, str]:
+    """Return the hash of every file that stays as it is sealed."""
+    names = (name for name in _file_names(shard_folder) if name != _REWRITTEN_BY_LOAD)
+    return {name: content_sha256(shard_folder / name) for name in names}
+
+
+def _file_names(shard_folder: Path) -> list[str]:
+    return [
+        path.relative_to(shard_folder).as_posix()
         for path in sorted(shard_folder.rglob("*"))
         if path.is_file() and ".atomicwrite" not in path.as_posix()
-    }
+    ]
+
+
+def check_hashes(shard_folder: Path, hashes: dict[str, str], generation: str) -> None:
+    """Compare the content of all files with their hashes.
+
+    Raises:
+        GenerationDamaged: a file differs, or there is one more or less.
+        DiskUnusable: a file cannot be read.
+    """
+    with disk_errors(shard_folder):
+        found = file_hashes(shard_folder)
+    differing = sorted(name for name in found.keys() | hashes.keys() if found.get(name) != hashes.get(name))
+    if differing:
+        raise GenerationDamaged(
+            f"generation {generation} is damaged: {counted(len(differing), 'file')} changed after sealing, for example "
+            f"{shard_folder / differing[0]}"
+        )
 
 
 def check_files(shard_folder: Path, files: dict[str, int]) -> None:

@@ -31,7 +31,7 @@ from rag_assets.disk.private_folders import make_private_folder
 from rag_assets.disk.state_files import FORMAT_VERSION, disk_errors, read_json, write_json
 from rag_assets.errors import GenerationDamaged, StateFormatError, VectorStoreUnavailable
 from rag_assets.records import GenerationManifest, ProductionState, Readings
-from rag_assets.vector_stores.embedded.engine import check_files
+from rag_assets.vector_stores.embedded.engine import check_files, check_hashes
 from rag_assets.vector_stores.manifest_format import manifest_from_json
 from rag_assets.vector_stores.names import is_name
 
@@ -177,13 +177,30 @@ class GenerationFolders:
         check_files(folder / "shard", stored["files"])
         return folder, stored
 
+    def verify(self, generation: str) -> bool:
+        """Compare the files of a generation with their hashes. Return False if it has none. See `VectorStore.verify`."""
+        folder, stored = self.complete(generation)
+        hashes = stored.get("hashes")
+        if hashes is None:
+            return False
+        check_hashes(folder / "shard", hashes, generation)
+        return True
+
     def reject(self, generation: str, reason: str) -> None:
         """Write the reason into the manifest, if there is one. The caller holds the lock."""
+        self._change_manifest(generation, "rejected", reason)
+
+    def mark_damaged(self, generation: str, problem: str) -> None:
+        """Write the problem into the manifest, if it can be read. Takes the lock."""
+        with self.locked(), contextlib.suppress(StateFormatError):
+            self._change_manifest(generation, "damaged", problem)
+
+    def _change_manifest(self, generation: str, field: str, value: str) -> None:
         stored = self._stored_manifest(generation)
         if stored is None:
             return
         manifest_from_json(stored["manifest"], str(self._manifest_path(generation)))
-        changed = {**stored, "manifest": {**stored["manifest"], "rejected": reason}}
+        changed = {**stored, "manifest": {**stored["manifest"], field: value}}
         write_json(self._manifest_path(generation), changed)
 
     def record_report(self, generation: str, digest: str) -> None:
@@ -286,6 +303,10 @@ class GenerationFolders:
         if stored is None:
             return None
         kinds = {"manifest": dict, "files": dict, "points": int, "dimensions": int, "tombstones": int}
-        if any(not isinstance(stored.get(key), kind) for key, kind in kinds.items()):
+        # Generations of earlier versions have no hashes.
+        stored_hashes = stored.get("hashes", {})
+        if not isinstance(stored_hashes, dict) or any(
+            not isinstance(stored.get(key), kind) for key, kind in kinds.items()
+        ):
             raise StateFormatError(f"{path} is damaged: materialize all assets to rebuild it")
         return stored

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rag_assets.records import GenerationManifest, ProductionState, Readings
-from rag_assets.vector_stores.base import ProgressCallback
+from rag_assets.vector_stores.base import Depth, ProgressCallback
 from rag_assets.vector_stores.embedded.folders import GenerationFolders
 from rag_assets.vector_stores.embedded.reader import EmbeddedGenerationReader
 from rag_assets.vector_stores.embedded.writer import EmbeddedGenerationWriter
@@ -83,6 +83,12 @@ class EmbeddedVectorStore:
 
     def check_whole(self, generation: str) -> None:
         self.folders.complete(generation)
+
+    def verify(self, generation: str, *, depth: Depth = "usual") -> bool:  # noqa: ARG002 - hashes are quick
+        return self.folders.verify(generation)
+
+    def mark_damaged(self, generation: str, problem: str) -> None:
+        self.folders.mark_damaged(generation, problem)
 
     def reject(self, generation: str, reason: str) -> None:
         with self.folders.locked():

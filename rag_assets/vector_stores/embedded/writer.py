@@ -8,6 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+
 from rag_assets.batches import batched
 from rag_assets.disk.durability import fsync_tree
 from rag_assets.disk.sparse_copy import allocated_bytes, copy_sparse
@@ -18,10 +20,12 @@ from rag_assets.text.wording import counted
 from rag_assets.vector_stores.base import ProgressCallback
 from rag_assets.vector_stores.embedded.engine import (
     check_files,
+    check_hashes,
     count_points,
     create_shard,
     engine_errors,
     engine_points,
+    file_hashes,
     file_sizes,
     load_shard,
 )
@@ -29,6 +33,8 @@ from rag_assets.vector_stores.embedded.folders import GenerationFolders
 from rag_assets.vector_stores.embedded.reader import EmbeddedGenerationReader
 from rag_assets.vector_stores.manifest_format import manifest_to_json
 from rag_assets.vector_stores.point_checks import check_payloads, check_point_ids, checked_points
+from rag_assets.vector_stores.read_back import check_payloads_of, check_points
+from rag_assets.vector_stores.reading import point_from
 from rag_assets.vector_stores.writing import (
     check_base_dimensions,
     check_own_manifest,
@@ -133,10 +139,13 @@ class EmbeddedGenerationWriter:
             require_present(batch, there, self._generation)
             with self._engine("write payloads"):
                 self._require_space()
-                for point_id in batch:
-                    # The engine's own `set_payload` removes a field set to null.
-                    merged = {**there[point_id], **payloads[point_id]}
-                    shard.update(edge.UpdateOperation.overwrite_payload([point_id], merged))
+                # The engine's own `set_payload` removes a field set to null.
+                merged = {point_id: {**there[point_id], **payloads[point_id]} for point_id in batch}
+                for point_id, payload in merged.items():
+                    shard.update(edge.UpdateOperation.overwrite_payload([point_id], payload))
+                records = shard.retrieve(list(batch), True, False)
+                found = (point_from(record, with_vectors=False) for record in records)
+                check_payloads_of(self._generation, merged, {point.id: point for point in found})
 
     def seal(self, manifest: GenerationManifest) -> None:
         shard = self._alive()
@@ -171,6 +180,7 @@ class EmbeddedGenerationWriter:
                         "dimensions": self._dimensions,
                         "tombstones": self._tombstones,
                         "files": file_sizes(staging / "shard"),
+                        "hashes": file_hashes(staging / "shard"),
                     },
                 )
                 self._folders.publish(staging, self._generation)
@@ -225,6 +235,14 @@ class EmbeddedGenerationWriter:
             self._require_space()
             batch = engine_points(points[first : first + UPSERT_BATCH], rows[first : first + UPSERT_BATCH])
             shard.update(edge.UpdateOperation.upsert_points(batch))
+            self._read_back(shard, points[first : first + UPSERT_BATCH], rows[first : first + UPSERT_BATCH])
+
+    def _read_back(
+        self, shard: "qdrant_edge.EdgeShard", sent: Sequence[Point], vectors: Sequence[Vector]
+    ) -> None:
+        records = shard.retrieve([point.id for point in sent], True, True)
+        found = (point_from(record, with_vectors=True) for record in records)
+        check_points(self._generation, sent, np.stack(vectors), found, exact=True)
 
     def _fresh(self) -> "qdrant_edge.EdgeShard":
         assert self._staging is not None  # noqa: S101 - set by `__enter__`
@@ -251,6 +269,10 @@ class EmbeddedGenerationWriter:
                 reported = done
                 self._report(min(points, points * done // max(total, 1)), points)
         check_files(target, stored["files"])
+        if stored.get("hashes") is not None:
+            # The hashes of the copy prove the base too, and are read from memory.
+            with self._damage_marked():
+                check_hashes(target, stored["hashes"], base.name)
         self._tombstones = stored["tombstones"]
         with engine_errors(f"cannot open the copy of generation {self._base}"):
             shard = load_shard(target)
@@ -260,6 +282,8 @@ class EmbeddedGenerationWriter:
     def _rebuilt_from(self, base: Path, stored: dict[str, Any]) -> "qdrant_edge.EdgeShard":
         points: int = stored["points"]
         require_free_space(base, int(allocated_bytes(base) * COPY_HEADROOM) + FREE_BYTES_TO_BEGIN)
+        with self._damage_marked():
+            self._folders.verify(base.name)
         shard = self._fresh()
         reader = EmbeddedGenerationReader(base.name, base, points, self._dimensions)
         done = 0
@@ -273,6 +297,16 @@ class EmbeddedGenerationWriter:
         finally:
             reader.close()
         return shard
+
+    @contextlib.contextmanager
+    def _damage_marked(self) -> Generator[None]:
+        """Record damage of the base, so that the next refresh rebuilds instead of copying it."""
+        try:
+            yield
+        except GenerationDamaged as error:
+            if self._base is not None:
+                self._folders.mark_damaged(self._base, str(error))
+            raise
 
     def _require_points(self, found: int, expected: int) -> None:
         if found != expected:

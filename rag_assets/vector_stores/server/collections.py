@@ -24,11 +24,13 @@ from rag_assets.errors import (
 from rag_assets.progress import Progress
 from rag_assets.records import GenerationManifest
 from rag_assets.text.wording import counted
-from rag_assets.vector_stores.base import DENSE, SPARSE
+from rag_assets.vector_stores.base import DENSE, SPARSE, Depth
 from rag_assets.vector_stores.manifest_format import manifest_from_json, manifest_to_json
 from rag_assets.vector_stores.names import SEPARATOR, is_name
+from rag_assets.vector_stores.server import comparison
 from rag_assets.vector_stores.server.client import index_params, is_missing, server_errors
 from rag_assets.vector_stores.server.reader import ServerGenerationReader
+from rag_assets.vector_stores.server.seal import CheckValues
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient, models
@@ -42,6 +44,8 @@ _FORMAT_KEY = "rag_assets_format_version"
 _ID_KEY = "rag_assets_knowledge_base_id"
 _MANIFEST_KEY = "rag_assets_manifest"
 _REPORT_KEY = "rag_assets_report_digest"
+_CHECK_VALUES_KEY = "rag_assets_check_values"
+_ADDED_VALUES_KEY = "rag_assets_check_values_added"
 
 
 class Collections:
@@ -168,6 +172,31 @@ class Collections:
             )
         return reader
 
+    def check_values(self, generation: str) -> tuple[CheckValues | None, CheckValues | None]:
+        """Return the check values of all points and of the added ones. None for those that were not stored."""
+        info = self.info(self.name_of(generation))
+        stored = (info.config.metadata or {}) if info is not None else {}
+        return (
+            CheckValues.from_text(stored.get(_CHECK_VALUES_KEY)),
+            CheckValues.from_text(stored.get(_ADDED_VALUES_KEY)),
+        )
+
+    def verify(self, generation: str, depth: Depth) -> bool:
+        """See `VectorStore.verify`."""
+        reader = self.open(generation)
+        manifest = self.manifest(generation)
+        sealed, added = self.check_values(generation)
+        if manifest is None or sealed is None:
+            return False
+        comparison.compare(self.client, self.name_of(generation), reader, manifest, sealed, added, depth)
+        return True
+
+    def mark_damaged(self, generation: str, problem: str) -> None:
+        with contextlib.suppress(StateFormatError):
+            manifest = self.manifest(generation)
+            if manifest is not None:
+                self.store_manifest(generation, {**manifest_to_json(manifest), "damaged": problem})
+
     def count(self, generation: str) -> int:
         """Return the exact number of points of a generation, sealed or not."""
         with server_errors(f"count generation {generation}"):
@@ -193,12 +222,19 @@ class Collections:
                 self.drop(generation)
                 raise
 
-    def finish(self, generation: str, manifest: GenerationManifest) -> None:
-        """Write the manifest of a generation, the last act of sealing.
+    def finish(self, generation: str, manifest: GenerationManifest, values: CheckValues) -> None:
+        """Write the check values and the manifest of a generation, the last act of sealing.
 
         Raises:
             ConfigurationError: the server does not store it.
         """
+        name = self.name_of(generation)
+        metadata = {_CHECK_VALUES_KEY: values.to_text()}
+        if manifest.points_count > comparison.COMPARED_IN_FULL:
+            added = comparison.values_of_refresh(self.client, name, manifest.refresh_id, values.dimensions)
+            metadata[_ADDED_VALUES_KEY] = added.to_text()
+        with server_errors(f"write the check values of generation {generation}"):
+            self.client.update_collection(name, metadata=metadata)
         self.store_manifest(generation, manifest_to_json(manifest))
         if self.manifest(generation) != manifest:
             raise ConfigurationError(

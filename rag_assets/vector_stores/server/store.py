@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rag_assets.errors import RefusedError, SupersededError, VectorStoreUnavailable
 from rag_assets.records import GenerationManifest, ProductionState, Readings
-from rag_assets.vector_stores.base import ProgressCallback
+from rag_assets.vector_stores.base import Depth, ProgressCallback
 from rag_assets.vector_stores.manifest_format import manifest_to_json
 from rag_assets.vector_stores.names import check_collection_name, is_name
 from rag_assets.vector_stores.promotion_rules import (
@@ -96,6 +96,12 @@ class ServerVectorStore:
 
     def check_whole(self, generation: str) -> None:
         self.read(generation).close()
+
+    def verify(self, generation: str, *, depth: Depth = "usual") -> bool:
+        return self._collections.verify(generation, depth)
+
+    def mark_damaged(self, generation: str, problem: str) -> None:
+        self._collections.mark_damaged(generation, problem)
 
     def reject(self, generation: str, reason: str) -> None:
         manifest = self.manifest(generation)

@@ -1,7 +1,8 @@
 """Writing one candidate of the server store."""
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -12,10 +13,13 @@ from rag_assets.records import GenerationManifest, Payload, Point
 from rag_assets.text.wording import counted
 from rag_assets.vector_stores.base import DENSE, SPARSE, ProgressCallback
 from rag_assets.vector_stores.point_checks import check_payloads, check_point_ids, checked_points
+from rag_assets.vector_stores.read_back import check_payloads_of, check_points
+from rag_assets.vector_stores.reading import point_from
 from rag_assets.vector_stores.server.aliases import Aliases
 from rag_assets.vector_stores.server.client import Hiccup, server_errors
 from rag_assets.vector_stores.server.collections import Collections
 from rag_assets.vector_stores.server.reader import ServerGenerationReader
+from rag_assets.vector_stores.server.seal import CheckValues
 from rag_assets.vector_stores.writing import (
     check_base_dimensions,
     check_own_manifest,
@@ -53,6 +57,7 @@ class ServerGenerationWriter:
         self._on_progress = on_progress
         self._begun = False
         self._open: tuple[QdrantClient, str] | None = None
+        self._values = CheckValues(dimensions)
 
     def __enter__(self) -> Self:
         if self._begun:
@@ -82,7 +87,16 @@ class ServerGenerationWriter:
 
     def upsert(self, points: Sequence[Point]) -> None:
         self._alive()
-        self._send(points, checked_points(points, self._dimensions))
+        vectors = checked_points(points, self._dimensions)
+        for first in range(0, len(points), BATCH):
+            sent = points[first : first + BATCH]
+            ids = [point.id for point in sent]
+            self._values.subtract(self._read(ids))
+            self._send(sent, vectors[first : first + BATCH])
+            found = self._read(ids)
+            with self._discarding():
+                check_points(self._generation, sent, vectors[first : first + BATCH], found, exact=False)
+            self._values.add(found)
 
     def delete(self, point_ids: Sequence[str]) -> None:
         from qdrant_client import models
@@ -90,6 +104,7 @@ class ServerGenerationWriter:
         client, name = self._alive()
         check_point_ids(point_ids)
         for batch in batched(dict.fromkeys(point_ids), 1024):
+            self._values.subtract(self._read(batch))
             selector = models.PointIdsList(points=list(batch))
             self._try("delete points", partial(client.delete, name, points_selector=selector, wait=True))
 
@@ -99,22 +114,24 @@ class ServerGenerationWriter:
         client, name = self._alive()
         check_payloads(payloads)
         for batch in batched(payloads, BATCH):
-            found = self._try("read points", partial(client.retrieve, name, list(batch), with_payload=True))
-            there = {str(record.id): record.payload or {} for record in found}
+            old = self._read(batch)
+            there = {point.id: point.payload for point in old}
             require_present(batch, there, self._generation)
             # The server's own `set_payload` removes a field set to null.
+            merged = {point_id: {**there[point_id], **payloads[point_id]} for point_id in batch}
             operations = [
                 models.OverwritePayloadOperation(
-                    overwrite_payload=models.SetPayload(
-                        payload={**there[point_id], **payloads[point_id]}, points=[point_id]
-                    )
+                    overwrite_payload=models.SetPayload(payload=payload, points=[point_id])
                 )
-                for point_id in batch
+                for point_id, payload in merged.items()
             ]
             self._try(
                 "write payloads",
                 partial(client.batch_update_points, name, operations, wait=True),
             )
+            with self._discarding():
+                check_payloads_of(self._generation, merged, {point.id: point for point in self._read(batch)})
+            self._values.replace_payloads(old, merged)
 
     def seal(self, manifest: GenerationManifest) -> None:
         self._alive()
@@ -128,7 +145,7 @@ class ServerGenerationWriter:
                 )
             self._collections.wait_until_indexed(self._generation)
             self._aliases.mark_sealed(self._generation)
-            self._collections.finish(self._generation, manifest)
+            self._collections.finish(self._generation, manifest, self._values)
         except BaseException:
             self._abandon()
             raise
@@ -147,11 +164,38 @@ class ServerGenerationWriter:
         total, done = reader.count(), 0
         for batch in reader.scroll(batch_size=BATCH, with_vectors=True):
             self._send(batch, [point.vector for point in batch if point.vector is not None])
+            self._values.add(batch)
             done += len(batch)
             if self._on_progress is not None:
                 self._on_progress(done, total)
         if done != total:
             raise incomplete_copy(self._base, done, total)
+        sealed, _ = self._collections.check_values(reader.generation)
+        if sealed is not None and self._values.differing_groups(sealed):
+            problem = (
+                f"generation {reader.generation} is damaged: while it was copied, points, payloads or vectors differed "
+                "from what was sealed"
+            )
+            # The next refresh rebuilds instead of copying it.
+            self._collections.mark_damaged(reader.generation, problem)
+            raise GenerationDamaged(problem)
+
+    def _read(self, point_ids: Sequence[str]) -> list[Point]:
+        """Read points of the candidate, with their vectors."""
+        client, name = self._alive()
+        records = self._try(
+            "read points",
+            partial(client.retrieve, name, list(point_ids), with_payload=True, with_vectors=True),
+        )
+        return [point_from(record, with_vectors=True) for record in records]
+
+    @contextlib.contextmanager
+    def _discarding(self) -> Generator[None]:
+        try:
+            yield
+        except GenerationDamaged:
+            self._abandon()
+            raise
 
     def _send(self, points: Sequence[Point], vectors: Any) -> None:
         from qdrant_client import models

@@ -1,0 +1,134 @@
+"""Compares a refresh with verification with one without: reading points back, hashing files, comparing them.
+
+    python eval_benchmarks/verification_cost.py [--files 2000] [--dimensions 256 1536]
+
+Refreshes a new knowledge base of small files, then again after an edit of every twentieth file, in the embedded store.
+256 dimensions are those of the local model. Others are random vectors, without the time of a model. The refreshes with
+and without verification take turns. Prints ratios of the medians, by the clock and by processor time.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import os
+import random
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+from side_by_side import run_bodies, write_benchmark
+
+from rag_assets.embedders.base import EmbeddedBatch
+from rag_assets.records import EmbeddingModel, Vector
+
+LOCAL_DIMENSIONS = 256
+EMBEDDED = "rag_assets.vector_stores.embedded"
+
+
+class RandomEmbedder:
+    """Returns random unit vectors, the same for the same text."""
+
+    batch_size = 100
+    usd_per_million_tokens = None
+
+    def __init__(self, dimensions: int) -> None:
+        self.model = EmbeddingModel("openai", "random", dimensions)
+
+    def embed_documents(self, texts: Sequence[str]) -> EmbeddedBatch:
+        return EmbeddedBatch(np.stack([self.embed_query(text) for text in texts]), tokens=len(texts))
+
+    def embed_query(self, text: str) -> Vector:
+        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
+        vector = np.random.default_rng(seed).standard_normal(self.model.dimensions, dtype=np.float32)
+        return vector / np.linalg.norm(vector)
+
+
+@contextlib.contextmanager
+def no_verification() -> Iterator[None]:
+    def nothing(*_: object, **__: object) -> None: ...
+
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(mock.patch(f"{EMBEDDED}.writer.EmbeddedGenerationWriter._read_back", nothing))
+        stack.enter_context(mock.patch(f"{EMBEDDED}.writer.file_hashes", return_value={}))
+        for module in ("writer", "folders"):
+            stack.enter_context(mock.patch(f"{EMBEDDED}.{module}.check_hashes", nothing))
+        yield
+
+
+def write_files(folder: Path, count: int) -> None:
+    words = random.Random(1)
+    for number in range(count):
+        text = " ".join("".join(words.choices("abcdefghiklmnoprstu", k=6)) for _ in range(150))
+        (folder / f"{number:05}.md").write_text(f"# Page {number}\n\n{text}\n")
+
+
+def edit_files(folder: Path) -> None:
+    for path in sorted(folder.iterdir())[::20]:
+        path.write_text(f"{path.read_text()}\nEdited.\n")
+
+
+def measure(state: Path) -> tuple[float, float]:
+    """Refresh, and return the seconds by the clock and of the processor."""
+    os.environ["RAG_STATE_DIR"] = str(state / "rag")
+    clock, processor = time.perf_counter(), time.process_time()
+    run_bodies()
+    return time.perf_counter() - clock, time.process_time() - processor
+
+
+def compare(dimensions: int, files: int, repeats: int, parent: Path) -> None:
+    seconds: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for _ in range(repeats + 1):
+        for how in ("with", "without"):
+            corpus, state = parent / "corpus", parent / "state"
+            for folder in (corpus, state):
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+            write_files(corpus, files)
+            write_benchmark(corpus, parent / "benchmark.jsonl")
+            with no_verification() if how == "without" else contextlib.nullcontext():
+                for when in ("first", "second"):
+                    seconds.setdefault((when, how), []).append(measure(state))
+                    edit_files(corpus)
+    for when, name in (("first", "first refresh"), ("second", "5 % edited")):
+        cells: list[str] = []
+        for measured in (0, 1):
+            # The first round is not counted: it imports and compiles.
+            with_it, without = (
+                statistics.median(one[measured] for one in seconds[when, how][1:])
+                for how in ("with", "without")
+            )
+            cells.append(f"{with_it:.2f} s, {100 * (with_it / without - 1):+.1f} %")
+        print(f"| {dimensions} | {name} | {' | '.join(cells)} |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--files", type=int, default=2000)
+    parser.add_argument("--dimensions", type=int, nargs="*", default=[LOCAL_DIMENSIONS, 1536])
+    parser.add_argument("--repeats", type=int, default=5)
+    options = parser.parse_args()
+    print("| dimensions | | clock | processor |\n|---|---|---|---|")
+    for dimensions in options.dimensions:
+        with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+            parent = Path(folder)
+            os.environ.update(
+                RAG_DOCUMENTS_DIR=str(parent / "corpus"),
+                RAG_BENCHMARK_FILE=str(parent / "benchmark.jsonl"),
+                RAG_EMBEDDING_MODEL="wordllama",
+                RAG_TOKENIZER="wordllama",
+                RAG_EVAL_THRESHOLD="0.01",
+            )
+            if dimensions != LOCAL_DIMENSIONS:
+                os.environ["RAG_EMBEDDING_MODEL"] = "openai:random"
+                patched = "rag_assets.knowledge_base.build_embedder"
+                stack.enter_context(mock.patch(patched, return_value=RandomEmbedder(dimensions)))
+            compare(dimensions, options.files, options.repeats, parent)
+
+
+if __name__ == "__main__":
+    main()
