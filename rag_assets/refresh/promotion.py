@@ -20,7 +20,6 @@ from rag_assets.errors import (
 from rag_assets.evaluation.gate import judge, stale_reason
 from rag_assets.evaluation.report import EvalReport
 from rag_assets.evaluation.report_checks import MEASURE_AGAIN, report_digest
-from rag_assets.fingerprint import short_hash
 from rag_assets.generations.retention import sweep
 from rag_assets.generations.verification import check_sealed, verify_documents
 from rag_assets.ledgers.base import Ledger
