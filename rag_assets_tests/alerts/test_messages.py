@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from rag_assets.alerts.messages import DegradedAlert, FailureAlert
+from rag_assets.alerts.messages import DamageAlert, DegradedAlert, FailureAlert
 
 ALERT = FailureAlert(
     job_name="refresh",
@@ -43,3 +43,13 @@ def test_a_degraded_refresh_names_its_unreadable_sources_and_the_served_generati
     text = DegradedAlert("0123456789abcdef", {"wiki": "it is down", "bucket": "403"}, "g2").text()
     for part in ("in part", "01234567", "`wiki`: it is down", "`bucket`: 403", "kept", "`g2`"):
         assert part in text
+
+
+def test_damaged_production_is_named_in_alerts() -> None:
+    failure = FailureAlert(
+        "refresh", "0123456789", "eval_report", "it failed", "g1", production_damage="1 file <"
+    )
+    assert failure.text().endswith("Production still serves `g1`, and is damaged: 1 file &lt;")
+    rebuilt = DamageAlert("0123456789", "generation g1 is damaged", "g2").text()
+    assert "generation g1 is damaged" in rebuilt
+    assert rebuilt.endswith("Production now: `g2`")
