@@ -9,6 +9,7 @@ import pytest
 
 from rag_assets.changes.content_changes import content_changes
 from rag_assets.errors import GenerationDamaged
+from rag_assets.evaluation.report_checks import report_digest
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import ProductionState
 from rag_assets.refresh.measurement import measure_candidate
@@ -55,11 +56,14 @@ def digest_of(store: VectorStore, generation: str) -> str:
 
 def go_live(knowledge_base: KnowledgeBase, digest: str) -> ProductionState:
     configuration: dict[str, Any] = dict(VERDICT_CONFIGURATION)
+    report = passing_report("g2", digest)
+    knowledge_base.vector_store.record_report("g2", report_digest(report))
     return promote(
         knowledge_base.vector_store,
         knowledge_base.ledger,
-        passing_report("g2", digest),
+        report,
         base="g1",
+        readings={},
         verdict_configuration=configuration,
         threshold=0.75,
         documents=NEW,
