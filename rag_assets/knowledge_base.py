@@ -19,11 +19,11 @@ from rag_assets.disk.private_folders import claim_folder
 from rag_assets.embedders import build_embedder
 from rag_assets.embedders.base import Embedder
 from rag_assets.embedders.bm25 import Bm25Encoder
+from rag_assets.embedders.model_identity import assumed_embedder, is_named, recorded_model, recorded_probe
 from rag_assets.embedders.probe import ProbedEmbedder, probe_to_text
 from rag_assets.errors import MENDED_BY_REBUILD, ConfigurationError, GenerationDamaged, ModelChanged
 from rag_assets.fingerprint import index_fingerprint, short_hash
 from rag_assets.generations.contents import production_documents
-from rag_assets.model_identity import assumed_embedder, is_named, recorded_model, recorded_probe
 from rag_assets.records import DocumentState, EmbeddingModel, GenerationManifest
 from rag_assets.retrieval import Retriever
 from rag_assets.settings import Settings, environment_with_dotenv, load_settings
@@ -139,7 +139,7 @@ class KnowledgeBase:
     def embedder(self) -> Embedder:
         """The embedder of `embedding_model_name`, for documents. Its model is production's if that may be.
 
-        In a run the probe decides about that. See `rag_assets.model_identity`.
+        In a run the probe decides about that. See `rag_assets.embedders.model_identity`.
         """
         inner = self._build_embedder(self.embedding_model_name)
         generation = self.vector_store.production_state().production

@@ -9,9 +9,9 @@ import numpy as np
 
 from rag_assets.changes.content_changes import ContentChange, content_changes
 from rag_assets.embedders.base import EmbeddedBatch
+from rag_assets.embedders.model_identity import recorded_model
 from rag_assets.fingerprint import index_fingerprint, short_hash
 from rag_assets.generations.staging import StagedGeneration, Staging
-from rag_assets.model_identity import recorded_model
 from rag_assets.records import (
     Chunk,
     DocumentState,

@@ -18,7 +18,7 @@ LAYERS = (
     ("disk",),
     ("changes", "fingerprint", "safe_http", "text"),
     ("chunkers", "embedders", "ledgers", "parsers", "sources", "vector_stores"),
-    ("chunking", "embedding", "generations", "model_identity", "retrieval"),
+    ("chunking", "embedding", "generations", "retrieval"),
     ("evaluation", "integrations"),
     ("artifacts",),
     ("ingestion",),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from rag_assets.embedders.base import Embedder
 from rag_assets.embedders.bm25 import Bm25Encoder
+from rag_assets.embedders.model_identity import recorded_model
 from rag_assets.errors import (
     ConfigurationError,
     EmbedderUnavailable,
@@ -18,7 +19,6 @@ from rag_assets.errors import (
     RefusedError,
     VectorStoreUnavailable,
 )
-from rag_assets.model_identity import recorded_model
 from rag_assets.records import (
     EmbeddingModel,
     GenerationManifest,

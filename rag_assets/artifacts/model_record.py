@@ -14,9 +14,9 @@ from typing import Any
 from rag_assets.disk.private_folders import make_private_folder
 from rag_assets.disk.state_files import write_json
 from rag_assets.embedders.base import Embedder
+from rag_assets.embedders.model_identity import Outcome, identify
 from rag_assets.embedders.probe import ProbedEmbedder, probe_from_text, probe_to_text
 from rag_assets.ledgers.base import Ledger
-from rag_assets.model_identity import Outcome, identify
 from rag_assets.records import EmbeddingModel, GenerationManifest
 
 _logger = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class ModelCheck:
     Attributes:
         at, verified_at: ISO 8601 in UTC. The latter is the last time with an answer, "" if there was none.
         generation: in production at that time, "" for none.
-        outcome, detail: as in `rag_assets.model_identity`.
+        outcome, detail: as in `rag_assets.embedders.model_identity`.
         tokens: billed for the probe.
         model: the identified model, as a mapping.
         probe: its vectors of the probe, as in a manifest.

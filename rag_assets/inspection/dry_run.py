@@ -16,13 +16,13 @@ from rag_assets.artifacts.store import ArtifactStore
 from rag_assets.disk.sparse_copy import allocated_bytes, copy_sparse
 from rag_assets.disk.state_files import disk_errors, require_free_space
 from rag_assets.embedders.base import Embedder
+from rag_assets.embedders.model_identity import recorded_model
 from rag_assets.embedders.openai import OpenAIEmbedder
 from rag_assets.ingestion.media_models import MediaModels
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.base import Ledger
 from rag_assets.ledgers.overlay import OverlayLedger
 from rag_assets.ledgers.sqlite import ReadOnlySqliteLedger, SqliteLedger
-from rag_assets.model_identity import recorded_model
 from rag_assets.records import EmbeddingModel
 from rag_assets.settings import Settings
 from rag_assets.text.store import TextStore

@@ -6,6 +6,7 @@ from typing import Any
 from rag_assets.artifacts.rows import change_from_row, report_from
 from rag_assets.artifacts.store import Artifact, ArtifactStore
 from rag_assets.changes.change_set import count_changes
+from rag_assets.embedders.model_identity import recorded_model
 from rag_assets.errors import MENDED_BY_REBUILD, StateFormatError
 from rag_assets.evaluation.gate import judge
 from rag_assets.evaluation.report import worst_queries
@@ -14,7 +15,6 @@ from rag_assets.inspection.lines import degraded_lines, labeled, quarantined_tex
 from rag_assets.inspection.unconfigured_sources import unconfigured_sources
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.lease import live_holder
-from rag_assets.model_identity import recorded_model
 from rag_assets.text.wording import counted
 
 _WORST_QUERIES = 5

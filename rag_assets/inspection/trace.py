@@ -7,6 +7,7 @@ import difflib
 import re
 from typing import Any
 
+from rag_assets.embedders.model_identity import recorded_model
 from rag_assets.fingerprint import short_hash
 from rag_assets.generations.contents import points_of_content
 from rag_assets.inspection.lines import labeled
@@ -14,7 +15,6 @@ from rag_assets.inspection.trace_evidence import Evidence, KeptGeneration, PastC
 from rag_assets.inspection.trace_outcome import explain
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.base import ParseRecord
-from rag_assets.model_identity import recorded_model
 from rag_assets.records import Location
 from rag_assets.text.wording import counted
 

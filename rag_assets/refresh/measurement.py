@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from rag_assets.changes.content_changes import content_changes
 from rag_assets.embedders.base import Embedder
+from rag_assets.embedders.model_identity import recorded_model
 from rag_assets.embedders.probe import ProbedEmbedder
 from rag_assets.embedding import EmbeddingUsage, embed_texts
 from rag_assets.errors import BenchmarkError, RagAssetsError
@@ -13,7 +14,6 @@ from rag_assets.evaluation.benchmark import Benchmark, DocumentNames, load_bench
 from rag_assets.evaluation.evaluate import evaluate_generation
 from rag_assets.evaluation.report import EvalReport, QueryResult, Scores
 from rag_assets.knowledge_base import KnowledgeBase
-from rag_assets.model_identity import recorded_model
 from rag_assets.records import DocumentState, GenerationManifest, Vector
 from rag_assets.refresh.promotion import check_candidate, verify_candidate
 from rag_assets.retrieval import GenerationSearch

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from rag_assets.embedders.base import EmbeddedBatch
+from rag_assets.embedders.model_identity import Identified, identify, recorded_model
 from rag_assets.embedders.probe import PROBE_TEXTS, probe_to_text
 from rag_assets.embedding import cached_vectors
 from rag_assets.errors import EmbedderUnavailable
 from rag_assets.ledgers.base import Ledger
 from rag_assets.ledgers.sqlite import SqliteLedger
-from rag_assets.model_identity import Identified, identify, recorded_model
 from rag_assets.records import EmbeddingModel, GenerationManifest
 from rag_assets_tests.documents import FINGERPRINT, MODEL, FakeEmbedder, vector_of
 
