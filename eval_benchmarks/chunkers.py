@@ -24,8 +24,8 @@ from itertools import pairwise
 
 import dagster as dg
 
-from rag_assets.chunkers import CHUNKERS
 from rag_assets.chunkers.base import Chunker
+from rag_assets.chunkers.registry import CHUNKERS
 from rag_assets.definitions import build_definitions
 from rag_assets.defs.jobs import REFRESH_JOB
 from rag_assets.evaluation.benchmark import DocumentNames, load_benchmark

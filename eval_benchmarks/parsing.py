@@ -16,9 +16,10 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from rag_assets.errors import DocumentUnreadable
-from rag_assets.parsers import parse_document, recognize
+from rag_assets.parsers import parse_document
 from rag_assets.parsers.isolation import ParseWorkers
 from rag_assets.parsers.parsed_text import ParsedText
+from rag_assets.parsers.registry import recognize
 
 Documents = list[tuple[str, bytes]]
 

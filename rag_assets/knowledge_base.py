@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from rag_assets.changes.deletion_guard import DeletionGuard
 from rag_assets.disk.private_folders import claim_folder
-from rag_assets.embedders import build_embedder
 from rag_assets.embedders.base import Embedder
 from rag_assets.embedders.bm25 import Bm25Encoder
 from rag_assets.embedders.model_identity import assumed_embedder, is_named, recorded_model, recorded_probe
 from rag_assets.embedders.probe import ProbedEmbedder, probe_to_text
+from rag_assets.embedders.registry import build_embedder
 from rag_assets.errors import MENDED_BY_REBUILD, ConfigurationError, GenerationDamaged, ModelChanged
 from rag_assets.fingerprint import index_fingerprint, short_hash
 from rag_assets.generations.contents import production_documents
@@ -28,8 +28,8 @@ from rag_assets.records import DocumentState, EmbeddingModel, GenerationManifest
 from rag_assets.retrieval import Retriever
 from rag_assets.settings import Settings, environment_with_dotenv, load_settings
 from rag_assets.text.tokenizers import build_tokenizer
-from rag_assets.vector_stores import build_vector_store
 from rag_assets.vector_stores.base import VectorStore
+from rag_assets.vector_stores.registry import build_vector_store
 
 if TYPE_CHECKING:
     from rag_assets.artifacts.last_failure import FailureRecord
@@ -116,7 +116,7 @@ class KnowledgeBase:
 
     @cached_property
     def chunker(self) -> Chunker:
-        from rag_assets.chunkers import build_chunker
+        from rag_assets.chunkers.registry import build_chunker
 
         tokenizer = build_tokenizer(self.embedder.model, self.settings.tokenizer)
         return build_chunker(
@@ -182,7 +182,7 @@ class KnowledgeBase:
 
     def sources(self) -> list[Source]:
         from rag_assets.sources.base import UsesFolder
-        from rag_assets.sources.configured import build_sources
+        from rag_assets.sources.declarations import build_sources
 
         # The Launchpad can set the documents folder too, so the environment alone is not enough.
         environment = environment_with_dotenv() | {"RAG_DOCUMENTS_DIR": str(self.settings.documents_dir)}

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 
 from rag_assets.invalid_values import FORM, describe_invalid_values, expected_form
 from rag_assets.settings import Settings
-from rag_assets.sources import SOURCES
+from rag_assets.sources.registry import SOURCES
 
 
 def no_relative_path(path: Path) -> Path:

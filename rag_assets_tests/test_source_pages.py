@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rag_assets.sources import SOURCES
+from rag_assets.sources.registry import SOURCES
 from rag_assets_tests.pipeline import Pipeline
 from rag_assets_tests.sources import test_contract as contract
 from rag_assets_tests.sources.scenes.base import Failure

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rag_assets.cli.arguments import parser
+from rag_assets.cli.options import parser
 from rag_assets.errors import RagAssetsError
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import re
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-from rag_assets.embedders import LOCAL_NAMES
 from rag_assets.embedders.base import Embedder
 from rag_assets.embedders.probe import Probe, ProbedEmbedder, probe_from_text, unit_probe
+from rag_assets.embedders.registry import LOCAL_NAMES
 from rag_assets.errors import ConfigurationError, EmbedderUnavailable
 from rag_assets.fingerprint import canonical_json
 from rag_assets.ledgers.base import Ledger

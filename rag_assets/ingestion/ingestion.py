@@ -20,8 +20,8 @@ from rag_assets.ingestion.media_models import MediaModels
 from rag_assets.ingestion.parsing import Parse, Parsing, wait_for_first
 from rag_assets.ingestion.source_reports import SourceReport, files_left_out, without_name
 from rag_assets.ledgers.base import Ledger, ParseRecord
-from rag_assets.parsers import asks_by_name
 from rag_assets.parsers.isolation import ParseWorkers
+from rag_assets.parsers.registry import asks_by_name
 from rag_assets.progress import Progress
 from rag_assets.records import DocumentState, SourceEntry
 from rag_assets.sources.base import Reading, Source

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from rag_assets.errors import DocumentUnreadable
 from rag_assets.ingestion.media_models import MediaModels
 from rag_assets.ledgers.base import Ledger, ParseRecord
-from rag_assets.parsers import parser_named, recognize, version_of
 from rag_assets.parsers.base import AnyParser, ContainerParser
 from rag_assets.parsers.isolation import ParseWorkers
 from rag_assets.parsers.media import AsksModel
 from rag_assets.parsers.parsed_text import ParsedText
+from rag_assets.parsers.registry import parser_named, recognize, version_of
 from rag_assets.text.store import TextStore
 
 _REMEMBERED_AT_ONCE = 256

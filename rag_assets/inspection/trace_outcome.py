@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from rag_assets.changes.change_set import Change
 from rag_assets.inspection.lines import last_good_version
 from rag_assets.inspection.trace_evidence import Evidence, TracedDocument
-from rag_assets.parsers import asks_by_name
+from rag_assets.parsers.registry import asks_by_name
 from rag_assets.records import DocumentState
 
 

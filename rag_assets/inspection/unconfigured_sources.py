@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from rag_assets.errors import ConfigurationError
 from rag_assets.records import DocumentState
 from rag_assets.settings import Settings
-from rag_assets.sources.configured import source_names
+from rag_assets.sources.declarations import source_names
 
 
 def unconfigured_sources(settings: Settings, production: Iterable[DocumentState]) -> dict[str, int]:

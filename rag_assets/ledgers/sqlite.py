@@ -13,7 +13,7 @@ from rag_assets.disk.private_folders import make_private_folder
 from rag_assets.disk.state_files import path_problem
 from rag_assets.errors import LedgerUnavailable
 from rag_assets.ledgers.base import LeaseHolder, ParseRecord
-from rag_assets.ledgers.sqlite_rows import (
+from rag_assets.ledgers.sqlite_schema import (
     SCHEMA,
     TEXT_OF_BYTES,
     Misfits,

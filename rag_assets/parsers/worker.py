@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from rag_assets.errors import DocumentUnreadable
-from rag_assets.parsers import parse_with
 from rag_assets.parsers.base import AnyParser
 from rag_assets.parsers.parsed_text import require_text_size
+from rag_assets.parsers.registry import parse_with
 
 READY = b"!"
 """Sent once, when the process is ready for the first document."""

@@ -17,7 +17,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from pydantic import Field
 
 from rag_assets.errors import DocumentUnreadable, SourceUnavailable
-from rag_assets.parsers import may_be_document, supported_suffixes
+from rag_assets.parsers.registry import may_be_document, supported_suffixes
 from rag_assets.records import SourceEntry
 from rag_assets.settings import UserPath
 from rag_assets.sources.base import (

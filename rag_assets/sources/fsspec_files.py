@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 from pydantic import Field, field_validator
 
 from rag_assets.errors import ConfigurationError, DocumentGone, DocumentUnreadable, SourceUnavailable
-from rag_assets.parsers import may_be_document
+from rag_assets.parsers.registry import may_be_document
 from rag_assets.records import SourceEntry
 from rag_assets.sources.base import (
     DEFAULT_MAX_BYTES,

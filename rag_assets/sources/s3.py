@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from rag_assets.errors import DocumentGone, DocumentUnreadable, SourceUnavailable
-from rag_assets.parsers import may_be_document
+from rag_assets.parsers.registry import may_be_document
 from rag_assets.records import SourceEntry
 from rag_assets.sources.aws_client import aws_errors, build_client, code_of, concerns_all, in_words
 from rag_assets.sources.base import (

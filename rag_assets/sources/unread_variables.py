@@ -8,8 +8,8 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from rag_assets.settings import Settings
-from rag_assets.sources import SOURCES
-from rag_assets.sources.configured import OLDER_VARIABLES, referenced_variables, variable_of
+from rag_assets.sources.declarations import OLDER_VARIABLES, referenced_variables, variable_of
+from rag_assets.sources.registry import SOURCES
 
 _PREFIX = "RAG_"
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag_assets.chunkers import CHUNKERS, build_chunker
+from rag_assets.chunkers.registry import CHUNKERS, build_chunker
 from rag_assets.errors import ConfigurationError
 from rag_assets.text.tokenizers import Tokenizer, wordllama_tokenizer
 from rag_assets_tests.chunkers.contract import (

@@ -104,7 +104,7 @@ def test_help_imports_no_package(tmp_path: Path, arguments: tuple[str, ...]) -> 
     assert modules & PACKAGES == set()
     assert {name for name in modules if name.startswith("rag_assets.")} == {
         "rag_assets.cli",
-        "rag_assets.cli.arguments",
+        "rag_assets.cli.options",
         "rag_assets.cli.main",
         "rag_assets.errors",
     }

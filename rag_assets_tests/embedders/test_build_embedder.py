@@ -1,7 +1,7 @@
 import pytest
 
-from rag_assets.embedders import build_embedder
 from rag_assets.embedders.openai import OpenAIEmbedder
+from rag_assets.embedders.registry import build_embedder
 from rag_assets.embedders.wordllama import WordLlamaEmbedder
 from rag_assets.errors import ConfigurationError
 

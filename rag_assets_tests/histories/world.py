@@ -27,10 +27,10 @@ from rag_assets.defs.asset_checks import recall_gate
 from rag_assets.defs.assets import ALL_ASSETS
 from rag_assets.embedders.base import Embedder
 from rag_assets.knowledge_base import KnowledgeBase
-from rag_assets.parsers import parse_with
 from rag_assets.parsers.base import AnyParser
 from rag_assets.parsers.isolation import ParseLimits
 from rag_assets.parsers.parsed_text import ParsedText
+from rag_assets.parsers.registry import parse_with
 from rag_assets.records import ProductionState
 from rag_assets.settings import Settings, load_settings
 from rag_assets_tests.documents import FakeEmbedder

@@ -9,11 +9,11 @@ import pytest
 from rag_assets.errors import ConfigurationError, DocumentUnreadable
 from rag_assets.ingestion.media_models import MediaModels, cost_usd
 from rag_assets.openai_api import OPENAI_BASE_URL
-from rag_assets.parsers import recognize
 from rag_assets.parsers.audio import AudioParser
 from rag_assets.parsers.image import ImageParser
 from rag_assets.parsers.media import AsksModel, ModelAnswer
 from rag_assets.parsers.parsed_text import ParsedText
+from rag_assets.parsers.registry import recognize
 from rag_assets_tests import fake_openai
 from rag_assets_tests.fake_openai import API_KEY, FakeOpenAI, status
 from rag_assets_tests.media_files import jpeg, png, wav

@@ -7,9 +7,10 @@ import struct
 import pytest
 
 from rag_assets.errors import DocumentUnreadable
-from rag_assets.parsers import nested, parse_document, recognize
+from rag_assets.parsers import nested, parse_document
 from rag_assets.parsers.archive import ArchiveParser
 from rag_assets.parsers.isolation import ParseLimits, ParseWorkers
+from rag_assets.parsers.registry import recognize
 from rag_assets_tests.parsers.archive_files import make_tar, make_zip
 from rag_assets_tests.parsers.damage import outcomes_of_damage
 from rag_assets_tests.parsers.pdf_files import make_pdf

@@ -3,8 +3,9 @@
 import pytest
 
 from rag_assets.errors import DocumentUnreadable
-from rag_assets.parsers import parse_document, parser_named, recognize, version_of
+from rag_assets.parsers import parse_document
 from rag_assets.parsers.image import ImageParser
+from rag_assets.parsers.registry import parser_named, recognize, version_of
 from rag_assets_tests.media_files import jpeg, png, wav
 from rag_assets_tests.parsers.archive_files import make_zip
 

@@ -1,6 +1,6 @@
 import pytest
 
-from rag_assets.parsers import recognize
+from rag_assets.parsers.registry import recognize
 from rag_assets_tests.parsers.refusals import assert_text_or_unreadable, unreadable
 from rag_assets_tests.parsers.zip_documents import OLE, mutants
 

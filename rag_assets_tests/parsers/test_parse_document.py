@@ -1,16 +1,16 @@
 import pytest
 
-from rag_assets import parsers
 from rag_assets.errors import DocumentUnreadable
-from rag_assets.parsers import (
+from rag_assets.parsers import parse_document
+from rag_assets.parsers.plain_text import PlainTextParser
+from rag_assets.parsers.registry import (
     PARSERS,
     may_be_document,
     may_be_part,
-    parse_document,
     recognize,
     supported_suffixes,
+    version_of,
 )
-from rag_assets.parsers.plain_text import PlainTextParser
 from rag_assets.records import ParsedDocument
 
 
@@ -93,9 +93,9 @@ def test_the_version_of_a_container_changes_with_any_parser(monkeypatch: pytest.
     archive, csv = (parser for parser in PARSERS if parser.name in ("archive", "csv"))
     if archive.name == "csv":
         archive, csv = csv, archive
-    before = parsers.version_of(archive)
+    before = version_of(archive)
     monkeypatch.setattr(csv, "version", "another")
-    assert parsers.version_of(archive) != before
+    assert version_of(archive) != before
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,6 @@ def test_no_parser_library_is_loaded_until_it_is_needed() -> None:
     import subprocess
     import sys
 
-    code = "import sys, rag_assets.parsers, rag_assets.sources; print([m for m in sys.modules if m in {'pypdf', 'pypdfium2', 'docutils', 'defusedxml', 'resiliparse', 'tarfile', 'dagster', 'mammoth', 'pptx', 'openpyxl', 'lxml'}])"
+    code = "import sys, rag_assets.parsers, rag_assets.sources.registry; print([m for m in sys.modules if m in {'pypdf', 'pypdfium2', 'docutils', 'defusedxml', 'resiliparse', 'tarfile', 'dagster', 'mammoth', 'pptx', 'openpyxl', 'lxml'}])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-    assert parsers.__doc__

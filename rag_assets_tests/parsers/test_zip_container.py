@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag_assets.errors import DocumentUnreadable
-from rag_assets.parsers import PARSERS, recognize, zip_container
+from rag_assets.parsers import zip_container
 from rag_assets.parsers.base import RecognizesContent
+from rag_assets.parsers.registry import PARSERS, recognize
 from rag_assets.parsers.zip_container import ZipContainer, declared_type, holds_member, holds_office_part
 from rag_assets_tests.parsers.docx_files import make_docx, paragraph, zipped
 from rag_assets_tests.parsers.zip_documents import make_epub, make_odf, make_pptx, with_password

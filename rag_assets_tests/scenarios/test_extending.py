@@ -10,9 +10,9 @@ from types import ModuleType
 
 import pytest
 
-from rag_assets import parsers
-from rag_assets.chunkers import CHUNKERS
+from rag_assets.chunkers.registry import CHUNKERS
 from rag_assets.evaluation.retrieval_metrics import METRICS
+from rag_assets.parsers import registry
 from rag_assets_tests.pipeline import Pipeline, text_about
 
 PARSER = r'''
@@ -76,7 +76,7 @@ def test_a_parser_a_chunker_and_a_metric_each_take_one_line_in_a_registry(
     log = new_file(tmp_path, "new_log", PARSER)
     thirds = new_file(tmp_path, "new_thirds", CHUNKER)
     precision = new_file(tmp_path, "new_precision", METRIC)
-    monkeypatch.setattr(parsers, "PARSERS", (*parsers.PARSERS, log.LogParser()))
+    monkeypatch.setattr(registry, "PARSERS", (*registry.PARSERS, log.LogParser()))
     monkeypatch.setitem(CHUNKERS, "thirds", thirds.ThirdsChunker)
     monkeypatch.setitem(METRICS, "precision_at_1", precision.precision_at_1)
 

@@ -10,9 +10,9 @@ import pytest
 from rag_assets.errors import DocumentUnreadable, SourceUnavailable
 from rag_assets.parsers import parse_document
 from rag_assets.records import SourceEntry
-from rag_assets.sources import SOURCES
 from rag_assets.sources.base import Source, SourceOptions
-from rag_assets.sources.configured import build_sources
+from rag_assets.sources.declarations import build_sources
+from rag_assets.sources.registry import SOURCES
 from rag_assets_tests.sources.scenes import SCENES
 from rag_assets_tests.sources.scenes.base import Failure, SourceScene
 

@@ -12,7 +12,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from pydantic import ValidationError
 
 from rag_assets.errors import ConfigurationError, DocumentGone, DocumentUnreadable, SourceUnavailable
-from rag_assets.sources.configured import build_sources
+from rag_assets.sources.declarations import build_sources
 from rag_assets.sources.fsspec_files import FsspecOptions, FsspecSource
 from rag_assets_tests.optional_packages import require
 from rag_assets_tests.sources.scenes.fsspec_files import FsspecScene, TroubledFileSystem

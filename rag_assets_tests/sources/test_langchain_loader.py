@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from rag_assets.errors import ConfigurationError, DocumentGone, DocumentUnreadable, SourceUnavailable
-from rag_assets.sources.configured import build_sources
+from rag_assets.sources.declarations import build_sources
 from rag_assets.sources.langchain_loader import LangchainOptions, LangchainSource
 from rag_assets_tests.optional_packages import require
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rag_assets.errors import ConfigurationError, DocumentGone, DocumentUnreadable, SourceUnavailable
 from rag_assets.records import SourceEntry
 from rag_assets.sources import s3
-from rag_assets.sources.configured import build_sources
+from rag_assets.sources.declarations import build_sources
 from rag_assets.sources.s3 import S3Options, S3Source
 from rag_assets_tests.optional_packages import require
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from rag_assets.settings import Settings
-from rag_assets.sources import SOURCES
-from rag_assets.sources.configured import variable_of
+from rag_assets.sources.declarations import variable_of
+from rag_assets.sources.registry import SOURCES
 from rag_assets.sources.unread_variables import unread_variables
 
 

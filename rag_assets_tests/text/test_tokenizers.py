@@ -194,7 +194,7 @@ def test_the_wordllama_tokenizer_needs_neither_wordllama_nor_logging():
 def test_heavy_libraries_are_not_imported_with_the_modules():
     script = (
         "import sys\n"
-        "import rag_assets.chunkers, rag_assets.text.tokenizers, rag_assets.embedders\n"
+        "import rag_assets.chunkers.registry, rag_assets.text.tokenizers, rag_assets.embedders.registry\n"
         "import rag_assets.embedders.openai, rag_assets.embedders.wordllama, rag_assets.embedders.bm25\n"
         "import rag_assets.embedders.cache_key\n"
         "heavy = {'wordllama', 'tokenizers', 'tiktoken', 'openai', 'qdrant_edge', 'httpx', 'safetensors',\n"

@@ -3,7 +3,7 @@
 import mimetypes
 import re
 
-from rag_assets.parsers import asks_by_name, supported_suffixes
+from rag_assets.parsers.registry import asks_by_name, supported_suffixes
 from rag_assets.safe_http.urls import parse_url
 
 _TRACKING = re.compile(r"(utm_[a-z_]+|gclid|dclid|fbclid|msclkid|mc_cid|mc_eid)(=|$)", re.IGNORECASE)

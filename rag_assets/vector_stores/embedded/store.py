@@ -21,7 +21,7 @@ from rag_assets.vector_stores.promotion_rules import (
     next_reading,
     previous_of,
 )
-from rag_assets.vector_stores.writing import check_new_generation
+from rag_assets.vector_stores.write_checks import check_new_generation
 
 
 class EmbeddedVectorStore:

@@ -35,7 +35,7 @@ from rag_assets.vector_stores.manifest_format import manifest_to_json
 from rag_assets.vector_stores.point_checks import check_payloads, check_point_ids, checked_points
 from rag_assets.vector_stores.read_back import check_payloads_of, check_points
 from rag_assets.vector_stores.reading import point_from
-from rag_assets.vector_stores.writing import (
+from rag_assets.vector_stores.write_checks import (
     check_base_dimensions,
     check_own_manifest,
     incomplete_copy,

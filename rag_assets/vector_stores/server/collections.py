@@ -28,9 +28,9 @@ from rag_assets.vector_stores.base import DENSE, SPARSE, Depth
 from rag_assets.vector_stores.manifest_format import manifest_from_json, manifest_to_json
 from rag_assets.vector_stores.names import SEPARATOR, is_name
 from rag_assets.vector_stores.server import comparison
+from rag_assets.vector_stores.server.check_values import CheckValues
 from rag_assets.vector_stores.server.client import index_params, is_missing, server_errors
 from rag_assets.vector_stores.server.reader import ServerGenerationReader
-from rag_assets.vector_stores.server.seal import CheckValues
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient, models

@@ -24,7 +24,7 @@ from rag_assets.vector_stores.server.aliases import DISCARDED, REJECTED, SEALED,
 from rag_assets.vector_stores.server.collections import Collections
 from rag_assets.vector_stores.server.reader import ServerGenerationReader
 from rag_assets.vector_stores.server.writer import ServerGenerationWriter
-from rag_assets.vector_stores.writing import check_new_generation
+from rag_assets.vector_stores.write_checks import check_new_generation
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient

@@ -9,8 +9,8 @@ import pytest
 
 from rag_assets.disk.sparse_copy import allocated_bytes
 from rag_assets.records import ProductionState
-from rag_assets.vector_stores import build_vector_store
 from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
+from rag_assets.vector_stores.registry import build_vector_store
 from rag_assets_tests.vector_stores.samples import (
     DIMENSIONS,
     everything,

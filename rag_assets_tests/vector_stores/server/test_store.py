@@ -14,7 +14,7 @@ from rag_assets.errors import (
     VectorStoreUnavailable,
 )
 from rag_assets.records import ProductionState
-from rag_assets.vector_stores import build_vector_store
+from rag_assets.vector_stores.registry import build_vector_store
 from rag_assets.vector_stores.server.store import ServerVectorStore
 from rag_assets.vector_stores.server.writer import ATTEMPTS
 from rag_assets_tests.vector_stores.conftest import Backend

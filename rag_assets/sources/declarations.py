@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from rag_assets.errors import ConfigurationError
 from rag_assets.invalid_values import describe_invalid_values
-from rag_assets.sources import SOURCES
 from rag_assets.sources.base import Source
+from rag_assets.sources.registry import SOURCES
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")

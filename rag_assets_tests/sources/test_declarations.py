@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rag_assets.errors import ConfigurationError
-from rag_assets.sources.configured import build_sources, variable_of
+from rag_assets.sources.declarations import build_sources, variable_of
 from rag_assets.sources.filesystem import FilesystemSource
 from rag_assets.sources.urls import UrlsSource
 
