@@ -51,6 +51,12 @@ def imported(folder: str) -> list[tuple[str, frozenset[str]]]:
     distributions = distributions_of_modules()
     imports: list[tuple[str, frozenset[str]]] = []
     for path in sorted((REPOSITORY / folder).rglob("*.py")):
+        # A script imports the scripts beside it by their plain names.
+        scripts = (
+            set()
+            if (path.parent / "__init__.py").exists()
+            else {one.stem for one in path.parent.glob("*.py")}
+        )
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
@@ -58,7 +64,9 @@ def imported(folder: str) -> list[tuple[str, frozenset[str]]]:
                 names = [node.module]
             else:
                 continue
-            for module in {name.partition(".")[0] for name in names} - OURS - sys.stdlib_module_names:
+            for module in (
+                {name.partition(".")[0] for name in names} - OURS - sys.stdlib_module_names - scripts
+            ):
                 found = frozenset(map(normalized, distributions.get(module, [module])))
                 imports.append((f"{path.relative_to(REPOSITORY)}: {module}", found))
     return imports

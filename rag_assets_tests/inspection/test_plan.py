@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from rag_assets import embedding
 from rag_assets.inspection import plan as plan_module
 from rag_assets.inspection.plan import describe, plan
 from rag_assets.settings import Settings, load_settings
@@ -38,7 +39,7 @@ def test_a_long_list_is_shortened_and_the_totals_are_complete(
 def test_texts_of_several_windows_are_counted_once(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan_module, "WINDOW", 5)
+    monkeypatch.setattr(embedding, "WINDOW", 5)
     for path in list(settings.documents_dir.iterdir())[:3]:
         path.with_name(f"copy_of_{path.name}").write_text(path.read_text() + "\n# Appendix\n\nThe same.\n")
     small = settings.model_copy(update={"chunk_size": 16, "chunk_overlap": 0})

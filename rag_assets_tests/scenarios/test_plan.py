@@ -100,7 +100,9 @@ def test_a_plan_writes_nothing_and_the_next_refresh_matches_it(case: str, pipeli
         done = run.metadata[asset]
         compared = {key: value for key, value in planned[asset].items() if key in done and key != "documents"}
         assert {key: done[key] for key in compared} == compared, asset
-    assert planned["embeddings"].keys() - run.metadata["embeddings"].keys() == {"estimated_cost_usd"}
+    only_planned = planned["embeddings"].keys() - run.metadata["embeddings"].keys()
+    assert only_planned == {"endpoint_not_asked", "estimated_cost_usd"}
+    assert planned["embeddings"]["endpoint_not_asked"] is None
     assert planned["embeddings"]["estimated_cost_usd"] == run.metadata["embeddings"]["cost_usd"] == 0
     assert (planned["base_generation"] or "none") == run.metadata["deduped_documents"]["base_generation"]
 
