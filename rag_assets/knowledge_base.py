@@ -212,6 +212,7 @@ class KnowledgeBase:
             lambda: ParseWorkers(limits),
             self.media_models(),
             self.served_documents,
+            self.approved_tokens(),
         )
 
     def media_models(self, *, asks: bool = True) -> MediaModels:

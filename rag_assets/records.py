@@ -130,6 +130,30 @@ class DocumentState:
 
 
 @dataclass(frozen=True, slots=True)
+class Outage:
+    """A part of a source that could not be read, or whose answers cannot be true. It deletes nothing.
+
+    Attributes:
+        place: the failed part, for people: a folder, a sitemap, a site. Without secrets.
+        problem: a clause about it.
+        below: prefix of the paths in this part, such as `handbook/`, or None. Its documents stay if they are not listed.
+        paths: single paths in this part. These documents stay as they are in production, even if they were read.
+        num_kept: number of documents in production kept by this outage alone.
+        token: admits their loss, "" if there is none.
+        is_admitted: whether a person has admitted it. Then nothing is kept.
+    """
+
+    source: str
+    place: str
+    problem: str
+    below: str | None = None
+    paths: frozenset[str] = frozenset()
+    num_kept: int = 0
+    token: str = ""
+    is_admitted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ChunkSpan:
     """A chunk as positions in its document: text is `document[start:end]`, exactly.
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Set
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from rag_assets.changes.outages import FailedParts
 from rag_assets.records import DocumentState, Location
 
 
@@ -68,6 +69,7 @@ def decide_changes(
     production: Iterable[DocumentState],
     current: Iterable[DocumentState],
     complete_sources: Set[str],
+    failed: FailedParts | None = None,
 ) -> list[DocumentChange]:
     """Compare production with the sources.
 
@@ -76,18 +78,22 @@ def decide_changes(
         current: documents in the sources now, including quarantined ones.
         complete_sources: sources with a complete listing. A document of any other source is never
             deleted, because a failed, skipped or no longer configured source proves nothing.
+        failed: parts of complete sources that could not be read, or are not believed.
 
     Returns:
         One decision per document, sorted by document id. If the content of a missing document appears under a new
         id in this refresh, the new id is listed as moved and names the old one. The old id is not listed as deleted.
     """
+    failed = failed or FailedParts()
     before = {state.document_id: state for state in production}
-    now = {state.document_id: state for state in current}
-    gone = {
+    now = {state.document_id: state for state in current if not failed.withhold(state.location)}
+    missing = {document_id: state for document_id, state in before.items() if document_id not in now}
+    kept = {
         document_id: state
-        for document_id, state in before.items()
-        if document_id not in now and state.location.source in complete_sources
+        for document_id, state in missing.items()
+        if state.location.source not in complete_sources or failed.contain(state.location)
     }
+    gone = {document_id: state for document_id, state in missing.items() if document_id not in kept}
     gone_by_content: dict[str | None, list[str]] = defaultdict(list)
     for document_id in sorted(gone, reverse=True):
         gone_by_content[gone[document_id].content_hash].append(document_id)
@@ -138,8 +144,7 @@ def decide_changes(
         DocumentChange(
             Change.UNCHANGED, state.location, state.content_hash, previous_content_hash=state.content_hash
         )
-        for document_id, state in before.items()
-        if document_id not in now and state.location.source not in complete_sources
+        for state in kept.values()
     )
     return sorted(changes, key=lambda change: change.document_id)
 

@@ -5,10 +5,14 @@ from collections.abc import Collection, Iterable, Set
 from dataclasses import replace
 
 from rag_assets.changes.change_set import Change, DocumentChange
+from rag_assets.changes.outages import FailedParts
 
 
 def keep_one_of_each(
-    changes: Iterable[DocumentChange], groups: Iterable[Collection[str]], complete_sources: Set[str]
+    changes: Iterable[DocumentChange],
+    groups: Iterable[Collection[str]],
+    complete_sources: Set[str],
+    failed: FailedParts | None = None,
 ) -> list[DocumentChange]:
     """Keep one content of each group of near duplicates, and omit the documents of the others.
 
@@ -18,7 +22,7 @@ def keep_one_of_each(
     all documents. A document is omitted only for one with the same access list, so no reader loses a text.
 
     A document in production stays if it cannot be read now: the last good version of a document after it turned bad, and
-    every document of an incomplete source.
+    every document of an incomplete source, or of a failed part of a source.
 
     The deletion guard does not count omitted documents, however many. They still exist, and the kept document is served
     for each of them. Their omission is a setting, shown beforehand by `rag-assets plan` and measured by the gate. The
@@ -28,20 +32,21 @@ def keep_one_of_each(
     Args:
         changes: decided without regard to near duplicates. Each content of a group may have several documents.
         groups: contents of each group.
-        complete_sources: as in `decide_changes`.
+        complete_sources, failed: as in `decide_changes`.
 
     Returns:
         The same documents in the same order.
     """
     by_content: dict[str, list[DocumentChange]] = defaultdict(list)
     changes = list(changes)
+    failed = failed or FailedParts()
     for change in changes:
         if change.content_hash is not None:
             by_content[change.content_hash].append(change)
 
     def unreadable(change: DocumentChange) -> bool:
         bad = change.change is Change.QUARANTINED or change.location.source not in complete_sources
-        return bad and change.is_served
+        return change.is_served and (bad or failed.contain(change.location))
 
     def rank(change: DocumentChange) -> tuple[bool, bool, bool, str, str]:
         modified_at = change.location.modified_at

@@ -8,12 +8,13 @@ nothing. A source that is down or hangs ends only its own listing.
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from rag_assets.batches import batched
+from rag_assets.changes.outages import examined
 from rag_assets.errors import DocumentGone, DocumentUnreadable, RagAssetsError, SourceUnavailable
 from rag_assets.ingestion.listings import Listing, ListingHash, list_sources
 from rag_assets.ingestion.media_models import MediaModels
@@ -24,7 +25,7 @@ from rag_assets.parsers.isolation import ParseWorkers
 from rag_assets.parsers.registry import asks_by_name
 from rag_assets.progress import Progress
 from rag_assets.records import DocumentState, SourceEntry
-from rag_assets.sources.base import Reading, Source
+from rag_assets.sources.base import FailsInParts, Reading, Source
 from rag_assets.text.store import TextStore
 from rag_assets.text.wording import counted
 
@@ -65,7 +66,9 @@ class Ingestion:
 
     Args:
         media: closed after the last document.
-        served: returns the documents in production by id. Called only if a model is missing, or in a dry run.
+        served: returns the documents in production by id. Called only if a model is missing, in a dry run, or in an
+            outage of a part of a source.
+        approved_tokens: tokens approved by a person.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class Ingestion:
         parse_workers: Callable[[], ParseWorkers] = ParseWorkers,
         media: MediaModels | None = None,
         served: Callable[[], Mapping[str, DocumentState]] = dict,
+        approved_tokens: Set[str] = frozenset(),
     ) -> None:
         self._sources = sources
         self._ledger = ledger
@@ -83,6 +87,7 @@ class Ingestion:
         self._parse_workers = parse_workers
         self.media = media or MediaModels()
         self._ask_what_is_served = served
+        self._approved_tokens = approved_tokens
         self.reports = [SourceReport(source.name) for source in sources]
         self._listings = {source.name: ListingHash() for source in sources}
 
@@ -115,11 +120,15 @@ class Ingestion:
                 looked_up = self._look_up(source, listing.entries, parsing, report)
                 read = self._read(source, looked_up, report)
                 parsed = self._parse(read, parsing, report, _DOCUMENTS_AHEAD * workers.num_workers)
+                ids: set[str] = set()
                 try:
                     for document in progress.over(parsed):
-                        yield from self._reported(document, report)
+                        for state in self._reported(document, report):
+                            ids.add(state.document_id)
+                            yield state
                 except SourceUnavailable as error:
                     self._incomplete(report, str(error))
+                self._examine_outages(source, report, ids)
         finally:
             workers.close()
             self.media.close()
@@ -146,6 +155,18 @@ class Ingestion:
         if self.media.reads(document.entry.filename):  # sensors count the same way
             self._listings[report.source].add(document.entry)
         yield state
+
+    def _examine_outages(self, source: Source, report: SourceReport, listed: Set[str]) -> None:
+        for outage in source.outages() if isinstance(source, FailsInParts) else ():
+            report.outages.append(examined(outage, self._served, listed, self._approved_tokens))
+        for outage in report.open_outages:
+            _logger.warning(
+                "source %s: %s: %s: %s kept",
+                report.source,
+                outage.place,
+                outage.problem,
+                counted(outage.num_kept, "document"),
+            )
 
     def _incomplete(self, report: SourceReport, problem: str) -> None:
         report.problem = problem

@@ -1,11 +1,14 @@
 """Reports about a reading of the sources: counts, incomplete listings, files left out."""
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from rag_assets.artifacts.store import ArtifactStore
 from rag_assets.errors import SourceUnavailable, StateFormatError
+from rag_assets.records import Outage
+from rag_assets.text.wording import counted
 
 
 @dataclass(slots=True)
@@ -14,6 +17,7 @@ class SourceReport:
 
     Attributes:
         problem: reason for an incomplete listing, or "" for a complete one.
+        outages: failed parts of a complete listing, also admitted ones.
         num_read: number of documents read, because of a new version token.
         num_parsed: number of documents without an earlier parse of the same bytes.
         left_out: unset variable of a model -> number of files in need of it.
@@ -26,10 +30,21 @@ class SourceReport:
     num_parsed: int = 0
     num_quarantined: int = 0
     left_out: Counter[str] = field(default_factory=Counter[str])
+    outages: list[Outage] = field(default_factory=list[Outage])
 
     @property
     def complete(self) -> bool:
         return not self.problem
+
+    @property
+    def problems(self) -> str:
+        """Everything that could not be read, "" for nothing."""
+        return "; ".join(filter(None, (self.problem, *map(_in_words, self.open_outages))))
+
+    @property
+    def open_outages(self) -> list[Outage]:
+        """The outages without the admitted ones."""
+        return [outage for outage in self.outages if not outage.is_admitted]
 
 
 def require_a_readable_source(reports: Iterable[SourceReport]) -> None:
@@ -48,17 +63,59 @@ def files_left_out(reports: Iterable[SourceReport]) -> dict[str, int]:
 
 
 def unreadable_sources(reports: Iterable[SourceReport]) -> dict[str, str]:
-    """Return source -> problem, for incomplete listings."""
-    return {report.source: report.problem for report in reports if not report.complete}
+    """Return source -> problem, for sources not read in full."""
+    return {report.source: report.problems for report in reports if report.problems}
 
 
-def last_problems(artifacts: ArtifactStore) -> dict[str, str]:
-    """Return source -> problem, for incomplete listings of the last refresh."""
+def failed_parts(reports: Iterable[SourceReport]) -> set[tuple[str, str]]:
+    """Return source and place of everything that could not be read. The place of a whole source is ""."""
+    found: set[tuple[str, str]] = set()
+    for report in reports:
+        found |= {(report.source, outage.place) for outage in report.open_outages}
+        if report.problem:
+            found.add((report.source, ""))
+    return found
+
+
+def last_failed_parts(artifacts: ArtifactStore) -> set[tuple[str, str]]:
+    """Return `failed_parts` of the last refresh."""
     try:
         read = artifacts.latest("raw_documents")
     except StateFormatError:
-        return {}  # from another version, or corrupt: this refresh replaces it
-    return dict(read.details["unreadable_sources"]) if read is not None else {}
+        return set()  # from another version, or corrupt: this refresh replaces it
+    if read is None:
+        return set()
+    complete = set(read.details["complete_sources"])
+    outages = outages_from(read.details.get("outages", ()))
+    return {(outage.source, outage.place) for outage in outages if not outage.is_admitted} | {
+        (source, "") for source in read.details["unreadable_sources"] if source not in complete
+    }
+
+
+def outages_as_details(reports: Iterable[SourceReport]) -> list[dict[str, Any]]:
+    """Return all outages as JSON-compatible data."""
+    return [
+        {**asdict(outage), "paths": sorted(outage.paths)} for report in reports for outage in report.outages
+    ]
+
+
+def outages_from(details: Iterable[Mapping[str, Any]]) -> list[Outage]:
+    """Read outages from the result of `outages_as_details`."""
+    outages: list[Outage] = []
+    for stored in details:
+        values: dict[str, Any] = {**stored, "paths": frozenset(stored["paths"])}
+        outages.append(Outage(**values))
+    return outages
+
+
+def _in_words(outage: Outage) -> str:
+    text = f"{outage.place}: {outage.problem}"
+    if not outage.token:
+        return text
+    return (
+        f"{text}. {counted(outage.num_kept, 'document')} kept. If the loss is intended, run "
+        f"`rag-assets approve {outage.token}` and refresh"
+    )
 
 
 def without_name(source: str, problem: str) -> str:

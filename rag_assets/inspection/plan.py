@@ -44,7 +44,8 @@ def plan(settings: Settings) -> dict[str, Any]:
         documents = list(ingestion.documents())
         require_a_readable_source(ingestion.reports)
         complete = frozenset(report.source for report in ingestion.reports if report.complete)
-        decision = decide(knowledge_base, documents, complete)
+        outages = [outage for report in ingestion.reports for outage in report.outages]
+        decision = decide(knowledge_base, documents, complete, outages)
         held = [] if decision.rebuild else decision.production
         staging = staging_plan_for(knowledge_base, decision.base, held, decision.documents)
         new_contents = [change.content_hash for change in staging.changes if not change.was_held]

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from rag_assets.changes.change_set import DocumentChange, decide_changes, target_documents
+from rag_assets.changes.change_set import Change, DocumentChange, decide_changes, target_documents
 from rag_assets.changes.content_changes import content_changes
 from rag_assets.changes.near_duplicates import (
     THRESHOLD,
@@ -17,10 +17,11 @@ from rag_assets.changes.near_duplicates import (
     signatures_of,
 )
 from rag_assets.changes.omission import keep_one_of_each
+from rag_assets.changes.outages import FailedParts
 from rag_assets.errors import RefusedError, StateFormatError
 from rag_assets.fingerprint import short_hash
 from rag_assets.knowledge_base import KnowledgeBase
-from rag_assets.records import DocumentState, GenerationManifest
+from rag_assets.records import DocumentState, GenerationManifest, Outage
 from rag_assets.refresh.staging_plan import text_of
 from rag_assets.vector_stores.promotion_rules import check_readings
 
@@ -64,6 +65,7 @@ class Decision:
         comparison: of all contents, including those of omitted documents.
         near_duplicates: the documents of its groups.
         production_damage: why production cannot be copied, in words, "" if it is as it was sealed.
+        admitted: outages whose loss a person has admitted.
     """
 
     base_name: str | None
@@ -75,6 +77,7 @@ class Decision:
     comparison: Comparison
     near_duplicates: list[NearDuplicateDocuments]
     production_damage: str
+    admitted: Sequence[Outage] = ()
 
     @property
     def rebuild(self) -> bool:
@@ -82,19 +85,25 @@ class Decision:
 
 
 def decide(
-    knowledge_base: KnowledgeBase, current: Iterable[DocumentState], complete_sources: Set[str]
+    knowledge_base: KnowledgeBase,
+    current: Iterable[DocumentState],
+    complete_sources: Set[str],
+    outages: Iterable[Outage] = (),
 ) -> Decision:
     """Compare the sources with production.
 
     Args:
         current, complete_sources: as in `decide_changes`.
+        outages: of parts of the sources, also admitted ones.
 
     Raises:
         RefusedError: neither production nor the sources hold a document.
     """
     base_name = knowledge_base.vector_store.production_state().production
     production = knowledge_base.documents_of(base_name)
-    changes = decide_changes(production, current, complete_sources)
+    outages = list(outages)
+    failed = FailedParts(outage for outage in outages if not outage.is_admitted)
+    changes = decide_changes(production, current, complete_sources, failed)
     if not production and not any(change.content_hash for change in changes):
         raise RefusedError(
             f"no readable document in {', '.join(source.name for source in knowledge_base.sources())}: put "
@@ -106,12 +115,21 @@ def decide(
     if knowledge_base.settings.near_duplicates == "keep_one":
         # In a chain only neighbors are alike. No document is omitted for a text with little resemblance.
         groups = (group.contents for group in comparison.groups if group.similarity >= THRESHOLD)
-        changes = keep_one_of_each(changes, groups, complete_sources)
+        changes = keep_one_of_each(changes, groups, complete_sources, failed)
     base, damage = knowledge_base.examine_production()
     documents = target_documents(changes)
     changed = content_changes(production if base else (), documents)
     return Decision(
-        base_name, base, production, changes, documents, len(changed), comparison, near_duplicates, damage
+        base_name,
+        base,
+        production,
+        changes,
+        documents,
+        len(changed),
+        comparison,
+        near_duplicates,
+        damage,
+        [outage for outage in outages if outage.is_admitted],
     )
 
 
@@ -170,14 +188,19 @@ def require_current_reading(knowledge_base: KnowledgeBase, readings: Mapping[str
 
 
 def check_deletions(knowledge_base: KnowledgeBase, decision: Decision) -> None:
-    """Check the deletions with the deletion guard.
+    """Check the deletions with the deletion guard. A loss that was admitted with an outage passes.
 
     Raises:
         DeletionRefused: too many deletions at once, without an approval.
     """
+    admitted = FailedParts(decision.admitted)
     knowledge_base.deletion_guard().check(
         {state.document_id: state.location.source for state in decision.production},
-        decision.changes,
+        [
+            change
+            for change in decision.changes
+            if change.change is not Change.DELETED or not admitted.contain(change.location)
+        ],
         base=decision.base_name,
         approved_tokens=knowledge_base.approved_tokens(),
     )

@@ -5,7 +5,7 @@ keeps no state between refreshes, and never looks empty during an outage.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 from pydantic import BaseModel, ConfigDict, Field
 
 from rag_assets.errors import ConfigurationError, DocumentUnreadable
-from rag_assets.records import SourceEntry
+from rag_assets.records import Outage, SourceEntry
 
 DEFAULT_MAX_BYTES = 200 * 1024 * 1024
 """Larger documents are quarantined unread."""
@@ -146,6 +146,15 @@ class ExplainsWhatItSkips(Protocol):
         Args:
             name: a document id, URI, path or filename, as typed by a user.
         """
+        ...
+
+
+@runtime_checkable
+class FailsInParts(Protocol):
+    """A source with parts that fail alone. The documents of the other parts are refreshed, and may be deleted."""
+
+    def outages(self) -> Iterable[Outage]:
+        """Return the failed parts of the last listing, and of the documents read since then."""
         ...
 
 

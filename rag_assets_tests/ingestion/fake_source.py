@@ -1,12 +1,12 @@
 """A source with documents and failures set by a test, and a reader with one ledger and one text store."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from rag_assets.errors import DocumentUnreadable, SourceUnavailable
 from rag_assets.ingestion.ingestion import Ingestion
 from rag_assets.ledgers.sqlite import SqliteLedger
-from rag_assets.records import DocumentState, SourceEntry
+from rag_assets.records import DocumentState, Outage, SourceEntry
 from rag_assets.sources.base import Reading, SourceOptions, token_by_clock
 from rag_assets.text.store import TextStore
 
@@ -18,6 +18,7 @@ class FakeSource:
         read_paths: paths of the documents read, in order.
         fails_after: number of entries before the listing fails, or None.
         gone_while_reading: whether the source disappears at the first read.
+        failed: failed parts.
     """
 
     def __init__(self, name: str = "fake", **files: bytes) -> None:
@@ -31,6 +32,7 @@ class FakeSource:
         self.read_paths: list[str] = []
         self.fails_after: int | None = None
         self.gone_while_reading = False
+        self.failed: list[Outage] = []
         for path, data in files.items():
             self.put(path.replace("_", "."), data)
 
@@ -61,6 +63,9 @@ class FakeSource:
             raise DocumentUnreadable("unreadable", "Permission denied.")
         return Reading(self.files[entry.path], version_token=token_by_clock(entry))
 
+    def outages(self) -> list[Outage]:
+        return self.failed
+
 
 class Reader:
     """Reads sources again and again, with one ledger and one text store."""
@@ -75,8 +80,19 @@ class Reader:
         (self.folder / "ledger.sqlite").unlink()
         self.ledger = SqliteLedger(self.folder / "ledger.sqlite", "kb")
 
-    def __call__(self, *sources: FakeSource) -> tuple[dict[str, DocumentState], Ingestion]:
+    def __call__(
+        self,
+        *sources: FakeSource,
+        served: Mapping[str, DocumentState] | None = None,
+        approved_tokens: frozenset[str] = frozenset(),
+    ) -> tuple[dict[str, DocumentState], Ingestion]:
         for source in sources:
             source.read_paths.clear()
-        ingestion = Ingestion(sources, self.ledger, self.texts)
+        ingestion = Ingestion(
+            sources,
+            self.ledger,
+            self.texts,
+            served=lambda: served or {},
+            approved_tokens=approved_tokens,
+        )
         return {state.location.path: state for state in ingestion.documents()}, ingestion

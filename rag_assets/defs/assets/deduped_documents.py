@@ -28,6 +28,7 @@ from rag_assets.defs.metadata.documents import change_metadata, near_duplicate_m
 from rag_assets.defs.metadata.generations import PRODUCTION_DAMAGE_KEY
 from rag_assets.evaluation.benchmark import fitting_problem
 from rag_assets.generations.digest import documents_hash
+from rag_assets.ingestion.source_reports import outages_from
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.refresh.decision import check_deletions, decide, require_current_reading
 from rag_assets.refresh.model_check import check_rebuild
@@ -52,6 +53,7 @@ def deduped_documents(
             knowledge_base,
             (document_from_row(row) for row in raw.rows()),
             frozenset(raw.details["complete_sources"]),
+            outages_from(raw.details.get("outages", ())),
         )
         if decision.production_damage and decision.base_name is not None:
             knowledge_base.vector_store.mark_damaged(decision.base_name, decision.production_damage)

@@ -3,7 +3,8 @@
 One row per document: identity, version token, content hash. The text store keeps each text by its content hash.
 
 - Only documents with a changed version token are read. Only new bytes are parsed.
-- A source with an incomplete listing is marked *incomplete*. It never looks empty.
+- A source with an incomplete listing is marked *incomplete*. It never looks empty. If only a part of it fails, the rest is
+  refreshed.
 - The embedding model is compared with production first, by three fixed texts.
 - Recordings and pictures go to the models configured for them. Tokens, seconds and cost are counted.
 - A document without usable text is *quarantined* with a reason. Its last good version is still served.
@@ -25,7 +26,12 @@ from rag_assets.defs.metadata.model_check import model_check_metadata
 from rag_assets.defs.metadata.sources import ingestion_metadata, media_metadata
 from rag_assets.evaluation.benchmark import reading_problem
 from rag_assets.ingestion.listings import served_listings
-from rag_assets.ingestion.source_reports import last_problems, require_a_readable_source, unreadable_sources
+from rag_assets.ingestion.source_reports import (
+    last_failed_parts,
+    outages_as_details,
+    require_a_readable_source,
+    unreadable_sources,
+)
 from rag_assets.knowledge_base import KnowledgeBase
 
 
@@ -54,7 +60,7 @@ def raw_documents(
             fingerprint=knowledge_base.fingerprint(),
         )
         number = knowledge_base.vector_store.begin_reading()
-        known_problems = last_problems(knowledge_base.artifacts)
+        known_failures = last_failed_parts(knowledge_base.artifacts)
         ingestion = knowledge_base.ingestion()
         version = hashlib.sha256()
         quarantined = []
@@ -74,6 +80,7 @@ def raw_documents(
             }
             details["complete_sources"] = [report.source for report in ingestion.reports if report.complete]
             details["unreadable_sources"] = problems
+            details["outages"] = outages_as_details(ingestion.reports)
             # Sources outside this run are still served as listed before.
             asked = {report.source for report in ingestion.reports}
             served = served_listings(knowledge_base.artifacts, header.base)
@@ -83,7 +90,7 @@ def raw_documents(
         return step.materialized(
             data_version=version.hexdigest(),
             metadata={
-                **ingestion_metadata(ingestion.reports, quarantined, known_problems),
+                **ingestion_metadata(ingestion.reports, quarantined, known_failures),
                 **media_metadata(ingestion.media.usage.values(), ingestion.reports),
                 **model_check_metadata(knowledge_base.model_record.get()),
                 "documents_dir": dg.MetadataValue.path(knowledge_base.settings.documents_dir.absolute()),

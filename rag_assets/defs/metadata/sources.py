@@ -1,6 +1,6 @@
 """Metadata of `raw_documents`: the state of each source, and model usage for recordings and pictures."""
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
 import dagster as dg
@@ -8,7 +8,12 @@ import dagster as dg
 from rag_assets.defs.metadata.documents import quarantine_table
 from rag_assets.defs.metadata.tables import column, table
 from rag_assets.ingestion.media_models import ModelUsage
-from rag_assets.ingestion.source_reports import SourceReport, files_left_out, unreadable_sources
+from rag_assets.ingestion.source_reports import (
+    SourceReport,
+    failed_parts,
+    files_left_out,
+    unreadable_sources,
+)
 from rag_assets.records import DocumentState
 
 UNREADABLE_KEY = "unreadable_sources"
@@ -16,21 +21,24 @@ NEWLY_UNREADABLE_KEY = "newly_unreadable_sources"
 
 
 def ingestion_metadata(
-    reports: Sequence[SourceReport], quarantined: Iterable[DocumentState], known_problems: Container[str]
+    reports: Sequence[SourceReport],
+    quarantined: Iterable[DocumentState],
+    known_failures: Set[tuple[str, str]],
 ) -> dict[str, Any]:
     """Counts, sources and quarantined documents of one reading.
 
     Args:
-        known_problems: sources already unreadable in the previous refresh. They trigger no second alert.
+        known_failures: `failed_parts` of the previous refresh. They trigger no second alert.
     """
     problems = unreadable_sources(reports)
-    new_problems = {source: problem for source, problem in problems.items() if source not in known_problems}
+    newly_failed = {source for source, _ in failed_parts(reports) - known_failures}
+    new_problems = {source: problem for source, problem in problems.items() if source in newly_failed}
     return {
         "num_documents": sum(report.num_listed for report in reports),
         "num_read": sum(report.num_read for report in reports),
         "num_parsed": sum(report.num_parsed for report in reports),
         "num_quarantined": sum(report.num_quarantined for report in reports),
-        "num_unreadable_sources": sum(not report.complete for report in reports),
+        "num_unreadable_sources": len(problems),
         "sources": source_table(reports),
         UNREADABLE_KEY: dg.MetadataValue.json(problems) if problems else None,
         NEWLY_UNREADABLE_KEY: dg.MetadataValue.json(new_problems) if new_problems else None,
@@ -42,7 +50,7 @@ def source_table(reports: Iterable[SourceReport]) -> dg.TableMetadataValue:
     rows = (
         {
             "source": report.source,
-            "listing": "complete" if report.complete else f"incomplete: {report.problem}",
+            "listing": f"incomplete: {report.problems}" if report.problems else "complete",
             "num_documents": report.num_listed,
             "num_read": report.num_read,
             "num_parsed": report.num_parsed,
@@ -53,7 +61,9 @@ def source_table(reports: Iterable[SourceReport]) -> dg.TableMetadataValue:
     return table(
         rows,
         column("source"),
-        column("listing", description="nothing of an incomplete source is deleted"),
+        column(
+            "listing", description="nothing of a source, or of its part, is deleted while it is incomplete"
+        ),
         column("num_documents", "int", "documents listed"),
         column("num_read", "int", "documents with a changed version token"),
         column("num_parsed", "int", "documents with new bytes"),
