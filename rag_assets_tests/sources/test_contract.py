@@ -15,6 +15,7 @@ from rag_assets.sources.declarations import build_sources
 from rag_assets.sources.registry import SOURCES
 from rag_assets_tests.sources.scenes import SCENES
 from rag_assets_tests.sources.scenes.base import Failure, SourceScene
+from rag_assets_tests.sources.small_refresh import SmallRefresh
 
 NAMES = ("a", "b", "c", "d", "e")
 _PATIENCE_SECONDS = 60
@@ -108,6 +109,21 @@ def test_only_what_changed_is_read(scene: SourceScene, tmp_path: Path) -> None:
     assert len(texts) == 2
     assert {"edition 2" in text for text in texts.values()} == {True, False}
     assert len(set(again) - set(tokens)) == len(set(tokens) - set(again)) == 1
+
+
+def test_one_text_in_place_of_all_documents_is_an_outage(scene: SourceScene, tmp_path: Path) -> None:
+    refresh = SmallRefresh(tmp_path)
+    refresh(source_of(scene, tmp_path))
+    before = dict(refresh.production)
+    for name in NAMES[:4]:
+        scene.put(name, "Please log in to read this entry of the knowledge base.")
+    scene.put("e", text_of("e", edition=2))
+    outcome = refresh(source_of(scene, tmp_path))
+    assert list(outcome.changes.values()) == ["updated"]
+    assert "4 of 5 documents" in outcome.problem
+    assert len(dict(before.items() & refresh.production.items())) == 4
+    admitted = refresh(source_of(scene, tmp_path), approved=outcome.tokens)
+    assert (admitted.problem, set(admitted.changes.values())) == ("", {"updated"})
 
 
 @pytest.mark.parametrize("how", ["refused", "forbidden", "error", "hang", "torn listing"])
