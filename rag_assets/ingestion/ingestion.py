@@ -16,6 +16,7 @@ from functools import cached_property
 from rag_assets.batches import batched
 from rag_assets.changes.outages import examined
 from rag_assets.errors import DocumentGone, DocumentUnreadable, RagAssetsError, SourceUnavailable
+from rag_assets.ingestion.equal_answers import equal_answers
 from rag_assets.ingestion.listings import Listing, ListingHash, list_sources
 from rag_assets.ingestion.media_models import MediaModels
 from rag_assets.ingestion.parsing import Parse, Parsing, wait_for_first
@@ -25,7 +26,7 @@ from rag_assets.parsers.isolation import ParseWorkers
 from rag_assets.parsers.registry import asks_by_name
 from rag_assets.progress import Progress
 from rag_assets.records import DocumentState, SourceEntry
-from rag_assets.sources.base import FailsInParts, Reading, Source
+from rag_assets.sources.base import FailsInParts, FindsSameDocuments, Reading, Source
 from rag_assets.text.store import TextStore
 from rag_assets.text.wording import counted
 
@@ -66,8 +67,7 @@ class Ingestion:
 
     Args:
         media: closed after the last document.
-        served: returns the documents in production by id. Called only if a model is missing, in a dry run, or in an
-            outage of a part of a source.
+        served: returns the documents in production by id. Called at most once.
         approved_tokens: tokens approved by a person.
     """
 
@@ -120,15 +120,15 @@ class Ingestion:
                 looked_up = self._look_up(source, listing.entries, parsing, report)
                 read = self._read(source, looked_up, report)
                 parsed = self._parse(read, parsing, report, _DOCUMENTS_AHEAD * workers.num_workers)
-                ids: set[str] = set()
+                current: dict[str, DocumentState] = {}
                 try:
                     for document in progress.over(parsed):
                         for state in self._reported(document, report):
-                            ids.add(state.document_id)
+                            current[state.location.path] = state
                             yield state
                 except SourceUnavailable as error:
                     self._incomplete(report, str(error))
-                self._examine_outages(source, report, ids)
+                self._find_outages(source, report, current)
         finally:
             workers.close()
             self.media.close()
@@ -156,8 +156,20 @@ class Ingestion:
             self._listings[report.source].add(document.entry)
         yield state
 
-    def _examine_outages(self, source: Source, report: SourceReport, listed: Set[str]) -> None:
-        for outage in source.outages() if isinstance(source, FailsInParts) else ():
+    def _find_outages(
+        self, source: Source, report: SourceReport, current: Mapping[str, DocumentState]
+    ) -> None:
+        """Report the failed parts of a source.
+
+        Args:
+            current: path -> document.
+        """
+        failed = list(source.outages()) if isinstance(source, FailsInParts) else []
+        served = [state for state in self._served.values() if state.location.source == source.name]
+        same_as = source.same_documents() if isinstance(source, FindsSameDocuments) else {}
+        failed.extend(equal_answers(source.name, served, current, same_as, self._text_store.get))
+        listed = {state.document_id for state in current.values()}
+        for outage in failed:
             report.outages.append(examined(outage, self._served, listed, self._approved_tokens))
         for outage in report.open_outages:
             _logger.warning(

@@ -5,7 +5,7 @@ keeps no state between refreshes, and never looks empty during an outage.
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -155,6 +155,15 @@ class FailsInParts(Protocol):
 
     def outages(self) -> Iterable[Outage]:
         """Return the failed parts of the last listing, and of the documents read since then."""
+        ...
+
+
+@runtime_checkable
+class FindsSameDocuments(Protocol):
+    """A source with several addresses for one document, such as a page behind redirects."""
+
+    def same_documents(self) -> Mapping[str, str]:
+        """Return path -> path of the document with the same page, for the last listing and the documents read since."""
         ...
 
 

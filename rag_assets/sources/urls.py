@@ -364,6 +364,10 @@ class UrlsSource:
             raise DocumentGone("It is the same page as another document.")
         return None if token == known_token else page.reading
 
+    def same_documents(self) -> dict[str, str]:
+        """See `FindsSameDocuments`."""
+        return self._run.documents_of_same_pages()
+
     def why_not_listed(self, name: str) -> str | None:
         """See `ExplainsWhatItSkips`. Sends no request."""
         name = name.removeprefix(f"{self.name}:")

@@ -63,8 +63,11 @@ def read_sources(world: World) -> Reading:
 
 def after_refresh(served: Mapping[str, DocumentState], reading: Reading) -> dict[str, DocumentState]:
     """Return the documents served after a refresh: those of the sources, and the last good version of broken ones."""
-    documents: dict[str, DocumentState] = {}
+    not_believed = too_alike(served, reading)
+    documents = {document_id: served[document_id] for document_id in not_believed & served.keys()}
     for document_id, state in reading.documents.items():
+        if document_id in not_believed:
+            continue
         if state.content_hash is not None:
             documents[document_id] = DocumentState(state.location, state.content_hash)
         elif document_id in served:
@@ -75,6 +78,26 @@ def after_refresh(served: Mapping[str, DocumentState], reading: Reading) -> dict
         if document_id not in reading.documents and state.location.source not in reading.complete_sources
     }
     return documents | unlisted
+
+
+def too_alike(served: Mapping[str, DocumentState], reading: Reading) -> set[str]:
+    """Return the documents of sources with one text in place of at least four fifths of their different documents."""
+
+    def bare(state: DocumentState) -> str:
+        text = reading.texts[state.content_hash] if state.content_hash else ""
+        return text.partition("\n")[2].strip() if text.startswith("# ") else text
+
+    found: set[str] = set()
+    for source in {state.location.source for state in served.values()}:
+        before = {key: state for key, state in served.items() if state.location.source == source}
+        now = {key: state for key, state in reading.documents.items() if state.location.source == source}
+        for text in {bare(state) for state in now.values()} - {""}:
+            equal = {key for key, state in now.items() if bare(state) == text}
+            new = {key for key in equal if key not in before}
+            changed = {key for key in equal - new if now[key].content_hash != before[key].content_hash}
+            if len({before[key].content_hash for key in changed}) > 1 and 5 * len(changed) >= 4 * len(before):
+                found |= changed | new
+    return found
 
 
 def points_from_nothing(world: World, snapshot: Snapshot, texts: Mapping[str, str]) -> dict[str, Point]:

@@ -69,6 +69,11 @@ class Run:
             self.listed.pop(path, None)
             return True
 
+    def documents_of_same_pages(self) -> dict[str, str]:
+        """Return document path -> document path of the same page, which is a document."""
+        with self.lock:
+            return {path: self._end_of(path) for path in self.same_as}
+
     def _end_of(self, path: str) -> str:
         """Return the last document in a chain of equal pages."""
         while path in self.same_as:
