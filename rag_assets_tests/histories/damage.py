@@ -6,7 +6,7 @@ from rag_assets.vector_stores.base import DENSE
 from rag_assets_tests.documents import MODEL, vector_of
 from rag_assets_tests.histories.world import World
 
-DAMAGES = ("locations",)
+DAMAGES = ("locations", "text", "vectors")
 
 
 def damage_candidate(world: World, what: str) -> None:
