@@ -24,7 +24,7 @@ from typing import Protocol
 import numpy as np
 from qdrant_client import QdrantClient, models
 
-from rag_assets.batches import batched
+from rag_assets.backports import batched
 from rag_assets.embedders.bm25 import Bm25Encoder
 from rag_assets.records import GenerationManifest, Point, ScoredPoint, SparseVector, Vector, Vectors
 from rag_assets.retrieval import fuse

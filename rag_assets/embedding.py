@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from rag_assets.batches import batched
+from rag_assets.backports import batched
 from rag_assets.embedders.base import Embedder
 from rag_assets.embedders.cache_key import cache_key
 from rag_assets.ledgers.base import Ledger

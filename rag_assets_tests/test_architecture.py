@@ -14,7 +14,7 @@ PACKAGE = Path(rag_assets.__file__).parent
 
 # Lowest first, every name at the top of the package in exactly one. A module may import from its own layer and below.
 LAYERS = (
-    ("batches", "errors", "invalid_values", "openai_api", "progress", "records", "settings", "time_limits"),
+    ("backports", "errors", "invalid_values", "openai_api", "progress", "records", "settings", "time_limits"),
     ("disk",),
     ("changes", "fingerprint", "safe_http", "text"),
     ("chunkers", "embedders", "ledgers", "parsers", "sources", "vector_stores"),

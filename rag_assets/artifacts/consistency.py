@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from rag_assets.artifacts.artifact import Artifact, Header
+from rag_assets.artifacts.parquet_artifact import Artifact, Header
 from rag_assets.errors import StaleInputError
 from rag_assets.fingerprint import fingerprint_difference
 

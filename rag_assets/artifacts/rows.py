@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rag_assets.artifacts.artifact import Artifact, ArtifactWriter
-from rag_assets.batches import batched
+from rag_assets.artifacts.parquet_artifact import Artifact, ArtifactWriter
+from rag_assets.backports import batched
 from rag_assets.changes.change_set import Change, DocumentChange
 from rag_assets.errors import StateFormatError
 from rag_assets.evaluation.report import EvalReport, QueryResult, Scores

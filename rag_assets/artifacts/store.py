@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag_assets.artifacts.artifact import (
+from rag_assets.artifacts.parquet_artifact import (
     DATA_DIGEST,
     FORMAT_VERSION,
     Artifact,

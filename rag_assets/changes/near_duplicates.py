@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from rag_assets.batches import batched
+from rag_assets.backports import batched
 from rag_assets.fingerprint import short_hash
 from rag_assets.progress import Progress
 

@@ -40,7 +40,7 @@ def parse_filters(expressions: Sequence[str]) -> SearchFilter | None:
 
 
 def _typed(key: str, value: str) -> int | str:
-    from rag_assets.vector_stores.base import INTEGER_FIELDS
+    from rag_assets.vector_stores.indexed_fields import INTEGER_FIELDS
 
     if key not in INTEGER_FIELDS:
         return value
@@ -63,7 +63,7 @@ def _alternatives(key: str, value: str) -> list[int | str]:
 
 def _bound(key: str, value: str) -> float | str:
     """Return a number for a numeric field. Values of other fields are dates, even `20260131`."""
-    from rag_assets.vector_stores.base import INTEGER_FIELDS
+    from rag_assets.vector_stores.indexed_fields import INTEGER_FIELDS
 
     if key not in INTEGER_FIELDS:
         return value

@@ -6,7 +6,7 @@ import dagster as dg
 
 from rag_assets.defs.asset_step import asset_step
 from rag_assets.defs.assets.eval_report import eval_report
-from rag_assets.defs.metadata.scores import gate_metadata
+from rag_assets.defs.metadata.eval_report import gate_metadata
 from rag_assets.evaluation.gate import judge
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.refresh.evaluated import evaluated_report

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from rag_assets.artifacts.artifact import Artifact, ArtifactWriter, Header
+from rag_assets.artifacts.parquet_artifact import Artifact, ArtifactWriter, Header
 from rag_assets.defs.metadata.tables import shown
 from rag_assets.errors import RagAssetsError, SupersededError, TransientError
 from rag_assets.knowledge_base import KnowledgeBase

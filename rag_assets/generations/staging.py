@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from rag_assets.batches import batched
+from rag_assets.backports import batched
 from rag_assets.changes.content_changes import ContentChange
 from rag_assets.errors import StaleInputError
 from rag_assets.fingerprint import point_id

@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from rag_assets.batches import batched
+from rag_assets.backports import batched
 from rag_assets.changes.outages import examined
 from rag_assets.errors import DocumentGone, DocumentUnreadable, RagAssetsError, SourceUnavailable
 from rag_assets.ingestion.equal_answers import equal_answers

@@ -1,13 +1,13 @@
 """The quarantined documents of the last refresh, with reason and date. The form of `quarantine --json` is stable.
 
-Reports only recorded facts.
+Reports only recorded facts. `rag_assets.changes.change_set` decides what happens to a quarantined document.
 """
 
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, get_args
 
-from rag_assets.artifacts.artifact import Artifact
+from rag_assets.artifacts.parquet_artifact import Artifact
 from rag_assets.errors import QuarantineReason, StateFormatError
 from rag_assets.inspection.lines import labeled, last_good_version
 from rag_assets.knowledge_base import KnowledgeBase

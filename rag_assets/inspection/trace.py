@@ -12,7 +12,7 @@ from rag_assets.fingerprint import short_hash
 from rag_assets.generations.contents import points_of_content
 from rag_assets.inspection.lines import labeled
 from rag_assets.inspection.trace_evidence import Evidence, KeptGeneration, PastChange, TracedDocument
-from rag_assets.inspection.trace_outcome import explain
+from rag_assets.inspection.trace_outcome import explain, why_not_live
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.base import ParseRecord
 from rag_assets.records import Location
@@ -87,7 +87,7 @@ def _known(evidence: Evidence, location: Location) -> dict[str, Any]:
             "refresh_id": candidate.staged.header.refresh_id,
             **_run(candidate.staged.header.run_id),
             "content_hash": document.candidate.content_hash if document.candidate else None,
-            "not_live_because": candidate.not_live_because,
+            "not_live_because": why_not_live(evidence, candidate),
         },
         "chunks": _chunks(evidence, document),
         "suggestions": [],

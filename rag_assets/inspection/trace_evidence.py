@@ -11,12 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rag_assets.artifacts.artifact import Artifact
-from rag_assets.artifacts.rows import report_from
+from rag_assets.artifacts.parquet_artifact import Artifact
 from rag_assets.changes.change_set import Change
 from rag_assets.errors import RefusedError, SourceUnavailable
 from rag_assets.evaluation.benchmark import ids_named
-from rag_assets.evaluation.gate import judge
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.base import ParseRecord
 from rag_assets.records import DocumentState, GenerationManifest, Location, Point, SourceEntry
@@ -79,11 +77,11 @@ class Candidate:
 
     Attributes:
         staged: the artifact with its name.
-        not_live_because: a clause for a person.
+        evaluated: the artifact with its report, None if the refresh ended before it.
     """
 
     staged: Artifact
-    not_live_because: str
+    evaluated: Artifact | None
 
     @property
     def name(self) -> str:
@@ -190,21 +188,8 @@ class Evidence:
             if staged is not None:
                 if staged.details["generation"] in self.state.kept:
                     return None
-                return Candidate(staged, self._why_not_live(staged, refresh.artifacts.get("eval_report")))
+                return Candidate(staged, refresh.artifacts.get("eval_report"))
         return None
-
-    def _why_not_live(self, staged: Artifact, evaluated: Artifact | None) -> str:
-        report = report_from(evaluated) if evaluated is not None else None
-        if report is None or report.generation != staged.details["generation"]:
-            return "it was not evaluated: materialize eval_report and production_collection"
-        verdict = judge(report, report.verdict_configuration["eval_threshold"])
-        if not verdict.passed:
-            return f"it failed its gate: {verdict.reason}"
-        if self.state.held is not None:
-            return "production is held since a rollback: run `rag-assets resume`, then materialize all assets"
-        if staged.header.base != self.state.production:
-            return "production changed before it was promoted: materialize all assets"
-        return "it passed its gate but was not promoted yet: materialize production_collection"
 
     def document(self, location: Location) -> TracedDocument:
         """Collect the records of one document."""

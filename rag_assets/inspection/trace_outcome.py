@@ -5,9 +5,11 @@
 
 from collections.abc import Iterator
 
+from rag_assets.artifacts.rows import report_from
 from rag_assets.changes.change_set import Change
+from rag_assets.evaluation.gate import judge
 from rag_assets.inspection.lines import last_good_version
-from rag_assets.inspection.trace_evidence import Evidence, TracedDocument
+from rag_assets.inspection.trace_evidence import Candidate, Evidence, TracedDocument
 from rag_assets.parsers.registry import asks_by_name
 from rag_assets.records import DocumentState
 
@@ -20,6 +22,21 @@ def explain(evidence: Evidence, document: TracedDocument) -> tuple[str, list[str
         *_differences_elsewhere(evidence, document),
         *_next_refresh(evidence, document),
     ]
+
+
+def why_not_live(evidence: Evidence, candidate: Candidate) -> str:
+    """Return a clause for a person: why the last candidate never went live."""
+    report = report_from(candidate.evaluated) if candidate.evaluated is not None else None
+    if report is None or report.generation != candidate.name:
+        return "it was not evaluated: materialize eval_report and production_collection"
+    verdict = judge(report, report.verdict_configuration["eval_threshold"])
+    if not verdict.passed:
+        return f"it failed its gate: {verdict.reason}"
+    if evidence.state.held is not None:
+        return "production is held since a rollback: run `rag-assets resume`, then materialize all assets"
+    if candidate.staged.header.base != evidence.state.production:
+        return "production changed before it was promoted: materialize all assets"
+    return "it passed its gate but was not promoted yet: materialize production_collection"
 
 
 def _outcome(evidence: Evidence, document: TracedDocument) -> tuple[str, str]:
@@ -101,7 +118,7 @@ def _differences_elsewhere(evidence: Evidence, document: TracedDocument) -> Iter
     if candidate is not None and difference:
         yield (
             f"candidate {candidate.name} of refresh {candidate.staged.header.refresh_id} {difference}, but never went "
-            f"live: {candidate.not_live_because}"
+            f"live: {why_not_live(evidence, candidate)}"
         )
 
 

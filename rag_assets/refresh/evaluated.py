@@ -1,6 +1,6 @@
 """The report of a candidate, read from disk and compared with the vector store. Nothing on disk is believed."""
 
-from rag_assets.artifacts.artifact import Artifact
+from rag_assets.artifacts.parquet_artifact import Artifact
 from rag_assets.artifacts.rows import report_from
 from rag_assets.errors import PromotionRefused, StaleInputError
 from rag_assets.evaluation.benchmark import load_benchmark

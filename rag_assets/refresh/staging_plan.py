@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from rag_assets.artifacts.artifact import Artifact, Header
+from rag_assets.artifacts.parquet_artifact import Artifact, Header
 from rag_assets.artifacts.rows import change_from_row
 from rag_assets.changes.change_set import target_documents
 from rag_assets.changes.content_changes import ContentChange, content_changes

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
-from rag_assets.batches import batched
+from rag_assets.backports import batched
 from rag_assets.errors import SourceUnavailable
 from rag_assets.sources.aws_client import aws_errors, build_client, in_words
 from rag_assets.sources.base import Source

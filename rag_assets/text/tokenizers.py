@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from rag_assets.batches import batched
+from rag_assets.backports import batched
 from rag_assets.errors import ConfigurationError, EmbedderUnavailable
 from rag_assets.records import EmbeddingModel
 

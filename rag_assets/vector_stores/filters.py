@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 
 from rag_assets.errors import ConfigurationError
 from rag_assets.records import Condition, SearchFilter
-from rag_assets.vector_stores.base import (
+from rag_assets.vector_stores.indexed_fields import (
     DATETIME_FIELDS,
     INTEGER_FIELDS,
     KEYWORD_FIELDS,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from rag_assets.artifacts.artifact import Header
+from rag_assets.artifacts.parquet_artifact import Header
 from rag_assets.artifacts.store import ArtifactStore
 
 SCHEMA = pa.schema([("number", pa.int64())])

@@ -1,7 +1,7 @@
 import pytest
 
-from rag_assets.artifacts.artifact import Header
 from rag_assets.artifacts.consistency import require_fingerprint, require_same_refresh
+from rag_assets.artifacts.parquet_artifact import Header
 from rag_assets.artifacts.store import ArtifactStore
 from rag_assets.errors import StaleInputError
 from rag_assets_tests.artifacts.samples import header, write

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rag_assets.artifacts.artifact import Artifact, Header
+from rag_assets.artifacts.parquet_artifact import Artifact, Header
 from rag_assets.artifacts.rows import (
     change_from_row,
     change_row,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from rag_assets.artifacts.artifact import FORMAT_VERSION
+from rag_assets.artifacts.parquet_artifact import FORMAT_VERSION
 from rag_assets.artifacts.store import ArtifactStore
 from rag_assets.disk.processes import pid_space
 from rag_assets.errors import StaleInputError, StateFormatError

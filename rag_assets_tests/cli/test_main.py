@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError
 import pytest
 
 from rag_assets.cli import main as cli
-from rag_assets.vector_stores.base import (
+from rag_assets.vector_stores.indexed_fields import (
     DATETIME_FIELDS,
     INTEGER_FIELDS,
     KEYWORD_FIELDS,

@@ -78,7 +78,7 @@ def _at_event(event_type: str, step: str) -> Callable[[], None]:
 
 
 def _points() -> dict[str, Callable[[], None]]:
-    from rag_assets.artifacts.artifact import ArtifactWriter
+    from rag_assets.artifacts.parquet_artifact import ArtifactWriter
     from rag_assets.generations import staging as generations
     from rag_assets.ledgers.sqlite import SqliteLedger
     from rag_assets.refresh import promotion

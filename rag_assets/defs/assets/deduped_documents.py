@@ -19,7 +19,7 @@ from typing import Any
 
 import dagster as dg
 
-from rag_assets.artifacts.artifact import READINGS, Header
+from rag_assets.artifacts.parquet_artifact import READINGS, Header
 from rag_assets.artifacts.rows import change_row, changes_schema, document_from_row
 from rag_assets.changes.content_changes import content_changes
 from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step

@@ -18,7 +18,7 @@ from rag_assets.artifacts.consistency import require_fingerprint
 from rag_assets.artifacts.rows import document_from_row, queries_schema, query_row, report_details
 from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.defs.assets.staging_collection import staging_collection
-from rag_assets.defs.metadata.scores import report_metadata
+from rag_assets.defs.metadata.eval_report import report_metadata
 from rag_assets.evaluation.report import verdict_data_version
 from rag_assets.evaluation.report_checks import report_digest
 from rag_assets.knowledge_base import KnowledgeBase

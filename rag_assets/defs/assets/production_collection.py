@@ -15,8 +15,8 @@ from rag_assets.artifacts.rows import document_from_row
 from rag_assets.changes.content_changes import content_changes
 from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.defs.assets.eval_report import eval_report
+from rag_assets.defs.metadata.eval_report import recall_at_5
 from rag_assets.defs.metadata.generations import index_table
-from rag_assets.defs.metadata.scores import recall_at_5
 from rag_assets.errors import StaleInputError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.refresh.evaluated import evaluated_report

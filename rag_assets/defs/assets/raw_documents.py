@@ -19,7 +19,7 @@ from typing import Any
 
 import dagster as dg
 
-from rag_assets.artifacts.artifact import READINGS, Header
+from rag_assets.artifacts.parquet_artifact import READINGS, Header
 from rag_assets.artifacts.rows import document_row, documents_schema
 from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.defs.metadata.model_check import model_check_metadata

@@ -21,16 +21,15 @@ from rag_assets.disk.state_files import disk_errors
 from rag_assets.errors import GenerationDamaged, RagAssetsError, VectorStoreUnavailable
 from rag_assets.records import Point, Vector
 from rag_assets.text.wording import counted
-from rag_assets.vector_stores.base import (
+from rag_assets.vector_stores.base import DENSE, SPARSE
+from rag_assets.vector_stores.filters import LOCATIONS, Clause, Clauses, conditions_of
+from rag_assets.vector_stores.indexed_fields import (
     DATETIME_FIELDS,
-    DENSE,
     INTEGER_FIELDS,
     KEYWORD_FIELDS,
     LOCATION_DATETIME_FIELDS,
     LOCATION_KEYWORD_FIELDS,
-    SPARSE,
 )
-from rag_assets.vector_stores.filters import LOCATIONS, Clause, Clauses, conditions_of
 
 if TYPE_CHECKING:
     import qdrant_edge

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from rag_assets.batches import batched
+from rag_assets.backports import batched
 from rag_assets.disk.durability import fsync_tree
 from rag_assets.disk.sparse_copy import allocated_bytes, copy_sparse
 from rag_assets.disk.state_files import FORMAT_VERSION, disk_errors, require_free_space, write_json

@@ -6,14 +6,14 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from rag_assets.errors import ConfigurationError, RagAssetsError, VectorStoreUnavailable
-from rag_assets.vector_stores.base import (
+from rag_assets.vector_stores.filters import LOCATIONS, Clause, Clauses, conditions_of
+from rag_assets.vector_stores.indexed_fields import (
     DATETIME_FIELDS,
     INTEGER_FIELDS,
     KEYWORD_FIELDS,
     LOCATION_DATETIME_FIELDS,
     LOCATION_KEYWORD_FIELDS,
 )
-from rag_assets.vector_stores.filters import LOCATIONS, Clause, Clauses, conditions_of
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient, models

@@ -3,7 +3,7 @@
 import random
 from typing import TYPE_CHECKING, Any
 
-from rag_assets.batches import batched
+from rag_assets.backports import batched
 from rag_assets.errors import GenerationDamaged
 from rag_assets.records import GenerationManifest
 from rag_assets.text.wording import counted

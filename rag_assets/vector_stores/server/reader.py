@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rag_assets.batches import batched
+from rag_assets.backports import batched
 from rag_assets.errors import HandleClosed
 from rag_assets.records import Point, ScoredPoint, SearchFilter, SparseVector, Vector
 from rag_assets.vector_stores.base import DENSE, SPARSE

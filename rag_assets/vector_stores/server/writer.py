@@ -7,7 +7,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from rag_assets.batches import batched
+from rag_assets.backports import batched
 from rag_assets.errors import GenerationDamaged, RefusedError, VectorStoreUnavailable
 from rag_assets.records import GenerationManifest, Payload, Point
 from rag_assets.text.wording import counted

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from rag_assets.defs.metadata.scores import score_table, worst_queries_table
+from rag_assets.defs.metadata.eval_report import score_table, worst_queries_table
 from rag_assets.evaluation.report import EvalReport, QueryResult
 from rag_assets.evaluation.retrieval_metrics import METRICS
 from rag_assets_tests.defs.metadata.table_rows import rows
