@@ -29,8 +29,8 @@ def _patch(stack: contextlib.ExitStack, owner: Any, name: str, instead: Any) -> 
 
 
 def candidate_is_not_verified(stack: contextlib.ExitStack) -> None:
-    _patch(stack, measurement, "verify_generation", lambda *_, **__: None)
-    _patch(stack, promotion, "verify_generation", lambda *_, **__: None)
+    _patch(stack, measurement, "verify_candidate", lambda *_, **__: None)
+    _patch(stack, promotion, "verify_candidate", lambda *_, **__: None)
 
 
 def deletions_are_forgotten(stack: contextlib.ExitStack) -> None:
