@@ -9,6 +9,8 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
+from operator import lt
 
 import numpy as np
 
@@ -139,5 +141,7 @@ def _check_sparse(sparse: SparseVector, what: str) -> None:
 
 def ascending(indices: Sequence[int], values: Sequence[float]) -> SparseVector:
     """Return a sparse vector with its indices in ascending order."""
+    if all(map(lt, indices, islice(indices, 1, None))):
+        return SparseVector(tuple(indices), tuple(values))
     pairs = sorted(zip(indices, values, strict=True))
     return SparseVector(tuple(index for index, _ in pairs), tuple(value for _, value in pairs))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from rag_assets.changes.content_changes import content_changes
+from rag_assets.disk.content_hash import content_sha256
 from rag_assets.errors import GenerationDamaged
 from rag_assets.evaluation.report_checks import report_digest
 from rag_assets.knowledge_base import KnowledgeBase
@@ -109,6 +110,22 @@ def test_an_older_generation_without_hashes_is_compared_point_by_point(
     with pytest.raises(GenerationDamaged, match="g2"):
         measure_candidate(knowledge_base, "g2", digest, NEW)
     assert store.generations() == ["g1"]
+
+
+@pytest.mark.parametrize("store", ["embedded"], indirect=True)
+def test_an_older_generation_is_compared_by_the_sha256_of_its_files(
+    knowledge_base: KnowledgeBase, store: VectorStore
+) -> None:
+    assert isinstance(store, EmbeddedVectorStore)
+    folder = store.folders.home / "generations" / "g2"
+    stored = json.loads((folder / "manifest.json").read_text())
+    assert all(value.startswith("crc32:") for value in stored["hashes"].values())
+    stored["hashes"] = {name: content_sha256(folder / "shard" / name) for name in stored["hashes"]}
+    (folder / "manifest.json").write_text(json.dumps(stored))
+    assert store.verify("g2")
+    damage(store, "g2", "two vectors swapped")
+    with pytest.raises(GenerationDamaged, match="g2 is damaged"):
+        measure_candidate(knowledge_base, "g2", digest_of(store, "g2"), NEW)
 
 
 def test_damage_of_production_itself_is_recorded_and_nothing_is_discarded(

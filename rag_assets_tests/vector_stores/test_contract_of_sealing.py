@@ -43,11 +43,10 @@ def _spoil_upserts(backend: Backend, monkeypatch: pytest.MonkeyPatch, how: str) 
 
         real = writer.engine_points
 
-        def engine_points(points: Any, vectors: Any) -> Any:
+        def engine_points(points: Any, rows: Any) -> Any:
             spoiled = [points[0], _spoiled(points[1], how), *points[2:]]
-            rows = list(vectors)
-            rows[1] = spoiled[1].vector
-            return real(spoiled, rows)
+            assert spoiled[1].vector is not None
+            return real(spoiled, [rows[0], spoiled[1].vector.tolist(), *rows[2:]])
 
         monkeypatch.setattr(writer, "engine_points", engine_points)
         return

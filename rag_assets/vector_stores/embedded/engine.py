@@ -12,14 +12,15 @@ Conditions for trusting the engine, learned by experiment (see DESIGN.md, and th
 """
 
 import contextlib
-from collections.abc import Generator, Iterable, Sequence
+import os
+from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag_assets.disk.content_hash import content_sha256
+from rag_assets.disk.content_hash import content_crc32, content_sha256
 from rag_assets.disk.state_files import disk_errors
 from rag_assets.errors import GenerationDamaged, RagAssetsError, VectorStoreUnavailable
-from rag_assets.records import Point, Vector
+from rag_assets.records import Point, SparseVector
 from rag_assets.text.wording import counted
 from rag_assets.vector_stores.base import DENSE, SPARSE
 from rag_assets.vector_stores.filters import LOCATIONS, Clause, Clauses, conditions_of
@@ -98,17 +99,29 @@ def _index_params() -> list[tuple[str, Any]]:
     return [*of_point, *location_text, *location_dates]
 
 
-def engine_points(points: Sequence[Point], vectors: Iterable[Vector]) -> "list[qdrant_edge.Point]":
+def engine_points(points: Sequence[Point], rows: Iterable[list[float]]) -> "list[qdrant_edge.Point]":
     """Convert points, with their dense vectors, to points of the engine."""
     import qdrant_edge as edge
 
     batch: list[edge.Point] = []
-    for point, row in zip(points, vectors, strict=True):
-        named: dict[str, Any] = {DENSE: row.tolist()}
+    for point, row in zip(points, rows, strict=True):
+        named: dict[str, Any] = {DENSE: row}
         if point.sparse is not None and point.sparse.indices:
             named[SPARSE] = edge.SparseVector(list(point.sparse.indices), list(point.sparse.values))
         batch.append(edge.Point(point.id, named, point.payload))
     return batch
+
+
+def is_as_sent(record: "qdrant_edge.Record | None", point: Point, row: list[float]) -> bool:
+    """Whether a record holds exactly this point. One with a normalized vector or a rounded weight does not."""
+    if record is None or record.payload != point.payload:
+        return False
+    named: Any = record.vector
+    sent, stored = point.sparse or SparseVector((), ()), named.get(SPARSE)
+    if stored is None:
+        return named[DENSE] == row and not sent.indices
+    same = tuple(stored.indices) == sent.indices and tuple(stored.values) == sent.values
+    return same and named[DENSE] == row
 
 
 def engine_filter(clauses: Clauses) -> "qdrant_edge.Filter | None":
@@ -141,18 +154,18 @@ def file_sizes(shard_folder: Path) -> dict[str, int]:
     return {name: (shard_folder / name).stat().st_size for name in _file_names(shard_folder)}
 
 
-def file_hashes(shard_folder: Path) -> dict[str, str]:
+def file_hashes(shard_folder: Path, algorithm: Callable[[Path], str] = content_crc32) -> dict[str, str]:
     """Return the hash of every file that stays as it is sealed."""
     names = (name for name in _file_names(shard_folder) if name != _REWRITTEN_BY_LOAD)
-    return {name: content_sha256(shard_folder / name) for name in names}
+    return {name: algorithm(shard_folder / name) for name in names}
 
 
 def _file_names(shard_folder: Path) -> list[str]:
-    return [
-        path.relative_to(shard_folder).as_posix()
-        for path in sorted(shard_folder.rglob("*"))
-        if path.is_file() and ".atomicwrite" not in path.as_posix()
-    ]
+    found: list[str] = []
+    for folder, _, names in os.walk(shard_folder):
+        inside = Path(folder).relative_to(shard_folder)
+        found += [(inside / name).as_posix() for name in names]
+    return sorted(name for name in found if ".atomicwrite" not in name)
 
 
 def check_hashes(shard_folder: Path, hashes: dict[str, str], generation: str) -> None:
@@ -162,8 +175,10 @@ def check_hashes(shard_folder: Path, hashes: dict[str, str], generation: str) ->
         GenerationDamaged: a file differs, or there is one more or less.
         DiskUnusable: a file cannot be read.
     """
+    # Of an earlier version.
+    is_sha256 = not any(str(value).startswith("crc32:") for value in hashes.values())
     with disk_errors(shard_folder):
-        found = file_hashes(shard_folder)
+        found = file_hashes(shard_folder, content_sha256 if is_sha256 else content_crc32)
     differing = sorted(name for name in found.keys() | hashes.keys() if found.get(name) != hashes.get(name))
     if differing:
         raise GenerationDamaged(
