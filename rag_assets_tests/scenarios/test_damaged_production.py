@@ -5,7 +5,9 @@ import warnings
 import pytest
 
 from rag_assets.vector_stores.server.store import ServerVectorStore
+from rag_assets_tests.alerting import alert_about
 from rag_assets_tests.pipeline import Pipeline, assert_same_points, text_about
+from rag_assets_tests.slack_receiver import SlackReceiver
 from rag_assets_tests.stored_damage import damage
 
 
@@ -89,3 +91,29 @@ def test_status_names_damaged_production(promoted: Pipeline) -> None:
     damaged = spoil(promoted, "production")
     assert damaged in promoted.status()["production"]["problem"]
     assert "DAMAGED" in promoted.succeed("status")
+
+
+def test_a_rebuild_after_damage_is_alerted_once(promoted: Pipeline) -> None:
+    with SlackReceiver() as slack:
+        promoted.configure(SLACK_WEBHOOK_URL=slack.url)
+        damaged = spoil(promoted, "production")
+        alert_about(promoted, promoted.refresh().checked())
+        alert_about(promoted, promoted.refresh().checked())
+    (text,) = slack.texts
+    assert "Production was damaged" in text
+    assert damaged in text
+    assert str(promoted.production().production) in text
+
+
+def test_a_search_in_production_known_as_damaged_warns(
+    promoted: Pipeline, caplog: pytest.LogCaptureFixture
+) -> None:
+    damaged = spoil(promoted, "production")
+    promoted.write("topic05.md", text_about("a version that fails its gate"))
+    promoted.materialize("raw_documents", "deduped_documents").checked()
+    with promoted.knowledge_base() as knowledge_base, knowledge_base.retriever() as retriever:
+        assert retriever.search("a question")
+    [warning] = [
+        record.getMessage() for record in caplog.records if "answers may be wrong" in record.getMessage()
+    ]
+    assert damaged in warning

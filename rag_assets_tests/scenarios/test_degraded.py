@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import dagster as dg
 import pytest
 
-from rag_assets.defs.sensors import slack_on_degraded_source
-from rag_assets_tests.pipeline import Pipeline, Run, text_about, words
+from rag_assets_tests.alerting import alert_about
+from rag_assets_tests.pipeline import Pipeline, text_about, words
 from rag_assets_tests.slack_receiver import SlackReceiver
 
 
@@ -31,26 +30,6 @@ def archive(promoted: Pipeline) -> Path:
     promoted.configure(RAG_SOURCES="filesystem,archive", RAG_SOURCES_FILE=str(declared))
     promoted.refresh().checked()
     return folder
-
-
-def alert_about(pipeline: Pipeline, run: Run) -> None:
-    """Evaluate the sensor as the daemon does after a run."""
-    dagster_run = pipeline.instance.get_run_by_id(run.run_id)
-    record = pipeline.instance.get_records_for_run(
-        run.run_id, of_type=dg.DagsterEventType.RUN_SUCCESS
-    ).records[0]
-    assert dagster_run is not None
-    event = record.event_log_entry.dagster_event
-    assert event is not None
-    with pipeline.knowledge_base() as knowledge_base:
-        context = dg.build_run_status_sensor_context(
-            sensor_name=slack_on_degraded_source.name,
-            dagster_event=event,
-            dagster_instance=pipeline.instance,
-            dagster_run=dagster_run,
-            resources={"knowledge_base": knowledge_base},
-        )
-        slack_on_degraded_source(context)
 
 
 def test_an_outage_is_reported_once_and_again_after_a_recovery(
