@@ -58,9 +58,11 @@ def test_vectors_are_those_of_wordllama_itself(embedder: WordLlamaEmbedder):
 def test_a_vector_does_not_depend_on_the_other_texts(embedder: WordLlamaEmbedder):
     together = embedder.embed_documents(TEXTS).vectors
     backwards = embedder.embed_documents(TEXTS[::-1]).vectors[::-1]
+    among_many = embedder.embed_documents(TEXTS * 2).vectors[: len(TEXTS)]
     alone = np.stack([embedder.embed_query(text) for text in TEXTS])
     np.testing.assert_array_equal(together, backwards)
     np.testing.assert_array_equal(together, alone)
+    np.testing.assert_array_equal(together, among_many)
 
 
 def test_similar_texts_are_near_one_another(embedder: WordLlamaEmbedder):
@@ -119,8 +121,8 @@ def test_a_text_whose_tokens_cancel_out_has_the_vector_of_a_space():
     embedder = WordLlamaEmbedder()
     space = embedder.embed_query(" ")
     ids = wordllama_tokenizer().token_ids(["zebra"])[0]
-    embedder._table = embedder._table.copy()
-    embedder._table[ids] = 0
+    embedder._stored = embedder._stored.copy()
+    embedder._stored[ids] = 0
     np.testing.assert_array_equal(embedder.embed_documents(["zebra", "b"]).vectors[0], space)
 
 
