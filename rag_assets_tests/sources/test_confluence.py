@@ -140,7 +140,7 @@ def test_a_reading_has_the_token_of_its_own_version(wiki: Wiki) -> None:
 @pytest.mark.parametrize(
     ("status", "error"),
     [
-        (404, DocumentGone),
+        (404, DocumentUnreadable),
         (403, DocumentUnreadable),
         (401, SourceUnavailable),
         (429, SourceUnavailable),

@@ -37,6 +37,8 @@ Change = Callable[[dict[str, Any]], Any]
     "change",
     [
         pytest.param(lambda answer: answer | {"results": answer["results"][:1], "size": 2}, id="shortened"),
+        pytest.param(lambda answer: answer | {"start": 100}, id="another part of the listing"),
+        pytest.param(lambda answer: answer | {"totalSize": 100, "_links": {}}, id="a larger total"),
         pytest.param(lambda answer: answer | {"results": None}, id="no results"),
         pytest.param(lambda answer: {"message": "hello"}, id="something else"),
         pytest.param(lambda answer: [], id="a list"),
@@ -58,6 +60,15 @@ def test_a_malformed_listing_is_an_error(wiki: Wiki, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(wiki, "_answer", changed)
     with pytest.raises(SourceUnavailable):
+        entries_of(source_of(wiki))
+
+
+def test_a_next_link_only_in_the_header_is_a_contradiction(
+    wiki: Wiki, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wiki.add(Page("1", "page", ""))
+    wiki.headers["Link"] = '</api/v2/pages?cursor=2>; rel="next"'
+    with pytest.raises(SourceUnavailable, match="incomplete"):
         entries_of(source_of(wiki))
 
 

@@ -199,13 +199,14 @@ def test_a_file_over_the_size_limit_is_not_read(scene: FsspecScene) -> None:
     assert scene.num_bodies == 0
 
 
-def test_a_file_deleted_meanwhile_is_gone(scene: FsspecScene) -> None:
+def test_a_file_listed_and_then_missing_is_unreadable(scene: FsspecScene) -> None:
     scene.put("a", "text")
     source = source_of(f"troubled://{scene.folder}")
     (entry,) = source.list_entries()
     scene.remove("a")
-    with pytest.raises(DocumentGone):
+    with pytest.raises(DocumentUnreadable, match="next refresh") as caught:
         source.read(entry)
+    assert not isinstance(caught.value, DocumentGone)
 
 
 def test_no_file_is_gone_if_the_folder_is_missing(scene: FsspecScene) -> None:

@@ -184,6 +184,20 @@ def test_a_time_limit_below_a_second_is_reported_exactly() -> None:
     never.set()
 
 
+@pytest.mark.parametrize("option", [{"silent_errors": True}, {"silent_errors": "true"}, {}])
+def test_a_failure_that_is_only_logged_makes_the_listing_incomplete(option: dict[str, Any]) -> None:
+    documents = [("one", {"source": "a"}), (ValueError("secret"), {"source": "b"}), ("two", {"source": "c"})]
+    source = source_of(loader=f"{LOADERS}.ForgivingLoader", arguments={"documents": documents, **option})
+    listed: list[str] = []
+    if not option:  # a warning may mean anything then
+        assert len(list(source.list_entries())) == 2
+        return
+    with pytest.raises(SourceUnavailable, match="silent_errors") as caught:
+        listed.extend(entry.path for entry in source.list_entries())
+    assert listed == ["a", "c"]
+    assert "secret" not in str(caught.value)
+
+
 def test_a_missing_package_is_named() -> None:
     with pytest.raises(ConfigurationError) as caught:
         source_of(loader="no_such_package.document_loaders.TextLoader")

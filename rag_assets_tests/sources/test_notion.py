@@ -187,7 +187,7 @@ def test_an_unshared_part_is_left_out(workspace: Workspace) -> None:
 @pytest.mark.parametrize(
     ("status", "code", "error"),
     [
-        (404, "object_not_found", DocumentGone),
+        (404, "object_not_found", DocumentUnreadable),
         (403, "restricted_resource", DocumentUnreadable),
         (400, "validation_error", DocumentUnreadable),
         (401, "unauthorized", SourceUnavailable),
@@ -240,6 +240,26 @@ def test_a_malformed_listing_is_an_error(
         workspace, "_answer", lambda path, question: {**truth(path, question), "has_more": True, **change}
     )
     with pytest.raises(SourceUnavailable):
+        list(source_of(workspace).list_entries())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"next_cursor": "2"}, id="a cursor without more"),
+        pytest.param(
+            {"request_status": {"type": "incomplete", "incomplete_reason": "query_result_limit_reached"}},
+            id="declared incomplete",
+        ),
+    ],
+)
+def test_a_listing_that_contradicts_its_end_is_incomplete(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    workspace.add("page")
+    truth = workspace._answer
+    monkeypatch.setattr(workspace, "_answer", lambda path, question: {**truth(path, question), **change})
+    with pytest.raises(SourceUnavailable, match="incomplete"):
         list(source_of(workspace).list_entries())
 
 

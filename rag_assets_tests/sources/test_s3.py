@@ -1,5 +1,6 @@
 """Particulars of S3: hostile keys, pages, changed or unreadable objects, credentials."""
 
+import itertools
 import sys
 import threading
 from collections.abc import Callable, Iterable
@@ -198,6 +199,36 @@ def test_an_incomplete_listing_does_not_look_like_an_empty_bucket(bucket: Bucket
         list(bucket.source().list_entries())
 
 
+@pytest.mark.parametrize(
+    "contradiction",
+    [
+        "<IsTruncated>false</IsTruncated><KeyCount>5</KeyCount>",
+        "<IsTruncated>false</IsTruncated><KeyCount>1</KeyCount><NextContinuationToken>b</NextContinuationToken>",
+    ],
+    ids=["more keys than listed", "a token for a next page"],
+)
+def test_a_listing_that_contradicts_itself_is_incomplete(bucket: Bucket, contradiction: str) -> None:
+    item = "<Contents><Key>a.md</Key><Size>1</Size><ETag>x</ETag></Contents>"
+    listed: list[str] = []
+    with (
+        bucket.server.answering(answers_of(f"<Result>{item}{contradiction}</Result>")),
+        pytest.raises(SourceUnavailable, match="contradicts itself"),
+    ):
+        listed.extend(entry.path for entry in bucket.source().list_entries())
+    assert listed == ["a.md"]
+
+
+def test_a_listing_in_a_circle_ends(bucket: Bucket) -> None:
+    tokens = itertools.cycle("ab")
+
+    def answer(request: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        more = f"<IsTruncated>true</IsTruncated><NextContinuationToken>{next(tokens)}</NextContinuationToken>"
+        return answers_of(f"<Result>{more}</Result>")(request, start_response)
+
+    with bucket.server.answering(answer), pytest.raises(SourceUnavailable, match="in a circle"):
+        list(bucket.source().list_entries())
+
+
 def test_a_missing_bucket_does_not_look_empty(bucket: Bucket) -> None:
     with pytest.raises(SourceUnavailable, match=r"no-such-bucket.*NoSuchBucket.*endpoint_url"):
         list(bucket.source(bucket="no-such-bucket").list_entries())
@@ -257,12 +288,13 @@ def test_an_object_changed_after_the_listing_is_read_by_the_next_refresh(bucket:
     assert source.read(entry).data == b"two"
 
 
-def test_a_deleted_object_is_gone(bucket: Bucket) -> None:
+def test_an_object_listed_and_then_missing_is_unreadable(bucket: Bucket) -> None:
     bucket.put("a.md")
     source, entry = bucket.entry("a.md")
     bucket.client.delete_object(Bucket=bucket.name, Key="a.md")
-    with pytest.raises(DocumentGone):
+    with pytest.raises(DocumentUnreadable, match="next refresh") as caught:
         source.read(entry)
+    assert not isinstance(caught.value, DocumentGone)
 
 
 def test_a_deleted_bucket_is_an_outage_of_the_source(bucket: Bucket) -> None:
