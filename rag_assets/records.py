@@ -137,7 +137,9 @@ class Outage:
         place: the failed part, for people: a folder, a sitemap, a site. Without secrets.
         problem: a clause about it.
         below: prefix of the paths in this part, such as `handbook/`, or None. Its documents stay if they are not listed.
-        paths: single paths in this part. These documents stay as they are in production, even if they were read.
+        paths: single paths in this part. Their documents stay if they are not listed.
+        withholds: whether the documents of `paths` stay as they are in production, even if they were read.
+        is_quiet: whether the part failed only if it keeps a document of `paths`: an empty sitemap may be meant.
         num_kept: number of documents in production kept by this outage alone.
         token: admits their loss, "" if there is none.
         is_admitted: whether a person has admitted it. Then nothing is kept.
@@ -148,6 +150,8 @@ class Outage:
     problem: str
     below: str | None = None
     paths: frozenset[str] = frozenset()
+    withholds: bool = False
+    is_quiet: bool = False
     num_kept: int = 0
     token: str = ""
     is_admitted: bool = False

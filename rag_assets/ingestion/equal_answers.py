@@ -70,6 +70,7 @@ def equal_answers(
             f"{equal[place]} of {counted(totals[place], 'document')} became the same page or text, as if a "
             "login or maintenance page were in their place",
             paths=frozenset(paths | new),
+            withholds=True,
         )
 
 

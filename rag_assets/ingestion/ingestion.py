@@ -170,7 +170,8 @@ class Ingestion:
         failed.extend(equal_answers(source.name, served, current, same_as, self._text_store.get))
         listed = {state.document_id for state in current.values()}
         for outage in failed:
-            report.outages.append(examined(outage, self._served, listed, self._approved_tokens))
+            if found := examined(outage, self._served, listed, self._approved_tokens):
+                report.outages.append(found)
         for outage in report.open_outages:
             _logger.warning(
                 "source %s: %s: %s: %s kept",

@@ -82,6 +82,16 @@ def missing_package_error(source: str, package: str, extra: str) -> Configuratio
     )
 
 
+def missing_error() -> DocumentUnreadable:
+    """Return the error for a document that was listed and then not found: its source contradicts itself.
+
+    It stays in production until a complete listing does not contain it.
+    """
+    return DocumentUnreadable(
+        "unreadable", "It was listed, but not found when it was read. The next refresh looks again."
+    )
+
+
 def too_large_error(size_bytes: int, limit_bytes: int) -> DocumentUnreadable:
     """Return the error for a document above the size limit of its source."""
     return DocumentUnreadable(

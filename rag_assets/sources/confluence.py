@@ -24,6 +24,7 @@ from rag_assets.sources.base import (
     Reading,
     RemoteSourceOptions,
     SourceOptions,
+    missing_error,
     missing_package_error,
 )
 from rag_assets.sources.confluence_access import PageReaders
@@ -135,8 +136,8 @@ class ConfluenceSource:
         """Return one page as HTML, with rendered macros.
 
         Raises:
-            DocumentGone: this user sees no such page.
-            DocumentUnreadable: `too_large`, or `unreadable`: forbidden for this user.
+            DocumentGone: archived, or in the trash.
+            DocumentUnreadable: `too_large`, or `unreadable`: forbidden for this user, or not found.
             SourceUnavailable: Confluence did not answer as expected.
         """
         del known_token  # the caller has compared it already
@@ -148,7 +149,7 @@ class ConfluenceSource:
                 page = self._client.get(f"rest/api/content/{page_id}", {"expand": "body.export_view,version"})
         except Refused as error:
             if error.status == 404:
-                raise DocumentGone("Confluence has no such page, or hides it from this user.") from None
+                raise missing_error() from None
             if error.status == 403:
                 raise DocumentUnreadable("unreadable", "This user may not read the page.") from None
             raise self._client.unavailable(error.problem) from None

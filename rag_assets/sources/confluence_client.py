@@ -66,7 +66,10 @@ class ConfluenceClient:
             # Guests see only part of a wiki: an expired login must not look like deletions.
             if self._token and response.headers.get("X-AUSERNAME") == "anonymous":
                 raise self.unavailable("treats this user as anonymous: check username and token")
-            return response.json()
+            answer = response.json()
+            if "next" in response.links and not value_at(answer, "_links", "next"):
+                raise self.unavailable("answered with an incomplete listing")
+            return answer
 
         patience_seconds = 2 * self._timeout_seconds + _LONGEST_RETRY_AFTER_SECONDS
         return self._wiki.ask(request, patience_seconds, (requests.RequestException,))
@@ -79,20 +82,28 @@ class ConfluenceClient:
         """
         query = {**query, "limit": str(self._page_size)}
         asked: set[tuple[tuple[str, str], ...]] = set()
+        num_listed = 0
         try:
             while True:
                 asked.add(tuple(sorted(query.items())))
                 answer = self.get(path, query)
                 results, links = answer["results"], answer.get("_links") or {}
-                if not isinstance(results, list) or answer.get("size", len(results)) != len(results):
+                if (
+                    not isinstance(results, list)
+                    or answer.get("size", len(results)) != len(results)
+                    or int(answer.get("start", query.get("start", 0))) != int(query.get("start", 0))
+                ):
                     raise self.unavailable("answered with an incomplete listing")
                 yield from results
+                num_listed += len(results)
                 link = links.get("next")
                 if link:
                     query = {**query, **dict(parse_qsl(urlsplit(link).query))}
                 elif "start" in answer and len(results) >= int(answer.get("limit") or 1):
                     # A full answer without a next link: one more request makes sure that it was the last.
                     query = {**query, "start": str(int(answer["start"]) + len(results))}
+                elif num_listed < int(answer.get("totalSize", 0)):
+                    raise self.unavailable("answered with an incomplete listing")
                 else:
                     return
                 if tuple(sorted(query.items())) in asked or len(asked) >= _MOST_ANSWERS:
@@ -143,7 +154,7 @@ def content_ids(contents: Sequence[Any]) -> tuple[str, ...] | None:
         return None
 
 
-def value_at(answer: Json | None, *keys: str) -> Any:
+def value_at(answer: Any, *keys: str) -> Any:
     """Return the value under nested keys, or None if a key is missing."""
     value: Any = answer
     for key in keys:

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import Field, field_validator
 
-from rag_assets.errors import ConfigurationError, DocumentGone, DocumentUnreadable, SourceUnavailable
+from rag_assets.errors import ConfigurationError, DocumentUnreadable, SourceUnavailable
 from rag_assets.parsers.registry import may_be_document
 from rag_assets.records import SourceEntry
 from rag_assets.sources.base import (
@@ -22,6 +22,7 @@ from rag_assets.sources.base import (
     RemoteSourceOptions,
     SourceOptions,
     is_ignored,
+    missing_error,
     token_by_clock,
     too_large_error,
 )
@@ -122,8 +123,7 @@ class FsspecSource:
         """Return one listed file.
 
         Raises:
-            DocumentGone: the folder exists, the file does not.
-            DocumentUnreadable: `too_large`, or `unreadable`, for this file only.
+            DocumentUnreadable: `too_large`, or `unreadable`, for this file only. The folder exists.
             SourceUnavailable: the folder cannot be reached.
         """
         try:
@@ -139,7 +139,7 @@ class FsspecSource:
             except Exception as folder_error:
                 raise self._unavailable(folder_error) from None
             if isinstance(error, FileNotFoundError):
-                raise DocumentGone("The file no longer exists.") from None
+                raise missing_error() from None
             raise DocumentUnreadable(
                 "unreadable", f"The file system failed with {type(error).__name__}."
             ) from None

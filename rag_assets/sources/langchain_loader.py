@@ -6,6 +6,7 @@ are read.
 
 import hashlib
 import importlib
+import logging
 import os
 import re
 import tempfile
@@ -27,11 +28,14 @@ from rag_assets.sources.base import (
     too_large_error,
 )
 from rag_assets.sources.option_types import SUFFIXES, JsonObject, TextFormat
+from rag_assets.text.wording import counted
 from rag_assets.time_limits import NothingCame, bounded
 
 _DOTTED_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+")
 _PARTS_OF_A_SOURCE = ("page", "row", "seq_num", "id")
 """Metadata by which loaders number the documents of one file."""
+_FORGIVING = ("silent_errors", "continue_on_failure")
+"""Arguments of loaders in langchain_community. With these a failed document is only a line in the log."""
 
 
 class LangchainOptions(RemoteSourceOptions):
@@ -106,6 +110,12 @@ class LangchainSource:
             ):
                 spool.documents[spooled.key] = spooled
                 yield self._entry(spooled)
+            if spool.num_warnings:
+                options = " and ".join(self._forgiving)
+                raise SourceUnavailable(
+                    f"source {self.name}: {self.options.loader} logged {counted(spool.num_warnings, 'warning')} with "
+                    f"{options}, so documents may be missing. See its log"
+                )
         except SourceUnavailable:
             raise
         except NothingCame:
@@ -139,7 +149,7 @@ class LangchainSource:
     def _load(self, spool: "_Spool") -> Iterator[_Spooled]:
         loader = self._loader_class()(**self.options.arguments)
         keys: set[str] = set()
-        for document in loader.lazy_load():
+        for document in self._watched(loader, spool):
             metadata = document.metadata
             source = str(metadata.get("source") or self.options.loader.rpartition(".")[2])
             key = _numbered(_key(_without_login(source), metadata, document.id), keys)
@@ -150,6 +160,24 @@ class LangchainSource:
             yield _Spooled(
                 key, _without_login(source), title, token.hexdigest(), spool.append(text), len(text)
             )
+
+    @property
+    def _forgiving(self) -> list[str]:
+        """The arguments by which the loader logs failures and goes on."""
+        arguments = self.options.arguments
+        return [name for name in _FORGIVING if str(arguments.get(name)).lower() == "true"]
+
+    def _watched(self, loader: Any, spool: "_Spool") -> Iterator[Any]:
+        """Yield the documents of the loader, and count the warnings meanwhile, if it goes on after failures."""
+        packages = {cls.__module__.partition(".")[0] for cls in type(loader).__mro__ if self._forgiving}
+        counter = _WarningCounter(spool)
+        for package in packages:
+            logging.getLogger(package).addHandler(counter)
+        try:
+            yield from loader.lazy_load()
+        finally:
+            for package in packages:
+                logging.getLogger(package).removeHandler(counter)
 
     def _loader_class(self) -> type[Any]:
         module, _, class_name = self.options.loader.rpartition(".")
@@ -185,9 +213,11 @@ class _Spool:
 
     Attributes:
         documents: key -> place of its text.
+        num_warnings: number of warnings logged by a loader that goes on after failures.
     """
 
     def __init__(self) -> None:
+        self.num_warnings = 0
         self.documents: dict[str, _Spooled] = {}
         self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  closed with this object
         self._end = 0
@@ -203,6 +233,16 @@ class _Spool:
 
     def read(self, offset: int, size_bytes: int) -> bytes:
         return os.pread(self._file.fileno(), size_bytes, offset)
+
+
+class _WarningCounter(logging.Handler):
+    def __init__(self, spool: _Spool) -> None:
+        super().__init__(logging.WARNING)
+        self._spool = spool
+
+    def emit(self, record: logging.LogRecord) -> None:
+        del record  # its message may quote a document
+        self._spool.num_warnings += 1
 
 
 def _key(source: str, metadata: Mapping[str, Any], document_id: str | None) -> str:

@@ -17,7 +17,13 @@ from pydantic import Field, SecretStr, field_validator
 
 from rag_assets.errors import DocumentGone, DocumentUnreadable
 from rag_assets.records import SourceEntry
-from rag_assets.sources.base import Reading, RemoteSourceOptions, SourceOptions, missing_package_error
+from rag_assets.sources.base import (
+    Reading,
+    RemoteSourceOptions,
+    SourceOptions,
+    missing_error,
+    missing_package_error,
+)
 from rag_assets.sources.notion_markdown import CHILDREN, markdown_of_page, title_of
 from rag_assets.sources.option_types import plain_url
 from rag_assets.sources.times import iso_utc
@@ -103,8 +109,8 @@ class NotionSource:
         """Return one page as Markdown.
 
         Raises:
-            DocumentGone: in the trash, or no longer shared with the integration.
-            DocumentUnreadable: `too_large`, or `unreadable`: refused for integrations.
+            DocumentGone: in the trash.
+            DocumentUnreadable: `too_large`, or `unreadable`: refused for integrations, or not found.
             SourceUnavailable: Notion did not answer as expected.
         """
         del known_token  # the caller has compared it already
@@ -119,7 +125,7 @@ class NotionSource:
             version_token = _token(_time(page["last_edited_time"]))
         except Refused as error:
             if error.status == 404:
-                raise DocumentGone("Notion has no such page, or it is no longer shared.") from None
+                raise missing_error() from None
             if error.status in (400, 403):
                 reason = f"Notion refuses it to the integration (HTTP {error.status})."
                 raise DocumentUnreadable("unreadable", reason) from None
@@ -194,9 +200,13 @@ class NotionSource:
             if not isinstance(results, list) or not isinstance(has_more, bool):
                 raise self._wiki.unavailable("answered with a listing of an unknown form")
             yield from cast("list[Json]", results)
+            cursor = answer.get("next_cursor")
+            # A query of more than 10,000 rows ends with `has_more` false and this status.
+            status = answer.get("request_status")
+            if (isinstance(status, dict) and status.get("type") == "incomplete") or (cursor and not has_more):
+                raise self._wiki.unavailable("answered with an incomplete listing")
             if not has_more:
                 return
-            cursor = answer.get("next_cursor")
             if not cursor or cursor in seen or len(seen) >= _MOST_ANSWERS:
                 raise self._wiki.unavailable("has more results, but no valid cursor for them")
             seen.add(cursor)

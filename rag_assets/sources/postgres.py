@@ -15,13 +15,14 @@ from urllib.parse import quote
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from rag_assets.errors import DocumentGone, DocumentUnreadable, SourceUnavailable
+from rag_assets.errors import DocumentUnreadable, SourceUnavailable
 from rag_assets.records import SourceEntry
 from rag_assets.sources.base import (
     DEFAULT_MAX_BYTES,
     Reading,
     RemoteSourceOptions,
     SourceOptions,
+    missing_error,
     missing_package_error,
     too_large_error,
 )
@@ -150,8 +151,7 @@ class PostgresSource:
         """Return the text of one row.
 
         Raises:
-            DocumentGone: the row no longer exists.
-            DocumentUnreadable: `too_large`, or its columns cannot be computed.
+            DocumentUnreadable: `too_large`, the row is missing, or its columns cannot be computed.
             SourceUnavailable: the database cannot be queried.
         """
         row = self._ahead.pop(entry.path, None)
@@ -255,7 +255,7 @@ class PostgresSource:
         row = found.pop(wanted, None)
         self._ahead = found
         if row is None:
-            raise DocumentGone("The row no longer exists.")
+            raise missing_error()
         return row
 
     def _ask(self, statement: "sql.Composed", parameters: dict[str, Any]) -> list[Any]:
@@ -343,10 +343,10 @@ class PostgresSource:
             ) AS hashed
             """
         ).format(
-            id=sql.Identifier(self.options.id_column),
-            text=sql.Identifier(self.options.text_column),
-            title=_column_or_null(self.options.title_column),
-            rows=self._rows(doubled_percent=True),
+            id=sql.Identifier(_doubled(self.options.id_column)),
+            text=sql.Identifier(_doubled(self.options.text_column)),
+            title=_column_or_null(_doubled(self.options.title_column or "") or None),
+            rows=self._rows(in_statement_with_parameters=True),
             ids=sql.SQL(", ").join(sql.Placeholder(f"id_{number}") for number in range(len(ids))),
             limit=sql.Literal(limit),
         )
@@ -354,21 +354,23 @@ class PostgresSource:
         limits = {"max_bytes": self.options.max_bytes, "bytes_ahead": bytes_ahead}
         return statement, {**parameters, **limits, "wanted": wanted, "known_hash": known_hash}
 
-    def _rows(self, *, doubled_percent: bool = False) -> "sql.Composable":
-        """Return the table or the query for a FROM clause.
-
-        Args:
-            doubled_percent: write `%` as `%%`, for a statement with parameters: there psycopg reads `%` as a placeholder.
-        """
+    def _rows(self, *, in_statement_with_parameters: bool = False) -> "sql.Composable":
+        """Return the table or the query for a FROM clause."""
         from psycopg import sql
 
+        table_or_query = self.options.table or self.options.query or ""
+        if in_statement_with_parameters:
+            table_or_query = _doubled(table_or_query)
         if self.options.table is not None:
-            return sql.Identifier(*self.options.table.split("."))
-        query = (self.options.query or "").strip().rstrip(";")
-        if doubled_percent:
-            query = query.replace("%", "%%")
+            return sql.Identifier(*table_or_query.split("."))
+        query = table_or_query.strip().rstrip(";")
         # SQL on purpose, written by the user. The line break ends a comment in the last line.
         return sql.SQL("({}\n) AS documents").format(sql.SQL(cast(LiteralString, query)))
+
+
+def _doubled(text: str) -> str:
+    """Write `%` as `%%`. In a statement with parameters psycopg reads `%` as a placeholder, even in a name."""
+    return text.replace("%", "%%")
 
 
 def _column_or_null(column: str | None) -> "sql.Composable":

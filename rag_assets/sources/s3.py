@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from rag_assets.errors import DocumentGone, DocumentUnreadable, SourceUnavailable
+from rag_assets.errors import DocumentUnreadable, SourceUnavailable
 from rag_assets.parsers.registry import may_be_document
 from rag_assets.records import SourceEntry
 from rag_assets.sources.aws_client import aws_errors, build_client, code_of, concerns_all, in_words
@@ -24,6 +24,7 @@ from rag_assets.sources.base import (
     RemoteSourceOptions,
     SourceOptions,
     is_ignored,
+    missing_error,
     missing_package_error,
     too_large_error,
 )
@@ -86,24 +87,29 @@ class S3Source:
             SourceUnavailable: a page of the listing is missing, or invalid.
         """
         continuation: dict[str, str] = {}
+        tokens: set[str] = set()
         while True:
             page = self._list_page(continuation)
             for item in page.get("Contents", ()):
                 if self.counts(item["Key"]):
                     yield self._entry(item)
-            if not page["IsTruncated"]:
-                return
             token = page.get("NextContinuationToken")
-            if not token or token == continuation.get("ContinuationToken"):
-                raise self._unavailable("cannot be listed", "the listing ends early. Check `endpoint_url`.")
+            if page.get("KeyCount", 0) > len(page.get("Contents", ())) or bool(token) != page["IsTruncated"]:
+                raise self._unavailable(
+                    "cannot be listed", "the listing contradicts itself about its end. Check `endpoint_url`."
+                )
+            if not token:
+                return
+            if token in tokens:
+                raise self._unavailable("cannot be listed", "it lists in a circle. Check `endpoint_url`.")
+            tokens.add(token)
             continuation = {"ContinuationToken": token}
 
     def read(self, entry: SourceEntry, known_token: str = "") -> Reading:
         """Return one document, in exactly the listed version.
 
         Raises:
-            DocumentGone: the object no longer exists.
-            DocumentUnreadable: `too_large`, or `unreadable`: forbidden, archived, or changed since the listing.
+            DocumentUnreadable: `too_large`, or `unreadable`: forbidden, archived, missing or changed since the listing.
             SourceUnavailable: the service does not answer, or not in time.
         """
         del known_token  # the caller has compared it already
@@ -118,7 +124,7 @@ class S3Source:
         except aws_errors() as error:
             code = code_of(error)
             if code == "NoSuchKey":
-                raise DocumentGone("The object was deleted.") from None
+                raise missing_error() from None
             if concerns_all(error):
                 raise self._unavailable("cannot be read", in_words(error)) from None
             raise DocumentUnreadable("unreadable", _why_unreadable(code)) from None

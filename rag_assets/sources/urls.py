@@ -26,7 +26,7 @@ from rag_assets.errors import (
     SourceUnavailable,
 )
 from rag_assets.invalid_values import FORM
-from rag_assets.records import SourceEntry
+from rag_assets.records import Outage, SourceEntry
 from rag_assets.safe_http import Answer, SafeHttp
 from rag_assets.settings import UserPath
 from rag_assets.sources.base import DEFAULT_MAX_BYTES, Reading, RemoteSourceOptions, SourceOptions
@@ -41,7 +41,7 @@ from rag_assets.sources.web.fetched_page import FetchedPage, canonical_or_none, 
 from rag_assets.sources.web.page_notes import PageNote, PageNotes
 from rag_assets.sources.web.polite import HostDown, PoliteHttp
 from rag_assets.sources.web.run import Run
-from rag_assets.sources.web.sitemaps import MAX_SITEMAP_BYTES
+from rag_assets.sources.web.sitemaps import MAX_SITEMAP_BYTES, SitemapWalk
 from rag_assets.sources.web.start_urls import sitemap_urls, written_urls
 from rag_assets.sources.web.validators import Validators
 from rag_assets.text.wording import counted
@@ -194,7 +194,10 @@ class UrlsSource:
             yield written[start : start + _BATCH]
         for sitemap in options.sitemaps:
             kept_of = partial(self._found, where=sitemap)
-            yield from sitemap_urls(self.name, sitemap, self._fetch_sitemap, kept_of, problems)
+            walk = SitemapWalk(self._fetch_sitemap, self._notes)
+            yield from sitemap_urls(self.name, sitemap, walk, kept_of, problems)
+            self._run.met |= walk.met
+            self._run.failed_sitemaps.extend(walk.failed)
 
     def _fetch_sitemap(self, url: str) -> bytes:
         answer = self._http.get(url, max_bytes=MAX_SITEMAP_BYTES)
@@ -363,6 +366,21 @@ class UrlsSource:
             self._notes.put(PageNote(url, token, page.links, self._run.same_as.get(entry.path, "")))
             raise DocumentGone("It is the same page as another document.")
         return None if token == known_token else page.reading
+
+    def outages(self) -> list[Outage]:
+        """See `FailsInParts`. Each is a sitemap."""
+        return [
+            Outage(
+                self.name,
+                f"the sitemap {failed.shown}",
+                failed.problem,
+                # Pages linked from its pages may be missing as well.
+                below="" if self.options.crawl_depth else None,
+                paths=frozenset(map(document_path, failed.pages)),
+                is_quiet=failed.is_empty,
+            )
+            for failed in self._run.failed_sitemaps
+        ]
 
     def same_documents(self) -> dict[str, str]:
         """See `FindsSameDocuments`."""

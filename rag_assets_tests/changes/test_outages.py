@@ -7,7 +7,9 @@ from rag_assets_tests.documents import corpus, document
 
 ALL = frozenset({"filesystem"})
 FOLDER = Outage("filesystem", "hr/", "Permission denied", below="hr/")
-PAGES = Outage("filesystem", "the site", "all pages are one page", paths=frozenset({"hr/a", "new"}))
+PAGES = Outage(
+    "filesystem", "the site", "all pages are one page", paths=frozenset({"hr/a", "new"}), withholds=True
+)
 PRODUCTION = corpus({"hr/a": "1", "hr/b": "2", "it/c": "3"})
 
 
@@ -19,6 +21,7 @@ def kinds(now: list[DocumentState], *outages: Outage) -> dict[str, str]:
 def tokens(outage: Outage, production: list[DocumentState], *listed: str) -> tuple[int, str]:
     served = {state.document_id: state for state in production}
     found = examined(outage, served, {f"filesystem:{path}" for path in listed}, frozenset())
+    assert found is not None
     return found.num_kept, found.token
 
 
@@ -47,6 +50,25 @@ def test_a_token_is_for_the_kept_documents_in_their_version() -> None:
     assert tokens(FOLDER, corpus({"hr/a": "1", "hr/b": "2 edited"}))[1] != token
     assert tokens(FOLDER, PRODUCTION, "hr/a")[1] != token
     assert tokens(PAGES, PRODUCTION, "hr/a")[0] == 1
+
+
+def test_missing_documents_are_kept_by_their_paths_and_listed_ones_refreshed() -> None:
+    missing = Outage("filesystem", "a sitemap", "it is empty", paths=frozenset({"hr/a", "hr/b"}))
+    assert kinds([document("hr/a", "edited"), document("it/c", "3")], missing) == {
+        "hr/a": "updated",
+        "hr/b": "unchanged",
+        "it/c": "unchanged",
+    }
+    assert tokens(missing, PRODUCTION, "hr/a")[0] == 1
+
+
+def test_a_quiet_outage_needs_a_document_of_its_paths() -> None:
+    served = {state.document_id: state for state in PRODUCTION}
+    quiet = Outage("filesystem", "a", "b", below="", paths=frozenset({"hr/a", "gone"}), is_quiet=True)
+    found = examined(quiet, served, frozenset(), frozenset())
+    assert found is not None
+    assert found.num_kept == 3
+    assert examined(quiet, served, {"filesystem:hr/a"}, frozenset()) is None
 
 
 def test_an_outage_that_keeps_nothing_has_no_token() -> None:

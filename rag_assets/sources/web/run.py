@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from rag_assets.sources.base import Reading
 from rag_assets.sources.web.canonical import document_path
+from rag_assets.sources.web.sitemaps import FailedSitemap
 
 _MOST_KEPT_BYTES = 64 * 1024 * 1024
 
@@ -22,6 +23,7 @@ class Run:
         bodies: URL -> body fetched for its links, not read yet.
         crawled: document paths found by following links.
         problems: reasons why the listing is not complete, one clause each.
+        failed_sitemaps: those whose pages are known from before.
     """
 
     listed: dict[str, str] = field(default_factory=dict)
@@ -34,6 +36,7 @@ class Run:
     crawled: set[str] = field(default_factory=set)
     num_disallowed: int = 0
     problems: list[str] = field(default_factory=list)
+    failed_sitemaps: list[FailedSitemap] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def keep(self, url: str, reading: Reading) -> None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 from rag_assets.errors import FetchFailed, FetchRefused, ResponseTooLarge
 from rag_assets.sources.web.canonical import canonical_url
+from rag_assets.sources.web.fetched_page import canonical_or_none
+from rag_assets.sources.web.page_notes import PageNote, PageNotes
 
 MAX_SITEMAP_BYTES = 50 * 1024 * 1024
 """Uncompressed, the limit of the protocol."""
@@ -18,6 +20,8 @@ MAX_SITEMAP_BYTES = 50 * 1024 * 1024
 _MOST_SITEMAPS = 1_000
 _MOST_URLS_EACH = 50_000
 _DEEPEST = 3
+_OF_A_SITEMAP = "sitemap"
+"""Token of a note with the entries of a sitemap in place of the links of a page."""
 
 
 @dataclass(slots=True)
@@ -28,19 +32,41 @@ class Sitemap:
     sitemaps: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class FailedSitemap:
+    """A sitemap that could not be read, or is suddenly empty, with its pages known from before.
+
+    Attributes:
+        shown: its URL without secrets.
+        problem: a clause.
+        pages: canonical URLs of its pages, and of the sitemaps below it.
+    """
+
+    shown: str
+    problem: str
+    pages: frozenset[str]
+    is_empty: bool
+
+
 class SitemapWalk:
     """A sitemap and all sitemaps below it.
 
     Args:
         fetch: returns the body of a sitemap.
+        notes: the entries of each sitemap as they were before. The walk writes those of now.
 
     Attributes:
-        problems: a clause for each sitemap that could not be read. Empty for a complete walk.
+        problems: a clause for each unreadable sitemap without a note.
+        failed: unreadable or suddenly empty sitemaps with a note.
+        met: canonical URLs of all sitemaps, also of those below a failed one.
     """
 
-    def __init__(self, fetch: Callable[[str], bytes]) -> None:
+    def __init__(self, fetch: Callable[[str], bytes], notes: PageNotes | None = None) -> None:
         self._fetch = fetch
+        self._notes = notes or PageNotes(None)
         self.problems: list[str] = []
+        self.failed: list[FailedSitemap] = []
+        self.met: set[str] = set()
 
     def pages(self, url: str) -> Iterator[list[str]]:
         """Yield the pages of each sitemap, as written there."""
@@ -48,20 +74,43 @@ class SitemapWalk:
         waiting = deque([(url, 0)])
         while waiting:
             text, depth = waiting.popleft()
+            address = ""
             try:
                 address = canonical_url(text, url)
                 if address in seen:
                     continue
                 seen.add(address)
+                self.met.add(address)
                 if len(seen) > _MOST_SITEMAPS or depth > _DEEPEST:
                     self.problems.append(f"the sitemap {_shown(url)} leads to too many other sitemaps")
                     return
                 sitemap = parse_sitemap(self._fetch(address), address)
             except (FetchFailed, FetchRefused, ResponseTooLarge, ValueError) as error:
-                self.problems.append(f"the sitemap {_shown(text)} cannot be read: {error}")
+                if self._notes.get(address) is None:
+                    self.problems.append(f"the sitemap {_shown(text)} cannot be read: {error}")
+                else:
+                    self._keep_known(address, f"it cannot be read: {error}", is_empty=False)
                 continue
+            entries = tuple(filter(None, map(canonical_or_none, (*sitemap.pages, *sitemap.sitemaps))))
+            known = self._notes.get(address)
+            if not entries and known is not None and known.links:
+                self._keep_known(address, "it is empty, and was not before", is_empty=True)
+                continue
+            self._notes.put(PageNote(address, _OF_A_SITEMAP, entries))
             yield sitemap.pages
             waiting.extend((inner, depth + 1) for inner in sitemap.sitemaps)
+
+    def _keep_known(self, address: str, problem: str, *, is_empty: bool) -> None:
+        """Note a failed sitemap with its known pages."""
+        pages: set[str] = set()
+        waiting = [address]
+        while waiting:
+            note = self._notes.get(waiting.pop())
+            if note is not None and note.token == _OF_A_SITEMAP:
+                self.met.add(note.url)
+                waiting.extend(set(note.links) - pages)
+                pages.update(note.links)
+        self.failed.append(FailedSitemap(_shown(address), problem, frozenset(pages), is_empty))
 
 
 def parse_sitemap(data: bytes, url: str) -> Sitemap:

@@ -38,7 +38,7 @@ def written_urls(
 def sitemap_urls(
     source: str,
     sitemap: str,
-    fetch: Callable[[str], bytes],
+    walk: SitemapWalk,
     kept_of: Callable[[Sequence[str]], list[str]],
     problems: list[str],
 ) -> Iterator[list[str]]:
@@ -46,10 +46,10 @@ def sitemap_urls(
 
     Args:
         source: name, for the log.
+        walk: fetches the sitemaps.
         kept_of: returns the URLs on the right site.
         problems: receives a clause for each sitemap that cannot be read.
     """
-    walk = SitemapWalk(fetch)
     num_named = num_skipped = 0
     for pages in walk.pages(sitemap):
         kept = kept_of([url for url in map(canonical_or_none, pages) if url is not None])
