@@ -15,7 +15,6 @@ from rag_assets.errors import LedgerUnavailable
 from rag_assets.ledgers.base import LeaseHolder, ParseRecord
 from rag_assets.ledgers.sqlite_schema import (
     SCHEMA,
-    TEXT_OF_BYTES,
     Misfits,
     add_checksums,
     bytes_of,
@@ -29,6 +28,7 @@ from rag_assets.ledgers.sqlite_schema import (
     parse_of,
     parse_row,
     tables_without_checksum,
+    text_of_bytes,
     vector_of_bytes,
 )
 from rag_assets.records import DocumentState, Vector
@@ -80,7 +80,7 @@ class SqliteLedger:
         make_private_folder(self._path.parent)
         connection = sqlite3.connect(self._path, timeout=60, isolation_level=None, check_same_thread=False)
         try:
-            connection.text_factory = TEXT_OF_BYTES
+            connection.text_factory = text_of_bytes
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
             version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -345,7 +345,7 @@ class ReadOnlySqliteLedger(SqliteLedger):
 
     def _open(self) -> sqlite3.Connection:
         connection = self._connect()
-        connection.text_factory = TEXT_OF_BYTES
+        connection.text_factory = text_of_bytes
         try:
             if connection.execute("PRAGMA user_version").fetchone()[0] == FORMAT_VERSION:
                 self._has_checksums = not tables_without_checksum(connection)

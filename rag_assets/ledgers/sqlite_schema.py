@@ -15,7 +15,6 @@ import sqlite3
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +56,13 @@ CREATE TABLE IF NOT EXISTS leases (
 _PARSE_COLUMNS = 9
 _OTHER_SCHEMA = re.compile(r"^no such |has no column named|has \d+ columns")
 _CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-TEXT_OF_BYTES = partial(str, encoding="utf-8", errors="replace")
-"""Reads a damaged text too, so that its checksum can tell. By default SQLite's error would fail every refresh."""
 CHECKED_TABLES = ("parses", "recorded_generations", "vectors", "signatures")
 """The tables with a checksum. That of a recorded generation covers all its documents."""
+
+
+def text_of_bytes(value: bytes) -> str:
+    """Read a damaged text too, so that its checksum can tell. By default SQLite's error would fail every refresh."""
+    return value.decode("utf-8", "replace")  # in half the time of `partial(str, …)`
 
 
 def add_checksums(connection: sqlite3.Connection) -> None:
@@ -143,8 +145,10 @@ def checksum_in(row: Sequence[Any]) -> int | None:
 
 
 def checksum_of_parse(row: Sequence[Any]) -> int:
-    content = "\1" if row[5] is None else row[5]
-    return zlib.crc32("\0".join((*row[:5], content, *row[6:_PARSE_COLUMNS])).encode())
+    columns = row[:_PARSE_COLUMNS]
+    if columns[5] is None:
+        columns = (*columns[:5], "\1", *columns[6:])
+    return zlib.crc32("\0".join(columns).encode())
 
 
 def checksum_of_bytes(key: bytes, value: bytes) -> int:
