@@ -15,6 +15,7 @@ from rag_assets import progress
 from rag_assets.errors import EmbedderUnavailable
 from rag_assets.text.tokenizers import TiktokenTokenizer, Tokenizer, wordllama_tokenizer
 from rag_assets_tests.fake_openai import FakeOpenAI
+from rag_assets_tests.one_payload_index import one_payload_index
 
 _MEMORY = Path("/dev/shm")
 _ENOUGH_MEMORY_BYTES = 12 * 2**30
@@ -42,13 +43,15 @@ def pytest_collection_finish() -> None:
     """Exclude all imported objects from garbage collection: they stay until the end."""
     gc.collect()
     gc.freeze()
+    # Libraries loaded by tests are lasting objects too: with the usual threshold, collections took 6 s of the fast loop.
+    gc.set_threshold(10_000, 10, 10)
     gc.enable()
 
 
 # Slow by nature: each starts processes, a browser or Dagster. Elsewhere a test that takes half a second is marked itself.
 _SLOW = ("browser/", "processes/", "scenarios/", "test_dg.py", "test_program_benchmarks.py")
-# These begin with a stored state, or stop before a refresh begins.
-_FAST_SCENARIOS = ("scenarios/test_command_errors.py", "scenarios/test_earlier_versions.py")
+# These begin with a stored state.
+_FAST_SCENARIOS = ("scenarios/test_earlier_versions.py",)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -83,6 +86,13 @@ def disk() -> Iterator[Path]:
     """A folder on a disk. In memory, reading a hole of a sparse file would allocate it."""
     with tempfile.TemporaryDirectory(dir="/var/tmp" if os.access("/var/tmp", os.W_OK) else None) as folder:
         yield Path(folder)
+
+
+@pytest.fixture
+def one_index() -> Iterator[None]:
+    """Create embedded generations with one payload index. See `one_payload_index`."""
+    with one_payload_index():
+        yield
 
 
 @pytest.fixture

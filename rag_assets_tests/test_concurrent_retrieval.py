@@ -10,7 +10,7 @@ import pytest
 from rag_assets.retrieval import Retriever
 from rag_assets.vector_stores.base import VectorStore
 from rag_assets_tests.documents import document, embedder_of, stage
-from rag_assets_tests.vector_stores.conftest import KINDS, open_backend
+from rag_assets_tests.vector_stores.conftest import ALL_INDEXES, open_backend
 
 NUM_GENERATIONS = 4
 NUM_DOCUMENTS = 6
@@ -18,7 +18,7 @@ NUM_THREADS = 4
 
 
 # Not in memory: several threads at once are more than that client promises.
-@pytest.fixture(params=[kind for kind in KINDS if kind != "in_memory"])
+@pytest.fixture(params=[kind for kind in ALL_INDEXES if kind != "in_memory"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorStore]:
     with open_backend(request.param, tmp_path) as backend:
         yield backend.open()

@@ -21,14 +21,14 @@ from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
 from rag_assets_tests.documents import corpus, stage
 from rag_assets_tests.reports import VERDICT_CONFIGURATION, passing_report
 from rag_assets_tests.stored_damage import DAMAGE, damage
-from rag_assets_tests.vector_stores.conftest import open_backend
+from rag_assets_tests.vector_stores.conftest import ONE_INDEX, open_backend
 
 TEXTS = [f"first line of {number}\nsecond line of {number} here\n" for number in range(20)]
 OLD = corpus({f"{number}.md": text for number, text in enumerate(TEXTS[:15])})
 NEW = corpus({f"{number}.md": text for number, text in enumerate(TEXTS)})
 
 
-@pytest.fixture(params=["embedded", "in_memory"])
+@pytest.fixture(params=[ONE_INDEX, "in_memory"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorStore]:
     """Production is g1, and g2 is its candidate."""
     with open_backend(request.param, tmp_path) as backend:
@@ -94,7 +94,7 @@ def test_a_damaged_candidate_is_discarded_and_never_goes_live(
     assert store.generations() == ["g1"]
 
 
-@pytest.mark.parametrize("store", ["embedded"], indirect=True)
+@pytest.mark.parametrize("store", [ONE_INDEX], indirect=True)
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_an_older_generation_without_hashes_is_compared_point_by_point(
     knowledge_base: KnowledgeBase, store: VectorStore, kind: str

@@ -122,6 +122,11 @@ def _dagster_does_not_wait_for_the_disk() -> Iterator[None]:
     sqlalchemy.event.remove(sqlalchemy.Engine, "connect", do_not_sync)
 
 
+@pytest.fixture(autouse=True)
+def _with_one_payload_index(one_index: None) -> None:
+    """Write small generations: these tests are about refreshes. Those in `processes/` write all indexes."""
+
+
 @pytest.fixture(scope="session")
 def workbench(tmp_path_factory: pytest.TempPathFactory) -> Workbench:
     return Workbench(tmp_path_factory.mktemp("scenarios"))

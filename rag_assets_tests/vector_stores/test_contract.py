@@ -1,7 +1,8 @@
 """The contract of every store: writing, sealing, building on a base, reading."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from rag_assets.errors import (
 )
 from rag_assets.records import Point, ProductionState, ScoredPoint, SparseVector
 from rag_assets.vector_stores.base import VectorStore
-from rag_assets_tests.vector_stores.conftest import Backend
+from rag_assets_tests.vector_stores.conftest import ONE_AND_ALL_INDEXES, Backend, open_backend
 from rag_assets_tests.vector_stores.samples import (
     DIMENSIONS,
     everything,
@@ -29,6 +30,12 @@ from rag_assets_tests.vector_stores.samples import (
     stage,
     unit_vector,
 )
+
+
+@pytest.fixture(params=ONE_AND_ALL_INDEXES)
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
+    with open_backend(request.param, tmp_path) as opened:
+        yield opened
 
 
 def assert_same_points(found: dict[str, Point], expected: dict[str, Point], *, exact: bool) -> None:

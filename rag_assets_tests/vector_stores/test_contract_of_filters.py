@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from rag_assets.errors import (
 )
 from rag_assets.records import Condition, SearchFilter, SparseVector
 from rag_assets.vector_stores.base import GenerationReader, VectorStore
-from rag_assets_tests.vector_stores.conftest import KINDS, open_backend
+from rag_assets_tests.vector_stores.conftest import ALL_INDEXES, Backend, open_backend
 from rag_assets_tests.vector_stores.samples import (
     DIMENSIONS,
     location,
@@ -46,7 +47,13 @@ LOCATIONS = {
 }
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(params=ALL_INDEXES)
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
+    with open_backend(request.param, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module", params=ALL_INDEXES)
 def placed(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[GenerationReader]:

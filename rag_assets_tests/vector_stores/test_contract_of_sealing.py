@@ -1,6 +1,8 @@
 """The contract of every store: what is sealed is what was sent, and stays so."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from rag_assets.records import Point, ProductionState, SparseVector
 from rag_assets.vector_stores.base import VectorStore
 from rag_assets.vector_stores.server import comparison
 from rag_assets_tests.stored_damage import DAMAGE, damage, overwrite
-from rag_assets_tests.vector_stores.conftest import Backend
+from rag_assets_tests.vector_stores.conftest import ONE_AND_ALL_INDEXES, Backend, open_backend
 from rag_assets_tests.vector_stores.samples import (
     DIMENSIONS,
     location,
@@ -21,6 +23,12 @@ from rag_assets_tests.vector_stores.samples import (
     stage,
     unit_vector,
 )
+
+
+@pytest.fixture(params=ONE_AND_ALL_INDEXES)
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
+    with open_backend(request.param, tmp_path) as opened:
+        yield opened
 
 
 def _spoiled(one: Point, how: str) -> Point:

@@ -26,6 +26,8 @@ from rag_assets_tests.vector_stores.samples import (
     stage,
 )
 
+pytestmark = pytest.mark.usefixtures("one_index")
+
 
 def test_folders_and_state_files_are_private(store: EmbeddedVectorStore, root: Path) -> None:
     store.knowledge_base_id()

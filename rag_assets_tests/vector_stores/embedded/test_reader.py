@@ -1,6 +1,5 @@
 """Damage found before the engine opens a generation, and many readers at once."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from rag_assets.disk.content_hash import content_sha256
 from rag_assets.errors import (
     GenerationDamaged,
     VectorStoreUnavailable,
@@ -30,10 +30,7 @@ from rag_assets_tests.vector_stores.samples import (
 def tree(folder: Path) -> dict[str, tuple[int, str]]:
     """Name, size and content of every file. Not the time: the engine writes unchanged pages back."""
     return {
-        path.relative_to(folder).as_posix(): (
-            path.stat().st_size,
-            hashlib.sha256(path.read_bytes()).hexdigest(),
-        )
+        path.relative_to(folder).as_posix(): (path.stat().st_size, content_sha256(path))
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
@@ -91,6 +88,7 @@ def test_a_damaged_generation_is_not_opened_and_its_files_are_unchanged(
     assert store.production_state().production == "g1"
 
 
+@pytest.mark.usefixtures("one_index")
 def test_a_generation_with_intact_file_sizes_but_lost_points_is_not_read(
     store: EmbeddedVectorStore, root: Path
 ) -> None:
@@ -112,6 +110,7 @@ def test_a_generation_with_intact_file_sizes_but_lost_points_is_not_read(
         store.read("g1")
 
 
+@pytest.mark.usefixtures("one_index")
 def test_an_engine_config_of_another_size_is_not_damage(store: EmbeddedVectorStore, root: Path) -> None:
     stage(store, "g1", [point(1)])
     config = root / "kb" / "generations" / "g1" / "shard" / "edge_config.json"

@@ -37,6 +37,7 @@ def test_importing_the_stores_does_not_import_the_engine_or_the_client() -> None
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.usefixtures("one_index")
 def test_a_production_deleted_by_hand_is_none(store: EmbeddedVectorStore, root: Path) -> None:
     stage(store, "g1", [point(1)])
     store.promote("g1", None)

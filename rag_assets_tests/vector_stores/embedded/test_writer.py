@@ -34,6 +34,7 @@ from rag_assets_tests.vector_stores.samples import (
 )
 
 
+@pytest.mark.usefixtures("one_index")
 def test_too_little_space_is_reported_before_writing(
     store: EmbeddedVectorStore, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,6 +177,7 @@ def test_a_reader_and_a_writer_survive_a_fork(store: EmbeddedVectorStore) -> Non
     assert len(everything(store, "g2")) == 21
 
 
+@pytest.mark.usefixtures("one_index")
 def test_a_writer_fails_if_another_sealed_its_name_first(store: EmbeddedVectorStore) -> None:
     with store.write("g1", DIMENSIONS, None) as late:
         late.upsert([point(2)])
@@ -186,6 +188,7 @@ def test_a_writer_fails_if_another_sealed_its_name_first(store: EmbeddedVectorSt
     assert store.generations() == ["g1"]
 
 
+@pytest.mark.usefixtures("one_index")
 def test_a_writer_is_used_once(store: EmbeddedVectorStore) -> None:
     writer = store.write("g1", DIMENSIONS, None)
     with writer:
@@ -194,6 +197,7 @@ def test_a_writer_is_used_once(store: EmbeddedVectorStore) -> None:
         pass
 
 
+@pytest.mark.usefixtures("one_index")
 def test_an_engine_error_discards_the_candidate(
     store: EmbeddedVectorStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -218,6 +222,7 @@ def test_an_engine_error_discards_the_candidate(
     assert store.generations() == []
 
 
+@pytest.mark.usefixtures("one_index")
 def test_an_interruption_propagates_and_discards_the_candidate(
     store: EmbeddedVectorStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
