@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+import botocore.session
 import pytest
+from botocore.retries import standard
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
@@ -26,7 +28,17 @@ CREDENTIALS = {
 ERROR = "<?xml version='1.0' encoding='UTF-8'?><Error><Code>{code}</Code><Message>of no use</Message></Error>"
 
 
+_loader_of_all_sessions = cache(botocore.session.create_loader)
+
+
 def use_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the credentials of the moto server for this test.
+
+    All sessions share one loader: otherwise each reads the descriptions of all services again, for a tenth of a second.
+    Retries do not pause.
+    """
+    monkeypatch.setattr(standard.ExponentialBackoff, "delay_amount", lambda *_: 0)
+    monkeypatch.setattr(botocore.session, "create_loader", _loader_of_all_sessions)
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
         monkeypatch.delenv(name, raising=False)
     for name, value in CREDENTIALS.items():

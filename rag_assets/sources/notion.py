@@ -39,6 +39,7 @@ API_VERSION = "2025-09-03"
 _UNTRUSTED_SECONDS = 120
 """Times of change are whole minutes: a page changed in the last two may change again with the same time."""
 _MAX_RETRIES = 2
+_FIRST_RETRY_DELAY_MS = 500
 _LONGEST_RETRY_AFTER_SECONDS = 30
 _MOST_ANSWERS = 100_000
 _DEEPEST_BLOCK = 30
@@ -226,7 +227,7 @@ class NotionSource:
             log_level=logging.CRITICAL + 1,
             retry=RetryOptions(
                 max_retries=_MAX_RETRIES,
-                initial_retry_delay_ms=500,
+                initial_retry_delay_ms=_FIRST_RETRY_DELAY_MS,
                 max_retry_delay_ms=_LONGEST_RETRY_AFTER_SECONDS * 1000,
             ),
         )

@@ -191,7 +191,8 @@ def test_a_wrong_key_is_a_configuration_error(server: FakeOpenAI):
     assert len(server.requests) == 1
 
 
-def test_transient_failures_are_retried(server: FakeOpenAI):
+def test_transient_failures_are_retried(server: FakeOpenAI, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.01)
     embedder = OpenAIEmbedder(SMALL, API_KEY, server.base_url, max_retries=3)
     server.fail_next(status(429, retry_after_seconds=0.01), status(500, retry_after_seconds=0.01))
     server.fail_next(fake_openai.drop_connection)

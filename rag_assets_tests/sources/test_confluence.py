@@ -226,6 +226,7 @@ def test_cloud_is_below_wiki() -> None:
         assert ConfluenceSource("wiki", options).url == "https://example.atlassian.net/wiki"
 
 
+@pytest.mark.slow
 def test_importing_the_source_imports_no_client(tmp_path: Path) -> None:
     import subprocess
     import sys

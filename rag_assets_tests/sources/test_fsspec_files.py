@@ -46,7 +46,7 @@ def site(tmp_path: Path) -> Iterator[str]:
     (tmp_path / "docs" / "a b.txt").write_text("text of a b")
     (tmp_path / "docs" / "inner" / "c.md").write_text("text of c")
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/docs"
     server.shutdown()
     server.server_close()

@@ -370,7 +370,7 @@ def test_a_cut_off_object_is_an_error(bucket: Bucket) -> None:
 
 def test_an_object_arriving_byte_by_byte_is_given_up(bucket: Bucket) -> None:
     bucket.put("a.md")
-    source, entry = bucket.entry("a.md")
+    source, entry = bucket.entry("a.md", timeout_seconds=0.5)
     over = threading.Event()
 
     def drip(_: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

@@ -126,8 +126,9 @@ def test_a_missing_queue_is_reported_with_advice(scene: Scene) -> None:
 
 
 def test_a_hanging_queue_is_given_up(scene: Scene) -> None:
+    (queue,) = event_queues([scene.source("hr", timeout_seconds=0.2)])
     with scene.server.failing("hang"), pytest.raises(SourceUnavailable, match="ReadTimeoutError"):
-        scene.queue.receive()
+        queue.receive()
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
 
+import pytest
+
+from rag_assets.sources import notion
 from rag_assets_tests.optional_packages import require
 from rag_assets_tests.sources.scenes.base import Failure
 from rag_assets_tests.sources.scenes.json_server import JsonServer, send
@@ -181,6 +184,8 @@ class NotionScene:
     def __init__(self, folder: Path) -> None:
         require("notion_client")
         self.workspace = Workspace()
+        self._patch = pytest.MonkeyPatch()
+        self._patch.setattr(notion, "_FIRST_RETRY_DELAY_MS", 10)
         self._now = datetime(2026, 1, 5, 8, 11, tzinfo=UTC)
 
     @property
@@ -210,3 +215,4 @@ class NotionScene:
 
     def close(self) -> None:
         self.workspace.close()
+        self._patch.undo()
