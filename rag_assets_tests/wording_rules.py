@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from rag_assets_tests.plain_english import CODE, ROOT, files_below, modules, pages
+from rag_assets_tests.plain_english import CODE, ROOT, files_below, modules, pages, tree
 
 _ARCHAIC = re.compile(
     r"\b(?:who(?:so)?ever|whatever|somebody|nobody|anew|lest|ere|by and by|of what"
@@ -72,16 +72,11 @@ def _finding(path: Path, line: int, words: str) -> Finding:
 # The texts of a file
 
 
-@cache
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-def _documentation(tree: ast.Module) -> dict[int, ast.Constant]:
+def _documentation(module: ast.Module) -> dict[int, ast.Constant]:
     """Return docstrings, those below an assignment too: id of the node -> node."""
     return {
         id(node.value): node.value
-        for node in ast.walk(tree)
+        for node in ast.walk(module)
         if isinstance(node, ast.Expr)
         and isinstance(node.value, ast.Constant)
         and isinstance(node.value.value, str)
@@ -90,15 +85,14 @@ def _documentation(tree: ast.Module) -> dict[int, ast.Constant]:
 
 def docstrings(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the first line of each docstring, and its text."""
-    for node in _documentation(_tree(path)).values():
+    for node in _documentation(tree(path)).values():
         yield node.lineno, str(node.value)
 
 
 def messages(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the line and text of every other literal of three words or more. Regular expressions are left out."""
-    tree = _tree(path)
-    documentation = _documentation(tree)
-    for node in ast.walk(tree):
+    documentation = _documentation(tree(path))
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
             text = node.value
             if (
@@ -148,7 +142,7 @@ def _matches(pattern: re.Pattern[str], path: Path) -> Iterator[Finding]:
 
 def british_identifiers(path: Path) -> Iterator[Finding]:
     """British spelling in names of the code."""
-    for node in ast.walk(_tree(path)):
+    for node in ast.walk(tree(path)):
         names = {
             *(getattr(node, attribute, None) for attribute in ("id", "attr", "arg", "name")),
             path.stem if isinstance(node, ast.Module) else None,
@@ -165,7 +159,7 @@ def _is_british(name: str) -> bool:
 
 def plurals_beside_numbers(path: Path) -> Iterator[Finding]:
     """A plural after a number that may be 1: use `counted(number, noun)`."""
-    for node in ast.walk(_tree(path)):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.JoinedStr):
             for value, after in zip(node.values, node.values[1:], strict=False):
                 if (
@@ -198,11 +192,11 @@ def _is_never_one(value: ast.FormattedValue) -> bool:
 
 def archaic_test_names(path: Path) -> Iterator[Finding]:
     """The same words in the names of tests."""
-    for node in ast.walk(_tree(path)):
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-            found = _ARCHAIC.search(node.name.replace("_", " "))
-            if found:
-                yield _finding(path, node.lineno, f"{found[0]!r} in {node.name}")
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        name = re.match(r"\s*(?:async )?def (test_\w+)", line)
+        found = _ARCHAIC.search(name[1].replace("_", " ")) if name else None
+        if name and found:
+            yield _finding(path, number, f"{found[0]!r} in {name[1]}")
 
 
 def tests() -> list[Path]:

@@ -12,10 +12,10 @@ from rag_assets.ingestion.listings import hash_listings
 from rag_assets.ingestion.media_models import MediaModels
 from rag_assets.ingestion.source_reports import files_left_out
 from rag_assets.parsers.image import ImageParser
-from rag_assets.parsers.isolation import ParseLimits, ParseWorkers
+from rag_assets.parsers.isolation import ParseLimits
 from rag_assets.records import DocumentState
 from rag_assets_tests.fake_openai import API_KEY, FakeOpenAI, Reply, Request, status
-from rag_assets_tests.ingestion.fake_source import FakeSource, Reader
+from rag_assets_tests.ingestion.fake_source import FakeSource, Reader, kept_workers
 from rag_assets_tests.media_files import png, wav
 
 AUDIO, VISION = "RAG_TRANSCRIPTION_MODEL", "RAG_VISION_MODEL"
@@ -46,7 +46,7 @@ class MediaReader(Reader):
             sources,
             self.ledger,
             self.texts,
-            lambda: ParseWorkers(self.limits),
+            lambda: kept_workers(self.limits),
             media,
             served=lambda: self.served,
         )
