@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 import rag_assets
 
 PACKAGE = Path(rag_assets.__file__).parent
@@ -202,6 +204,7 @@ def test_nothing_pickled_is_ever_read() -> None:
     assert offenders == set()
 
 
+@pytest.mark.slow
 def test_the_code_location_loads_without_anything_heavy(tmp_path: Path) -> None:
     program = f"import json, sys, rag_assets.definitions\nprint(json.dumps(sorted(set({HEAVY!r}) & set(sys.modules))))"
     done = subprocess.run(

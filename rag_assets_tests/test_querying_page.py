@@ -159,6 +159,7 @@ def test_llama_index_ranks_like_the_retriever(page: Page) -> None:
         assert [node.node_id for node in nodes] == [hit.point_id for hit in hits]
 
 
+@pytest.mark.slow
 def test_a_question_of_stop_words_alone_is_answered_by_the_dense_half(page: Page) -> None:
     question = "who is it"
     assert page.names["bm25"].encode_query(question).indices == ()
@@ -168,6 +169,7 @@ def test_a_question_of_stop_words_alone_is_answered_by_the_dense_half(page: Page
     assert len(page.names["ask_llama_index"](question, 2)) == 2
 
 
+@pytest.mark.slow
 def test_a_reader_with_groups_finds_nothing_without_access_lists(page: Page) -> None:
     readable = SearchFilter((Condition("access", "any_of", ["everyone"]),))
     assert page.names["retriever"].search("vacation", 5, readable) == []

@@ -32,6 +32,7 @@ def embedder() -> WordLlamaEmbedder:
     return WordLlamaEmbedder()
 
 
+@pytest.mark.slow
 def test_vectors_are_those_of_wordllama_itself(embedder: WordLlamaEmbedder):
     # In another process: importing wordllama sets up logging.
     script = (
@@ -133,6 +134,7 @@ def test_threads_share_an_embedder(embedder: WordLlamaEmbedder):
             np.testing.assert_array_equal(batch.vectors, expected)
 
 
+@pytest.mark.slow
 def test_the_hosts_logging_and_network_are_left_alone():
     script = (
         "import logging, socket, sys\n"

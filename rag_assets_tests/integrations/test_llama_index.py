@@ -14,6 +14,9 @@ from rag_assets_tests.optional_packages import require
 if TYPE_CHECKING:
     from rag_assets.integrations.llama_index import KnowledgeBaseRetriever
 
+# The import alone takes a second.
+pytestmark = pytest.mark.slow
+
 IN_HR = SearchFilter((Condition("path", "prefix", "hr/"),))
 
 

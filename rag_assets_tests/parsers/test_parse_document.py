@@ -164,6 +164,7 @@ def test_a_title_is_one_short_clean_line(monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(title) == 300
 
 
+@pytest.mark.slow
 def test_no_parser_library_is_loaded_until_it_is_needed() -> None:
     import subprocess
     import sys

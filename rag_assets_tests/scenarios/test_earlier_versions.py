@@ -148,6 +148,7 @@ def test_a_point_is_traced_to_its_document(earlier: Pipeline) -> None:
     assert len(report["point"]["generations"]) == 2
 
 
+@pytest.mark.slow
 def test_an_unchanged_refresh_changes_nothing(earlier: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     _documents_lie_where_they_did(earlier, monkeypatch)
     _take_back_the_last_edit(earlier)
@@ -204,6 +205,7 @@ def test_a_rebuild_makes_the_same_points_from_cached_vectors(
     assert_same_points(rebuilt, {identity: points[identity] for identity in rebuilt})
 
 
+@pytest.mark.slow
 def test_a_run_stopped_by_its_gate_is_evaluated_again(earlier: Pipeline) -> None:
     earlier.configure(RAG_EVAL_THRESHOLD="0.99")
     before = earlier.production()
@@ -215,6 +217,7 @@ def test_a_run_stopped_by_its_gate_is_evaluated_again(earlier: Pipeline) -> None
     assert earlier.production() == before
 
 
+@pytest.mark.slow
 def test_a_rejected_candidate_stays_rejected(earlier: Pipeline) -> None:
     before = earlier.production()
     run = earlier.materialize("eval_report", "production_collection")

@@ -180,6 +180,7 @@ def test_the_error_for_a_missing_vocabulary_names_the_ways_out(monkeypatch: pyte
         TiktokenTokenizer("nonsense").count(["x"])
 
 
+@pytest.mark.slow
 def test_the_wordllama_tokenizer_needs_neither_wordllama_nor_logging():
     script = (
         "import logging, sys\n"
@@ -191,6 +192,7 @@ def test_the_wordllama_tokenizer_needs_neither_wordllama_nor_logging():
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
+@pytest.mark.slow
 def test_heavy_libraries_are_not_imported_with_the_modules():
     script = (
         "import sys\n"
