@@ -9,16 +9,18 @@ import os
 import re
 import stat
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from pydantic import Field
 
+from rag_assets.disk.root_folder import RootFolder
 from rag_assets.errors import DocumentUnreadable, SourceUnavailable
 from rag_assets.parsers.registry import may_be_document, supported_suffixes
-from rag_assets.records import SourceEntry
+from rag_assets.records import Outage, SourceEntry
 from rag_assets.settings import UserPath
 from rag_assets.sources.base import (
     DEFAULT_MAX_BYTES,
@@ -39,6 +41,7 @@ _DEAD_LINK = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
 # escaped too, so that no two names get the same id.
 _NEEDS_ESCAPE = re.compile("[\udc80-\udcff]|%(?=[89A-F][0-9A-F]|25)")
 _ESCAPE = re.compile("%([89A-F][0-9A-F]|25)")
+_LOST_AND_FOUND = "lost+found"  # of a file system, readable by root only
 
 
 class FilesystemOptions(SourceOptions):
@@ -46,6 +49,20 @@ class FilesystemOptions(SourceOptions):
 
     folder: UserPath = Field(Path("data/documents"), description="Folder with the documents.")
     max_bytes: int = Field(DEFAULT_MAX_BYTES, gt=0, description="Larger files are quarantined.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Something in a folder.
+
+    Attributes:
+        status: of a document, None for a folder.
+    """
+
+    name: str
+    is_link: bool
+    is_folder: bool = False
+    status: os.stat_result | None = None
 
 
 class FilesystemSource:
@@ -70,54 +87,48 @@ class FilesystemSource:
         self.max_bytes = options.max_bytes
         self.skipped_unsupported = 0
         self.skipped_links = 0
+        self._outages: dict[str, Outage] = {}
 
     def list_entries(self) -> Iterator[SourceEntry]:
         """Yield one entry per document. The order depends only on the names.
 
+        A folder that cannot be read is an outage of itself. The others are listed.
+
         Raises:
-            SourceUnavailable: the folder, or a folder in it, cannot be listed. Raised after all available entries.
+            SourceUnavailable: the documents folder itself cannot be listed.
         """
         self.skipped_unsupported = self.skipped_links = 0
-        real_root = os.path.realpath(self.root)
-        # Linked folders come last: a folder inside the root keeps its own name.
-        linked_folders: deque[str] = deque([""])
-        visited: set[tuple[int, int]] = set()
-        problem: SourceUnavailable | None = None
-        while linked_folders:
-            folders = [linked_folders.popleft()]
-            while folders:
-                folder = folders.pop()
-                inner_folders: list[str] = []
-                try:
-                    entries = self._scan(folder, visited)
-                except SourceUnavailable as error:
-                    # The other folders can still be refreshed. The gap in the listing is reported at the end.
-                    problem = problem or error
-                    continue
-                for entry in entries:
-                    path = f"{folder}/{entry.name}" if folder else entry.name
-                    try:
-                        status = self._stat(entry, path, real_root)
-                    except SourceUnavailable as error:
-                        problem = problem or error
-                        continue
-                    if status is None:
-                        continue
-                    if stat.S_ISDIR(status.st_mode):
-                        (linked_folders if entry.is_symlink() else inner_folders).append(path)
-                    elif stat.S_ISREG(status.st_mode) and may_be_document(entry.name):
-                        yield self._entry(path, status)
-                    else:
-                        self.skipped_unsupported += 1
-                folders.extend(reversed(inner_folders))
-        if problem is not None:
-            raise problem
+        self._outages = {}
+        try:
+            root = RootFolder(self.root)
+        except OSError as error:
+            raise self._unavailable(error) from error
+        with root:
+            # Linked folders come last: a folder inside the root keeps its own name.
+            linked_folders: deque[str] = deque([""])
+            visited: set[tuple[int, int]] = set()
+            while linked_folders:
+                folders = [linked_folders.popleft()]
+                while folders:
+                    folder = folders.pop()
+                    inner_folders: list[str] = []
+                    for found in self._scan(root, folder, visited):
+                        path = f"{folder}/{found.name}" if folder else found.name
+                        if found.is_folder:
+                            (linked_folders if found.is_link else inner_folders).append(path)
+                        elif found.status is not None:
+                            yield self._entry(path, found.status)
+                    folders.extend(reversed(inner_folders))
         if self.skipped_links:
             _LOGGER.warning(
                 "source %s: %s skipped, leading nowhere or out of the documents folder",
                 self.name,
                 counted(self.skipped_links, "link"),
             )
+
+    def outages(self) -> Iterable[Outage]:
+        """See `FailsInParts`."""
+        return self._outages.values()
 
     def read(self, entry: SourceEntry, known_token: str = "") -> Reading:
         """Return one listed document.
@@ -127,24 +138,28 @@ class FilesystemSource:
             SourceUnavailable: the documents folder is gone.
         """
         del known_token  # the caller has compared it already
-        path = self.root / _unescape(entry.path)
-        real_path = os.path.realpath(path)
-        if not _is_inside(real_path, os.path.realpath(self.root)):
-            raise DocumentUnreadable("unreadable", "It is a link that leads out of the documents folder.")
         try:
-            # Not blocking: opening a named pipe would wait for a writer, perhaps for ever.
-            descriptor = os.open(real_path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-            with os.fdopen(descriptor, "rb") as file:
-                status = os.fstat(descriptor)
-                if not stat.S_ISREG(status.st_mode):
-                    raise DocumentUnreadable("unreadable", "It is not a regular file.")
-                if status.st_size > self.max_bytes:
-                    raise too_large_error(status.st_size, self.max_bytes)
-                # Not more, even if the file is growing: the next listing shows its new size.
-                return Reading(file.read(status.st_size), version_token=token_by_clock(entry))
+            root = RootFolder(self.root)
         except OSError as error:
-            if not self.root.is_dir():
-                raise self._unavailable("", error) from error
+            raise self._unavailable(error) from error
+        try:
+            with root:
+                path = root.resolve(_unescape(entry.path))
+                if path is None:
+                    raise DocumentUnreadable(
+                        "unreadable", "It is a link that leads out of the documents folder."
+                    )
+                # Not blocking: opening a named pipe would wait for a writer, perhaps for ever.
+                descriptor = root.open(path, os.O_RDONLY | os.O_NONBLOCK)
+                with os.fdopen(descriptor, "rb") as file:
+                    status = os.fstat(descriptor)
+                    if not stat.S_ISREG(status.st_mode):
+                        raise DocumentUnreadable("unreadable", "It is not a regular file.")
+                    if status.st_size > self.max_bytes:
+                        raise too_large_error(status.st_size, self.max_bytes)
+                    # Not more, even if the file is growing: the next listing shows its new size.
+                    return Reading(file.read(status.st_size), version_token=token_by_clock(entry))
+        except OSError as error:
             raise DocumentUnreadable("unreadable", f"{error.strerror}.") from error
 
     def why_not_listed(self, name: str) -> str | None:
@@ -155,7 +170,7 @@ class FilesystemSource:
         real_path = os.path.realpath(path)
         if not _is_inside(path, str(self.root)):
             return f"it is outside of the documents folder {self.root}"
-        if any(is_ignored(part) for part in path[len(str(self.root)) :].split("/") if part):
+        if any(_is_ignored(part) for part in path[len(str(self.root)) :].split("/") if part):
             return "hidden files and folders, and leftovers of editors, are not read"
         if not os.path.exists(real_path):  # noqa: PTH110
             return "it is a link that leads nowhere"
@@ -182,33 +197,74 @@ class FilesystemSource:
             return None
         return next((f"{folder}/{name}" for folder, _, files in os.walk(self.root) if name in files), None)
 
-    def _scan(self, folder: str, visited: set[tuple[int, int]]) -> list[os.DirEntry[str]]:
-        full_path = f"{self.root}/{folder}" if folder else str(self.root)
+    def _scan(self, root: RootFolder, folder: str, visited: set[tuple[int, int]]) -> list[_Found]:
+        """Return the documents and the folders in a folder, by name."""
+        path = root.resolve(folder)
+        if path is None:  # exchanged for a link meanwhile
+            self.skipped_links += 1
+            return []
         try:
-            status = os.stat(full_path)  # noqa: PTH116
-            if (status.st_dev, status.st_ino) in visited:
-                return []
-            visited.add((status.st_dev, status.st_ino))
-            with os.scandir(full_path) as entries:
-                return sorted((e for e in entries if not is_ignored(e.name)), key=lambda e: e.name)
+            descriptor = root.open(path)
+            try:
+                status = os.fstat(descriptor)
+                if (status.st_dev, status.st_ino) in visited:
+                    return []
+                visited.add((status.st_dev, status.st_ino))
+                with os.scandir(descriptor) as entries:
+                    kept = sorted((e for e in entries if not _is_ignored(e.name)), key=lambda e: e.name)
+                return [found for entry in kept if (found := self._examine(root, folder, entry))]
+            finally:
+                os.close(descriptor)
         except OSError as error:
-            raise self._unavailable(folder, error) from error
+            if not folder:
+                raise self._unavailable(error) from error
+            self._fail(f"{folder}/", error)
+            return []
 
-    def _stat(self, entry: os.DirEntry[str], path: str, real_root: str) -> os.stat_result | None:
-        """Return the status of an entry, or of its link target, or None for an entry to skip."""
+    def _examine(self, root: RootFolder, folder: str, entry: os.DirEntry[str]) -> _Found | None:
+        """Return an entry of a folder, or None if it is neither a document nor a folder."""
+        path = f"{folder}/{entry.name}" if folder else entry.name
+        is_link = entry.is_symlink()
+        if not is_link and entry.is_dir(follow_symlinks=False):
+            return _Found(entry.name, is_link, is_folder=True)
         try:
-            if entry.is_symlink() and not _is_inside(os.path.realpath(entry.path), real_root):
-                self.skipped_links += 1
-                return None
-            return entry.stat()
+            status = self._status(root, path, entry)
         except OSError as error:
-            if entry.is_symlink() and error.errno in _DEAD_LINK:
-                self.skipped_links += 1
+            if is_link and error.errno in _DEAD_LINK:
+                status = None
+            elif isinstance(error, FileNotFoundError):
+                return None  # a file deleted meanwhile
+            else:
+                self._fail(path, error)
                 return None
-            # A file may have been deleted meanwhile. A folder may have been moved to a place already visited.
-            if isinstance(error, FileNotFoundError) and not entry.is_dir(follow_symlinks=False):
-                return None
-            raise self._unavailable(path, error) from error
+        if status is None or stat.S_ISLNK(status.st_mode):  # a circle of links
+            self.skipped_links += 1
+        elif stat.S_ISDIR(status.st_mode):
+            return _Found(entry.name, is_link, is_folder=True)
+        elif stat.S_ISREG(status.st_mode) and may_be_document(entry.name):
+            return _Found(entry.name, is_link, status=status)
+        else:
+            self.skipped_unsupported += 1
+        return None
+
+    @staticmethod
+    def _status(root: RootFolder, path: str, entry: os.DirEntry[str]) -> os.stat_result | None:
+        """Return the status of an entry, or of the target of a link, or None if that is outside."""
+        if not entry.is_symlink():
+            return entry.stat(follow_symlinks=False)
+        target = root.resolve(path)
+        return None if target is None else root.stat(target)
+
+    def _fail(self, path: str, error: OSError) -> None:
+        """Remember an outage. The name of a folder ends with a slash. Of a link it is not known what it leads to."""
+        place = _escape(path)
+        self._outages[place] = Outage(
+            self.name,
+            place,
+            error.strerror or type(error).__name__,
+            below=place.rstrip("/") + "/",
+            paths=frozenset() if path.endswith("/") else frozenset([place]),
+        )
 
     def _entry(self, path: str, status: os.stat_result) -> SourceEntry:
         shown_path = _escape(path)
@@ -219,19 +275,30 @@ class FilesystemSource:
             uri="file://" + quote_from_bytes(os.fsencode(full_path)),
             path=shown_path,
             filename=shown_path.rpartition("/")[2],
-            # With the change time: `cp -p`, `rsync -a`, `mv` and archives bring new bytes with an old mtime.
-            version_token=f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}",
+            version_token=_token(status),
             size_bytes=status.st_size,
             modified_at=iso_utc(status.st_mtime_ns // 1_000_000_000),
         )
 
-    def _unavailable(self, path: str, error: OSError) -> SourceUnavailable:
-        place = f"{path} in the documents folder {self.root}" if path else f"the documents folder {self.root}"
+    def _unavailable(self, error: OSError) -> SourceUnavailable:
         variable = "RAG_DOCUMENTS_DIR" if self.name == "filesystem" else f"`folder` of source {self.name}"
         return SourceUnavailable(
-            f"source {self.name}: {_escape(place)} cannot be read: {error.strerror}. "
+            f"source {self.name}: the documents folder {_escape(str(self.root))} cannot be read: {error.strerror}. "
             f"Fix it, or point {variable} to another folder."
         )
+
+
+def _is_ignored(name: str) -> bool:
+    return is_ignored(name) or name == _LOST_AND_FOUND
+
+
+def _token(status: os.stat_result) -> str:
+    """Return the version token of a file.
+
+    With the change time: `cp -p`, `rsync -a`, `mv` and archives bring new bytes with an old mtime. With the inode: a
+    link or a folder may lead to other files of equal times. Without the device: its number changes with every mount.
+    """
+    return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_ino}"
 
 
 def _is_inside(path: str, folder: str) -> bool:

@@ -2,16 +2,16 @@
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from rag_assets.disk.root_folder import RootFolder
 from rag_assets.errors import DocumentUnreadable, SourceUnavailable
 from rag_assets.records import Outage
 from rag_assets.sources.filesystem import FilesystemOptions, FilesystemSource
-
-pytestmark = pytest.mark.xfail(strict=True, reason="an unreadable folder ends the listing; paths are followed")
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def _write(path: Path, data: bytes = b"text") -> Path:
 
 
 def _source(root: Path) -> FilesystemSource:
-    return FilesystemSource("filesystem", FilesystemOptions(folder=root))
+    return FilesystemSource("filesystem", FilesystemOptions(folder=root, access=None, max_bytes=1000))
 
 
 def _paths(source: FilesystemSource) -> list[str]:
@@ -40,7 +40,7 @@ def _refuse(monkeypatch: pytest.MonkeyPatch, function: str, *names: str) -> None
     real: Callable[..., object] = getattr(os, function)
 
     def call(path: object, *args: object, **kwargs: object) -> object:
-        if os.path.basename(str(path)) in names:  # noqa: PTH119
+        if os.path.basename(str(path)) in names:
             raise PermissionError(errno.EACCES, "Permission denied", path)
         return real(path, *args, **kwargs)
 
@@ -76,7 +76,7 @@ def test_the_folder_itself_is_an_outage_of_the_source(root: Path, monkeypatch: p
 def test_a_name_in_invalid_utf8_is_escaped_as_in_the_ids(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = os.fsdecode(os.fsencode(root) + b"/m\xfcll")
     Path(folder).mkdir()
-    _refuse(monkeypatch, "open", os.path.basename(folder))  # noqa: PTH119
+    _refuse(monkeypatch, "open", os.path.basename(folder))
     source = _source(root)
     _paths(source)
     [outage] = source.outages()
@@ -92,6 +92,55 @@ def test_a_folder_deleted_meanwhile_is_an_outage_of_itself(root: Path) -> None:
     (root / "locked").rmdir()
     assert [entry.path for entry in entries] == ["a/a.txt", "z/z.txt"]
     assert [outage.below for outage in source.outages()] == ["locked/"]
+
+
+@pytest.mark.parametrize("failure", ["a broken disk", "a forbidden file", "a forbidden link"])
+def test_an_entry_that_cannot_be_examined_is_an_outage(
+    root: Path, monkeypatch: pytest.MonkeyPatch, failure: str
+) -> None:
+    """A disk that fails in the middle of a folder, and targets that cannot be looked at."""
+    source = _source(root)
+    if failure == "a broken disk":
+        scan = os.scandir
+
+        def breaks(folder: int) -> object:
+            entries = scan(folder)
+            if "a.txt" in os.listdir(folder):
+                entries.close()
+                return _BreaksHalfway()
+            return entries
+
+        monkeypatch.setattr(os, "scandir", breaks)
+        expected = Outage("filesystem", "a/", "Input/output error", below="a/")
+    else:
+        if failure == "a forbidden link":
+            (root / "a" / "a.txt").rename(root / "a" / ".hidden.txt")
+            (root / "a" / "a.txt").symlink_to(".hidden.txt")
+        monkeypatch.setattr(FilesystemSource, "_status", _forbidden(FilesystemSource._status))
+        expected = Outage(
+            "filesystem", "a/a.txt", "Permission denied", below="a/a.txt/", paths=frozenset({"a/a.txt"})
+        )
+    assert _paths(source) == ["top.txt", "locked/deep/b.txt", "z/z.txt"]
+    assert list(source.outages()) == [expected]
+
+
+class _BreaksHalfway:
+    def __enter__(self) -> "_BreaksHalfway":
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def __iter__(self) -> Iterator[object]:
+        raise OSError(errno.EIO, "Input/output error")
+
+
+def _forbidden(status: Callable[..., Any]) -> Callable[..., Any]:
+    def of(root: RootFolder, path: str, entry: os.DirEntry[str]) -> object:
+        if path == "a/a.txt":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return status(root, path, entry)
+
+    return staticmethod(of)  # pyright: ignore[reportReturnType]
 
 
 def test_lost_and_found_is_no_document_and_no_outage(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,17 +177,13 @@ def test_a_folder_exchanged_for_a_link_between_the_check_and_the_listing_is_not_
     _write(tmp_path / "outside" / "secret.txt", b"secret")
     opened = os.open
 
-    def exchanged_before(path: object, *args: object, **kwargs: object) -> int:
-        if str(path) in ("a", f"{root}/a") and not (root / "a").is_symlink():
+    def exchanged_before(path: object, *args: Any, **kwargs: Any) -> int:
+        if path == "a":
             (root / "a").rename(root / "b")
             (root / "a").symlink_to(tmp_path / "outside")
         return opened(path, *args, **kwargs)  # pyright: ignore[reportArgumentType, reportCallIssue]
 
-    scan = os.scandir
     monkeypatch.setattr(os, "open", exchanged_before)
-    monkeypatch.setattr(
-        os, "scandir", lambda path: (exchanged_before(path, os.O_RDONLY), scan(path))[1]
-    )  # for a listing by path
     assert "a/secret.txt" not in _paths(_source(root))
     assert (root / "a").is_symlink()
 
@@ -160,7 +205,9 @@ def test_other_bytes_of_equal_size_and_times_are_noticed(root: Path, exchanged: 
         one.parent.rename(current)
 
     def token() -> str:
-        return next(entry for entry in _source(root).list_entries() if entry.filename == "n.txt").version_token
+        return next(
+            entry for entry in _source(root).list_entries() if entry.filename == "n.txt"
+        ).version_token
 
     before = token()
     if exchanged == "a link":
