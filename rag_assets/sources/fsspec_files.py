@@ -5,7 +5,7 @@ A folder that cannot be listed never counts as empty. A file's version is taken 
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any, ClassVar, TypeVar
@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 
 from rag_assets.errors import ConfigurationError, DocumentUnreadable, SourceUnavailable
 from rag_assets.parsers.registry import may_be_document
-from rag_assets.records import SourceEntry
+from rag_assets.records import Outage, SourceEntry
 from rag_assets.sources.base import (
     DEFAULT_MAX_BYTES,
     Reading,
@@ -87,6 +87,7 @@ class FsspecSource:
         self.options = options
         self.parallel_reads = 1
         self.skipped_unsupported = 0
+        self._outages: list[Outage] = []
         self._protocol = urlsplit(options.url).scheme
         self._is_http = self._protocol in ("http", "https")  # names are already parts of URLs
         self._shown_url = options.url.partition("?")[0].partition("#")[0].rstrip("/")
@@ -97,10 +98,13 @@ class FsspecSource:
     def list_entries(self) -> Iterator[SourceEntry]:
         """Yield one entry per document, folder by folder. The order depends only on the names.
 
+        A folder that cannot be listed is an outage of itself, if the file system still answers.
+
         Raises:
-            SourceUnavailable: the folder, or a folder in it, cannot be listed.
+            SourceUnavailable: the folder itself cannot be listed, or a folder does not answer in time.
         """
         self.skipped_unsupported = 0
+        self._outages = []
         self._file_system = None  # a new one has no cached listing and no lost connection
         seen: set[str] = set()
         try:
@@ -118,6 +122,10 @@ class FsspecSource:
                 self.name,
                 counted(self.skipped_unsupported, "file"),
             )
+
+    def outages(self) -> Iterable[Outage]:
+        """See `FailsInParts`."""
+        return self._outages
 
     def read(self, entry: SourceEntry, known_token: str = "") -> Reading | None:
         """Return one listed file.
@@ -194,7 +202,7 @@ class FsspecSource:
                 continue
             visited.add(folder)
             inner_folders: list[str] = []
-            for path, info in self._children(folder):
+            for path, info in self._children_or_outage(folder):
                 if info.get("type") == "directory":
                     inner_folders.append(path)
                 elif info.get("type") == "file" and may_be_document(path):
@@ -203,6 +211,16 @@ class FsspecSource:
                     self.skipped_unsupported += 1
             folders.extend(reversed(inner_folders))
             yield "", {}
+
+    def _children_or_outage(self, folder: str) -> list[tuple[str, dict[str, Any]]]:
+        try:
+            return self._children(folder)
+        except Exception as error:
+            if not folder:
+                raise
+            self._look_at_the_folder()  # otherwise nothing can be read
+            self._outages.append(Outage(self.name, f"{folder}/", self._problem(error), below=f"{folder}/"))
+            return []
 
     def _children(self, folder: str) -> list[tuple[str, dict[str, Any]]]:
         """Return the content of a folder, sorted by name, with paths relative to the root."""
@@ -273,14 +291,15 @@ class FsspecSource:
     def _unavailable(self, error: Exception) -> SourceUnavailable:
         if isinstance(error, SourceUnavailable):
             return error
+        return SourceUnavailable(f"source {self.name}: {self._shown_url} {self._problem(error)}")
+
+    def _problem(self, error: Exception) -> str:
         if isinstance(error, TimeoutError):
-            why = f"did not answer within {self.options.timeout_seconds:g} s"
-        elif isinstance(error, FileNotFoundError):
-            why = "does not exist, or is a bucket without any file"
-        else:
-            # Without the message, which may hold a key.
-            why = f"cannot be listed ({type(error).__name__})"
-        return SourceUnavailable(f"source {self.name}: {self._shown_url} {why}")
+            return f"did not answer within {self.options.timeout_seconds:g} s"
+        if isinstance(error, FileNotFoundError):
+            return "does not exist, or is a bucket without any file"
+        # Without the message, which may hold a key.
+        return f"cannot be listed ({type(error).__name__})"
 
 
 def _token(info: dict[str, Any]) -> str:
@@ -288,7 +307,9 @@ def _token(info: dict[str, Any]) -> str:
     for known_as in (_HASHES, _TIMES):
         for key in known_as:
             if info.get(key):
-                return f"{_size(info)}-{info[key]}"
+                # The inode, if there is one: another file of equal size and time may have taken the place.
+                inode = f"-{info['ino']}" if known_as is _TIMES and info.get("ino") else ""
+                return f"{_size(info)}-{info[key]}{inode}"
     return ""
 
 

@@ -238,7 +238,6 @@ def test_an_unreadable_file_affects_only_itself(scene: FsspecScene, monkeypatch:
 # What must not look empty
 
 
-@pytest.mark.xfail(strict=True, reason="an unreadable folder ends the listing")
 def test_an_unreadable_inner_folder_is_an_outage_of_itself(scene: FsspecScene) -> None:
     for name in "abde":
         scene.put(name, "text")
@@ -252,7 +251,6 @@ def test_an_unreadable_inner_folder_is_an_outage_of_itself(scene: FsspecScene) -
     assert list(source.outages()) == []
 
 
-@pytest.mark.xfail(strict=True, reason="the inode is not part of the version")
 def test_a_file_in_place_of_another_of_equal_size_and_time_is_noticed(scene: FsspecScene) -> None:
     for name, text in (("a", "one"), (".b", "two")):
         scene.put(name, text)
