@@ -9,7 +9,7 @@ from rag_assets.ingestion.ingestion import Ingestion
 from rag_assets.ledgers.sqlite import SqliteLedger
 from rag_assets.parsers.isolation import ParseLimits, ParseWorkers
 from rag_assets.records import DocumentState, Outage, SourceEntry
-from rag_assets.sources.base import Reading, SourceOptions, token_by_clock
+from rag_assets.sources.base import Reading, Source, SourceOptions, token_by_clock
 from rag_assets.text.store import TextStore
 
 
@@ -96,12 +96,13 @@ class Reader:
 
     def __call__(
         self,
-        *sources: FakeSource,
+        *sources: Source,
         served: Mapping[str, DocumentState] | None = None,
         approved_tokens: frozenset[str] = frozenset(),
     ) -> tuple[dict[str, DocumentState], Ingestion]:
         for source in sources:
-            source.read_paths.clear()
+            if isinstance(source, FakeSource):
+                source.read_paths.clear()
         ingestion = Ingestion(
             sources,
             self.ledger,

@@ -201,6 +201,31 @@ def test_a_file_over_the_size_limit_is_not_read(scene: FsspecScene) -> None:
     assert scene.num_bodies == 0
 
 
+@pytest.mark.xfail(strict=True, reason="half-written files are believed")
+@pytest.mark.parametrize("when", ["before", "while"])
+def test_a_file_changed_meanwhile_is_looked_at_again(
+    scene: FsspecScene, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    scene.put("a", "text")
+    scene.put("b", "text")
+    source = source_of(f"troubled://{scene.folder}")
+    entries = list(source.list_entries())
+    cat = TroubledFileSystem.cat_file
+
+    def changes(self: Any, path: str, **kwargs: Any) -> Any:
+        data = cat(self, path, **kwargs)
+        if path.endswith("a.txt"):
+            scene.put("a", "longer text")
+        return data
+
+    if when == "before":
+        scene.put("a", "longer text")
+    else:
+        monkeypatch.setattr(TroubledFileSystem, "cat_file", changes)
+    readings = [source.read(entry) for entry in entries]
+    assert [reading and reading.is_settled for reading in readings] == [False, True]
+
+
 def test_a_file_listed_and_then_missing_is_unreadable(scene: FsspecScene) -> None:
     scene.put("a", "text")
     source = source_of(f"troubled://{scene.folder}")

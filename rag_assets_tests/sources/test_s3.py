@@ -277,15 +277,15 @@ def test_the_address_may_come_from_the_environment(bucket: Bucket, monkeypatch: 
 # --- reading ---------------------------------------------------------------------------------------
 
 
-def test_an_object_changed_after_the_listing_is_read_by_the_next_refresh(bucket: Bucket) -> None:
+@pytest.mark.xfail(strict=True, reason="a replaced object is quarantined")
+def test_an_object_replaced_after_the_listing_is_read_in_its_new_version(bucket: Bucket) -> None:
     bucket.put("a.md", b"one")
     source, entry = bucket.entry("a.md")
-    bucket.put("a.md", b"two")
-    with pytest.raises(DocumentUnreadable, match="changed") as caught:
-        source.read(entry)
-    assert not isinstance(caught.value, DocumentGone)
-    source, entry = bucket.entry("a.md")
-    assert source.read(entry).data == b"two"
+    bucket.put("a.md", b"another")
+    reading = source.read(entry)
+    assert (reading.data, reading.is_settled) == (b"another", True)
+    # The token of the listing stays: the next one differs, and the object is read once more.
+    assert reading.version_token in ("", entry.version_token)
 
 
 def test_an_object_listed_and_then_missing_is_unreadable(bucket: Bucket) -> None:
