@@ -6,12 +6,14 @@ A document for a model that is not set is left out, unless it is already in prod
 nothing. A source that is down or hangs ends only its own listing.
 """
 
+import hashlib
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
+from time import sleep
 
 from rag_assets.backports import batched
 from rag_assets.changes.outages import examined
@@ -26,13 +28,14 @@ from rag_assets.parsers.isolation import ParseWorkers
 from rag_assets.parsers.registry import asks_by_name
 from rag_assets.progress import Progress
 from rag_assets.records import DocumentState, SourceEntry
-from rag_assets.sources.base import FailsInParts, FindsSameDocuments, Reading, Source
+from rag_assets.sources.base import UNSETTLED_SECONDS, FailsInParts, FindsSameDocuments, Reading, Source
 from rag_assets.text.store import TextStore
 from rag_assets.text.wording import counted
 
 _logger = logging.getLogger(__name__)
 _BATCH = 256
 _MOST_BYTES_AHEAD = 256 * 1024 * 1024
+_MOST_LOOKS = 2
 _DOCUMENTS_AHEAD = 8
 """Per worker. Enough to keep the others busy during a long document."""
 
@@ -45,12 +48,16 @@ class _Document:
         record: result of its parse, or None until it is known.
         reading: its bytes, if it was read.
         parse: running parse of these bytes. None again when the result is in the record.
+        was_read: whether it was read in this refresh, or could not be read.
+        is_moving: whether it is still being written.
     """
 
     entry: SourceEntry
     record: ParseRecord | None
     reading: Reading | None = None
     parse: Parse | None = None
+    was_read: bool = False
+    is_moving: bool = False
 
     @property
     def size_bytes(self) -> int:
@@ -60,6 +67,9 @@ class _Document:
     def would_be_asked_about(self) -> bool:
         """Whether this is a dry run, and a refresh would send the document to a model."""
         return self.parse is not None and self.parse.outcome is None
+
+
+_Read = Callable[[_Document], _Document | None]
 
 
 class Ingestion:
@@ -143,7 +153,8 @@ class Ingestion:
 
     def _reported(self, document: _Document, report: SourceReport) -> Iterator[DocumentState]:
         """Count a document and yield its state."""
-        if document.would_be_asked_about:
+        report.num_unsettled += document.is_moving
+        if document.would_be_asked_about or document.is_moving:
             # Treated as unchanged: its new text is unknown.
             state = self._served.get(document.entry.document_id)
             if state is None:
@@ -152,7 +163,8 @@ class Ingestion:
             state = _state(document.entry, document.record)
         report.num_listed += 1
         report.num_quarantined += state.content_hash is None
-        if self.media.reads(document.entry.filename):  # sensors count the same way
+        # Sensors count the same way. Without a moving document, they see a difference and start the next refresh.
+        if self.media.reads(document.entry.filename) and not document.is_moving:
             self._listings[report.source].add(document.entry)
         yield state
 
@@ -216,7 +228,7 @@ class Ingestion:
     def _read(
         self, source: Source, documents: Iterable[_Document], report: SourceReport
     ) -> Iterator[_Document]:
-        """Read documents with a new or an empty version token."""
+        """Read documents with a new or an empty version token. Those that may still be written to come last."""
 
         def read(document: _Document) -> _Document | None:
             entry, known = document.entry, document.record
@@ -236,9 +248,22 @@ class Ingestion:
                     f"source {source.name} failed with {type(error).__name__} while it was read"
                 ) from None
             if document.record is not known or document.reading is not None:
-                report.num_read += 1
+                report.num_read += not document.was_read
+                document.was_read = True
             return document
 
+        aside: list[tuple[_Document, bytes]] = []
+        for document in self._read_in_order(source, documents, read):
+            if document.reading is not None and not document.reading.is_settled:
+                aside.append((document, _hash_of(document.reading)))
+                document.reading = None  # not kept in memory
+            else:
+                yield document
+        yield from self._read_again(aside, read)
+
+    def _read_in_order(
+        self, source: Source, documents: Iterable[_Document], read: _Read
+    ) -> Iterator[_Document]:
         if source.parallel_reads <= 1:
             yield from filter(None, map(read, documents))
             return
@@ -259,6 +284,34 @@ class Ingestion:
             finally:
                 for reading in at_work:
                     reading.cancel()
+
+    def _read_again(self, aside: list[tuple[_Document, bytes]], read: _Read) -> Iterator[_Document]:
+        """Look again at documents that may still be written to, and once more at those that moved.
+
+        Args:
+            aside: documents, with the hash of the bytes just read.
+        """
+        for _ in range(_MOST_LOOKS):
+            if not aside:
+                return
+            sleep(UNSETTLED_SECONDS)
+            moving: list[tuple[_Document, bytes]] = []
+            for document, last_hash in aside:
+                if read(document) is None:
+                    continue
+                now = last_hash if document.reading is None else _hash_of(document.reading)
+                if now == last_hash:
+                    yield document
+                else:
+                    document.reading = None
+                    moving.append((document, now))
+            aside = moving
+        for document, _ in aside:
+            _logger.warning(
+                "%s is still being written: left for the next refresh", document.entry.document_id
+            )
+            document.is_moving = True
+            yield document
 
     def _parse(
         self, documents: Iterable[_Document], parsing: Parsing, report: SourceReport, most_ahead: int
@@ -309,6 +362,10 @@ class Ingestion:
         parsing.remember()
         if gone is not None:
             raise gone
+
+
+def _hash_of(reading: Reading) -> bytes:
+    return hashlib.sha256(reading.data).digest()
 
 
 def _state(entry: SourceEntry, record: ParseRecord | None) -> DocumentState:

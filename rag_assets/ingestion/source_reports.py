@@ -20,6 +20,7 @@ class SourceReport:
         outages: failed parts of a complete listing, also admitted ones.
         num_read: number of documents read, because of a new version token.
         num_parsed: number of documents without an earlier parse of the same bytes.
+        num_unsettled: number of documents that did not hold still while they were read.
         left_out: unset variable of a model -> number of files in need of it.
     """
 
@@ -29,6 +30,7 @@ class SourceReport:
     num_read: int = 0
     num_parsed: int = 0
     num_quarantined: int = 0
+    num_unsettled: int = 0
     left_out: Counter[str] = field(default_factory=Counter[str])
     outages: list[Outage] = field(default_factory=list[Outage])
 

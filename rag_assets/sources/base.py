@@ -19,7 +19,9 @@ from rag_assets.records import Outage, SourceEntry
 DEFAULT_MAX_BYTES = 200 * 1024 * 1024
 """Larger documents are quarantined unread."""
 
-_UNSETTLED_SECONDS = 2.0
+UNSETTLED_SECONDS = 2.0
+"""A document written less than this before may still be written to."""
+_UNSETTLED = " unsettled"
 
 
 class SourceOptions(BaseModel):
@@ -49,12 +51,19 @@ class Reading:
         filename: name with the suffix of its format, for example `page.html`, or "" for the filename of the entry.
         title: title in the source, or "" for the title in the document.
         version_token: token of exactly these bytes, or "" for the token of the entry.
+        has_moved: whether the document changed since the listing, or while it was read: these bytes may be torn.
     """
 
     data: bytes
     filename: str = ""
     title: str = ""
     version_token: str = ""
+    has_moved: bool = False
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the bytes can be believed. If not, they are read again a moment later."""
+        return not self.has_moved and not self.version_token.endswith(_UNSETTLED)
 
 
 def token_by_clock(entry: SourceEntry) -> str:
@@ -66,7 +75,7 @@ def token_by_clock(entry: SourceEntry) -> str:
     if entry.modified_at is None:
         return entry.version_token
     age_seconds = time.time() - datetime.fromisoformat(entry.modified_at).timestamp()
-    return f"{entry.version_token} unsettled" if age_seconds < _UNSETTLED_SECONDS else entry.version_token
+    return f"{entry.version_token}{_UNSETTLED}" if age_seconds < UNSETTLED_SECONDS else entry.version_token
 
 
 def is_ignored(name: str) -> bool:

@@ -157,8 +157,12 @@ class FilesystemSource:
                         raise DocumentUnreadable("unreadable", "It is not a regular file.")
                     if status.st_size > self.max_bytes:
                         raise too_large_error(status.st_size, self.max_bytes)
-                    # Not more, even if the file is growing: the next listing shows its new size.
-                    return Reading(file.read(status.st_size), version_token=token_by_clock(entry))
+                    data = file.read(status.st_size)
+                    # The path too: a file may have been put in its place.
+                    tokens = {_token(one) for one in (status, os.fstat(descriptor), root.stat(path))}
+            return Reading(
+                data, version_token=token_by_clock(entry), has_moved=tokens != {entry.version_token}
+            )
         except OSError as error:
             raise DocumentUnreadable("unreadable", f"{error.strerror}.") from error
 

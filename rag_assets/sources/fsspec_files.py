@@ -265,10 +265,12 @@ class FsspecSource:
                 data = file.read(limit + 1)
         if len(data) > limit:
             raise DocumentUnreadable("too_large", f"Larger than the limit of {limit / 1e6:.0f} MB.")
+        has_moved = token not in ("", _token(file_system.info(path)))
         token = token or f"sha256-{hashlib.sha256(data).hexdigest()}"
         if token == known_token:
             return None
-        return Reading(data, version_token=token_by_clock(replace(entry, version_token=token)))
+        token = token_by_clock(replace(entry, version_token=token))
+        return Reading(data, version_token=token, has_moved=has_moved)
 
     def _within_time(self, ask: Callable[[], T]) -> T:
         return within(self.options.timeout_seconds, ask)

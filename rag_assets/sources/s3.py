@@ -115,12 +115,14 @@ class S3Source:
         del known_token  # the caller has compared it already
         self._require_size(entry.size_bytes)
         etag = entry.version_token.split("-", 2)[2]
-        only_if = {"IfMatch": f'"{etag}"'} if etag else {}
         try:
-            answer = self._client().get_object(
-                Bucket=self.options.bucket, Key=_unescape(entry.path), **only_if
-            )
-            return Reading(self._body(answer))
+            try:
+                return self._get(entry, {"IfMatch": f'"{etag}"'} if etag else {})
+            except aws_errors() as error:
+                if code_of(error) != "PreconditionFailed":
+                    raise
+                # Replaced after the listing: an object is always whole. The next refresh reads it once more.
+                return self._get(entry, {})
         except aws_errors() as error:
             code = code_of(error)
             if code == "NoSuchKey":
@@ -128,6 +130,10 @@ class S3Source:
             if concerns_all(error):
                 raise self._unavailable("cannot be read", in_words(error)) from None
             raise DocumentUnreadable("unreadable", _why_unreadable(code)) from None
+
+    def _get(self, entry: SourceEntry, only_if: dict[str, str]) -> Reading:
+        answer = self._client().get_object(Bucket=self.options.bucket, Key=_unescape(entry.path), **only_if)
+        return Reading(self._body(answer))
 
     def counts(self, key: str) -> bool:
         """Return whether an object with this key is a document of this source."""
@@ -210,7 +216,6 @@ class S3Source:
 
 _TRY_AGAIN = "The next refresh tries again."
 _WHY_UNREADABLE = {
-    "PreconditionFailed": "It changed after the listing. The next refresh reads it.",
     "InvalidObjectState": "It is archived. Restore it, or exclude it by `prefix`.",
     "AccessDenied": "Access denied. Allow s3:GetObject, and kms:Decrypt for an object encrypted with a key.",
 }

@@ -236,6 +236,7 @@ def test_more_documents_than_a_batch_are_all_read(read: Reader, monkeypatch: pyt
 def test_a_document_written_just_now_is_read_once_more(read: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     source = FakeSource(a_txt=b"first")
     source.modified_at = datetime.now(UTC).isoformat()
+    monkeypatch.setattr(ingestion_module, "sleep", lambda _: None)
     read(source)
     # Written again within the tick of its version token: nothing shows in the listing.
     source.files["a.txt"] = b"other"

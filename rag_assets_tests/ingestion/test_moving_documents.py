@@ -9,8 +9,6 @@ from rag_assets.ingestion import ingestion as stages
 from rag_assets.sources.filesystem import FilesystemOptions, FilesystemSource
 from rag_assets_tests.ingestion.fake_source import Reader
 
-pytestmark = pytest.mark.xfail(strict=True, reason="half-written files are believed")
-
 
 class Writer:
     """Writes one more piece of a file at each look of the refresh."""

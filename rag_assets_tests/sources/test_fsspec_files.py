@@ -201,7 +201,6 @@ def test_a_file_over_the_size_limit_is_not_read(scene: FsspecScene) -> None:
     assert scene.num_bodies == 0
 
 
-@pytest.mark.xfail(strict=True, reason="half-written files are believed")
 @pytest.mark.parametrize("when", ["before", "while"])
 def test_a_file_changed_meanwhile_is_looked_at_again(
     scene: FsspecScene, monkeypatch: pytest.MonkeyPatch, when: str

@@ -277,7 +277,6 @@ def test_the_address_may_come_from_the_environment(bucket: Bucket, monkeypatch: 
 # --- reading ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(strict=True, reason="a replaced object is quarantined")
 def test_an_object_replaced_after_the_listing_is_read_in_its_new_version(bucket: Bucket) -> None:
     bucket.put("a.md", b"one")
     source, entry = bucket.entry("a.md")
