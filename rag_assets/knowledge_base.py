@@ -181,7 +181,7 @@ class KnowledgeBase:
         return unread_variables(names, self.settings.sources_file)
 
     def sources(self) -> list[Source]:
-        from rag_assets.sources.base import UsesFolder
+        from rag_assets.sources.base import IdentifiesUrls, UsesFolder
         from rag_assets.sources.declarations import build_sources
 
         # The Launchpad can set the documents folder too, so the environment alone is not enough.
@@ -190,6 +190,8 @@ class KnowledgeBase:
         for source in sources:
             if isinstance(source, UsesFolder):
                 source.use_folder(self.folder_of_source(source.name))
+            if isinstance(source, IdentifiesUrls):
+                source.use_key(lambda: self.vector_store.find_knowledge_base_id() or "")
         return sources
 
     def folder_of_source(self, name: str) -> Path:

@@ -4,7 +4,7 @@ Pure set arithmetic over document identities. No I/O, no clocks, no settings bey
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -70,6 +70,7 @@ def decide_changes(
     current: Iterable[DocumentState],
     complete_sources: Set[str],
     failed: FailedParts | None = None,
+    renamed: Mapping[str, str] | None = None,
 ) -> list[DocumentChange]:
     """Compare production with the sources.
 
@@ -79,6 +80,7 @@ def decide_changes(
         complete_sources: sources with a complete listing. A document of any other source is never
             deleted, because a failed, skipped or no longer configured source proves nothing.
         failed: parts of complete sources that could not be read, or are not believed.
+        renamed: id now -> id in production, of documents known to be the same, even with another content.
 
     Returns:
         One decision per document, sorted by document id. If the content of a missing document appears under a new
@@ -86,8 +88,15 @@ def decide_changes(
     """
     failed = failed or FailedParts()
     before = {state.document_id: state for state in production}
+    renamed = {new: old for new, old in (renamed or {}).items() if old in before and new not in before}
     now = {state.document_id: state for state in current if not failed.withhold(state.location)}
-    missing = {document_id: state for document_id, state in before.items() if document_id not in now}
+    known_as = {document_id: renamed[document_id] for document_id in now if document_id in renamed}
+    replaced = set(known_as.values())
+    missing = {
+        document_id: state
+        for document_id, state in before.items()
+        if document_id not in now and document_id not in replaced
+    }
     kept = {
         document_id: state
         for document_id, state in missing.items()
@@ -106,11 +115,11 @@ def decide_changes(
     changes: list[DocumentChange] = []
     for document_id in sorted(now):
         state = now[document_id]
-        old = before.get(document_id)
+        moved_from = known_as.get(document_id)
+        old = before.get(moved_from or document_id)
         if state.content_hash is None:
-            changes.append(_quarantined(state, old))
+            changes.append(_quarantined(state, old, moved_from))
             continue
-        moved_from = None
         if old is not None:
             location = state.location
             if old.content_hash == state.content_hash:
@@ -118,6 +127,8 @@ def decide_changes(
                 location = replace(location, modified_at=old.location.modified_at)
             unchanged = (old.content_hash, old.location) == (state.content_hash, location)
             change = Change.UNCHANGED if unchanged else Change.UPDATED
+            if moved_from is not None and old.content_hash == state.content_hash:
+                change = Change.MOVED
         else:
             location = state.location
             if gone_by_content[state.content_hash]:
@@ -149,13 +160,24 @@ def decide_changes(
     return sorted(changes, key=lambda change: change.document_id)
 
 
-def _quarantined(state: DocumentState, old: DocumentState | None) -> DocumentChange:
+def _quarantined(state: DocumentState, old: DocumentState | None, moved_from: str | None) -> DocumentChange:
     """Keep the last good version of a document after it turned bad."""
+    location = old.location if old else state.location
+    if moved_from is not None:
+        ids = state.location
+        location = replace(
+            location,
+            document_id=ids.document_id,
+            path=ids.path,
+            source_uri=ids.source_uri,
+            filename=ids.filename,
+        )
     return DocumentChange(
         Change.QUARANTINED,
-        old.location if old else state.location,
+        location,
         old.content_hash if old else None,
         previous_content_hash=old.content_hash if old else None,
+        moved_from=moved_from,
         quarantine_reason=state.quarantine_reason,
         quarantine_detail=state.quarantine_detail,
     )

@@ -20,6 +20,7 @@ from rag_assets.changes.omission import keep_one_of_each
 from rag_assets.changes.outages import FailedParts
 from rag_assets.errors import RefusedError, StateFormatError
 from rag_assets.fingerprint import short_hash
+from rag_assets.ingestion.renamed_documents import renamed_documents
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import DocumentState, GenerationManifest, Outage
 from rag_assets.refresh.staging_plan import text_of
@@ -103,7 +104,8 @@ def decide(
     production = knowledge_base.documents_of(base_name)
     outages = list(outages)
     failed = FailedParts(outage for outage in outages if not outage.is_admitted)
-    changes = decide_changes(production, current, complete_sources, failed)
+    renamed = renamed_documents(knowledge_base.sources(), production)
+    changes = decide_changes(production, current, complete_sources, failed, renamed)
     if not production and not any(change.content_hash for change in changes):
         raise RefusedError(
             f"no readable document in {', '.join(source.name for source in knowledge_base.sources())}: put "

@@ -5,7 +5,7 @@ keeps no state between refreshes, and never looks empty during an outage.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -195,6 +195,19 @@ class CheapToWatch(Protocol):
     """
 
     watched_as: Literal["folder", "bucket"]
+
+
+@runtime_checkable
+class IdentifiesUrls(Protocol):
+    """A source with URLs as paths, in which secrets are replaced."""
+
+    def use_key(self, key: Callable[[], str]) -> None:
+        """Set the key of the hashes in the paths. It belongs to the knowledge base, and is asked for with the first secret."""
+        ...
+
+    def path_now(self, path: str) -> str:
+        """Return the path under which a document of this path is listed now. It differs after a change of the rules."""
+        ...
 
 
 @runtime_checkable

@@ -10,7 +10,7 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, ClassVar
@@ -28,6 +28,7 @@ from rag_assets.sources.base import (
     too_large_error,
 )
 from rag_assets.sources.option_types import SUFFIXES, JsonObject, TextFormat
+from rag_assets.sources.url_identity import UrlIdentity
 from rag_assets.text.wording import counted
 from rag_assets.time_limits import NothingCame, bounded
 
@@ -49,6 +50,9 @@ class LangchainOptions(RemoteSourceOptions):
     )
     arguments: JsonObject = Field(
         default_factory=dict, repr=False, description="Arguments of the loader class, by name."
+    )
+    signature_parameters: tuple[str, ...] = Field(
+        (), description="Names of query parameters in URLs that are no part of a document's identity."
     )
     format: TextFormat = Field("text", description="Format of the texts: text, markdown or html.")
     max_bytes: int = Field(DEFAULT_MAX_BYTES, gt=0, description="Longer texts are quarantined.")
@@ -96,6 +100,18 @@ class LangchainSource:
         self.name = name
         self.options = options
         self._spool: _Spool | None = None
+        self._identity = UrlIdentity(options.signature_parameters)
+
+    def use_key(self, key: Callable[[], str]) -> None:
+        """See `IdentifiesUrls`."""
+        self._identity = UrlIdentity(self.options.signature_parameters, key)
+
+    def path_now(self, path: str) -> str:
+        """See `IdentifiesUrls`."""
+        return self._without_secrets(path)
+
+    def _without_secrets(self, source: str) -> str:
+        return self._identity.of(_without_login(source)) if "://" in source else source
 
     def list_entries(self) -> Iterator[SourceEntry]:
         """Load everything, and yield one entry per document.
@@ -151,15 +167,15 @@ class LangchainSource:
         keys: set[str] = set()
         for document in self._watched(loader, spool):
             metadata = document.metadata
-            source = str(metadata.get("source") or self.options.loader.rpartition(".")[2])
-            key = _numbered(_key(_without_login(source), metadata, document.id), keys)
+            source = self._without_secrets(
+                str(metadata.get("source") or self.options.loader.rpartition(".")[2])
+            )
+            key = _numbered(_key(source, metadata, document.id), keys)
             keys.add(key)
             text = document.page_content.encode("utf-8", "replace")
             title = str(metadata.get("title") or "")
             token = hashlib.sha256(f"{self.options.format}\n{title}\n".encode("utf-8", "replace") + text)
-            yield _Spooled(
-                key, _without_login(source), title, token.hexdigest(), spool.append(text), len(text)
-            )
+            yield _Spooled(key, source, title, token.hexdigest(), spool.append(text), len(text))
 
     @property
     def _forgiving(self) -> list[str]:

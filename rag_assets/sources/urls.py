@@ -5,17 +5,13 @@ Requests to hosts are made in `sources/web`, connections in `safe_http`.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from importlib.metadata import version
-from ipaddress import IPv4Network, IPv6Network
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import ClassVar
-
-from pydantic import Field
 
 from rag_assets.errors import (
     DocumentGone,
@@ -25,11 +21,10 @@ from rag_assets.errors import (
     ResponseTooLarge,
     SourceUnavailable,
 )
-from rag_assets.invalid_values import FORM
 from rag_assets.records import Outage, SourceEntry
 from rag_assets.safe_http import Answer, SafeHttp
-from rag_assets.settings import UserPath
-from rag_assets.sources.base import DEFAULT_MAX_BYTES, Reading, RemoteSourceOptions, SourceOptions
+from rag_assets.sources.base import Reading, SourceOptions
+from rag_assets.sources.url_identity import UrlIdentity
 from rag_assets.sources.web.canonical import (
     document_path,
     filename_of,
@@ -38,6 +33,7 @@ from rag_assets.sources.web.canonical import (
     site_of,
 )
 from rag_assets.sources.web.fetched_page import FetchedPage, canonical_or_none, fetched_page
+from rag_assets.sources.web.options import DEFAULT_FILE, UrlsOptions
 from rag_assets.sources.web.page_notes import PageNote, PageNotes
 from rag_assets.sources.web.polite import HostDown, PoliteHttp
 from rag_assets.sources.web.run import Run
@@ -48,52 +44,9 @@ from rag_assets.text.wording import counted
 
 _LOGGER = logging.getLogger(__name__)
 
-_DEFAULT_FILE = Path("data/urls_to_scrape.txt")
 _BATCH = 256
 _READERS = 8
 _GONE = frozenset((404, 410))
-
-
-class UrlsOptions(RemoteSourceOptions):
-    """Pages to read, size limits, and politeness."""
-
-    file: UserPath = Field(_DEFAULT_FILE, description="File with one URL per line; `#` begins a comment.")
-    urls: tuple[str, ...] = Field((), description="URLs of pages.")
-    sitemaps: tuple[str, ...] = Field(
-        (), description="URLs of sitemaps, of sitemap indexes, or of a robots.txt with a list of sitemaps."
-    )
-    crawl_depth: int = Field(
-        0,
-        ge=0,
-        le=20,
-        description="Maximum number of links from these pages to a crawled page; 0 for no crawling.",
-    )
-    crawl_pages: int = Field(1_000, ge=1, description="Maximum number of pages added by crawling.")
-    same_site: bool = Field(
-        True, description="Follow only links and sitemap entries on the same site (host and port)."
-    )
-    exclude: tuple[str, ...] = Field((), description="Prefixes of URLs to leave out.")
-    use_canonical: bool = Field(
-        True, description="Treat pages with the same canonical URL on their site as one document."
-    )
-    max_pages: int = Field(50_000, ge=1, description="A listing with more pages is incomplete.")
-    max_bytes: int = Field(DEFAULT_MAX_BYTES, gt=0, description="Larger pages are quarantined.")
-    page_timeout_seconds: float = Field(120.0, gt=0, description="Maximum time for one page in total.")
-    delay_seconds: float = Field(
-        1.0, ge=0, description="Pause between requests to one host. Its robots.txt may ask for a longer one."
-    )
-    user_agent: str = Field(
-        f"rag-assets/{version('rag-assets')}",
-        min_length=1,
-        pattern=r"^[\x20-\x7e]+$",
-        json_schema_extra={FORM: "one or more printable ASCII characters"},
-        description="Name sent to servers. The part before the `/` is looked up in robots.txt.",
-    )
-    allow_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
-        (),
-        json_schema_extra={FORM: "a list of networks such as 10.1.0.0/16"},
-        description="Private networks that may be read, such as 10.1.0.0/16.",
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +88,18 @@ class UrlsSource:
         self.options = options
         self._notes = PageNotes(None)
         self._run = Run()
+        self._identity = UrlIdentity(options.signature_parameters)
+
+    def use_key(self, key: Callable[[], str]) -> None:
+        """See `IdentifiesUrls`."""
+        self._identity = UrlIdentity(self.options.signature_parameters, key)
+
+    def path_now(self, path: str) -> str:
+        """See `IdentifiesUrls`."""
+        return self._identity.of(path)
+
+    def _path(self, url: str) -> str:
+        return document_path(self._identity.of(url))
 
     def use_folder(self, folder: Path) -> None:
         """See `UsesFolder`."""
@@ -172,7 +137,7 @@ class UrlsSource:
             if not run.is_another_document(entry.path, own_url):
                 yield entry
             elif note := self._notes.get(entry.uri):
-                self._notes.put(replace(note, same_as=run.same_as[entry.path]))
+                self._remember(replace(note, same_as=run.same_as[entry.path]))
         if run.num_disallowed:
             _LOGGER.warning(
                 "source %s: %s not read, because robots.txt disallows it",
@@ -188,13 +153,13 @@ class UrlsSource:
     def _listed_pages(self) -> Iterator[list[str]]:
         """Yield canonical URLs in batches, from the file, the option `urls` and the sitemaps."""
         options, problems = self.options, self._run.problems
-        file_is_required = options.file != _DEFAULT_FILE or not (options.urls or options.sitemaps)
+        file_is_required = options.file != DEFAULT_FILE or not (options.urls or options.sitemaps)
         written = written_urls(options.file, options.urls, problems, file_is_required=file_is_required)
         for start in range(0, len(written), _BATCH):
             yield written[start : start + _BATCH]
         for sitemap in options.sitemaps:
             kept_of = partial(self._found, where=sitemap)
-            walk = SitemapWalk(self._fetch_sitemap, self._notes)
+            walk = SitemapWalk(self._fetch_sitemap, self._notes, self._identity)
             yield from sitemap_urls(self.name, sitemap, walk, kept_of, problems)
             self._run.met |= walk.met
             self._run.failed_sitemaps.extend(walk.failed)
@@ -210,7 +175,7 @@ class UrlsSource:
         run, site = self._run, site_of(where)
         kept = [url for url in urls if not self.options.same_site or site_of(url) == site]
         for url in kept:
-            if document_path(url) not in run.listed:
+            if self._path(url) not in run.listed:
                 run.followed.setdefault(url, site)
         return kept
 
@@ -231,10 +196,10 @@ class UrlsSource:
             looks = map(_Look, pages) if depth >= options.crawl_depth else threads.map(self._look_at, pages)
             for look in looks:
                 if not look.is_page:
-                    run.listed.pop(document_path(look.url), None)
+                    run.listed.pop(self._path(look.url), None)
                     continue
                 entry = self._entry(look)
-                if look.own_url in ("", look.url):
+                if look.own_url in ("", entry.uri):
                     yield entry
                 else:
                     same_as_others.append((entry, look.own_url))
@@ -246,7 +211,7 @@ class UrlsSource:
         """Return the URLs not met before. Hosts take turns in the result, so several can be asked at once."""
         run, hosts = self._run, dict[str, list[str]]()
         for url in urls:
-            path = document_path(url)
+            path = self._path(url)
             if path in run.listed or url.startswith(self.options.exclude):
                 continue
             if len(run.listed) >= self.options.max_pages:
@@ -254,8 +219,8 @@ class UrlsSource:
                     f"there are more than {self.options.max_pages} pages. Raise the option max_pages"
                 )
                 break
-            run.listed[path] = url
-            run.met.add(url)
+            run.listed[path] = run.addresses[path] = url
+            run.met.add(self._identity.of(url))
             hosts.setdefault(origin_of(url), []).append(url)
         return [url for url in chain.from_iterable(zip_longest(*hosts.values())) if url is not None]
 
@@ -268,7 +233,7 @@ class UrlsSource:
         except HostDown as error:
             problem = str(error)
         with run.lock:
-            run.listed.pop(document_path(url), None)
+            run.listed.pop(self._path(url), None)
             if not problem:
                 run.num_disallowed += 1
             elif problem not in run.problems:
@@ -277,7 +242,7 @@ class UrlsSource:
 
     def _look_at(self, url: str) -> _Look:
         """Fetch a page for its links, unless it is unchanged."""
-        note = self._notes.get(url)
+        note = self._notes.get(self._identity.of(url))
         known = Validators.from_token(note.token) if note else None
         links = note.links if note else ()
         try:
@@ -291,7 +256,7 @@ class UrlsSource:
         if answer.status == 200:
             page = self._fetched(url, answer)
             token = page.reading.version_token
-            self._notes.put(PageNote(url, token, page.links))
+            self._remember(PageNote(self._identity.of(url), token, page.links))
             self._run.keep(url, page.reading)
             return _Look(url, token, page.own_url, page.links)
         if answer.status in _GONE:
@@ -312,7 +277,7 @@ class UrlsSource:
         run = self._run
         links: list[str] = []
         for url in self._found(filter(may_be_page, look.links), look.url):
-            path = document_path(url)
+            path = self._path(url)
             if path in run.listed or path in run.crawled or len(run.crawled) >= self.options.crawl_pages:
                 continue
             run.crawled.add(path)
@@ -320,11 +285,12 @@ class UrlsSource:
         return links
 
     def _entry(self, look: _Look) -> SourceEntry:
-        path = document_path(look.url)
+        identity = self._identity.of(look.url)
+        path = document_path(identity)
         return SourceEntry(
             document_id=f"{self.name}:{path}",
             source=self.name,
-            uri=look.url,
+            uri=identity,
             path=path,
             filename=filename_of(look.url),
             version_token=look.token,
@@ -344,17 +310,17 @@ class UrlsSource:
             DocumentUnreadable: this page cannot be read, others can.
             SourceUnavailable: no host answers.
         """
-        url = entry.uri
+        url = self._run.addresses.get(entry.path, entry.uri)
         kept = self._run.take(url)
         if kept is not None:
             return None if kept.version_token == known_token else kept
-        note = self._notes.get(url)
+        note = self._notes.get(entry.uri)
         known = Validators.from_token(known_token or (note.token if note else ""))
         answer = self._answer(url, known)
         if answer.status == 304 and known is not None:
             same_as = note.same_as if note and not known_token else ""
             if (same_as and same_as in self._run.listed) or self._run.is_another_document(
-                entry.path, known.own_url or url
+                entry.path, known.own_url or entry.uri
             ):
                 raise DocumentGone("It is the same page as another document.")
             if known_token:
@@ -363,7 +329,7 @@ class UrlsSource:
         page = self._fetched(url, answer)
         token = page.reading.version_token
         if self._run.is_another_document(entry.path, page.own_url):
-            self._notes.put(PageNote(url, token, page.links, self._run.same_as.get(entry.path, "")))
+            self._remember(PageNote(entry.uri, token, page.links, self._run.same_as.get(entry.path, "")))
             raise DocumentGone("It is the same page as another document.")
         return None if token == known_token else page.reading
 
@@ -376,7 +342,7 @@ class UrlsSource:
                 failed.problem,
                 # Pages linked from its pages may be missing as well.
                 below="" if self.options.crawl_depth else None,
-                paths=frozenset(map(document_path, failed.pages)),
+                paths=frozenset(map(self._path, failed.pages)),
                 is_quiet=failed.is_empty,
             )
             for failed in self._run.failed_sitemaps
@@ -391,7 +357,7 @@ class UrlsSource:
         name = name.removeprefix(f"{self.name}:")
         written = (name,) if "://" in name else (f"https://{name}", f"http://{name}")
         for url in filter(None, map(canonical_or_none, written)):
-            note = self._notes.get(url)
+            note = self._notes.get(self._identity.of(url))
             if note and note.same_as:
                 return f"it is the same page as {note.same_as}, by a redirect or its canonical link"
             if url.startswith(self.options.exclude):
@@ -430,5 +396,14 @@ class UrlsSource:
     def _fetched(self, url: str, answer: Answer) -> FetchedPage:
         options = self.options
         return fetched_page(
-            url, answer, use_canonical=options.use_canonical, with_links=options.crawl_depth > 0
+            url,
+            answer,
+            self._identity,
+            use_canonical=options.use_canonical,
+            with_links=options.crawl_depth > 0,
         )
+
+    def _remember(self, note: PageNote) -> None:
+        # Links with secrets are not stored. Such a page is fetched again each time.
+        if all(self._identity.of(link) == link for link in note.links):
+            self._notes.put(note)

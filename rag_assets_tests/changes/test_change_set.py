@@ -227,3 +227,23 @@ def test_the_order_of_a_listing_does_not_matter(
         sorted(before, key=lambda s: s.document_id), sorted(now, key=lambda s: s.document_id), ALL
     )
     assert changes == in_order
+
+
+def test_a_renamed_document_is_never_deleted_and_added() -> None:
+    before = corpus({"a?t=1": "1", "b?t=1": "2", "c?t=1": "3", "d?t=1": "4"})
+    now = [document("a", "1"), document("b", "2 edited"), document("c", None)]
+    renamed = {f"filesystem:{name}": f"filesystem:{name}?t=1" for name in "abcd"}
+    for complete in (ALL, frozenset[str]()):
+        changes = {
+            change.document_id: change for change in decide_changes(before, now, complete, renamed=renamed)
+        }
+        last = changes.pop("filesystem:d?t=1")
+        assert last.change is (Change.DELETED if complete else Change.UNCHANGED)
+        assert kinds(changes) == {
+            "filesystem:a": "moved",
+            "filesystem:b": "updated",
+            "filesystem:c": "quarantined",
+        }
+        assert all(change.moved_from == f"{key}?t=1" for key, change in changes.items())
+        kept = changes["filesystem:c"]
+        assert (kept.content_hash, kept.location.path) == (hashed("3"), "c")

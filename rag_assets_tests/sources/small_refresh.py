@@ -7,6 +7,7 @@ from pathlib import Path
 from rag_assets.changes.change_set import Change, decide_changes, target_documents
 from rag_assets.changes.outages import FailedParts
 from rag_assets.ingestion.ingestion import Ingestion
+from rag_assets.ingestion.renamed_documents import renamed_documents
 from rag_assets.ingestion.source_reports import SourceReport, unreadable_sources
 from rag_assets.ledgers.sqlite import SqliteLedger
 from rag_assets.records import DocumentState
@@ -53,7 +54,11 @@ class SmallRefresh:
             ledger.close()
         [report] = ingestion.reports
         changes = decide_changes(
-            self.production.values(), current, _complete(report), FailedParts(report.open_outages)
+            self.production.values(),
+            current,
+            _complete(report),
+            FailedParts(report.open_outages),
+            renamed_documents([source], self.production.values()),
         )
         self.production = {state.document_id: state for state in target_documents(changes)}
         return Outcome(

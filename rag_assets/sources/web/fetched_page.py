@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from rag_assets.errors import FetchRefused
 from rag_assets.safe_http import Answer
 from rag_assets.sources.base import Reading
+from rag_assets.sources.url_identity import UrlIdentity
 from rag_assets.sources.web.canonical import canonical_url, filename_of, site_of
 from rag_assets.sources.web.page_links import PageLinks, page_links
 from rag_assets.sources.web.validators import Validators
@@ -18,7 +19,7 @@ class FetchedPage:
     """A page with status 200.
 
     Attributes:
-        own_url: URL after redirects, or a canonical link on the same site.
+        own_url: URL after redirects, or a canonical link on the same site, without secrets.
         links: canonical URLs, empty unless they are followed.
     """
 
@@ -27,11 +28,14 @@ class FetchedPage:
     links: tuple[str, ...]
 
 
-def fetched_page(url: str, answer: Answer, *, use_canonical: bool, with_links: bool) -> FetchedPage:
+def fetched_page(
+    url: str, answer: Answer, identity: UrlIdentity, *, use_canonical: bool, with_links: bool
+) -> FetchedPage:
     """Return the page in an answer.
 
     Args:
         url: as requested, before redirects.
+        identity: removes secrets from the page's own URL, which is part of the version token.
         use_canonical: whether canonical links count.
     """
     content_type = answer.headers.get("content-type", "")
@@ -39,10 +43,11 @@ def fetched_page(url: str, answer: Answer, *, use_canonical: bool, with_links: b
     if content_type.lower().startswith(_HTML):
         found = page_links(answer.body, answer.url)
         found = found if with_links else replace(found, links=())
-    own_url = canonical_or_none(answer.url) or url
+    own_url = identity.of(canonical_or_none(answer.url) or url)
     if use_canonical and found.canonical and site_of(found.canonical) == site_of(own_url):
-        own_url = found.canonical
-    validators = Validators.of(answer.body, answer.headers, "" if own_url == url else own_url)
+        own_url = identity.of(found.canonical)
+    is_requested = own_url == identity.of(url)
+    validators = Validators.of(answer.body, answer.headers, "" if is_requested else own_url)
     reading = Reading(
         _as_declared(answer.body, content_type),
         filename=filename_of(url, content_type),

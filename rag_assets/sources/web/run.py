@@ -16,7 +16,8 @@ class Run:
 
     Attributes:
         listed: document path -> URL of a document, as long as it is not the same as another one.
-        met: all URLs, listed or not.
+        addresses: document path -> URL to request, with its secrets.
+        met: identities of all URLs, listed or not.
         followed: URLs known only from a link or a sitemap -> the site to stay on.
         same_as: document path -> document path of the same page.
         owners: document path of a canonical URL outside of the listing -> document path of its page.
@@ -27,6 +28,7 @@ class Run:
     """
 
     listed: dict[str, str] = field(default_factory=dict)
+    addresses: dict[str, str] = field(default_factory=dict)
     met: set[str] = field(default_factory=set)
     followed: dict[str, str] = field(default_factory=dict)
     same_as: dict[str, str] = field(default_factory=dict)

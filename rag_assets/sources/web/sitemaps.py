@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from rag_assets.errors import FetchFailed, FetchRefused, ResponseTooLarge
+from rag_assets.sources.url_identity import UrlIdentity
 from rag_assets.sources.web.canonical import canonical_url
 from rag_assets.sources.web.fetched_page import canonical_or_none
 from rag_assets.sources.web.page_notes import PageNote, PageNotes
@@ -54,6 +55,7 @@ class SitemapWalk:
     Args:
         fetch: returns the body of a sitemap.
         notes: the entries of each sitemap as they were before. The walk writes those of now.
+        identity: removes secrets from the URLs in notes.
 
     Attributes:
         problems: a clause for each unreadable sitemap without a note.
@@ -61,8 +63,14 @@ class SitemapWalk:
         met: canonical URLs of all sitemaps, also of those below a failed one.
     """
 
-    def __init__(self, fetch: Callable[[str], bytes], notes: PageNotes | None = None) -> None:
+    def __init__(
+        self,
+        fetch: Callable[[str], bytes],
+        notes: PageNotes | None = None,
+        identity: UrlIdentity | None = None,
+    ) -> None:
         self._fetch = fetch
+        self._identity = identity or UrlIdentity()
         self._notes = notes or PageNotes(None)
         self.problems: list[str] = []
         self.failed: list[FailedSitemap] = []
@@ -74,43 +82,45 @@ class SitemapWalk:
         waiting = deque([(url, 0)])
         while waiting:
             text, depth = waiting.popleft()
-            address = ""
+            identity = ""
             try:
                 address = canonical_url(text, url)
                 if address in seen:
                     continue
                 seen.add(address)
-                self.met.add(address)
+                identity = self._identity.of(address)
+                self.met.add(identity)
                 if len(seen) > _MOST_SITEMAPS or depth > _DEEPEST:
                     self.problems.append(f"the sitemap {_shown(url)} leads to too many other sitemaps")
                     return
                 sitemap = parse_sitemap(self._fetch(address), address)
             except (FetchFailed, FetchRefused, ResponseTooLarge, ValueError) as error:
-                if self._notes.get(address) is None:
+                if self._notes.get(identity) is None:
                     self.problems.append(f"the sitemap {_shown(text)} cannot be read: {error}")
                 else:
-                    self._keep_known(address, f"it cannot be read: {error}", is_empty=False)
+                    self._keep_known(identity, f"it cannot be read: {error}", is_empty=False)
                 continue
-            entries = tuple(filter(None, map(canonical_or_none, (*sitemap.pages, *sitemap.sitemaps))))
-            known = self._notes.get(address)
+            urls = filter(None, map(canonical_or_none, (*sitemap.pages, *sitemap.sitemaps)))
+            entries = tuple(map(self._identity.of, urls))
+            known = self._notes.get(identity)
             if not entries and known is not None and known.links:
-                self._keep_known(address, "it is empty, and was not before", is_empty=True)
+                self._keep_known(identity, "it is empty, and was not before", is_empty=True)
                 continue
-            self._notes.put(PageNote(address, _OF_A_SITEMAP, entries))
+            self._notes.put(PageNote(identity, _OF_A_SITEMAP, entries))
             yield sitemap.pages
             waiting.extend((inner, depth + 1) for inner in sitemap.sitemaps)
 
-    def _keep_known(self, address: str, problem: str, *, is_empty: bool) -> None:
+    def _keep_known(self, identity: str, problem: str, *, is_empty: bool) -> None:
         """Note a failed sitemap with its known pages."""
         pages: set[str] = set()
-        waiting = [address]
+        waiting = [identity]
         while waiting:
             note = self._notes.get(waiting.pop())
             if note is not None and note.token == _OF_A_SITEMAP:
                 self.met.add(note.url)
                 waiting.extend(set(note.links) - pages)
                 pages.update(note.links)
-        self.failed.append(FailedSitemap(_shown(address), problem, frozenset(pages), is_empty))
+        self.failed.append(FailedSitemap(_shown(identity), problem, frozenset(pages), is_empty))
 
 
 def parse_sitemap(data: bytes, url: str) -> Sitemap:
