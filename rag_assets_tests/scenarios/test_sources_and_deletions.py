@@ -1,6 +1,7 @@
 """Documents of an unreadable, omitted or unconfigured source are not deleted."""
 
 import json
+import shutil
 from typing import Any
 
 import dagster as dg
@@ -8,9 +9,14 @@ import pytest
 
 from rag_assets.definitions import build_definitions
 from rag_assets.settings import load_settings
-from rag_assets_tests.pipeline import NUM_DOCUMENTS, THRESHOLD, Pipeline, text_about, token_in
+from rag_assets_tests.pipeline import NUM_DOCUMENTS, THRESHOLD, Pipeline, Run, text_about, token_in
 
 ARCHIVED = {"archive:old.md", "archive:older.md"}
+
+
+def unreadable(run: Run) -> dict[str, str]:
+    """Return source -> problem."""
+    return run.metadata["raw_documents"]["unreadable_sources"]
 
 
 @pytest.fixture
@@ -67,7 +73,7 @@ def test_a_source_is_removed_as_the_page_on_sources_describes(with_archive: Pipe
         f"sources:\n  archive:\n    kind: filesystem\n    folder: {with_archive.home / 'nothing'}\n"
     )
     with_archive.configure(RAG_SOURCES="filesystem,archive")
-    with_archive.succeed("approve", token_in(with_archive.refresh().message))
+    with_archive.succeed("approve", token_in(unreadable(with_archive.refresh())["archive"]))
     with_archive.refresh().checked()
     with_archive.configure(RAG_SOURCES="filesystem")
     assert not with_archive.served() & ARCHIVED
@@ -92,16 +98,38 @@ def test_an_unavailable_source_degrades_the_refresh_and_deletes_nothing(with_arc
     assert "DEGRADED" in with_archive.succeed("status")
 
 
-def test_emptying_even_a_small_source_needs_approval(with_archive: Pipeline) -> None:
-    export = with_archive.export()
+def test_an_emptied_source_stays_until_its_token_and_the_rest_is_refreshed(with_archive: Pipeline) -> None:
     for path in (with_archive.home / "archive").iterdir():
         path.unlink()
-    refused = with_archive.refresh()
-    assert "no document of source archive is left" in refused.message
-    assert with_archive.export() == export
-    with_archive.succeed("approve", token_in(refused.message))
+    with_archive.remove("topic01.md")
+    with_archive.write("topic02.md", text_about("changed"))
+    run = with_archive.refresh().checked()
+    assert run.metadata["deduped_documents"]["num_deleted"] == 1
+    assert run.metadata["deduped_documents"]["num_updated"] == 1
+    assert with_archive.served() > ARCHIVED
+    assert "filesystem:topic01.md" not in with_archive.served()
+    with_archive.succeed("approve", token_in(unreadable(run)["archive"]))
     with_archive.refresh().checked()
     assert not with_archive.served() & ARCHIVED
+
+
+def test_an_emptied_folder_stays_until_its_token_and_the_rest_is_refreshed(promoted: Pipeline) -> None:
+    folder = {f"filesystem:hr/page{number:02}.md" for number in range(11)}
+    for number in range(11):
+        promoted.write(f"hr/page{number:02}.md", text_about(f"page {number}"))
+    promoted.refresh().checked()
+    shutil.rmtree(promoted.documents / "hr")
+    promoted.remove("topic01.md")
+    run = promoted.refresh().checked()
+    assert promoted.served() > folder
+    assert "filesystem:topic01.md" not in promoted.served()
+    said = unreadable(run)["filesystem"]
+    assert said.startswith("hr/: no document is left of 11. 11 documents kept.")
+    assert said in promoted.succeed("status")
+    assert said in promoted.succeed("plan")
+    promoted.succeed("approve", token_in(said))
+    promoted.refresh().checked()
+    assert not promoted.served() & folder
 
 
 def test_a_few_deletions_need_no_approval(promoted: Pipeline) -> None:
@@ -145,7 +173,8 @@ def test_restored_files_need_no_approval(promoted: Pipeline) -> None:
     aside = promoted.home / "aside"
     promoted.documents.rename(aside)
     promoted.documents.mkdir()
-    assert "rag-assets approve" in promoted.refresh().message
+    assert "rag-assets approve" in unreadable(promoted.refresh().checked())["filesystem"]
+    assert promoted.export() == export
     promoted.documents.rmdir()
     aside.rename(promoted.documents)
     assert promoted.refresh().checked().metadata["staging_collection"]["written"] is False
