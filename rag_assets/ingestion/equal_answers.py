@@ -7,6 +7,7 @@ of most documents of a folder or source is an outage of these documents.
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from rag_assets.changes.vanished_parts import num_by_folder
 from rag_assets.records import DocumentState, Outage
 from rag_assets.text.hashing import text_sha256
 from rag_assets.text.wording import counted
@@ -47,10 +48,10 @@ def equal_answers(
         elif state.content_hash != content_hash:
             groups[_without_title(state, text_of)].add(path)
     suspects = {answer: paths for answer, paths in groups.items() if len(paths) > 1}
-    totals = _num_by_folder(before) if suspects else Counter[str]()
+    totals = num_by_folder(before) if suspects else Counter[str]()
     for answer, paths in sorted(suspects.items()):
         num_contents = len({before[path] for path in paths})
-        equal = _num_by_folder(paths)
+        equal = num_by_folder(paths)
         failed = [
             folder
             for folder, number in equal.items()
@@ -72,15 +73,6 @@ def equal_answers(
             paths=frozenset(paths | new),
             withholds=True,
         )
-
-
-def _num_by_folder(paths: Iterable[str]) -> Counter[str]:
-    """Return folder -> number of the documents below it. The folder "" is the whole source."""
-    found = Counter[str]()
-    for path in paths:
-        parts = path.partition("?")[0].split("/")
-        found.update("".join(f"{part}/" for part in parts[:depth]) for depth in range(len(parts)))
-    return found
 
 
 def _without_title(state: DocumentState, text_of: Callable[[str], str | None]) -> str:

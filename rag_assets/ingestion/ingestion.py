@@ -16,7 +16,8 @@ from functools import cached_property
 from time import sleep
 
 from rag_assets.backports import batched
-from rag_assets.changes.outages import examined
+from rag_assets.changes.outages import FailedParts, examined
+from rag_assets.changes.vanished_parts import vanished_parts
 from rag_assets.errors import DocumentGone, DocumentUnreadable, RagAssetsError, SourceUnavailable
 from rag_assets.ingestion.equal_answers import equal_answers
 from rag_assets.ingestion.listings import Listing, ListingHash, list_sources
@@ -27,7 +28,7 @@ from rag_assets.ledgers.base import Ledger, ParseRecord
 from rag_assets.parsers.isolation import ParseWorkers
 from rag_assets.parsers.registry import asks_by_name
 from rag_assets.progress import Progress
-from rag_assets.records import DocumentState, SourceEntry
+from rag_assets.records import DocumentState, Outage, SourceEntry
 from rag_assets.sources.base import UNSETTLED_SECONDS, FailsInParts, FindsSameDocuments, Reading, Source
 from rag_assets.text.store import TextStore
 from rag_assets.text.wording import counted
@@ -125,6 +126,8 @@ class Ingestion:
         progress = Progress("documents", sum(self.media.reads(entry.filename) for entry in listed))
         workers = self._parse_workers()
         parsing = Parsing(self._ledger, self._text_store, workers, self.media)
+        listed_paths: dict[str, frozenset[str]] = {}
+        appeared: set[str] = set()
         try:
             for source, report, listing in zip(self._sources, self.reports, listings, strict=True):
                 looked_up = self._look_up(source, listing.entries, parsing, report)
@@ -135,10 +138,15 @@ class Ingestion:
                     for document in progress.over(parsed):
                         for state in self._reported(document, report):
                             current[state.location.path] = state
+                            if self._served and state.content_hash and self._is_new(state):
+                                appeared.add(state.content_hash)
                             yield state
                 except SourceUnavailable as error:
                     self._incomplete(report, str(error))
                 self._find_outages(source, report, current)
+                listed_paths[source.name] = frozenset(current)
+            for report in self.reports:
+                self._find_vanished_parts(report, listed_paths[report.source], appeared)
         finally:
             workers.close()
             self.media.close()
@@ -180,18 +188,53 @@ class Ingestion:
         served = [state for state in self._served.values() if state.location.source == source.name]
         same_as = source.same_documents() if isinstance(source, FindsSameDocuments) else {}
         failed.extend(equal_answers(source.name, served, current, same_as, self._text_store.get))
-        listed = {state.document_id for state in current.values()}
-        for outage in failed:
-            if found := examined(outage, self._served, listed, self._approved_tokens):
-                report.outages.append(found)
-        for outage in report.open_outages:
-            _logger.warning(
-                "source %s: %s: %s: %s kept",
-                report.source,
-                outage.place,
-                outage.problem,
-                counted(outage.num_kept, "document"),
-            )
+        self._report_outages(report, failed, {state.document_id for state in current.values()})
+
+    def _find_vanished_parts(self, report: SourceReport, listed: Set[str], appeared: Set[str]) -> None:
+        """Report folders, or a source, that went to nothing.
+
+        Args:
+            listed: paths.
+            appeared: contents in a new place, of any source.
+        """
+        if not report.complete:
+            return
+        failed = FailedParts(report.outages)
+        missing = [
+            state
+            for state in self._served.values()
+            if state.location.source == report.source
+            and state.location.path not in listed
+            and not failed.contain(state.location)
+        ]
+        vanished = vanished_parts(report.source, missing, listed, appeared)
+        if vanished:
+            self._report_outages(report, vanished, self._served.keys() - {it.document_id for it in missing})
+
+    def _is_new(self, state: DocumentState) -> bool:
+        """Return whether production holds another content in this place, or none."""
+        served = self._served.get(state.document_id)
+        return served is None or served.content_hash != state.content_hash
+
+    def _report_outages(self, report: SourceReport, outages: Iterable[Outage], listed: Set[str]) -> None:
+        """Add outages to a report, and warn of them.
+
+        Args:
+            listed: document ids.
+        """
+        for found in outages:
+            outage = examined(found, self._served, listed, self._approved_tokens)
+            if outage is None:
+                continue
+            report.outages.append(outage)
+            if not outage.is_admitted:
+                _logger.warning(
+                    "source %s: %s: %s: %s kept",
+                    report.source,
+                    outage.place,
+                    outage.problem,
+                    counted(outage.num_kept, "document"),
+                )
 
     def _incomplete(self, report: SourceReport, problem: str) -> None:
         report.problem = problem

@@ -50,9 +50,13 @@ class SourceReport:
 
 
 def require_a_readable_source(reports: Iterable[SourceReport]) -> None:
-    """Raise SourceUnavailable if all listings are empty and at least one is incomplete."""
+    """Raise SourceUnavailable if all listings are empty and one is incomplete, or a failed part keeps no document."""
     reports = list(reports)
-    problems = unreadable_sources(reports)
+    problems = {
+        report.source: report.problems
+        for report in reports
+        if report.problem or any(not outage.num_kept for outage in report.open_outages)
+    }
     if problems and not any(report.num_listed for report in reports):
         raise SourceUnavailable(
             f"no source could be read, production is unchanged: {'; '.join(problems.values())}"

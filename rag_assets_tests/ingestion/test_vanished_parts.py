@@ -44,7 +44,7 @@ def test_a_folder_gone_to_nothing_is_an_outage_of_its_documents(read: Reader) ->
     remove_below(source, "hr/old/")
     [outage] = outages_of(read, source, served=served)
     assert (outage.source, outage.place, outage.below, outage.num_kept) == ("fake", "hr/old/", "hr/old/", 11)
-    assert outage.problem == "no document is left of 11"
+    assert outage.problem == "none of 11 documents is left"
     [admitted] = outages_of(read, source, served=served, approved=frozenset({outage.token}))
     assert admitted.is_admitted
 

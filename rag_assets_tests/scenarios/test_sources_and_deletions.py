@@ -124,7 +124,7 @@ def test_an_emptied_folder_stays_until_its_token_and_the_rest_is_refreshed(promo
     assert promoted.served() > folder
     assert "filesystem:topic01.md" not in promoted.served()
     said = unreadable(run)["filesystem"]
-    assert said.startswith("hr/: no document is left of 11. 11 documents kept.")
+    assert said.startswith("hr/: none of 11 documents is left. 11 documents kept.")
     assert said in promoted.succeed("status")
     assert said in promoted.succeed("plan")
     promoted.succeed("approve", token_in(said))
