@@ -58,7 +58,7 @@ class KnowledgeBaseResource(dg.ConfigurableResource[KnowledgeBase]):
     max_deleted_share: float | None = Field(
         default=None,
         description="Maximum share of documents deleted without approval (RAG_MAX_DELETED_SHARE). Up to 10 documents "
-        "need no approval, unless they are all the documents of a source.",
+        "need no approval. All documents of a source stay in any case.",
     )
     approve_deletions: str | None = Field(
         default=None,
