@@ -5,12 +5,15 @@ RagAssetsError
 │   ├── SourceUnavailable       incomplete listing of a source
 │   ├── ParserUnavailable       no process can be started to parse documents
 │   ├── EmbedderUnavailable     no usable answer from the embedding endpoint
+│   │   └── RequestFailed           an internal error of the endpoint, perhaps because of one text
 │   ├── VectorStoreUnavailable  no answer from the vector store, or a generation vanished while it was read
 │   ├── LedgerUnavailable       no answer from the ledger, or it had to be recreated
 │   ├── FetchFailed             no complete answer from a web server
 │   └── SupersededError         another refresh promoted first
 ├── PermanentError          do not retry: the same input fails in the same way
 │   ├── ConfigurationError      unusable settings
+│   │   └── RequestRefused          an embedding request that the endpoint refuses
+│   ├── TextRefused             a text that the embedding model refuses
 │   ├── ModelChanged            another model answers under the name of production's
 │   ├── InvalidVectorError      a vector, point id or payload unfit for a store
 │   ├── StateFormatError        a state file of another format version
@@ -44,6 +47,7 @@ QuarantineReason = Literal[
     "too_slow",
     "crashed",
     "model_unavailable",
+    "refused_by_model",
 ]
 
 
@@ -71,6 +75,20 @@ class EmbedderUnavailable(TransientError):
     """The embedding endpoint gave no usable answer."""
 
 
+class RequestFailed(EmbedderUnavailable):
+    """The embedding endpoint failed with an internal error (500). Fewer or other texts may succeed.
+
+    Attributes:
+        status: HTTP status.
+        too_long: whether the endpoint complains about a length.
+    """
+
+    def __init__(self, message: str, status: int, *, too_long: bool = False) -> None:
+        super().__init__(message)
+        self.status = status
+        self.too_long = too_long
+
+
 class VectorStoreUnavailable(TransientError):
     """The vector store did not answer, or a generation vanished while it was read.
 
@@ -93,6 +111,34 @@ class SupersededError(TransientError):
 
 class ConfigurationError(PermanentError):
     """The settings are unusable."""
+
+
+class RequestRefused(ConfigurationError):
+    """The embedding endpoint refused a request (400, 413 or 422): its settings, one of its texts, or their number.
+
+    Attributes:
+        status: HTTP status.
+        too_long: whether the endpoint complains about a length.
+    """
+
+    def __init__(self, message: str, status: int, *, too_long: bool = False) -> None:
+        super().__init__(message)
+        self.status = status
+        self.too_long = too_long
+
+
+class TextRefused(PermanentError):
+    """The embedding model refuses one text: a question, or another text without a document.
+
+    Attributes:
+        says: the reason, a clause about the text.
+        text_hash: of the text, "" for a question of a search.
+    """
+
+    def __init__(self, message: str, says: str, text_hash: str = "") -> None:
+        super().__init__(message)
+        self.says = says
+        self.text_hash = text_hash
 
 
 class ModelChanged(PermanentError):

@@ -21,7 +21,7 @@ from rag_assets.embedders.bm25 import Bm25Encoder
 from rag_assets.embedders.model_identity import assumed_embedder, is_named, recorded_model, recorded_probe
 from rag_assets.embedders.probe import ProbedEmbedder, probe_to_text
 from rag_assets.embedders.registry import build_embedder
-from rag_assets.errors import MENDED_BY_REBUILD, ConfigurationError, GenerationDamaged, ModelChanged
+from rag_assets.errors import MENDED_BY_REBUILD, ConfigurationError, GenerationDamaged
 from rag_assets.fingerprint import index_fingerprint, short_hash
 from rag_assets.generations.contents import production_documents
 from rag_assets.records import DocumentState, EmbeddingModel, GenerationManifest
@@ -258,7 +258,6 @@ class KnowledgeBase:
         """Return the embedder of a generation. It asks the probe of the generation before the first text.
 
         Raises:
-            ModelChanged: the model has another dimension.
             ConfigurationError: an earlier version made the generation with another endpoint.
         """
         model, reference = recorded_model(manifest), recorded_probe(manifest)
@@ -272,14 +271,7 @@ class KnowledgeBase:
             return current
         if reference is None:
             return self.embedder_for(model)
-        inner = self._build_embedder(_name_of(model))
-        found = inner.model.dimensions
-        if found != model.dimensions:
-            raise ModelChanged(
-                f"generation {manifest.generation} was built with {model.model} of {model.dimensions} dimensions, but "
-                f"the model of this name has {found}: bring back the earlier model, or refresh to rebuild"
-            )
-        return ProbedEmbedder(inner, model, reference)
+        return ProbedEmbedder(self._build_embedder(_name_of(model)), model, reference)
 
     def embedder_for(self, model: EmbeddingModel) -> Embedder:
         """Return the embedder of a recorded model.
@@ -288,6 +280,11 @@ class KnowledgeBase:
             ConfigurationError: the environment has another model or endpoint under this name.
         """
         embedder = self._build_embedder(_name_of(model))
+        if model.provider == "openai":
+            from rag_assets.embedders.openai import OpenAIEmbedder
+
+            if isinstance(embedder, OpenAIEmbedder) and embedder.known_dimensions is None:
+                embedder.expect_dimensions(model.dimensions)
         if replace(embedder.model, revision=model.revision) != model:
             raise ConfigurationError(
                 f"the generation was built with {model.provider} {model.model} at {model.endpoint or 'this machine'}, "

@@ -3,11 +3,14 @@
 The server's own error messages are never repeated: they may quote the input or the key.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from rag_assets.errors import ConfigurationError
+
+_ABOUT_LENGTH = re.compile(r"too (long|large)|token|context (length|size|window)|max\w* .{0,20}length", re.I)
 
 OPENAI_BASE_URL = "https://api.openai.com/v1"
 
@@ -21,11 +24,13 @@ class ApiFailure:
             model or path, `refused` for any other refused request.
         status: HTTP status, or None without an answer.
         says: description for a message, without a full stop.
+        too_long: whether the server complains about a length. Servers say it in many ways: this is for messages only.
     """
 
     kind: Literal["unavailable", "key", "not_found", "refused"]
     status: int | None
     says: str
+    too_long: bool = False
 
 
 def failure_of(
@@ -45,6 +50,7 @@ def failure_of(
     if not isinstance(error, openai.APIStatusError):
         return ApiFailure("unavailable", None, f"{asked}: {type(error).__name__}")
     status = error.status_code
+    too_long = status == 413 or bool(_ABOUT_LENGTH.search(error.response.text[:2000]))
     if status in (401, 403):
         return ApiFailure("key", status, f"{asked} refused the key ({status})")
     if status == 404:
@@ -56,8 +62,8 @@ def failure_of(
         says = f"{asked} limits the rate of requests (429), even after {retries}"
         return ApiFailure("unavailable", status, says)
     if status in (408, 409) or status >= 500:
-        return ApiFailure("unavailable", status, f"{asked} failed with status {status}")
-    return ApiFailure("refused", status, f"{asked} refused the request ({status})")
+        return ApiFailure("unavailable", status, f"{asked} failed with status {status}", too_long)
+    return ApiFailure("refused", status, f"{asked} refused the request ({status})", too_long)
 
 
 def checked_key(api_key: str, variable: str = "OPENAI_API_KEY") -> str:

@@ -146,10 +146,6 @@ def additional_item(request: Request, reply: Reply) -> None:
     reply.body["data"].append({**reply.body["data"][0], "index": len(reply.body["data"])})
 
 
-def no_index(request: Request, reply: Reply) -> None:
-    del reply.body["data"][0]["index"]
-
-
 def broken_base64(request: Request, reply: Reply) -> None:
     reply.body["data"][0]["embedding"] += "*"  # a lenient decoder would skip it
 

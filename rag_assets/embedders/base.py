@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -50,15 +50,52 @@ class Embedder(Protocol):
         """Embed at most `batch_size` texts, in order.
 
         Raises:
-            EmbedderUnavailable: the endpoint did not answer properly.
+            EmbedderUnavailable: the endpoint did not answer properly. `RequestFailed` if a text may be the reason.
             InvalidVectorError: it answered with unusable vectors.
-            ConfigurationError: the key or the model is refused.
+            ConfigurationError: the key or the model is refused. `RequestRefused` if a text may be the reason.
         """
         ...
 
     def embed_query(self, text: str) -> Vector:
-        """Embed one question, shape (dim,). Raises as `embed_documents`."""
+        """Embed one question, shape (dim,).
+
+        Raises:
+            TextRefused: the model refuses the question.
+            EmbedderUnavailable, InvalidVectorError, ConfigurationError: as `embed_documents`.
+        """
         ...
+
+
+@runtime_checkable
+class LearnsHabits(Protocol):
+    """An embedder whose endpoint may have habits of its own, learned from its answers."""
+
+    @property
+    def known_dimensions(self) -> int | None:
+        """The dimension of the model, None before the first answer if only the endpoint knows it."""
+        ...
+
+    def embed_as_numbers(self, texts: Sequence[str]) -> EmbeddedBatch | None:
+        """Repeat a refused request for vectors as JSON numbers. Later requests do the same if it is accepted.
+
+        Returns:
+            The vectors, or None if the endpoint is known to understand the usual form.
+
+        Raises:
+            RequestRefused, RequestFailed, EmbedderUnavailable, InvalidVectorError, ConfigurationError.
+        """
+        ...
+
+    def limit_batch_size(self, num_refused: int) -> None:
+        """Learn that a request of this many texts was refused for their number. Affects `batch_size`."""
+        ...
+
+
+def model_without_asking(embedder: Embedder) -> EmbeddingModel | None:
+    """Return the model of an embedder, or None if a request would have to find its dimension."""
+    if isinstance(embedder, LearnsHabits) and embedder.known_dimensions is None:
+        return None
+    return embedder.model
 
 
 LONGEST = 1e18

@@ -10,7 +10,7 @@ import re
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-from rag_assets.embedders.base import Embedder
+from rag_assets.embedders.base import Embedder, model_without_asking
 from rag_assets.embedders.probe import Probe, ProbedEmbedder, probe_from_text, unit_probe
 from rag_assets.embedders.registry import LOCAL_NAMES
 from rag_assets.errors import ConfigurationError, EmbedderUnavailable
@@ -80,7 +80,8 @@ def assumed_embedder(inner: Embedder, production: GenerationManifest | None) -> 
     if production is None:
         return inner
     recorded, reference = recorded_model(production), recorded_probe(production)
-    if reference is None or not may_be(inner.model, recorded):
+    model = model_without_asking(inner)
+    if reference is None or (model is not None and not may_be(model, recorded)):
         return inner
     return ProbedEmbedder(inner, recorded, reference)
 
@@ -100,14 +101,15 @@ def identify(inner: Embedder, production: GenerationManifest | None, ledger: Led
     """
     recorded = recorded_model(production) if production is not None else None
     reference = recorded_probe(production) if production is not None else None
-    model = None
     try:
+        # Before the model: if its dimension is unknown, the answer tells it.
+        probe = Probe(inner)
         model = inner.model
         if recorded is None or not may_be(model, recorded):
             recorded = reference = None
-        probe = Probe(inner)
     except (EmbedderUnavailable, ConfigurationError) as error:
-        if recorded is None:
+        model = model_without_asking(inner)
+        if recorded is None or (model is not None and not may_be(model, recorded)):
             raise
         return _unverified(inner, model, recorded, reference, ledger, error)
     found = _decide(model, recorded, reference, probe, ledger)

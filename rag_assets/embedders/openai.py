@@ -1,7 +1,8 @@
 """Embeddings from the OpenAI API, or from a compatible server.
 
 The official client does the transport and the retries. The response body is decoded here, because the client's own
-objects turn each vector into a list of Python floats. Vectors travel as base64, a twentieth of the work of JSON numbers.
+objects turn each vector into a list of Python floats. Vectors travel as base64, a twentieth of the work of JSON numbers,
+unless a server refuses that.
 
 The error text of a server is never repeated: it may quote the input or the key.
 """
@@ -10,16 +11,26 @@ import base64
 import json
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from rag_assets.embedders.base import EmbeddedBatch, checked_unit_vectors
-from rag_assets.errors import ConfigurationError, EmbedderUnavailable, InvalidVectorError, RagAssetsError
+from rag_assets.embedders.splitting import REFUSALS, Refusal
+from rag_assets.errors import (
+    ConfigurationError,
+    EmbedderUnavailable,
+    InvalidVectorError,
+    RagAssetsError,
+    RequestFailed,
+    RequestRefused,
+    TextRefused,
+)
 from rag_assets.openai_api import OPENAI_BASE_URL, checked_key, failure_of, normalize_base_url
-from rag_assets.records import EmbeddingModel, Vector
+from rag_assets.records import EmbeddingModel, Vector, Vectors
 from rag_assets.text.wording import counted
 
 if TYPE_CHECKING:
@@ -36,6 +47,12 @@ USD_PER_MILLION_TOKENS = {
     "text-embedding-ada-002": 0.10,
 }
 
+_REFUSES_A_TEXT = (400, 413, 422)
+"""Other refusals, such as an unpaid account or a wrong path, would be the same for every text."""
+
+BATCH_SIZE = 100
+"""Texts per request, if the server has no lower limit."""
+
 MAX_REQUEST_BYTES = 300_000
 """UTF-8 bytes of text in one request, unless one text alone is longer.
 
@@ -46,7 +63,8 @@ The API accepts at most 300,000 tokens per request, and no token is shorter than
 class OpenAIEmbedder:
     """Embeds through `POST /embeddings`. Threads may share one.
 
-    For a model missing in `KNOWN_DIMENSIONS`, the first use of `model` sends one request to find its dimension.
+    At OpenAI's own address the dimension is known. Elsewhere the first answer decides it: any server may name any
+    model. The first use of `model` sends a request if there was no answer yet.
     """
 
     def __init__(
@@ -80,7 +98,6 @@ class OpenAIEmbedder:
             raise ConfigurationError(
                 f"the number of embedding dimensions is {dimensions}; it must be at least 1"
             )
-        self.batch_size = 100
         self.model_name = model_name.strip()
         self.endpoint = normalize_base_url(base_url)
         self.usd_per_million_tokens: float | None = (
@@ -90,13 +107,32 @@ class OpenAIEmbedder:
         self._timeout_seconds = timeout_seconds
         self._max_retries = max_retries
         self._requested_dimensions = dimensions
-        self._probing = threading.Lock()
+        self._own_dimensions = (
+            KNOWN_DIMENSIONS.get(self.model_name) if self.endpoint == OPENAI_BASE_URL else None
+        )
+        self._probing = threading.RLock()
         self._found_dimensions: int | None = None
+        self._form: Literal["base64", "float"] = "base64"
+        self._understands_base64 = False
+        self._most_accepted = 0
+        self._least_refused: int | None = None
+
+    @property
+    def batch_size(self) -> int:
+        """Texts per request. Between the largest accepted and the smallest refused number, halfway."""
+        if self._least_refused is None:
+            return BATCH_SIZE
+        return max(1, (self._most_accepted + self._least_refused) // 2)
+
+    def limit_batch_size(self, num_refused: int) -> None:
+        # More texts than accepted before: otherwise their length is the reason, and not their number.
+        if num_refused > self._most_accepted:
+            self._least_refused = min(num_refused, self._least_refused or num_refused)
 
     @property
     def known_dimensions(self) -> int | None:
         """The dimension of the model, None if only the endpoint knows it."""
-        return self._requested_dimensions or KNOWN_DIMENSIONS.get(self.model_name) or self._found_dimensions
+        return self._requested_dimensions or self._own_dimensions or self._found_dimensions
 
     def expect_dimensions(self, dimensions: int) -> None:
         """Set the dimension in advance, to avoid a request by `model`."""
@@ -116,22 +152,33 @@ class OpenAIEmbedder:
         Raises:
             EmbedderUnavailable: a rate limit, a timeout, a server error, no connection, no JSON.
             InvalidVectorError: vectors missing, of a wrong dimension, NaN, infinite or zero.
-            ConfigurationError: the key, the model or the request is refused.
+            ConfigurationError: the key, the model or the request is refused, or a requested dimension is ignored.
         """
-        dimensions = self._dimensions()
-        vectors = [np.empty((0, dimensions), dtype=np.float32)]
-        tokens = 0
-        for part in _requests(texts):
-            body = self._request(part)
-            vectors.append(
-                checked_unit_vectors(self._vectors(body, len(part)), len(part), dimensions, self.model_name)
-            )
-            tokens += _prompt_tokens(body)
-        return EmbeddedBatch(np.concatenate(vectors), tokens)
+        embedded = self._embed(texts, self._form)
+        self._understands_base64 |= self._form == "base64" and bool(texts)
+        return embedded
+
+    def embed_as_numbers(self, texts: Sequence[str]) -> EmbeddedBatch | None:
+        if self._understands_base64 or self._form == "float":
+            return None
+        embedded = self._embed(texts, "float")
+        self._form = "float"
+        return embedded
 
     def embed_query(self, text: str) -> Vector:
-        """Embed one question, shape (dim,). Raises as `embed_documents`."""
-        return self.embed_documents([text]).vectors[0]
+        """Embed one question, shape (dim,).
+
+        Raises:
+            TextRefused: the model refuses the question.
+            EmbedderUnavailable, InvalidVectorError, ConfigurationError: as `embed_documents`.
+        """
+        try:
+            return self._embed_one(text).vectors[0]
+        except REFUSALS as error:
+            if isinstance(error, RequestFailed) and not error.too_long:
+                raise
+            says = Refusal(error).says(self.model_name)
+        raise TextRefused(f"the question {says}", says)
 
     def close(self) -> None:
         """Close the connections."""
@@ -139,18 +186,53 @@ class OpenAIEmbedder:
             self._client.close()
 
     def _dimensions(self) -> int:
-        known = self._requested_dimensions or KNOWN_DIMENSIONS.get(self.model_name)
-        if known is not None:
-            return known
         with self._probing:
-            if self._found_dimensions is None:
-                vectors = self._vectors(self._request(["dimension"]), 1)
-                if vectors.ndim != 2 or vectors.shape[0] != 1 or vectors.shape[1] < 1:
-                    raise InvalidVectorError(
-                        f"model {self.model_name} returned vectors of shape {vectors.shape} for one text"
+            known = self.known_dimensions
+            return int(self._embed_one("dimension").vectors.shape[1]) if known is None else known
+
+    def _embed_one(self, text: str) -> EmbeddedBatch:
+        """Embed one text in the form that the server accepts."""
+        try:
+            return self.embed_documents([text])
+        except REFUSALS as error:
+            refused = error
+        embedded = None
+        with suppress(*REFUSALS):
+            embedded = self.embed_as_numbers([text])
+        if embedded is None:
+            raise refused
+        return embedded
+
+    def _embed(self, texts: Sequence[str], form: Literal["base64", "float"]) -> EmbeddedBatch:
+        if not texts:
+            width = self.known_dimensions or KNOWN_DIMENSIONS.get(self.model_name, 0)
+            return EmbeddedBatch(np.empty((0, width), dtype=np.float32), 0)
+        vectors: list[Vectors] = []
+        tokens = 0
+        for part in _requests(texts):
+            body = self._request(part, form)
+            vectors.append(self._checked(self._vectors(body, len(part)), len(part)))
+            tokens += _prompt_tokens(body)
+            self._most_accepted = max(self._most_accepted, len(part))
+        return EmbeddedBatch(np.concatenate(vectors), tokens)
+
+    def _checked(self, vectors: npt.NDArray[np.float32], n_texts: int) -> Vectors:
+        """Return unit vectors of the one dimension of this model. The first answer may decide it."""
+        length = int(vectors.shape[-1])
+        with self._probing:
+            expected = self.known_dimensions or length
+            if length != expected:
+                returned = (
+                    f"model {self.model_name} at {self.endpoint} returned vectors of {length} dimensions"
+                )
+                if self._requested_dimensions:
+                    raise ConfigurationError(
+                        f"{returned}, but {expected} were requested: leave the request for dimensions out"
                     )
-                self._found_dimensions = int(vectors.shape[1])
-            return self._found_dimensions
+                raise InvalidVectorError(f"{returned}, but {expected} were expected")
+            checked = checked_unit_vectors(vectors, n_texts, expected, self.model_name)
+            self._found_dimensions = expected
+        return checked
 
     @cached_property
     def _client(self) -> "openai.OpenAI":
@@ -163,7 +245,7 @@ class OpenAIEmbedder:
             max_retries=self._max_retries,
         )
 
-    def _request(self, texts: Sequence[str]) -> dict[str, Any]:
+    def _request(self, texts: Sequence[str], form: Literal["base64", "float"]) -> dict[str, Any]:
         """Send one request and return the body of the response."""
         from openai import OpenAIError, omit
 
@@ -175,7 +257,7 @@ class OpenAIEmbedder:
                 # surrogate has no UTF-8.
                 input=[text.encode("utf-8", "replace").decode() or " " for text in texts],
                 dimensions=self._requested_dimensions or omit,
-                encoding_format="base64",
+                encoding_format=form,
             )
             body = json.loads(response.content)
             if isinstance(body, dict) and isinstance(body.get("data"), list):
@@ -199,6 +281,8 @@ class OpenAIEmbedder:
             self._max_retries,
             "OPENAI_API_KEY",
         )
+        if failure.status == 500:
+            return RequestFailed(failure.says, 500, too_long=failure.too_long)
         if failure.kind == "unavailable":
             return EmbedderUnavailable(failure.says)
         to_check = {
@@ -207,7 +291,10 @@ class OpenAIEmbedder:
             "refused": "RAG_EMBEDDING_MODEL, its dimensions, and that RAG_CHUNK_SIZE is within the limit of the model "
             "(8191 tokens for OpenAI's)",
         }
-        return ConfigurationError(f"{failure.says}: check {to_check[failure.kind]}")
+        message = f"{failure.says}: check {to_check[failure.kind]}"
+        if failure.status in _REFUSES_A_TEXT:
+            return RequestRefused(message, failure.status, too_long=failure.too_long)
+        return ConfigurationError(message)
 
     def _vectors(self, body: dict[str, Any], n_texts: int) -> npt.NDArray[np.float32]:
         """Return the vectors in the order of the texts, decoded but not yet checked."""
@@ -219,9 +306,12 @@ class OpenAIEmbedder:
             )
         by_index: dict[int, npt.NDArray[np.float32]] = {}
         try:
-            for item in items:
-                by_index[int(item["index"])] = _decoded(item["embedding"])
-        except (KeyError, TypeError, ValueError):
+            # Servers built on protocol buffers leave out a zero, and some leave out every index.
+            no_index = all(item.get("index") is None for item in items)
+            for number, item in enumerate(items):
+                index = number if no_index else int(item.get("index") or 0)
+                by_index[index] = _decoded(item["embedding"])
+        except (AttributeError, KeyError, TypeError, ValueError):
             by_index.clear()
         if not by_index and items:
             raise InvalidVectorError(

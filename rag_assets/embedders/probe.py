@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rag_assets.embedders.base import EmbeddedBatch, Embedder
+from rag_assets.embedders.base import EmbeddedBatch, Embedder, LearnsHabits
+from rag_assets.embedders.splitting import Requests
 from rag_assets.errors import ModelChanged
 from rag_assets.records import EmbeddingModel, Vector, Vectors
 
@@ -51,9 +52,10 @@ class Probe:
         return same_vectors(self.answer, reference)
 
     def _ask(self) -> Vectors:
-        embedded = self.embedder.embed_documents(PROBE_TEXTS)
-        self.tokens += embedded.tokens
-        return embedded.vectors
+        requests = Requests(self.embedder, PROBE_TEXTS[0])
+        answers = requests.answers_to_all(PROBE_TEXTS)
+        self.tokens += requests.extra_tokens + sum(answer.tokens for answer in answers)
+        return np.concatenate([answer.vectors for answer in answers])
 
 
 def same_vectors(vectors: Vectors, reference: Vectors) -> bool:
@@ -113,6 +115,10 @@ class ProbedEmbedder:
         return self._model
 
     @property
+    def known_dimensions(self) -> int | None:
+        return self._model.dimensions
+
+    @property
     def batch_size(self) -> int:
         return self._inner.batch_size
 
@@ -144,8 +150,8 @@ class ProbedEmbedder:
             elif not probe.agrees_with(self.reference):
                 raise ModelChanged(
                     f"the model {self._model.model} does not give the vectors any more that the knowledge base was "
-                    "built with: its answers would be wrong. Bring back the earlier model, or run `rag-assets plan` "
-                    "and refresh to rebuild with this one"
+                    f"built with{_other_length(probe.answer, self.reference)}: its answers would be wrong. Bring back "
+                    "the earlier model, or run `rag-assets plan` and refresh to rebuild with this one"
                 )
             self._verified = True
             return self.reference
@@ -153,9 +159,37 @@ class ProbedEmbedder:
     def embed_documents(self, texts: Sequence[str]) -> EmbeddedBatch:
         """Raises as `verify`."""
         self.verify()
-        return self._inner.embed_documents(texts)
+        return self._with_the_right_length(self._inner.embed_documents(texts))
+
+    def embed_as_numbers(self, texts: Sequence[str]) -> EmbeddedBatch | None:
+        """Raises as `verify`."""
+        self.verify()
+        if not isinstance(self._inner, LearnsHabits):
+            return None
+        embedded = self._inner.embed_as_numbers(texts)
+        return None if embedded is None else self._with_the_right_length(embedded)
+
+    def limit_batch_size(self, num_refused: int) -> None:
+        if isinstance(self._inner, LearnsHabits):
+            self._inner.limit_batch_size(num_refused)
+
+    def _with_the_right_length(self, embedded: EmbeddedBatch) -> EmbeddedBatch:
+        """Raise `ModelChanged` for another length. An inner embedder without an answer so far accepts any."""
+        length = embedded.vectors.shape[1]
+        if length != self._model.dimensions:
+            raise ModelChanged(
+                f"the model {self._model.model} returned vectors of {length} dimensions, but the knowledge base has "
+                f"{self._model.dimensions}: bring back the earlier model, or refresh to rebuild"
+            )
+        return embedded
 
     def embed_query(self, text: str) -> Vector:
         """Raises as `verify`."""
         self.verify()
         return self._inner.embed_query(text)
+
+
+def _other_length(vectors: Vectors, reference: Vectors) -> str:
+    if vectors.shape == reference.shape:
+        return ""
+    return f" ({vectors.shape[1]} dimensions instead of {reference.shape[1]})"

@@ -9,7 +9,7 @@ from rag_assets.embedders.base import Embedder
 from rag_assets.embedders.model_identity import recorded_model
 from rag_assets.embedders.probe import ProbedEmbedder
 from rag_assets.embedding import EmbeddingUsage, embed_texts
-from rag_assets.errors import BenchmarkError, RagAssetsError
+from rag_assets.errors import BenchmarkError, RagAssetsError, TextRefused
 from rag_assets.evaluation.benchmark import Benchmark, DocumentNames, load_benchmark
 from rag_assets.evaluation.evaluate import evaluate_generation
 from rag_assets.evaluation.report import EvalReport, QueryResult, Scores
@@ -22,6 +22,7 @@ from rag_assets.text.wording import counted
 from rag_assets.vector_stores.base import GenerationReader
 
 _logger = logging.getLogger(__name__)
+_SHOWN_CHARACTERS = 200
 
 
 def measure_candidate(
@@ -132,10 +133,22 @@ def _evaluate(
 def _question_vectors(
     knowledge_base: KnowledgeBase, embedder: Embedder, questions: Sequence[str], usage: EmbeddingUsage
 ) -> dict[str, Vector]:
-    """Embed all questions through the cache, so an unchanged benchmark costs nothing."""
+    """Embed all questions through the cache, so an unchanged benchmark costs nothing.
+
+    Raises:
+        BenchmarkError: the model refuses a question.
+    """
     by_hash = {text_sha256(question): question for question in questions}
     vectors = embed_texts(by_hash.items(), embedder, knowledge_base.ledger, usage, len(by_hash))
-    return {by_hash[hashed]: vector for hashed, vector in vectors}
+    try:
+        return {by_hash[hashed]: vector for hashed, vector in vectors}
+    except TextRefused as error:
+        question = by_hash[error.text_hash]
+        beginning = question if len(question) <= _SHOWN_CHARACTERS else f"{question[:_SHOWN_CHARACTERS]}…"
+        raise BenchmarkError(
+            f"question {questions.index(question) + 1} of {knowledge_base.settings.benchmark_file} {error.says}: "
+            f"shorten or remove it. It begins: {beginning}"
+        ) from None
 
 
 def _measure_production(

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rag_assets.embedders.base import Embedder
+from rag_assets.embedders.model_identity import identify
 from rag_assets.embedders.openai import OpenAIEmbedder
 from rag_assets.embedding import EmbeddingUsage, embed_texts
-from rag_assets.errors import ConfigurationError, EmbedderUnavailable, InvalidVectorError
+from rag_assets.errors import ConfigurationError, EmbedderUnavailable, InvalidVectorError, TextRefused
 from rag_assets.ledgers.sqlite import SqliteLedger
 from rag_assets.records import Vector
 from rag_assets_tests import compatible_servers as servers
@@ -33,7 +35,7 @@ def embedder(server: FakeOpenAI) -> Iterator[OpenAIEmbedder]:
     made.close()
 
 
-def embed(embedder: OpenAIEmbedder, ledger: SqliteLedger, texts: Sequence[str] = TEXTS) -> dict[str, Vector]:
+def embed(embedder: Embedder, ledger: SqliteLedger, texts: Sequence[str] = TEXTS) -> dict[str, Vector]:
     pairs = [(hashed(text), text) for text in texts]
     return dict(embed_texts(pairs, embedder, ledger, EmbeddingUsage()))
 
@@ -44,7 +46,6 @@ def assert_right(vectors: dict[str, Vector], texts: Sequence[str] = TEXTS) -> No
         np.testing.assert_allclose(vectors[hashed(text)], vector_of(text, 32), atol=1e-6)
 
 
-@pytest.mark.xfail(strict=True, reason="compatible servers cannot be used")
 @pytest.mark.parametrize("habits", [servers.TEI, servers.DASHSCOPE], ids=["TEI", "DashScope"])
 def test_a_limit_of_texts_per_request_is_found_once(
     server: FakeOpenAI, embedder: OpenAIEmbedder, ledger: SqliteLedger, habits: tuple[fake_openai.Fault, ...]
@@ -59,6 +60,63 @@ def test_a_limit_of_texts_per_request_is_found_once(
     assert sent <= len(TEXTS) + 4  # and the probes
 
 
+@pytest.mark.parametrize("limit", [1, 2])
+def test_a_server_may_accept_fewer_texts_than_the_probe_has(
+    server: FakeOpenAI, embedder: OpenAIEmbedder, ledger: SqliteLedger, limit: int
+) -> None:
+    server.habits = [servers.at_most(limit)]
+    identified = identify(embedder, None, ledger)
+    assert identified.embedder.model.dimensions == 32
+    assert_right(embed(identified.embedder, ledger, TEXTS[:9]), TEXTS[:9])
+    assert embedder.batch_size == limit
+    assert all(request.texts != ["dimension"] for request in server.requests)
+
+
+def test_refused_texts_are_found_beside_a_limit_of_texts(
+    server: FakeOpenAI, embedder: OpenAIEmbedder, ledger: SqliteLedger
+) -> None:
+    server.habits = [servers.at_most(10), servers.without("number (3|150|151)$")]
+    refused: dict[str, str] = {}
+    pairs = [(hashed(text), text) for text in TEXTS]
+    vectors = dict(embed_texts(pairs, embedder, ledger, EmbeddingUsage(), refused=refused))
+    bad = [TEXTS[number] for number in (3, 150, 151)]
+    assert list(refused) == [hashed(text) for text in bad]
+    assert_right(vectors, [text for text in TEXTS if text not in bad])
+    assert embedder.batch_size == 10
+    with pytest.raises(TextRefused, match=r"refused by the model tiny-embedding \(status 400\)"):
+        embed(embedder, ledger)
+
+
+def test_an_endpoint_that_begins_to_refuse_everything_is_at_fault(
+    server: FakeOpenAI, embedder: OpenAIEmbedder, ledger: SqliteLedger
+) -> None:
+    embed(embedder, ledger, TEXTS[:150])
+    server.habits = [servers.at_most(0, 400)]
+    refused: dict[str, str] = {}
+    pairs = [(hashed(text), text) for text in TEXTS]
+    with pytest.raises(ConfigurationError, match="refused the request"):
+        list(embed_texts(pairs, embedder, ledger, EmbeddingUsage(), refused=refused))
+    assert refused == {}
+
+
+def test_texts_that_are_all_too_long_are_not_blamed_one_by_one(
+    server: FakeOpenAI, embedder: OpenAIEmbedder, ledger: SqliteLedger
+) -> None:
+    server.habits = [servers.without("text number")]
+    pairs = [(hashed(text), text) for text in TEXTS]
+    with pytest.raises(ConfigurationError, match="RAG_CHUNK_SIZE"):
+        list(embed_texts(pairs, embedder, ledger, EmbeddingUsage(), refused={}))
+
+
+def test_a_question_is_asked_in_the_form_that_the_server_accepts(
+    server: FakeOpenAI, embedder: OpenAIEmbedder
+) -> None:
+    server.habits = [servers.no_base64(), *servers.TEI]
+    np.testing.assert_allclose(embedder.embed_query("why?"), vector_of("why?", 32), atol=1e-6)
+    with pytest.raises(TextRefused, match="the question is too long for the model tiny-embedding"):
+        embedder.embed_query("why? " * 200)
+
+
 @pytest.mark.parametrize("name", ["vLLM", "Ollama", "llama.cpp", "LM Studio"])
 def test_servers_without_a_limit_of_texts_are_understood(
     server: FakeOpenAI, embedder: OpenAIEmbedder, ledger: SqliteLedger, name: str
@@ -68,7 +126,6 @@ def test_servers_without_a_limit_of_texts_are_understood(
     assert embedder.batch_size == 100
 
 
-@pytest.mark.xfail(strict=True, reason="compatible servers cannot be used")
 def test_an_error_500_that_disappears_for_fewer_texts_is_a_limit(
     server: FakeOpenAI, embedder: OpenAIEmbedder, ledger: SqliteLedger
 ) -> None:
@@ -87,7 +144,6 @@ def test_an_error_500_of_every_request_is_a_failure_of_the_server(
     assert len(server.requests) <= 4
 
 
-@pytest.mark.xfail(strict=True, reason="compatible servers cannot be used")
 @pytest.mark.parametrize("status", [400, 422, 500])
 def test_a_server_that_refuses_base64_is_asked_for_numbers_from_then_on(
     server: FakeOpenAI, embedder: OpenAIEmbedder, ledger: SqliteLedger, status: int
@@ -98,7 +154,6 @@ def test_a_server_that_refuses_base64_is_asked_for_numbers_from_then_on(
     assert formats == ["base64", *["float"] * (len(formats) - 1)]
 
 
-@pytest.mark.xfail(strict=True, reason="compatible servers cannot be used")
 def test_a_server_may_refuse_base64_and_limit_the_texts(
     server: FakeOpenAI, embedder: OpenAIEmbedder, ledger: SqliteLedger
 ) -> None:
@@ -117,7 +172,6 @@ def test_a_refused_text_does_not_turn_base64_off(server: FakeOpenAI, embedder: O
     assert {request.body["encoding_format"] for request in server.requests} == {"base64"}
 
 
-@pytest.mark.xfail(strict=True, reason="compatible servers cannot be used")
 @pytest.mark.parametrize("habit", [servers.no_index_of_the_first, servers.no_index_at_all])
 def test_a_missing_index_is_understood(
     server: FakeOpenAI, embedder: OpenAIEmbedder, ledger: SqliteLedger, habit: fake_openai.Fault
@@ -126,7 +180,6 @@ def test_a_missing_index_is_understood(
     assert_right(embed(embedder, ledger))
 
 
-@pytest.mark.xfail(strict=True, reason="compatible servers cannot be used")
 def test_the_first_text_is_found_by_its_missing_index_in_any_order(
     server: FakeOpenAI, embedder: OpenAIEmbedder, ledger: SqliteLedger
 ) -> None:
@@ -149,7 +202,6 @@ def test_an_index_missing_elsewhere_is_refused(
         embedder.embed_documents(TEXTS[:4])
 
 
-@pytest.mark.xfail(strict=True, reason="compatible servers cannot be used")
 def test_a_requested_length_that_does_not_come_back_is_an_error_with_both_lengths(server: FakeOpenAI) -> None:
     server.habits = [servers.dimensions_ignored(48)]
     embedder = OpenAIEmbedder("tiny-embedding", API_KEY, server.base_url, dimensions=16, max_retries=0)
@@ -157,7 +209,6 @@ def test_a_requested_length_that_does_not_come_back_is_an_error_with_both_length
         embedder.embed_documents(TEXTS[:2])
 
 
-@pytest.mark.xfail(strict=True, reason="a first build accepts any dimension")
 @pytest.mark.parametrize("name", ["text-embedding-3-small", "tiny-embedding"])
 def test_elsewhere_the_first_answer_decides_the_dimension(server: FakeOpenAI, name: str) -> None:
     server.habits = [servers.dimensions_ignored(48)]
@@ -168,7 +219,6 @@ def test_elsewhere_the_first_answer_decides_the_dimension(server: FakeOpenAI, na
         embedder.embed_documents(TEXTS[:2])
 
 
-@pytest.mark.xfail(strict=True, reason="a first build accepts any dimension")
 @pytest.mark.parametrize("length", [768, 3072])
 def test_at_openais_own_address_another_dimension_is_refused_by_name(
     server: FakeOpenAI, monkeypatch: pytest.MonkeyPatch, length: int

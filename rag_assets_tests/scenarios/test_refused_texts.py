@@ -154,7 +154,6 @@ def test_a_text_too_long_for_a_compatible_server_is_named_as_such(
     assert len(pipeline.served()) == 20
 
 
-@pytest.mark.xfail(strict=True, reason="one refused text stops every update for ever")
 def test_a_benchmark_question_that_is_too_long_is_named(pipeline: Pipeline, filtering: FakeOpenAI) -> None:
     filtering.habits = [
         servers.no_longer_than(2000, 400, "maximum context length is 512 tokens", servers.vllm_error)
@@ -167,7 +166,6 @@ def test_a_benchmark_question_that_is_too_long_is_named(pipeline: Pipeline, filt
     assert len(run.gate_description) < 1500
 
 
-@pytest.mark.xfail(strict=True, reason="one refused text stops every update for ever")
 def test_a_question_of_a_search_that_is_too_long_is_an_error_that_says_so(
     pipeline: Pipeline, filtering: FakeOpenAI
 ) -> None:
