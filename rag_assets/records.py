@@ -303,6 +303,7 @@ class GenerationManifest:
         run_id: Dagster run of its staging, "" if unknown.
         probe: vectors of the probe texts, base64 of float32, "" from an earlier version. See
             `rag_assets.embedders.probe`.
+        deletions: the deletions of the last hours that led to it, "" for none. See `rag_assets.changes.deletion_history`.
     """
 
     generation: str
@@ -319,6 +320,7 @@ class GenerationManifest:
     damaged: str = ""
     format_version: int = 1
     probe: str = ""
+    deletions: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,8 +189,7 @@ class Settings(BaseSettings):
         ge=0,
         le=1,
         allow_inf_nan=False,
-        description="Maximum share of production deleted without approval. Deletions of up to 10 documents "
-        "need none, unless a source would be left empty.",
+        description="Maximum share of production deleted within 24 hours without approval. Up to 10 documents need none.",
     )
     keep_failed_candidate: bool = Field(
         False, alias="RAG_KEEP_FAILED_CANDIDATE", description="Keep a rejected candidate for inspection."

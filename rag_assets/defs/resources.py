@@ -57,8 +57,8 @@ class KnowledgeBaseResource(dg.ConfigurableResource[KnowledgeBase]):
     )
     max_deleted_share: float | None = Field(
         default=None,
-        description="Maximum share of documents deleted without approval (RAG_MAX_DELETED_SHARE). Up to 10 documents "
-        "need no approval. All documents of a source stay in any case.",
+        description="Maximum share of documents deleted within 24 hours without approval (RAG_MAX_DELETED_SHARE). Up to "
+        "10 documents need none.",
     )
     approve_deletions: str | None = Field(
         default=None,

@@ -51,6 +51,7 @@ class Staging:
         base: manifest of the generation to start from, or None to start from nothing.
         expected_production: generation in production now. The candidate names it as its base.
         probe: vectors of the probe texts, as in the manifest.
+        deletions: as in the manifest.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Staging:
         encode_sparse: Callable[[str], SparseVector],
         run_id: str = "",
         probe: str = "",
+        deletions: str = "",
     ) -> None:
         self._store = store
         self._generation = generation
@@ -77,6 +79,7 @@ class Staging:
         self._encode_sparse = encode_sparse
         self._run_id = run_id
         self._probe = probe
+        self._deletions = deletions
         self._digest = int(base.digest, 16) if base else 0
         self._count = base.points_count if base else 0
         self._indexed_at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
@@ -128,6 +131,7 @@ class Staging:
                 sealed_at=self._indexed_at,
                 run_id=self._run_id,
                 probe=self._probe,
+                deletions=self._deletions,
             )
             writer.seal(manifest)
         return StagedGeneration(manifest, True, num_added, num_deleted, num_relocated)

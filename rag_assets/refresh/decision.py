@@ -3,12 +3,15 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 from typing import Any
 
 from rag_assets.changes.change_set import Change, DocumentChange, decide_changes, target_documents
 from rag_assets.changes.content_changes import content_changes
+from rag_assets.changes.deletion_guard import AdmittedDeletions
+from rag_assets.changes.deletion_history import history_from_text
 from rag_assets.changes.near_duplicates import (
     THRESHOLD,
     NearDuplicates,
@@ -18,7 +21,7 @@ from rag_assets.changes.near_duplicates import (
 )
 from rag_assets.changes.omission import keep_one_of_each
 from rag_assets.changes.outages import FailedParts
-from rag_assets.errors import RefusedError, StateFormatError
+from rag_assets.errors import MENDED_BY_REBUILD, RefusedError, StateFormatError
 from rag_assets.fingerprint import short_hash
 from rag_assets.ingestion.renamed_documents import renamed_documents
 from rag_assets.knowledge_base import KnowledgeBase
@@ -189,20 +192,30 @@ def require_current_reading(knowledge_base: KnowledgeBase, readings: Mapping[str
     check_readings(readings, knowledge_base.vector_store.readings())
 
 
-def check_deletions(knowledge_base: KnowledgeBase, decision: Decision) -> None:
+def clock() -> datetime:
+    return datetime.now(UTC)
+
+
+def check_deletions(knowledge_base: KnowledgeBase, decision: Decision) -> AdmittedDeletions:
     """Check the deletions with the deletion guard. A loss that was admitted with an outage passes.
 
     Raises:
-        DeletionRefused: too many deletions at once, without an approval.
+        DeletionRefused: too many deletions, without an approval.
     """
     admitted = FailedParts(decision.admitted)
-    knowledge_base.deletion_guard().check(
-        {state.document_id: state.location.source for state in decision.production},
+    try:
+        manifest = knowledge_base.production_manifest()
+    except MENDED_BY_REBUILD:
+        manifest = None  # damaged: its history is lost with it
+    return knowledge_base.deletion_guard().check(
+        len(decision.production),
         [
             change
             for change in decision.changes
             if change.change is not Change.DELETED or not admitted.contain(change.location)
         ],
+        now=clock(),
         base=decision.base_name,
         approved_tokens=knowledge_base.approved_tokens(),
+        history=history_from_text(manifest.deletions if manifest else ""),
     )

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from rag_assets.changes.deletion_history import history_from_text
 from rag_assets.embedders.probe import probe_from_text
 from rag_assets.errors import StateFormatError
 from rag_assets.records import GenerationManifest
@@ -25,8 +26,9 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "damaged": (str,),
     "format_version": (int,),
     "probe": (str,),
+    "deletions": (str,),
 }
-_ADDED_LATER = {"run_id": "", "probe": "", "damaged": ""}
+_ADDED_LATER = {"run_id": "", "probe": "", "damaged": "", "deletions": ""}
 """Fields missing in manifests of earlier versions."""
 
 
@@ -65,5 +67,11 @@ def manifest_from_json(stored: object, where: str) -> GenerationManifest:
     except (KeyError, TypeError, ValueError):
         raise StateFormatError(
             f"{where} holds a damaged probe of its model: materialize all assets to rebuild it"
+        ) from None
+    try:
+        history_from_text(manifest.deletions)
+    except ValueError:
+        raise StateFormatError(
+            f"{where} holds a damaged history of deletions: materialize all assets to rebuild it"
         ) from None
     return manifest

@@ -1,3 +1,5 @@
+from datetime import UTC, datetime
+
 import pytest
 
 from rag_assets.changes.change_set import decide_changes
@@ -7,6 +9,7 @@ from rag_assets.records import DocumentState
 from rag_assets_tests.documents import corpus, document
 
 ALL = frozenset({"filesystem"})
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def guarded(
@@ -17,8 +20,9 @@ def guarded(
     base: str | None = "g1",
 ) -> None:
     DeletionGuard(0.3, 10).check(
-        {state.document_id: state.location.source for state in before},
+        len(before),
         decide_changes(before, now, complete),
+        now=NOW,
         base=base,
         approved_tokens=approved,
     )
@@ -47,6 +51,22 @@ def test_an_emptied_source_needs_an_approval_even_if_it_is_small() -> None:
         guarded(before, many(100), complete=frozenset({"filesystem", "web"}))
 
 
+def test_an_emptied_folder_of_more_than_ten_needs_an_approval() -> None:
+    others = many(100)
+    for number in (10, 11):
+        folder = corpus({f"hr/{n:02}": f"page {n}" for n in range(number)})
+        if number == 10:
+            guarded([*others, *folder], others)
+            continue
+        with pytest.raises(DeletionRefused, match="no document of folder hr/ of source filesystem is left"):
+            guarded([*others, *folder], others)
+
+
+def test_several_documents_moved_into_one_are_no_deletions() -> None:
+    before = [*many(20), *corpus({f"hr/{n:02}": "one text" for n in range(15)})]
+    guarded(before, [*many(20), document("all", "one text")])
+
+
 def test_the_token_approves_exactly_one_set_of_deletions() -> None:
     before = many(40)
     with pytest.raises(DeletionRefused) as refusal:
@@ -67,8 +87,9 @@ def test_the_guard_accepts_an_iterator_of_changes() -> None:
     before = [*many(5), document("only", "one", "web")]
     changes = decide_changes(before, [document("other", "two", "web"), *many(5)], ALL | {"web"})
     DeletionGuard().check(
-        {state.document_id: state.location.source for state in before},
+        len(before),
         iter(changes),
+        now=NOW,
         base="g1",
         approved_tokens=frozenset(),
     )

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -117,15 +118,17 @@ def target_documents_of(changes: dict[str, DocumentChange]) -> list[DocumentStat
 def test_the_deletion_guard_counts_the_kept_document_but_not_the_omitted_ones() -> None:
     before = [document(f"{number:02}", f"text {number}") for number in range(40)]
     group = {f"text {number}" for number in range(40)}
-    sources = {state.document_id: state.location.source for state in before}
+    now = datetime(2026, 3, 1, tzinfo=UTC)
     guard = DeletionGuard()
-    guard.check(sources, decided(before, before, group).values(), base="g", approved_tokens=frozenset())
+    changes = decided(before, before, group)
+    guard.check(len(before), changes.values(), now=now, base="g", approved_tokens=frozenset())
 
     # Afterwards production holds only the kept document. If its source loses it, an omitted one takes its place.
     kept, others = before[:1], before[1:]
     guard.check(
-        {kept[0].document_id: "filesystem"},
+        len(kept),
         decided(kept, others, group).values(),
+        now=now,
         base="g",
         approved_tokens=frozenset(),
     )
@@ -137,8 +140,9 @@ def test_the_deletion_guard_counts_the_kept_document_but_not_the_omitted_ones() 
     changes = decided(served, stand_ins, *pairs, complete=both)
     with pytest.raises(DeletionRefused):
         guard.check(
-            {state.document_id: "wiki" for state in served},
+            len(served),
             changes.values(),
+            now=now,
             base="g",
             approved_tokens=frozenset(),
         )

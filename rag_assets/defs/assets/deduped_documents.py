@@ -22,6 +22,7 @@ import dagster as dg
 from rag_assets.artifacts.parquet_artifact import READINGS, Header
 from rag_assets.artifacts.rows import change_row, changes_schema, document_from_row
 from rag_assets.changes.content_changes import content_changes
+from rag_assets.changes.deletion_history import history_to_text
 from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.defs.assets.raw_documents import raw_documents
 from rag_assets.defs.metadata.documents import change_metadata, near_duplicate_metadata
@@ -61,7 +62,7 @@ def deduped_documents(
                 "production is damaged and never copied, so all points are built again: %s",
                 decision.production_damage,
             )
-        check_deletions(knowledge_base, decision)
+        admitted = check_deletions(knowledge_base, decision)
         check_rebuild(knowledge_base, decision)
         changes, documents = decision.changes, decision.documents
         # Before anything is embedded. `raw_documents` has warned about an unreadable benchmark.
@@ -78,6 +79,7 @@ def deduped_documents(
             for change in changes:
                 writer.write(change_row(change))
             details["target_hash"] = target_hash
+            details["deletions"] = history_to_text(admitted.history)
             details["comparison"] = asdict(decision.comparison)
             details["near_duplicates"] = [asdict(group) for group in decision.near_duplicates]
         return step.materialized(

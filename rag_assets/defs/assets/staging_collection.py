@@ -63,6 +63,7 @@ def staging_collection(
                 encode_sparse=knowledge_base.bm25.encode_document,
                 run_id=step.run_id,
                 probe=verified_probe(knowledge_base),
+                deletions=deduped.details.get("deletions", ""),
             )
             chunk_rows = (chunk_from_row(row) for row in chunked.rows())
             staged = staging.run(
