@@ -98,6 +98,21 @@ def test_an_unavailable_source_degrades_the_refresh_and_deletes_nothing(with_arc
     assert "DEGRADED" in with_archive.succeed("status")
 
 
+def test_one_text_in_place_of_a_source_waits_for_its_token(with_archive: Pipeline) -> None:
+    export = with_archive.export()
+    folder = with_archive.home / "archive"
+    for name in ("old.md", "older.md"):
+        with_archive.write(name, "Please log in.", folder)
+    assert with_archive.refresh().checked().metadata["raw_documents"]["num_unreadable_sources"] == 1
+    assert with_archive.export() == export
+    status = with_archive.succeed("status")
+    assert "DEGRADED       source archive: the whole source: 2 of 2 documents" in status
+    assert token_in(with_archive.succeed("plan")) == token_in(status)
+    with_archive.succeed("approve", token_in(status))
+    assert with_archive.refresh().checked().metadata["deduped_documents"]["num_updated"] == 2
+    assert "DEGRADED" not in with_archive.succeed("status")
+
+
 def test_an_emptied_source_stays_until_its_token_and_the_rest_is_refreshed(with_archive: Pipeline) -> None:
     for path in (with_archive.home / "archive").iterdir():
         path.unlink()
