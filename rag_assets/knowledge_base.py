@@ -183,10 +183,12 @@ class KnowledgeBase:
     def sources(self) -> list[Source]:
         from rag_assets.sources.base import IdentifiesUrls, UsesFolder
         from rag_assets.sources.declarations import build_sources
+        from rag_assets.sources.state_folder import require_separate
 
         # The Launchpad can set the documents folder too, so the environment alone is not enough.
         environment = environment_with_dotenv() | {"RAG_DOCUMENTS_DIR": str(self.settings.documents_dir)}
         sources = build_sources(self.settings.sources, self.settings.sources_file, environment)
+        require_separate(self.settings.state_dir.absolute(), sources)
         for source in sources:
             if isinstance(source, UsesFolder):
                 source.use_folder(self.folder_of_source(source.name))

@@ -211,6 +211,16 @@ class IdentifiesUrls(Protocol):
 
 
 @runtime_checkable
+class ReadsLocalFolder(Protocol):
+    """A source that may read a folder of this machine."""
+
+    @property
+    def local_folder(self) -> Path | None:
+        """The folder, or None if the documents are elsewhere."""
+        ...
+
+
+@runtime_checkable
 class UsesFolder(Protocol):
     """A source with a cache between refreshes, to transfer less.
 

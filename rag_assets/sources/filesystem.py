@@ -89,6 +89,10 @@ class FilesystemSource:
         self.skipped_links = 0
         self._outages: dict[str, Outage] = {}
 
+    @property
+    def local_folder(self) -> Path:
+        return self.root
+
     def list_entries(self) -> Iterator[SourceEntry]:
         """Yield one entry per document. The order depends only on the names.
 

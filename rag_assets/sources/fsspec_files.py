@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -94,6 +95,11 @@ class FsspecSource:
         self._file_system: Any = None
         self._root = ""
         self._require_package()
+
+    @property
+    def local_folder(self) -> Path | None:
+        """See `ReadsLocalFolder`."""
+        return Path(urlsplit(self.options.url).path) if self._protocol in ("file", "local") else None
 
     def list_entries(self) -> Iterator[SourceEntry]:
         """Yield one entry per document, folder by folder. The order depends only on the names.
