@@ -35,7 +35,7 @@ def _paths(source: FilesystemSource) -> list[str]:
     return [entry.path for entry in source.list_entries()]
 
 
-def _refuse(monkeypatch: pytest.MonkeyPatch, function: str, *names: str) -> None:
+def refuse(monkeypatch: pytest.MonkeyPatch, function: str, *names: str) -> None:
     """Let a call of `os` fail for files of these names. The tests run as root, who may do everything."""
     real: Callable[..., object] = getattr(os, function)
 
@@ -51,7 +51,7 @@ def _refuse(monkeypatch: pytest.MonkeyPatch, function: str, *names: str) -> None
 def test_only_the_folder_that_cannot_be_read_is_an_outage(
     root: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    _refuse(monkeypatch, "open", name)
+    refuse(monkeypatch, "open", name)
     source = _source(root)
     assert _paths(source) == ["top.txt", "a/a.txt", "z/z.txt"]
     place = {"locked": "locked/", "deep": "locked/deep/"}[name]
@@ -61,14 +61,14 @@ def test_only_the_folder_that_cannot_be_read_is_an_outage(
 def test_the_outages_are_those_of_the_last_listing(root: Path) -> None:
     source = _source(root)
     with pytest.MonkeyPatch.context() as patch:
-        _refuse(patch, "open", "locked")
+        refuse(patch, "open", "locked")
         _paths(source)
     assert "locked/deep/b.txt" in _paths(source)
     assert list(source.outages()) == []
 
 
 def test_the_folder_itself_is_an_outage_of_the_source(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _refuse(monkeypatch, "open", root.name)
+    refuse(monkeypatch, "open", root.name)
     with pytest.raises(SourceUnavailable, match="Permission denied"):
         _paths(_source(root))
 
@@ -76,7 +76,7 @@ def test_the_folder_itself_is_an_outage_of_the_source(root: Path, monkeypatch: p
 def test_a_name_in_invalid_utf8_is_escaped_as_in_the_ids(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = os.fsdecode(os.fsencode(root) + b"/m\xfcll")
     Path(folder).mkdir()
-    _refuse(monkeypatch, "open", os.path.basename(folder))
+    refuse(monkeypatch, "open", os.path.basename(folder))
     source = _source(root)
     _paths(source)
     [outage] = source.outages()
@@ -145,7 +145,7 @@ def _forbidden(status: Callable[..., Any]) -> Callable[..., Any]:
 
 def test_lost_and_found_is_no_document_and_no_outage(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _write(root / "lost+found" / "#123")
-    _refuse(monkeypatch, "open", "lost+found")
+    refuse(monkeypatch, "open", "lost+found")
     source = _source(root)
     assert "lost+found/#123" not in _paths(source)
     assert list(source.outages()) == []
