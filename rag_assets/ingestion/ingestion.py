@@ -23,13 +23,26 @@ from rag_assets.ingestion.equal_answers import equal_answers
 from rag_assets.ingestion.listings import Listing, ListingHash, list_sources
 from rag_assets.ingestion.media_models import MediaModels
 from rag_assets.ingestion.parsing import Parse, Parsing, wait_for_first
-from rag_assets.ingestion.source_reports import SourceReport, files_left_out, without_name
+from rag_assets.ingestion.source_reports import (
+    SourceReport,
+    files_left_out,
+    skipped_files,
+    skipped_text,
+    without_name,
+)
 from rag_assets.ledgers.base import Ledger, ParseRecord
 from rag_assets.parsers.isolation import ParseWorkers
 from rag_assets.parsers.registry import asks_by_name
 from rag_assets.progress import Progress
 from rag_assets.records import DocumentState, Outage, SourceEntry
-from rag_assets.sources.base import UNSETTLED_SECONDS, FailsInParts, FindsSameDocuments, Reading, Source
+from rag_assets.sources.base import (
+    UNSETTLED_SECONDS,
+    CountsLeftOut,
+    FailsInParts,
+    FindsSameDocuments,
+    Reading,
+    Source,
+)
 from rag_assets.text.store import TextStore
 from rag_assets.text.wording import counted
 
@@ -122,6 +135,11 @@ class Ingestion:
             listings.append(listing)
             if listing.problem:
                 self._incomplete(report, listing.problem)
+        for source, report in zip(self._sources, self.reports, strict=True):
+            if isinstance(source, CountsLeftOut):
+                report.skipped_files = dict(source.left_out)
+        for name, endings in skipped_files(self.reports).items():
+            _logger.info("source %s: %s", name, skipped_text(endings))
         listed = (entry for listing in listings for entry in listing.entries)
         progress = Progress("documents", sum(self.media.reads(entry.filename) for entry in listed))
         workers = self._parse_workers()

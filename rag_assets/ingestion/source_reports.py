@@ -10,6 +10,8 @@ from rag_assets.errors import SourceUnavailable, StateFormatError
 from rag_assets.records import Outage
 from rag_assets.text.wording import counted
 
+_MOST_ENDINGS = 10
+
 
 @dataclass(slots=True)
 class SourceReport:
@@ -21,6 +23,7 @@ class SourceReport:
         num_read: number of documents read, because of a new version token.
         num_parsed: number of documents without an earlier parse of the same bytes.
         num_unsettled: number of documents that did not hold still while they were read.
+        skipped_files: ending -> number of files that no parser takes, or that are left out by a pattern.
         left_out: unset variable of a model -> number of files in need of it.
     """
 
@@ -31,6 +34,7 @@ class SourceReport:
     num_parsed: int = 0
     num_quarantined: int = 0
     num_unsettled: int = 0
+    skipped_files: Mapping[str, int] = field(default_factory=dict[str, int])
     left_out: Counter[str] = field(default_factory=Counter[str])
     outages: list[Outage] = field(default_factory=list[Outage])
 
@@ -66,6 +70,24 @@ def require_a_readable_source(reports: Iterable[SourceReport]) -> None:
 def files_left_out(reports: Iterable[SourceReport]) -> dict[str, int]:
     """Return unset variable of a model -> number of files in need of it."""
     return dict(sum((report.left_out for report in reports), Counter[str]()))
+
+
+def skipped_files(reports: Iterable[SourceReport]) -> dict[str, dict[str, int]]:
+    """Return source -> ending -> number of files left out, the most frequent endings first."""
+    found: dict[str, dict[str, int]] = {}
+    for report in reports:
+        kept = sorted(report.skipped_files.items(), key=lambda one: (-one[1], one[0]))
+        if kept:
+            found[report.source] = dict(kept[:_MOST_ENDINGS])
+            if rest := sum(count for _, count in kept[_MOST_ENDINGS:]):
+                found[report.source]["(more)"] = rest
+    return found
+
+
+def skipped_text(endings: Mapping[str, int]) -> str:
+    """Return for example `12 files left out: 9 .adoc, 3 .key`."""
+    parts = ", ".join(f"{count:,} {ending}" for ending, count in endings.items())
+    return f"{counted(sum(endings.values()), 'file')} left out: {parts}"
 
 
 def unreadable_sources(reports: Iterable[SourceReport]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rag_assets.ingestion.source_reports import without_name
+from rag_assets.ingestion.source_reports import skipped_text, without_name
 from rag_assets.text.wording import counted
 
 _LABEL_WIDTH = 15
@@ -44,6 +44,18 @@ def degraded_lines(problems: Mapping[str, str]) -> list[str]:
     return [
         labeled("DEGRADED", f"source {source}: {without_name(source, problem)}")
         for source, problem in problems.items()
+    ]
+
+
+def skipped_lines(skipped: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Return one line per source with files left out.
+
+    Args:
+        skipped: source -> ending -> number of files.
+    """
+    return [
+        labeled("left out", f"source {source}: {skipped_text(endings)}")
+        for source, endings in skipped.items()
     ]
 
 

@@ -16,10 +16,17 @@ from rag_assets.fingerprint import fingerprint_difference
 from rag_assets.ingestion.source_reports import (
     files_left_out,
     require_a_readable_source,
+    skipped_files,
     unreadable_sources,
 )
 from rag_assets.inspection.dry_run import UNKNOWN_DIMENSIONS, dry_run
-from rag_assets.inspection.lines import degraded_lines, labeled, quarantined_text, unconfigured_lines
+from rag_assets.inspection.lines import (
+    degraded_lines,
+    labeled,
+    quarantined_text,
+    skipped_lines,
+    unconfigured_lines,
+)
 from rag_assets.inspection.unconfigured_sources import unconfigured_sources
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import Chunk
@@ -45,7 +52,8 @@ def plan(settings: Settings) -> dict[str, Any]:
         require_a_readable_source(ingestion.reports)
         complete = frozenset(report.source for report in ingestion.reports if report.complete)
         outages = [outage for report in ingestion.reports for outage in report.outages]
-        decision = decide(knowledge_base, documents, complete, outages)
+        skipped = skipped_files(ingestion.reports)
+        decision = decide(knowledge_base, documents, complete, outages, skipped)
         held = [] if decision.rebuild else decision.production
         staging = staging_plan_for(knowledge_base, decision.base, held, decision.documents)
         new_contents = [change.content_hash for change in staging.changes if not change.was_held]
@@ -70,6 +78,7 @@ def plan(settings: Settings) -> dict[str, Any]:
                     for usage in ingestion.media.usage.values()
                 ],
                 "left_out": files_left_out(ingestion.reports),
+                "skipped_files": skipped,
             },
             "deduped_documents": _deduped_documents(knowledge_base, decision),
             "chunks": chunked,
@@ -197,6 +206,7 @@ def describe(report: dict[str, Any]) -> str:
         labeled("left out", f"{counted(count, 'file')} that only a model can read: set {variable}")
         for variable, count in raw["left_out"].items()
     )
+    lines.extend(skipped_lines(raw["skipped_files"]))
     lines.extend(_change_lines(deduped))
     if deduped["full_rebuild"] and report["base_generation"]:
         differing = deduped["differing_settings"]

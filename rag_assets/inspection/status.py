@@ -11,7 +11,13 @@ from rag_assets.errors import MENDED_BY_REBUILD, StateFormatError
 from rag_assets.evaluation.gate import judge
 from rag_assets.evaluation.report import worst_queries
 from rag_assets.generations.verification import check_sealed
-from rag_assets.inspection.lines import degraded_lines, labeled, quarantined_text, unconfigured_lines
+from rag_assets.inspection.lines import (
+    degraded_lines,
+    labeled,
+    quarantined_text,
+    skipped_lines,
+    unconfigured_lines,
+)
 from rag_assets.inspection.unconfigured_sources import unconfigured_sources
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.lease import live_holder
@@ -96,6 +102,7 @@ def _described_refresh(knowledge_base: KnowledgeBase) -> dict[str, Any] | None:
         "at": raw.header.created_at,
         "last_step": _last_step(knowledge_base.artifacts, raw.header.refresh_id),
         "unreadable_sources": raw.details["unreadable_sources"],
+        "skipped_files": raw.details.get("skipped_files", {}),
         "changes": None,
         "num_near_duplicates": None,
         "quarantined": _quarantined(knowledge_base, raw),
@@ -243,5 +250,6 @@ def _refresh_lines(report: dict[str, Any]) -> list[str]:
             )
         )
     lines.extend(degraded_lines(last["unreadable_sources"]))
+    lines.extend(skipped_lines(last["skipped_files"]))
     lines.extend(labeled("quarantined", quarantined_text(entry)) for entry in last["quarantined"])
     return lines

@@ -1,6 +1,6 @@
 """The decision of a refresh: a comparison of the sources with production now, and the checks before carrying it out."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,9 +24,11 @@ from rag_assets.changes.outages import FailedParts
 from rag_assets.errors import MENDED_BY_REBUILD, RefusedError, StateFormatError
 from rag_assets.fingerprint import short_hash
 from rag_assets.ingestion.renamed_documents import renamed_documents
+from rag_assets.ingestion.source_reports import skipped_text
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import DocumentState, GenerationManifest, Outage
 from rag_assets.refresh.staging_plan import text_of
+from rag_assets.text.wording import counted
 from rag_assets.vector_stores.promotion_rules import check_readings
 
 
@@ -93,12 +95,14 @@ def decide(
     current: Iterable[DocumentState],
     complete_sources: Set[str],
     outages: Iterable[Outage] = (),
+    skipped: Mapping[str, Mapping[str, int]] | None = None,
 ) -> Decision:
     """Compare the sources with production.
 
     Args:
         current, complete_sources: as in `decide_changes`.
         outages: of parts of the sources, also admitted ones.
+        skipped: source -> ending -> number of files left out, for the reason of an empty knowledge base.
 
     Raises:
         RefusedError: neither production nor the sources hold a document.
@@ -110,11 +114,7 @@ def decide(
     renamed = renamed_documents(knowledge_base.sources(), production)
     changes = decide_changes(production, current, complete_sources, failed, renamed)
     if not production and not any(change.content_hash for change in changes):
-        raise RefusedError(
-            f"no readable document in {', '.join(source.name for source in knowledge_base.sources())}: put "
-            f"documents into {knowledge_base.settings.documents_dir} or set RAG_DOCUMENTS_DIR or RAG_SOURCES, then "
-            "materialize all assets"
-        )
+        raise RefusedError(_why_nothing_is_readable(knowledge_base, changes, skipped or {}))
     comparison = _compare(knowledge_base, changes)
     near_duplicates = _documents_of(comparison.groups, changes)
     if knowledge_base.settings.near_duplicates == "keep_one":
@@ -135,6 +135,25 @@ def decide(
         near_duplicates,
         damage,
         [outage for outage in outages if outage.is_admitted],
+    )
+
+
+def _why_nothing_is_readable(
+    knowledge_base: KnowledgeBase,
+    changes: Iterable[DocumentChange],
+    skipped: Mapping[str, Mapping[str, int]],
+) -> str:
+    reasons = Counter(change.quarantine_reason for change in changes if change.quarantine_reason)
+    found = [skipped_text(endings) for endings in skipped.values()]
+    if reasons:
+        counts = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
+        found.append(f"{counted(reasons.total(), 'document')} quarantined: {counts}")
+    problem = f"no readable document in {', '.join(source.name for source in knowledge_base.sources())}"
+    if found:
+        return f"{problem}: {'; '.join(found)}. docs/formats.md lists the formats"
+    return (
+        f"{problem}: put documents into {knowledge_base.settings.documents_dir} or set RAG_DOCUMENTS_DIR or "
+        "RAG_SOURCES, then materialize all assets"
     )
 
 

@@ -169,6 +169,16 @@ class ExplainsWhatItSkips(Protocol):
 
 
 @runtime_checkable
+class CountsLeftOut(Protocol):
+    """A source of files that leaves some out: by their ending, or by patterns."""
+
+    @property
+    def left_out(self) -> Mapping[str, int]:
+        """Ending, or a word in parentheses -> number of files left out of the last listing."""
+        ...
+
+
+@runtime_checkable
 class FailsInParts(Protocol):
     """A source with parts that fail alone. The documents of the other parts are refreshed, and may be deleted."""
 

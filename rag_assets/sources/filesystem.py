@@ -4,12 +4,11 @@ No link leads out of the folder, and nothing but regular files is opened.
 """
 
 import errno
-import logging
 import os
 import re
 import stat
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -30,10 +29,8 @@ from rag_assets.sources.base import (
     token_by_clock,
     too_large_error,
 )
+from rag_assets.sources.file_selection import LINK, OTHER, FileOptions, FileSelection
 from rag_assets.sources.times import iso_utc
-from rag_assets.text.wording import counted
-
-_LOGGER = logging.getLogger(__name__)
 
 # Errors of stat for a link that leads nowhere, or in a circle.
 _DEAD_LINK = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
@@ -44,7 +41,7 @@ _ESCAPE = re.compile("%([89A-F][0-9A-F]|25)")
 _LOST_AND_FOUND = "lost+found"  # of a file system, readable by root only
 
 
-class FilesystemOptions(SourceOptions):
+class FilesystemOptions(FileOptions):
     """The folder, and the size limit of a file."""
 
     folder: UserPath = Field(Path("data/documents"), description="Folder with the documents.")
@@ -70,10 +67,6 @@ class FilesystemSource:
 
     Hidden files, hidden folders and leftovers of editors are left out. A link stands for its target inside the folder.
     A folder reachable in several ways is listed once.
-
-    Attributes:
-        skipped_unsupported: number of files without a parser, and of other things, in the last listing.
-        skipped_links: number of links in the last listing that lead nowhere or out of the folder.
     """
 
     Options: ClassVar[type[SourceOptions]] = FilesystemOptions
@@ -85,8 +78,7 @@ class FilesystemSource:
         self.options = options
         self.root = Path(os.path.abspath(options.folder))  # noqa: PTH100  Path.absolute keeps `..`
         self.max_bytes = options.max_bytes
-        self.skipped_unsupported = 0
-        self.skipped_links = 0
+        self._selection = FileSelection(options)
         self._outages: dict[str, Outage] = {}
 
     @property
@@ -101,7 +93,7 @@ class FilesystemSource:
         Raises:
             SourceUnavailable: the documents folder itself cannot be listed.
         """
-        self.skipped_unsupported = self.skipped_links = 0
+        self._selection.clear()
         self._outages = {}
         try:
             root = RootFolder(self.root)
@@ -118,17 +110,18 @@ class FilesystemSource:
                     inner_folders: list[str] = []
                     for found in self._scan(root, folder, visited):
                         path = f"{folder}/{found.name}" if folder else found.name
+                        if found.is_folder and not self._selection.enters(path):
+                            continue
                         if found.is_folder:
                             (linked_folders if found.is_link else inner_folders).append(path)
                         elif found.status is not None:
                             yield self._entry(path, found.status)
                     folders.extend(reversed(inner_folders))
-        if self.skipped_links:
-            _LOGGER.warning(
-                "source %s: %s skipped, leading nowhere or out of the documents folder",
-                self.name,
-                counted(self.skipped_links, "link"),
-            )
+
+    @property
+    def left_out(self) -> Mapping[str, int]:
+        """See `CountsLeftOut`. A link that leads nowhere or out of the folder counts as a link."""
+        return self._selection.left_out
 
     def outages(self) -> Iterable[Outage]:
         """See `FailsInParts`."""
@@ -188,6 +181,8 @@ class FilesystemSource:
             return "it is a folder"
         if not os.path.isfile(real_path):  # noqa: PTH113
             return "it is not a regular file"
+        if may_be_document(path) and not self._selection.fits(_escape(path[len(str(self.root)) + 1 :])):
+            return "it is left out by the patterns of `include` or `exclude`"
         if not may_be_document(path):
             known = ", ".join(sorted(supported_suffixes()))
             return f"there is no parser for its format. Supported: {known}"
@@ -209,7 +204,7 @@ class FilesystemSource:
         """Return the documents and the folders in a folder, by name."""
         path = root.resolve(folder)
         if path is None:  # exchanged for a link meanwhile
-            self.skipped_links += 1
+            self._selection.left_out[LINK] += 1
             return []
         try:
             descriptor = root.open(path)
@@ -246,13 +241,15 @@ class FilesystemSource:
                 self._fail(path, error)
                 return None
         if status is None or stat.S_ISLNK(status.st_mode):  # a circle of links
-            self.skipped_links += 1
+            self._selection.left_out[LINK] += 1
         elif stat.S_ISDIR(status.st_mode):
             return _Found(entry.name, is_link, is_folder=True)
-        elif stat.S_ISREG(status.st_mode) and may_be_document(entry.name):
-            return _Found(entry.name, is_link, status=status)
+        elif stat.S_ISREG(status.st_mode):
+            return (
+                _Found(entry.name, is_link, status=status) if self._selection.takes(_escape(path)) else None
+            )
         else:
-            self.skipped_unsupported += 1
+            self._selection.left_out[OTHER] += 1
         return None
 
     @staticmethod

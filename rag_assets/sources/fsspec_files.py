@@ -4,8 +4,7 @@ A folder that cannot be listed never counts as empty. A file's version is taken 
 """
 
 import hashlib
-import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +14,6 @@ from urllib.parse import quote, urlsplit
 from pydantic import Field, field_validator
 
 from rag_assets.errors import ConfigurationError, DocumentUnreadable, SourceUnavailable
-from rag_assets.parsers.registry import may_be_document
 from rag_assets.records import Outage, SourceEntry
 from rag_assets.sources.base import (
     DEFAULT_MAX_BYTES,
@@ -27,12 +25,11 @@ from rag_assets.sources.base import (
     token_by_clock,
     too_large_error,
 )
+from rag_assets.sources.file_selection import OTHER, FileOptions, FileSelection
 from rag_assets.sources.option_types import JsonObject
 from rag_assets.sources.times import iso_utc
-from rag_assets.text.wording import counted
 from rag_assets.time_limits import bounded, within
 
-_LOGGER = logging.getLogger(__name__)
 T = TypeVar("T")
 
 # Names in the metadata of various file systems. There is no standard.
@@ -51,7 +48,7 @@ _HASHES = (
 _TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "modify")
 
 
-class FsspecOptions(RemoteSourceOptions):
+class FsspecOptions(RemoteSourceOptions, FileOptions):
     """The folder, and arguments for opening its file system."""
 
     url: str = Field(description="The folder, such as gs://bucket/handbook or sftp://host/srv/documents.")
@@ -75,10 +72,6 @@ class FsspecSource:
     """A folder on a file system of fsspec.
 
     Hidden files, hidden folders and leftovers of editors are left out. Links are not followed.
-
-    Attributes:
-        skipped_unsupported: number of files without a parser, links, and files outside of the folder, in the last
-            listing.
     """
 
     Options: ClassVar[type[SourceOptions]] = FsspecOptions
@@ -87,7 +80,7 @@ class FsspecSource:
         self.name = name
         self.options = options
         self.parallel_reads = 1
-        self.skipped_unsupported = 0
+        self._selection = FileSelection(options)
         self._outages: list[Outage] = []
         self._protocol = urlsplit(options.url).scheme
         self._is_http = self._protocol in ("http", "https")  # names are already parts of URLs
@@ -109,7 +102,7 @@ class FsspecSource:
         Raises:
             SourceUnavailable: the folder itself cannot be listed, or a folder does not answer in time.
         """
-        self.skipped_unsupported = 0
+        self._selection.clear()
         self._outages = []
         self._file_system = None  # a new one has no cached listing and no lost connection
         seen: set[str] = set()
@@ -122,12 +115,11 @@ class FsspecSource:
             raise
         except Exception as error:
             raise self._unavailable(error) from None
-        if self.skipped_unsupported:
-            _LOGGER.info(
-                "source %s: %s skipped, without a parser",
-                self.name,
-                counted(self.skipped_unsupported, "file"),
-            )
+
+    @property
+    def left_out(self) -> Mapping[str, int]:
+        """See `CountsLeftOut`."""
+        return self._selection.left_out
 
     def outages(self) -> Iterable[Outage]:
         """See `FailsInParts`."""
@@ -210,11 +202,12 @@ class FsspecSource:
             inner_folders: list[str] = []
             for path, info in self._children_or_outage(folder):
                 if info.get("type") == "directory":
-                    inner_folders.append(path)
-                elif info.get("type") == "file" and may_be_document(path):
+                    if self._selection.enters(path):
+                        inner_folders.append(path)
+                elif info.get("type") != "file":
+                    self._selection.left_out[OTHER] += 1
+                elif self._selection.takes(path):
                     yield path, info
-                else:
-                    self.skipped_unsupported += 1
             folders.extend(reversed(inner_folders))
             yield "", {}
 
@@ -239,7 +232,7 @@ class FsspecSource:
             name = full_path.removeprefix(self._full(folder) + "/")
             # A web server links to its own listing in another order: `?C=M`.
             if name == full_path or "/" in name or name in ("", ".", "..") or (self._is_http and "?" in name):
-                self.skipped_unsupported += 1
+                self._selection.left_out[OTHER] += 1
             elif not is_ignored(name):
                 children[f"{folder}/{name}" if folder else name] = info
         return sorted(children.items())

@@ -5,7 +5,7 @@ An object is read in exactly the listed version. Nothing is written to disk.
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from importlib.util import find_spec
 from threading import Lock
@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from rag_assets.errors import DocumentUnreadable, SourceUnavailable
-from rag_assets.parsers.registry import may_be_document
 from rag_assets.records import SourceEntry
 from rag_assets.sources.aws_client import aws_errors, build_client, code_of, concerns_all, in_words
 from rag_assets.sources.base import (
@@ -28,6 +27,7 @@ from rag_assets.sources.base import (
     missing_package_error,
     too_large_error,
 )
+from rag_assets.sources.file_selection import FileOptions, FileSelection
 from rag_assets.sources.times import iso_utc
 
 _WEB_ADDRESS = r"^https?://[^@\s/]+(/[^@\s]*)?$"  # without a user and a password
@@ -39,7 +39,7 @@ _NEEDS_ESCAPE = re.compile("[\x00-\x1f\x7f]|%(?=[01][0-9A-F]|7F|25)")
 _ESCAPE = re.compile("%([01][0-9A-F]|7F|25)")
 
 
-class S3Options(RemoteSourceOptions):
+class S3Options(RemoteSourceOptions, FileOptions):
     """The bucket, and the objects in it. Credentials are not options: they are found as by any AWS tool."""
 
     bucket: str = Field(pattern=r"^[A-Za-z0-9._-]{1,255}$", description="Bucket with the documents.")
@@ -77,6 +77,7 @@ class S3Source:
             raise missing_package_error(name, "boto3", "s3")
         self.name = name
         self.options = options
+        self._selection = FileSelection(options)
         self._made_client: Any = None
         self._lock = Lock()
 
@@ -86,12 +87,13 @@ class S3Source:
         Raises:
             SourceUnavailable: a page of the listing is missing, or invalid.
         """
+        self._selection.clear()
         continuation: dict[str, str] = {}
         tokens: set[str] = set()
         while True:
             page = self._list_page(continuation)
             for item in page.get("Contents", ()):
-                if self.counts(item["Key"]):
+                if self._is_visible(item["Key"]) and self._selection.takes(_escape(item["Key"])):
                     yield self._entry(item)
             token = page.get("NextContinuationToken")
             if page.get("KeyCount", 0) > len(page.get("Contents", ())) or bool(token) != page["IsTruncated"]:
@@ -135,13 +137,20 @@ class S3Source:
         answer = self._client().get_object(Bucket=self.options.bucket, Key=_unescape(entry.path), **only_if)
         return Reading(self._body(answer))
 
+    @property
+    def left_out(self) -> Mapping[str, int]:
+        """See `CountsLeftOut`."""
+        return self._selection.left_out
+
     def counts(self, key: str) -> bool:
         """Return whether an object with this key is a document of this source."""
+        return self._is_visible(key) and self._selection.fits(_escape(key))
+
+    def _is_visible(self, key: str) -> bool:
         folders, _, name = key.removeprefix(self.options.prefix).rpartition("/")
         return (
             key.startswith(self.options.prefix)
             and not key.endswith(("/", "_$folder$"))
-            and may_be_document(key)
             # `.` and `..` have no meaning here, they are ordinary names.
             and not any(part.strip(".") and is_ignored(part) for part in (*folders.split("/"), name))
         )

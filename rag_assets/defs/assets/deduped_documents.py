@@ -55,6 +55,7 @@ def deduped_documents(
             (document_from_row(row) for row in raw.rows()),
             frozenset(raw.details["complete_sources"]),
             outages_from(raw.details.get("outages", ())),
+            raw.details.get("skipped_files", {}),
         )
         if decision.production_damage and decision.base_name is not None:
             knowledge_base.vector_store.mark_damaged(decision.base_name, decision.production_damage)

@@ -30,6 +30,7 @@ from rag_assets.ingestion.source_reports import (
     last_failed_parts,
     outages_as_details,
     require_a_readable_source,
+    skipped_files,
     unreadable_sources,
 )
 from rag_assets.knowledge_base import KnowledgeBase
@@ -82,6 +83,7 @@ def raw_documents(
             }
             details["complete_sources"] = [report.source for report in ingestion.reports if report.complete]
             details["unreadable_sources"] = problems
+            details["skipped_files"] = skipped_files(ingestion.reports)
             details["outages"] = outages_as_details(ingestion.reports)
             # Sources outside this run are still served as listed before.
             asked = {report.source for report in ingestion.reports}

@@ -12,6 +12,7 @@ from rag_assets.ingestion.source_reports import (
     SourceReport,
     failed_parts,
     files_left_out,
+    skipped_files,
     unreadable_sources,
 )
 from rag_assets.records import DocumentState
@@ -30,7 +31,7 @@ def ingestion_metadata(
     Args:
         known_failures: `failed_parts` of the previous refresh. They trigger no second alert.
     """
-    problems = unreadable_sources(reports)
+    problems, skipped = unreadable_sources(reports), skipped_files(reports)
     newly_failed = {source for source, _ in failed_parts(reports) - known_failures}
     new_problems = {source: problem for source, problem in problems.items() if source in newly_failed}
     return {
@@ -39,6 +40,8 @@ def ingestion_metadata(
         "num_parsed": sum(report.num_parsed for report in reports),
         "num_quarantined": sum(report.num_quarantined for report in reports),
         "num_unreadable_sources": len(problems),
+        "num_skipped_files": sum(sum(endings.values()) for endings in skipped.values()) or None,
+        "skipped_files": dg.MetadataValue.json(skipped) if skipped else None,
         "sources": source_table(reports),
         UNREADABLE_KEY: dg.MetadataValue.json(problems) if problems else None,
         NEWLY_UNREADABLE_KEY: dg.MetadataValue.json(new_problems) if new_problems else None,
@@ -55,6 +58,7 @@ def source_table(reports: Iterable[SourceReport]) -> dg.TableMetadataValue:
             "num_read": report.num_read,
             "num_parsed": report.num_parsed,
             "num_quarantined": report.num_quarantined,
+            "num_unsettled": report.num_unsettled,
         }
         for report in reports
     )
@@ -68,6 +72,7 @@ def source_table(reports: Iterable[SourceReport]) -> dg.TableMetadataValue:
         column("num_read", "int", "documents with a changed version token"),
         column("num_parsed", "int", "documents with new bytes"),
         column("num_quarantined", "int", "documents without usable text"),
+        column("num_unsettled", "int", "documents still being written, left for the next refresh"),
     )
 
 
