@@ -24,8 +24,9 @@ RagAssetsError
 │   ├── FetchRefused            a forbidden URL or address
 │   ├── ResponseTooLarge        a web response above the size limit
 │   └── RefusedError            a rule of the pipeline forbids it
-│       ├── DeletionRefused         too many deletions without an approval
-│       ├── RebuildRefused          a rebuild would cost money, without an approval
+│       ├── ApprovalNeeded          a person has to approve it
+│       │   ├── DeletionRefused     too many deletions
+│       │   └── RebuildRefused      a rebuild would cost money
 │       ├── PromotionRefused        a candidate may not go live
 │       └── StaleInputError         inputs made for another base or other settings
 └── DocumentUnreadable      one document only, quarantined with a reason
@@ -191,28 +192,39 @@ class RefusedError(PermanentError):
     """A rule of the pipeline forbids it. The message names the rule and the next step."""
 
 
-class DeletionRefused(RefusedError):
-    """More documents would be deleted at once than the deletion guard allows.
+class ApprovalNeeded(RefusedError):
+    """A person has to approve it.
 
     Attributes:
-        token: approves exactly this set of deletions, once.
+        token: approves exactly this set of deletions, or this rebuild, once.
+        subject: a noun phrase, such as `the deletion of 12 of 20 documents`.
+        sources: of the documents, sorted. Empty for a rebuild.
+        examples: ids of some of the documents.
+        is_repeated: whether an earlier refresh refused the same.
     """
 
-    def __init__(self, message: str, token: str) -> None:
+    def __init__(
+        self,
+        message: str,
+        token: str,
+        subject: str,
+        sources: tuple[str, ...] = (),
+        examples: tuple[str, ...] = (),
+    ) -> None:
         super().__init__(message)
         self.token = token
+        self.subject = subject
+        self.sources = sources
+        self.examples = examples
+        self.is_repeated = False
 
 
-class RebuildRefused(RefusedError):
-    """Every text would be embedded again, with a model that is not free.
+class DeletionRefused(ApprovalNeeded):
+    """More documents would be deleted than the deletion guard allows."""
 
-    Attributes:
-        token: approves exactly this rebuild.
-    """
 
-    def __init__(self, message: str, token: str) -> None:
-        super().__init__(message)
-        self.token = token
+class RebuildRefused(ApprovalNeeded):
+    """Every text would be embedded again, with a model that is not free."""
 
 
 class PromotionRefused(RefusedError):

@@ -157,6 +157,29 @@ class Outage:
     is_admitted: bool = False
 
 
+RefusalKind = Literal["deletion", "outage", "rebuild"]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A set of documents, or a rebuild, that waits for an approval.
+
+    Attributes:
+        token: hash of exactly this set or this rebuild.
+        subject: a noun phrase, such as `the deletion of 12 of 20 documents`.
+        sources: of the documents, sorted. Empty for a rebuild.
+        examples: ids of some of the documents.
+        refused_at: ISO 8601 in UTC, "" before a refresh has refused it.
+    """
+
+    token: str
+    kind: RefusalKind
+    subject: str
+    sources: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()
+    refused_at: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class ChunkSpan:
     """A chunk as positions in its document: text is `document[start:end]`, exactly.

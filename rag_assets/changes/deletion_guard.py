@@ -13,6 +13,8 @@ from rag_assets.fingerprint import short_hash
 from rag_assets.records import DocumentState
 from rag_assets.text.wording import counted
 
+_MOST_EXAMPLES = 5
+
 
 @dataclass(frozen=True, slots=True)
 class AdmittedDeletions:
@@ -81,10 +83,9 @@ class DeletionGuard:
         why = self._too_many(keys, num_held, recent(history, now)) or _vanished(deleted, held, reappeared)
         token = ""
         if why:
-            ids = [change.document_id for change in deleted]
-            token = deletion_token(base, ids)
+            token = deletion_token(base, [change.document_id for change in deleted])
             if token not in approved_tokens:
-                raise DeletionRefused(_refusal(ids, num_held, why, token), token)
+                raise _refusal(deleted, num_held, why, token)
             history = []
         elif keys:
             history.append(PastDeletion(now, num_held, keys))
@@ -133,8 +134,16 @@ def _vanished(deleted: Iterable[DocumentChange], held: Iterable[DocumentChange],
     return ""
 
 
-def _refusal(document_ids: Sequence[str], num_held: int, why: str, token: str) -> str:
-    examples = ", ".join(document_ids[:5]) + (" …" if len(document_ids) > 5 else "")
+def _refusal(deleted: Sequence[DocumentChange], num_held: int, why: str, token: str) -> DeletionRefused:
+    ids = [change.document_id for change in deleted]
+    sources = tuple(sorted({change.location.source for change in deleted}))
+    subject = f"the deletion of {len(ids):,} of {counted(num_held, 'document')} (source {', '.join(sources)})"
+    message = _message(ids, num_held, why, token)
+    return DeletionRefused(message, token, subject, sources, tuple(ids[:_MOST_EXAMPLES]))
+
+
+def _message(document_ids: Sequence[str], num_held: int, why: str, token: str) -> str:
+    examples = ", ".join(document_ids[:_MOST_EXAMPLES]) + (" …" if len(document_ids) > _MOST_EXAMPLES else "")
     return (
         f"refused to delete {len(document_ids)} of {counted(num_held, 'document')} ({why}): {examples}. "
         "Nothing was deleted. If the documents are missing by mistake, restore them and refresh. If the deletion is "

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from rag_assets.errors import ConfigurationError
+from rag_assets.errors import ConfigurationError, RefusedError
 from rag_assets.generations.contents import locations_of
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import Point
@@ -42,10 +42,22 @@ def approve(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
         raise ConfigurationError(
             f"{options.token!r} is not a token: copy the 16 hexadecimal digits from the message of the refusal"
         )
+    refusal = knowledge_base.ledger.refusals().get(token)
+    if refusal is None:
+        from rag_assets.inspection.pending_refusals import pending_refusals
+
+        # From `rag-assets plan`, or the ledger was lost.
+        refusal = pending_refusals(knowledge_base.settings).get(token)
+        if refusal is None:
+            raise RefusedError(
+                f"no refusal has the token {token}: it was used, its documents are back, or others are missing now. "
+                "`rag-assets plan` shows the token of the next refresh"
+            )
+        knowledge_base.ledger.put_refusals([refusal])
     knowledge_base.ledger.approve(token)
-    print(
-        "approved, once: the next refresh may delete exactly this set of documents, or make exactly this rebuild"
-    )
+    when = f"refused on {refusal.refused_at}" if refusal.refused_at else "not refused by a refresh yet"
+    examples = f": {', '.join(refusal.examples)}, …" if refusal.examples else ""
+    print(f"approved for the next refresh, once: {refusal.subject}, {when}{examples}")
     return 0
 
 

@@ -39,6 +39,9 @@ def recall_gate(
                 str(verdict),
                 keep=knowledge_base.settings.keep_failed_candidate,
             )
+            staged = step.read("staging_collection")
+            if staged.details["generation"] == report.generation:
+                knowledge_base.ledger.end_approvals(staged.details.get("approvals", ()))
             step.end_refresh()
         # Dagster's own log line for a failed check gives no reason.
         context.log.log(logging.INFO if verdict.passed else logging.ERROR, "%s; %s", verdict, outcome)

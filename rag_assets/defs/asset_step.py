@@ -9,7 +9,7 @@ import dagster as dg
 
 from rag_assets.artifacts.parquet_artifact import Artifact, ArtifactWriter, Header
 from rag_assets.defs.metadata.tables import shown
-from rag_assets.errors import RagAssetsError, SupersededError, TransientError
+from rag_assets.errors import ApprovalNeeded, RagAssetsError, SupersededError, TransientError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.lease import lease_renewed, wait_for_lease
 from rag_assets.text.wording import counted
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 OUTCOME_KEY = "rag_outcome"
+REPEATED_KEY = "rag_repeated_refusal"
 SUPERSEDED = "superseded"
 IN_A_ROW_KEY = "rag_num_superseded_in_a_row"
 ALERTED_IN_A_ROW = 3
@@ -118,6 +119,8 @@ def asset_step(
             raise dg.RetryRequested(_MAX_RETRIES, _RETRY_SECONDS) from error
         message = str(error)
         metadata: dict[str, str | int] = {OUTCOME_KEY: SUPERSEDED if superseded else type(error).__name__}
+        if isinstance(error, ApprovalNeeded) and error.is_repeated:
+            metadata[REPEATED_KEY] = "yes"
         if superseded:
             num_in_a_row = knowledge_base.failures.count_superseded(run_id)
             metadata[IN_A_ROW_KEY] = num_in_a_row

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from rag_assets.records import DocumentState, Vector
+from rag_assets.records import DocumentState, Refusal, Vector
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +82,26 @@ class Ledger(Protocol):
 
     def put_signatures(self, signatures: Mapping[bytes, bytes]) -> None: ...
 
+    def put_refusals(self, refusals: Iterable[Refusal]) -> None:
+        """Remember refusals by their token. An earlier record of the same token stays."""
+        ...
+
+    def refusals(self) -> dict[str, Refusal]:
+        """Return token -> refusal."""
+        ...
+
     def approve(self, token: str) -> None:
-        """Remember the approval of one set of deletions or one rebuild."""
+        """Remember the approval of one refusal."""
+        ...
+
+    def end_approvals(self, tokens: Iterable[str]) -> None:
+        """Forget these refusals and their approvals."""
         ...
 
     def approved_tokens(self) -> frozenset[str]: ...
 
     def prune(self, keep_generations: Iterable[str]) -> None:
-        """Forget the documents of other generations, all approvals, and entries unused for the TTL."""
+        """Forget the documents of other generations, approvals of unknown refusals, and entries unused for the TTL."""
         ...
 
     def acquire_lease(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from rag_assets.ledgers.base import LeaseHolder, Ledger, ParseRecord
-from rag_assets.records import DocumentState, Vector
+from rag_assets.records import DocumentState, Refusal, Vector
 
 
 class OverlayLedger:
@@ -46,6 +46,15 @@ class OverlayLedger:
 
     def put_signatures(self, signatures: Mapping[bytes, bytes]) -> None:
         self._above.put_signatures(signatures)
+
+    def put_refusals(self, refusals: Iterable[Refusal]) -> None:
+        self._above.put_refusals(refusals)
+
+    def refusals(self) -> dict[str, Refusal]:
+        return self._above.refusals() | self._below.refusals()
+
+    def end_approvals(self, tokens: Iterable[str]) -> None:
+        self._above.end_approvals(tokens)
 
     def approve(self, token: str) -> None:
         self._above.approve(token)

@@ -1,11 +1,13 @@
 """The embedded ledger: one SQLite file in write-ahead mode, shared by all processes of a machine."""
 
+import json
 import logging
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,11 +29,12 @@ from rag_assets.ledgers.sqlite_schema import (
     is_corrupt,
     parse_of,
     parse_row,
+    refusal_of,
     tables_without_checksum,
     text_of_bytes,
     vector_of_bytes,
 )
-from rag_assets.records import DocumentState, Vector
+from rag_assets.records import DocumentState, Refusal, Vector
 
 FORMAT_VERSION = 1
 _logger = logging.getLogger(__name__)
@@ -259,6 +262,26 @@ class SqliteLedger:
 
     # Approvals and cleanup
 
+    def put_refusals(self, refusals: Iterable[Refusal]) -> None:
+        with self._transaction() as connection:
+            connection.executemany(
+                "INSERT OR IGNORE INTO refusals VALUES (?,?,?)",
+                ((self._knowledge_base, one.token, json.dumps(asdict(one))) for one in refusals),
+            )
+
+    def refusals(self) -> dict[str, Refusal]:
+        rows = self._query(
+            "SELECT token, refusal FROM refusals WHERE knowledge_base=?", (self._knowledge_base,)
+        )
+        found = {token: refusal_of(stored) for token, stored in rows}
+        return {token: refusal for token, refusal in found.items() if refusal and refusal.token == token}
+
+    def end_approvals(self, tokens: Iterable[str]) -> None:
+        keys = [(self._knowledge_base, token) for token in tokens]
+        with self._transaction() as connection:
+            connection.executemany("DELETE FROM approvals WHERE knowledge_base=? AND token=?", keys)
+            connection.executemany("DELETE FROM refusals WHERE knowledge_base=? AND token=?", keys)
+
     def approve(self, token: str) -> None:
         with self._transaction() as connection:
             connection.execute("INSERT OR IGNORE INTO approvals VALUES (?,?)", (self._knowledge_base, token))
@@ -281,7 +304,12 @@ class SqliteLedger:
                     connection.execute(
                         "DELETE FROM recorded_generations WHERE knowledge_base=? AND generation=?", key
                     )
-            connection.execute("DELETE FROM approvals WHERE knowledge_base=?", (self._knowledge_base,))
+            # Given in an earlier version, or recorded in a ledger that was lost.
+            connection.execute(
+                "DELETE FROM approvals WHERE knowledge_base=?1 AND token NOT IN "
+                "(SELECT token FROM refusals WHERE knowledge_base=?1)",
+                (self._knowledge_base,),
+            )
             connection.execute("DELETE FROM parses WHERE used_at<?", (expired_at,))
             connection.execute("DELETE FROM vectors WHERE used_at<?", (expired_at,))
             connection.execute("DELETE FROM signatures WHERE used_at<?", (expired_at,))
@@ -374,10 +402,15 @@ class ReadOnlySqliteLedger(SqliteLedger):
         connection.execute("PRAGMA query_only=ON")
         return connection
 
+    def refusals(self) -> dict[str, Refusal]:
+        return super().refusals() if self._has_table("refusals") else {}
+
     def signatures(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-        # A file of an earlier version has no table of signatures. The next refresh adds it.
-        there = self._query("SELECT 1 FROM sqlite_master WHERE name='signatures'")
-        return super().signatures(keys) if there else {}
+        # A file of an earlier version has fewer tables. The next refresh adds it.
+        return super().signatures(keys) if self._has_table("signatures") else {}
+
+    def _has_table(self, name: str) -> bool:
+        return bool(self._query("SELECT 1 FROM sqlite_master WHERE name=?", (name,)))
 
     def _recreate(self, error: sqlite3.DatabaseError) -> None:  # noqa: ARG002 - not logged, because nothing is lost
         self._connection = self._empty()

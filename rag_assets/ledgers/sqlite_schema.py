@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from rag_assets.ledgers.base import ParseRecord
-from rag_assets.records import DocumentState, Location, Vector
+from rag_assets.records import DocumentState, Location, Refusal, Vector
 from rag_assets.text.wording import counted
 
 _logger = logging.getLogger(__name__)
@@ -47,6 +47,9 @@ CREATE TABLE IF NOT EXISTS signatures (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS approvals (
     knowledge_base TEXT NOT NULL, token TEXT NOT NULL, PRIMARY KEY (knowledge_base, token)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS refusals (
+    knowledge_base TEXT NOT NULL, token TEXT NOT NULL, refusal TEXT NOT NULL, PRIMARY KEY (knowledge_base, token)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS leases (
     knowledge_base TEXT PRIMARY KEY, owner TEXT NOT NULL, host TEXT NOT NULL, pid INTEGER, renewed_at REAL NOT NULL
@@ -188,6 +191,17 @@ def documents_of(rows: Sequence[Sequence[Any]], checksum: int | None) -> list[Do
             DocumentState(Location.from_payload(json.loads(location)), content)
             for _, content, location in rows
         ]
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def refusal_of(stored: str) -> Refusal | None:
+    """Return a refusal, or None if it was written by another version or is damaged."""
+    try:
+        fields: dict[str, Any] = json.loads(stored)
+        for name in ("sources", "examples"):
+            fields[name] = tuple(fields[name])
+        return Refusal(**fields)
     except (ValueError, KeyError, TypeError):
         return None
 

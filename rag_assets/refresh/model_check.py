@@ -17,37 +17,42 @@ def verified_probe(knowledge_base: KnowledgeBase) -> str:
     return probe_to_text(embedder.verify()) if isinstance(embedder, ProbedEmbedder) else ""
 
 
-def check_rebuild(knowledge_base: KnowledgeBase, decision: Decision) -> None:
+def check_rebuild(knowledge_base: KnowledgeBase, decision: Decision) -> str:
     """Let a rebuild for other weights pass if it is free, paid for or approved, or raise.
+
+    Returns:
+        The token of the approval, "" if none was needed.
 
     Raises:
         RebuildRefused: with the estimate and the token.
     """
     embedder = knowledge_base.embedder
     if not decision.rebuild or decision.base_name is None or embedder.usd_per_million_tokens == 0:
-        return
+        return ""
     try:
         manifest = knowledge_base.production_manifest()
     except MENDED_BY_REBUILD:
-        return  # damaged: rebuilt from cached vectors
+        return ""  # damaged: rebuilt from cached vectors
     fingerprint = knowledge_base.fingerprint()
     differing = fingerprint_difference(manifest.fingerprint, fingerprint) if manifest else []
     if not differing:
-        return
+        return ""
     token = short_hash([decision.base_name, "rebuild", fingerprint])
     if token in knowledge_base.approved_tokens():
-        return
+        return token
     staging = staging_plan_for(knowledge_base, None, (), decision.documents)
     contents = [change.content_hash for change in staging.changes]
     chunks = chunk_contents(contents, staging.text_of, knowledge_base.chunker)
     estimate = estimate_embedding(chunks, embedder, knowledge_base.ledger)
     if not estimate.num_embedded:
-        return
+        return ""
+    why, price = _why(knowledge_base, differing), _price(estimate)
     raise RebuildRefused(
-        f"{_why(knowledge_base, differing)}: every vector would be made again. Embedding "
-        f"{_price(estimate)} was not started, and production is unchanged. If that is not meant, restore the earlier "
+        f"{why}: every vector would be made again. Embedding "
+        f"{price} was not started, and production is unchanged. If that is not meant, restore the earlier "
         f"model or settings and refresh. If it is, run `rag-assets approve {token}` and refresh.",
         token,
+        f"the rebuild that embeds {price} ({why})",
     )
 
 

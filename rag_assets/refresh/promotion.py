@@ -167,6 +167,7 @@ def promote(
     documents: Sequence[DocumentState],
     contents: Sequence[ContentChange],
     keep_failed_candidate: bool = False,
+    approvals: Sequence[str] = (),
 ) -> ProductionState:
     """Put the candidate of a report into production, if all checks pass.
 
@@ -177,6 +178,7 @@ def promote(
         verdict_configuration: the current one. It must equal that of the report.
         documents: documents of the candidate, for the ledger.
         contents: the same by content, for the sample compared with the store.
+        approvals: tokens used by this refresh. They end here, unless production is held.
 
     Raises:
         PromotionRefused: the verdict is negative, the report was changed, production is held, or the candidate was
@@ -190,6 +192,7 @@ def promote(
     check_unchanged(store, report)
     verdict = judge(report, threshold)
     if not verdict.passed:
+        ledger.end_approvals(approvals)
         done = reject_candidate(store, report.generation, str(verdict), keep=keep_failed_candidate)
         raise PromotionRefused(f"{report.generation} may not go live: {verdict}. {done}")
     manifest = check_candidate(store, report.generation, report.digest)
@@ -198,6 +201,7 @@ def promote(
         state = store.promote(report.generation, report.generation, readings)
         if ledger.documents(report.generation) is None:
             ledger.put_documents(report.generation, documents)
+        ledger.end_approvals(approvals)
         return state
     check_unchanged(store, report, unknown_allowed=False)
     if state.production != base or manifest.base != base:
@@ -213,6 +217,7 @@ def promote(
         reader.close()
     state = store.promote(report.generation, base, readings)
     ledger.put_documents(report.generation, documents)
+    ledger.end_approvals(approvals)
     return state
 
 

@@ -76,6 +76,26 @@ def test_three_superseded_refreshes_in_a_row_are_alerted_once_and_shown(
     assert promoted.status()["last_failure"] is None, "the count begins again"
 
 
+def test_the_same_refusal_is_alerted_once(promoted: Pipeline, slack: SlackReceiver) -> None:
+    paths = [f"topic{number:02}.md" for number in range(4, 20)]
+    promoted.remove(*paths)
+    for _ in range(2):
+        assert promoted.refresh().outcomes["deduped_documents"] == "DeletionRefused"
+        evaluate_alert(promoted)
+    assert len(slack.texts) == 1
+    promoted.remove("topic03.md")
+    promoted.refresh()
+    evaluate_alert(promoted)
+    assert len(slack.texts) == 2, "another set"
+    for number in range(3, 20):
+        promoted.write(f"topic{number:02}.md", text_about(number))
+    promoted.refresh().checked()
+    promoted.remove(*paths)
+    promoted.refresh()
+    evaluate_alert(promoted)
+    assert len(slack.texts) == 3, "the files were back in between"
+
+
 def test_an_unexpected_error_is_named_by_its_own_type(
     promoted: Pipeline, slack: SlackReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -149,8 +149,7 @@ def test_a_plan_shows_a_refusal_of_deletions_with_its_token_until_it_is_approved
         promoted.remove(f"topic{number:02}.md")
     refusal = plan(promoted)["deduped_documents"]["deletion_refused"]
     assert refusal["message"] in promoted.succeed("plan")
-    assert refusal["token"] == token_in(promoted.refresh().message)
-    promoted.succeed("approve", refusal["token"])
+    assert "not refused by a refresh yet" in promoted.succeed("approve", refusal["token"])
     planned = plan(promoted)
     assert planned["deduped_documents"]["deletion_refused"] is None
     assert planned["deduped_documents"]["num_deleted"] == 12

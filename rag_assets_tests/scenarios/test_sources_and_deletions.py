@@ -171,7 +171,7 @@ def test_an_approval_is_valid_for_one_refresh(promoted: Pipeline) -> None:
     assert len(promoted.served()) == NUM_DOCUMENTS
 
 
-def test_an_approval_survives_a_failed_gate(promoted: Pipeline) -> None:
+def test_an_approval_ends_with_a_failed_gate(promoted: Pipeline) -> None:
     promoted.write_benchmark_for(range(8))
     promoted.remove(*(f"topic{number:02}.md" for number in range(8, NUM_DOCUMENTS)))
     promoted.succeed("approve", token_in(promoted.refresh().message))
@@ -179,6 +179,7 @@ def test_an_approval_survives_a_failed_gate(promoted: Pipeline) -> None:
     assert promoted.refresh().gate_passed is False
     assert len(promoted.served()) == NUM_DOCUMENTS
     promoted.write_benchmark_for(range(8))
+    promoted.succeed("approve", token_in(promoted.refresh().message))
     promoted.refresh().checked()
     assert len(promoted.served()) == 8
 
@@ -231,7 +232,7 @@ def test_the_folder_sensor_requests_no_run_during_a_hold(rolled_back: Pipeline) 
     assert "rag-assets resume" in str(_tick(rolled_back).skip_message)
 
 
-@pytest.mark.parametrize("token", ["", "zzzz", "0123456789abcdeg"])
+@pytest.mark.parametrize("token", ["", "zzzz", "0123456789abcdeg", "0123456789abcdef"])
 def test_an_invalid_token_is_not_approved(promoted: Pipeline, token: str) -> None:
     code, _, errors = promoted.command("approve", token)
     assert (code, len(errors.splitlines())) == (1, 1)

@@ -31,8 +31,8 @@ from rag_assets.evaluation.benchmark import fitting_problem
 from rag_assets.generations.digest import documents_hash
 from rag_assets.ingestion.source_reports import outages_from
 from rag_assets.knowledge_base import KnowledgeBase
-from rag_assets.refresh.decision import check_deletions, decide, require_current_reading
-from rag_assets.refresh.model_check import check_rebuild
+from rag_assets.refresh.approvals import admit
+from rag_assets.refresh.decision import decide, require_current_reading
 
 
 @dg.asset(
@@ -63,8 +63,7 @@ def deduped_documents(
                 "production is damaged and never copied, so all points are built again: %s",
                 decision.production_damage,
             )
-        admitted = check_deletions(knowledge_base, decision)
-        check_rebuild(knowledge_base, decision)
+        admission = admit(knowledge_base, decision, frozenset(raw.details["complete_sources"]))
         changes, documents = decision.changes, decision.documents
         # Before anything is embedded. `raw_documents` has warned about an unreadable benchmark.
         if problem := fitting_problem(knowledge_base.settings.benchmark_file, documents):
@@ -80,7 +79,8 @@ def deduped_documents(
             for change in changes:
                 writer.write(change_row(change))
             details["target_hash"] = target_hash
-            details["deletions"] = history_to_text(admitted.history)
+            details["deletions"] = history_to_text(admission.history)
+            details["approvals"] = list(admission.tokens)
             details["comparison"] = asdict(decision.comparison)
             details["near_duplicates"] = [asdict(group) for group in decision.near_duplicates]
         return step.materialized(

@@ -57,6 +57,7 @@ def production_collection(
             documents=documents,
             contents=content_changes((), documents),
             keep_failed_candidate=knowledge_base.settings.keep_failed_candidate,
+            approvals=staged.details.get("approvals", ()),
         )
         promoted = state.production != before
         retired = (

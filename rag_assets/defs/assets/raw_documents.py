@@ -34,6 +34,7 @@ from rag_assets.ingestion.source_reports import (
     unreadable_sources,
 )
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.refresh.approvals import remember_outages
 
 
 @dg.asset(
@@ -85,6 +86,11 @@ def raw_documents(
             details["unreadable_sources"] = problems
             details["skipped_files"] = skipped_files(ingestion.reports)
             details["outages"] = outages_as_details(ingestion.reports)
+            remember_outages(
+                knowledge_base.ledger,
+                (outage for report in ingestion.reports for outage in report.outages),
+                frozenset(details["complete_sources"]),
+            )
             # Sources outside this run are still served as listed before.
             asked = {report.source for report in ingestion.reports}
             served = served_listings(knowledge_base.artifacts, header.base)

@@ -78,6 +78,7 @@ def staging_collection(
                 writer.write(document_row(state))
             details["generation"] = manifest.generation
             details["digest"] = manifest.digest
+            details["approvals"] = deduped.details.get("approvals", [])
         return step.materialized(
             data_version=manifest.digest,
             metadata={

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from rag_assets.alerts.delivery import post_to_slack
 from rag_assets.alerts.messages import DamageAlert, DegradedAlert, FailureAlert
-from rag_assets.defs.asset_step import ALERTED_IN_A_ROW, IN_A_ROW_KEY, OUTCOME_KEY, SUPERSEDED
+from rag_assets.defs.asset_step import ALERTED_IN_A_ROW, IN_A_ROW_KEY, OUTCOME_KEY, REPEATED_KEY, SUPERSEDED
 from rag_assets.defs.assets import ALL_ASSETS
 from rag_assets.defs.jobs import rollback
 from rag_assets.defs.metadata.generations import PRODUCTION_DAMAGE_KEY
@@ -35,12 +35,16 @@ class _RecordedError(Protocol):
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=15,
     description="Posts a Slack alert for each failed run of this knowledge base, once. Needs SLACK_WEBHOOK_URL. "
-    "A refresh superseded by another one is reported only as the third in a row.",
+    "A refresh superseded by another one is reported only as the third in a row, and a refusal that waits for an approval "
+    "only once.",
 )
 def slack_on_failure(
     context: dg.RunFailureSensorContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
 ) -> None:
     if not _is_ours(context):
+        return
+    if _is_repeated_refusal(context):
+        context.log.info("no alert: an earlier run was refused for the same reason")
         return
     step, reason, outcome, num_in_a_row = _failure(context)
     if outcome == SUPERSEDED and num_in_a_row != ALERTED_IN_A_ROW:
@@ -123,6 +127,11 @@ def _is_ours(context: dg.RunStatusSensorContext) -> bool:
     ).records
     keys = {record.asset_key for record in planned}
     return context.dagster_run.job_name == rollback.name or not keys.isdisjoint(_ASSET_KEYS)
+
+
+def _is_repeated_refusal(context: dg.RunFailureSensorContext) -> bool:
+    declared = [event.step_failure_data.user_failure_data for event in context.get_step_failure_events()]
+    return any(failure is not None and REPEATED_KEY in failure.metadata for failure in declared)
 
 
 def _failure(context: dg.RunFailureSensorContext) -> tuple[str, str, str, int]:
