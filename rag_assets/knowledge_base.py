@@ -217,7 +217,14 @@ class KnowledgeBase:
             self.media_models(),
             self.served_documents,
             self.approved_tokens(),
+            self.known_mounts(),
         )
+
+    def known_mounts(self) -> dict[str, dict[str, str]]:
+        """Return source -> mount point -> prefix of the paths below it, of the last reading."""
+        from rag_assets.ingestion.mounts import last_mounts
+
+        return last_mounts(self.artifacts)
 
     def media_models(self, *, asks: bool = True) -> MediaModels:
         """Return the models for recordings and pictures, for one reading of the sources.

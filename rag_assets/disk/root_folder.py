@@ -17,13 +17,16 @@ class RootFolder:
 
     Paths are relative to it, with forward slashes. "" is the folder itself.
 
+    Attributes:
+        real_path: its full path without links.
+
     Raises:
         OSError: the folder, or a file in it, cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, _FOLDER)
-        self._real_path = os.path.realpath(path)
+        self.real_path = os.path.realpath(path)
 
     def __enter__(self) -> Self:
         return self
@@ -35,10 +38,10 @@ class RootFolder:
 
     def resolve(self, path: str) -> str | None:
         """Return the path without links, or None if it leads out of the folder."""
-        real_path = os.path.realpath(f"{self._real_path}/{path}")
-        if real_path == self._real_path:
+        real_path = os.path.realpath(f"{self.real_path}/{path}")
+        if real_path == self.real_path:
             return ""
-        prefix = self._real_path.rstrip("/") + "/"
+        prefix = self.real_path.rstrip("/") + "/"
         return real_path.removeprefix(prefix) if real_path.startswith(prefix) else None
 
     def open(self, path: str, flags: int = _FOLDER) -> int:

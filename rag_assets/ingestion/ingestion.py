@@ -22,6 +22,7 @@ from rag_assets.errors import DocumentGone, DocumentUnreadable, RagAssetsError, 
 from rag_assets.ingestion.equal_answers import equal_answers
 from rag_assets.ingestion.listings import Listing, ListingHash, list_sources
 from rag_assets.ingestion.media_models import MediaModels
+from rag_assets.ingestion.mounts import missing_mounts
 from rag_assets.ingestion.parsing import Parse, Parsing, wait_for_first
 from rag_assets.ingestion.source_reports import (
     SourceReport,
@@ -40,6 +41,7 @@ from rag_assets.sources.base import (
     CountsLeftOut,
     FailsInParts,
     FindsSameDocuments,
+    NamesMounts,
     Reading,
     Source,
 )
@@ -93,6 +95,7 @@ class Ingestion:
         media: closed after the last document.
         served: returns the documents in production by id. Called at most once.
         approved_tokens: tokens approved by a person.
+        known_mounts: `mounts` of the last reading: source -> mount point -> prefix of the paths below it.
     """
 
     def __init__(
@@ -104,6 +107,7 @@ class Ingestion:
         media: MediaModels | None = None,
         served: Callable[[], Mapping[str, DocumentState]] = dict,
         approved_tokens: Set[str] = frozenset(),
+        known_mounts: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         self._sources = sources
         self._ledger = ledger
@@ -112,6 +116,8 @@ class Ingestion:
         self.media = media or MediaModels()
         self._ask_what_is_served = served
         self._approved_tokens = approved_tokens
+        self._known_mounts = known_mounts or {}
+        self.mounts: dict[str, dict[str, str]] = {}
         self.reports = [SourceReport(source.name) for source in sources]
         self._listings = {source.name: ListingHash() for source in sources}
 
@@ -205,8 +211,24 @@ class Ingestion:
         failed = list(source.outages()) if isinstance(source, FailsInParts) else []
         served = [state for state in self._served.values() if state.location.source == source.name]
         same_as = source.same_documents() if isinstance(source, FindsSameDocuments) else {}
+        listed = {state.document_id for state in current.values()}
+        failed.extend(self._missing_mounts(source, report, listed))
         failed.extend(equal_answers(source.name, served, current, same_as, self._text_store.get))
-        self._report_outages(report, failed, {state.document_id for state in current.values()})
+        self._report_outages(report, failed, listed)
+
+    def _missing_mounts(self, source: Source, report: SourceReport, listed: Set[str]) -> list[Outage]:
+        """Return the volumes that are missing with their documents, and remember them with the present ones."""
+        known = self._known_mounts.get(source.name, {})
+        missing = missing_mounts(source.name, known)
+        examinations = [examined(one, self._served, listed, frozenset()) for one in missing]
+        kept = {one.place for one in examinations if one is not None and one.num_kept}
+        present = source.mounts if isinstance(source, NamesMounts) else {}
+        remembered = {
+            mount: prefix for mount, prefix in known.items() if mount in kept or not report.complete
+        }
+        if mounts := {**remembered, **present}:
+            self.mounts[source.name] = mounts
+        return [one for one in missing if one.place in kept]
 
     def _find_vanished_parts(self, report: SourceReport, listed: Set[str], appeared: Set[str]) -> None:
         """Report folders, or a source, that went to nothing.

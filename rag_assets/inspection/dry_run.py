@@ -19,6 +19,7 @@ from rag_assets.embedders.base import Embedder
 from rag_assets.embedders.model_identity import recorded_model
 from rag_assets.embedders.openai import OpenAIEmbedder
 from rag_assets.ingestion.media_models import MediaModels
+from rag_assets.ingestion.mounts import last_mounts
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.base import Ledger
 from rag_assets.ledgers.overlay import OverlayLedger
@@ -75,6 +76,9 @@ class _DryRunKnowledgeBase(KnowledgeBase):
     @cached_property
     def artifacts(self) -> ArtifactStore:
         return ArtifactStore(self._scratch / "artifacts")
+
+    def known_mounts(self) -> dict[str, dict[str, str]]:
+        return last_mounts(ArtifactStore(self.state_dir / "artifacts" / self.settings.collection))
 
     @cached_property
     def text_store(self) -> TextStore:

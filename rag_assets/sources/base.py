@@ -221,6 +221,16 @@ class IdentifiesUrls(Protocol):
 
 
 @runtime_checkable
+class NamesMounts(Protocol):
+    """A source with mounted volumes among its documents."""
+
+    @property
+    def mounts(self) -> Mapping[str, str]:
+        """Mount point, as a full path -> prefix of the paths below it, in the last listing."""
+        ...
+
+
+@runtime_checkable
 class ReadsLocalFolder(Protocol):
     """A source that may read a folder of this machine."""
 

@@ -16,6 +16,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from pydantic import Field
 
+from rag_assets.disk.mount_points import MountPoints
 from rag_assets.disk.root_folder import RootFolder
 from rag_assets.errors import DocumentUnreadable, SourceUnavailable
 from rag_assets.parsers.registry import may_be_document, supported_suffixes
@@ -80,6 +81,8 @@ class FilesystemSource:
         self.max_bytes = options.max_bytes
         self._selection = FileSelection(options)
         self._outages: dict[str, Outage] = {}
+        self._mounts: dict[str, str] = {}
+        self._mount_points = MountPoints()
 
     @property
     def local_folder(self) -> Path:
@@ -94,12 +97,13 @@ class FilesystemSource:
             SourceUnavailable: the documents folder itself cannot be listed.
         """
         self._selection.clear()
-        self._outages = {}
+        self._outages, self._mounts, self._mount_points = {}, {}, MountPoints()
         try:
             root = RootFolder(self.root)
         except OSError as error:
             raise self._unavailable(error) from error
         with root:
+            self._note_volume_of(root.real_path)
             # Linked folders come last: a folder inside the root keeps its own name.
             linked_folders: deque[str] = deque([""])
             visited: set[tuple[int, int]] = set()
@@ -122,6 +126,11 @@ class FilesystemSource:
     def left_out(self) -> Mapping[str, int]:
         """See `CountsLeftOut`. A link that leads nowhere or out of the folder counts as a link."""
         return self._selection.left_out
+
+    @property
+    def mounts(self) -> Mapping[str, str]:
+        """See `NamesMounts`."""
+        return self._mounts
 
     def outages(self) -> Iterable[Outage]:
         """See `FailsInParts`."""
@@ -200,6 +209,13 @@ class FilesystemSource:
             return None
         return next((f"{folder}/{name}" for folder, _, files in os.walk(self.root) if name in files), None)
 
+    def _note_volume_of(self, real_path: str) -> None:
+        """Note the mount point at the documents folder or above it."""
+        for folder in (real_path, *map(str, Path(real_path).parents)):
+            if folder != "/" and self._mount_points.contain(folder):
+                self._mounts[folder] = ""
+                return
+
     def _scan(self, root: RootFolder, folder: str, visited: set[tuple[int, int]]) -> list[_Found]:
         """Return the documents and the folders in a folder, by name."""
         path = root.resolve(folder)
@@ -213,6 +229,8 @@ class FilesystemSource:
                 if (status.st_dev, status.st_ino) in visited:
                     return []
                 visited.add((status.st_dev, status.st_ino))
+                if path and self._mount_points.contain(f"{root.real_path}/{path}"):
+                    self._mounts[f"{root.real_path}/{path}"] = f"{_escape(folder)}/"
                 with os.scandir(descriptor) as entries:
                     kept = sorted((e for e in entries if not _is_ignored(e.name)), key=lambda e: e.name)
                 return [found for entry in kept if (found := self._examine(root, folder, entry))]

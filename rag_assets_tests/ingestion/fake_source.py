@@ -99,6 +99,7 @@ class Reader:
         *sources: Source,
         served: Mapping[str, DocumentState] | None = None,
         approved_tokens: frozenset[str] = frozenset(),
+        known_mounts: Mapping[str, Mapping[str, str]] | None = None,
     ) -> tuple[dict[str, DocumentState], Ingestion]:
         for source in sources:
             if isinstance(source, FakeSource):
@@ -110,5 +111,6 @@ class Reader:
             lambda: kept_workers(ParseLimits()),
             served=lambda: served or {},
             approved_tokens=approved_tokens,
+            known_mounts=known_mounts or {},
         )
         return {state.location.path: state for state in ingestion.documents()}, ingestion

@@ -9,7 +9,6 @@ from rag_assets.records import DocumentState
 from rag_assets.sources.filesystem import FilesystemOptions, FilesystemSource
 from rag_assets_tests.ingestion.fake_source import Reader
 
-pytestmark = pytest.mark.xfail(strict=True, reason="mount points are not known")
 Mounts = dict[str, dict[str, str]]
 
 

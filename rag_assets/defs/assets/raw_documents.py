@@ -84,6 +84,12 @@ def raw_documents(
             }
             details["complete_sources"] = [report.source for report in ingestion.reports if report.complete]
             details["unreadable_sources"] = problems
+            asked = {report.source for report in ingestion.reports}
+            details["mounts"] = ingestion.mounts | {
+                source: mounts
+                for source, mounts in knowledge_base.known_mounts().items()
+                if source not in asked
+            }
             details["skipped_files"] = skipped_files(ingestion.reports)
             details["outages"] = outages_as_details(ingestion.reports)
             remember_outages(
@@ -92,7 +98,6 @@ def raw_documents(
                 frozenset(details["complete_sources"]),
             )
             # Sources outside this run are still served as listed before.
-            asked = {report.source for report in ingestion.reports}
             served = served_listings(knowledge_base.artifacts, header.base)
             details["listing_hashes"] = ingestion.listing_hashes | {
                 source: listed for source, listed in served.items() if source not in asked
