@@ -13,6 +13,7 @@ from typing import Any
 
 from rag_assets.errors import BenchmarkError
 from rag_assets.records import DocumentState, Location
+from rag_assets.text.spellings import composed
 from rag_assets.text.wording import counted
 
 HOW_TO_DRAFT = (
@@ -109,12 +110,15 @@ NAME_KINDS = ("document_id", "source_uri", "path", "filename")
 
 
 def ids_named(name: str, locations: Iterable[Location]) -> list[str]:
-    """Return the ids of the documents with this name, sorted."""
-    found: dict[str, set[str]] = {kind: set() for kind in NAME_KINDS}
+    """Return the ids of the documents with this name, sorted. The exact spelling has precedence over others of it."""
+    found: dict[tuple[bool, str], set[str]] = {
+        (exact, kind): set() for exact in (True, False) for kind in NAME_KINDS
+    }
     for location in locations:
         for kind in NAME_KINDS:
-            if getattr(location, kind) == name:
-                found[kind].add(location.document_id)
+            known = getattr(location, kind)
+            if composed(known) == composed(name):
+                found[known == name, kind].add(location.document_id)
     return next((sorted(ids) for ids in found.values() if ids), [])
 
 
@@ -124,10 +128,17 @@ class DocumentNames:
     def __init__(self, documents: Iterable[DocumentState]) -> None:
         # kind of name -> name -> content hash -> document ids
         self._known: dict[str, dict[str, dict[str, list[str]]]] = {kind: {} for kind in NAME_KINDS}
+        self._composed: dict[str, dict[str, dict[str, list[str]]]] = {kind: {} for kind in NAME_KINDS}
         for state in documents:
-            if state.content_hash is not None:
-                for kind, by_name in self._known.items():
-                    contents = by_name.setdefault(getattr(state.location, kind), {})
+            if state.content_hash is None:
+                continue
+            for kind in NAME_KINDS:
+                name = getattr(state.location, kind)
+                spelled = [(self._known[kind], name)]
+                if not name.isascii():
+                    spelled.append((self._composed[kind], composed(name)))
+                for by_name, spelling in spelled:
+                    contents = by_name.setdefault(spelling, {})
                     contents.setdefault(state.content_hash, []).append(state.document_id)
 
     def content_of(self, name: str) -> str | None:
@@ -136,8 +147,10 @@ class DocumentNames:
         Raises:
             BenchmarkError: the name fits several different documents. The message lists them.
         """
-        for by_name in self._known.values():
-            contents = by_name.get(name)
+        for contents in (
+            *(by_name.get(name) for by_name in self._known.values()),
+            *(by_name.get(composed(name)) for by_name in self._composed.values()),
+        ):
             if contents is None:
                 continue
             if len(contents) > 1:

@@ -4,12 +4,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from fnmatch import translate
-from unicodedata import normalize
 
 from pydantic import Field
 
 from rag_assets.parsers.registry import may_be_document
 from rag_assets.sources.base import SourceOptions
+from rag_assets.text.spellings import composed
 
 EXCLUDED = "(excluded)"
 LINK = "(link)"
@@ -60,26 +60,21 @@ class FileSelection:
     def enters(self, folder: str) -> bool:
         """Return whether files below a folder may be read, and count the folder if not."""
         # A pattern that ends with `*` and fits the folder with its slash fits everything below.
-        if self._exclude_below is None or not self._exclude_below.fullmatch(_composed(f"{folder}/")):
+        if self._exclude_below is None or not self._exclude_below.fullmatch(composed(f"{folder}/")):
             return True
         self.left_out[EXCLUDED] += 1
         return False
 
     def _is_chosen(self, path: str) -> bool:
-        path = _composed(path)
+        path = composed(path)
         if self._include is not None and not self._include.fullmatch(path):
             return False
         return self._exclude is None or not self._exclude.fullmatch(path)
 
 
 def _compiled(patterns: Iterable[str]) -> re.Pattern[str] | None:
-    translated = [translate(_composed(pattern)) for pattern in patterns]
+    translated = [translate(composed(pattern)) for pattern in patterns]
     return re.compile("|".join(translated)) if translated else None
-
-
-def _composed(text: str) -> str:
-    """Return a name as people type it. File names from macOS come with separate accents."""
-    return normalize("NFC", text)
 
 
 def _ending(path: str) -> str:

@@ -6,12 +6,13 @@ become a nested condition on `locations`. A single one is a plain condition.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
 from rag_assets.errors import ConfigurationError
 from rag_assets.records import Condition, SearchFilter
+from rag_assets.text.spellings import spellings
 from rag_assets.vector_stores.indexed_fields import (
     DATETIME_FIELDS,
     INTEGER_FIELDS,
@@ -30,6 +31,8 @@ _BOUNDS = ("gt", "gte", "lt", "lte")
 _DATES = (*DATETIME_FIELDS, *LOCATION_DATETIME_FIELDS)
 _LOCATION_FIELDS = (*LOCATION_KEYWORD_FIELDS, *LOCATION_DATETIME_FIELDS)
 _FIELDS = (*KEYWORD_FIELDS, *INTEGER_FIELDS, *DATETIME_FIELDS, *_LOCATION_FIELDS)
+_NAMES = ("document_id", "path", "filename", "title")
+"""Fields of a location that are compared in every spelling of their accents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +83,27 @@ def conditions_of(
     clauses: Clauses,
     condition: Callable[[Clause, str], _Condition],
     nested: Callable[[list[_Condition]], _Condition],
+    either: Callable[[list[_Condition]], _Condition],
 ) -> list[_Condition]:
     """Return the conditions of an engine for these clauses.
 
     Args:
         condition: converts a clause, given the prefix of its key.
         nested: joins conditions on one and the same location.
+        either: joins conditions of which one must hold.
     """
+
+    def spelled(clause: Clause, prefix: str) -> _Condition:
+        values = spellings(clause.value) if clause.match == "prefix" and clause.key in _NAMES else []
+        if len(values) < 2:
+            return condition(clause, prefix)
+        return either([condition(replace(clause, value=value), prefix) for value in values])
+
     conditions = [condition(clause, "") for clause in clauses.of_point]
     if len(clauses.of_location) == 1:
-        conditions.append(condition(clauses.of_location[0], f"{LOCATIONS}[]."))
+        conditions.append(spelled(clauses.of_location[0], f"{LOCATIONS}[]."))
     elif clauses.of_location:
-        conditions.append(nested([condition(clause, "") for clause in clauses.of_location]))
+        conditions.append(nested([spelled(clause, "") for clause in clauses.of_location]))
     return conditions
 
 
@@ -106,11 +118,15 @@ def _clause(condition: Condition) -> Clause:
     kind = int if key in INTEGER_FIELDS else str
     if match == "range" and kind is int:
         return Clause(key, "number_range", {bound: _number(key, at) for bound, at in _bounds(key, value)})
+    if match == "equals" and _is(value, str) and key in _NAMES and len(spellings(value)) > 1:
+        return Clause(key, "any_of", spellings(value))
     if match == "equals" and _is(value, kind):
         return Clause(key, "equals", value)
     if match == "any_of" and isinstance(value, Sequence | set | frozenset) and not isinstance(value, str):
         values: list[Any] = list(value)
         if all(_is(one, kind) for one in values):
+            if key in _NAMES:
+                values = [spelling for one in values for spelling in spellings(one)]
             return Clause(key, "any_of", values)
     if match == "prefix" and kind is str and _is(value, str):
         return Clause(key, "prefix", value)

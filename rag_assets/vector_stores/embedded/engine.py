@@ -130,7 +130,10 @@ def engine_filter(clauses: Clauses) -> "qdrant_edge.Filter | None":
     def nested(inner: list[Any]) -> Any:
         return edge.NestedCondition(LOCATIONS, edge.Filter(must=inner))
 
-    conditions: list[Any] = conditions_of(clauses, _engine_condition, nested)
+    def either(inner: list[Any]) -> Any:
+        return edge.Filter(should=inner)
+
+    conditions: list[Any] = conditions_of(clauses, _engine_condition, nested, either)
     return edge.Filter(must=conditions) if conditions else None
 
 

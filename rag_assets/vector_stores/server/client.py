@@ -103,7 +103,10 @@ def server_filter(clauses: Clauses) -> "models.Filter | None":
     def nested(inner: list[Any]) -> Any:
         return models.NestedCondition(nested=models.Nested(key=LOCATIONS, filter=models.Filter(must=inner)))
 
-    conditions: list[Any] = conditions_of(clauses, _server_condition, nested)
+    def either(inner: list[Any]) -> Any:
+        return models.Filter(should=inner)
+
+    conditions: list[Any] = conditions_of(clauses, _server_condition, nested, either)
     return models.Filter(must=conditions) if conditions else None
 
 
