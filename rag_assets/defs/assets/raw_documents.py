@@ -78,9 +78,7 @@ def raw_documents(
             problems = unreadable_sources(ingestion.reports)
             # A source that gave nothing was not read.
             details[READINGS] = {
-                report.source: number
-                for report in ingestion.reports
-                if report.num_listed or not report.problems
+                report.source: number for report in ingestion.reports if report.num_listed or report.complete
             }
             details["complete_sources"] = [report.source for report in ingestion.reports if report.complete]
             details["unreadable_sources"] = problems
