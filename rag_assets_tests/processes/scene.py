@@ -112,7 +112,8 @@ class Scene:
             knowledge_base.close()
 
     def copy_to(self, home: Path) -> "Scene":
-        shutil.copytree(self.home, home, symlinks=True)
+        """Copy the home with the holes of its files: filled in, each generation takes 255 MB."""
+        subprocess.run(["cp", "-a", "--sparse=always", str(self.home), str(home)], check=True)
         return Scene(home, self.documents)
 
 
