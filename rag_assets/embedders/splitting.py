@@ -27,7 +27,7 @@ class Refusal:
     def says(self, model: str) -> str:
         """Return the predicate of a sentence about the text."""
         if self.error.too_long:
-            return f"is too long for the model {model} (status {self.error.status})"
+            return f"is too long for the model {model}: longer than it accepts (status {self.error.status})"
         return f"was refused by the model {model} (status {self.error.status})"
 
 

@@ -4,12 +4,13 @@ Reports only recorded facts. `rag_assets.changes.change_set` decides what happen
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from rag_assets.artifacts.parquet_artifact import Artifact
 from rag_assets.errors import QuarantineReason, StateFormatError
 from rag_assets.inspection.lines import labeled, last_good_version
+from rag_assets.inspection.settled import refused_rows
 from rag_assets.knowledge_base import KnowledgeBase
 
 _COLUMNS = ("document_id", "source_uri", "quarantine_reason", "quarantine_detail")
@@ -25,8 +26,9 @@ def quarantine(knowledge_base: KnowledgeBase) -> dict[str, Any]:
     others = [
         one for one in knowledge_base.artifacts.kept("raw_documents") if last and one.folder != last.folder
     ]
-    rows = _quarantined(last) if last else []
-    since = _since([last, *others] if last else [], [row["document_id"] for row in rows])
+    staged = {one.header.refresh_id: one for one in knowledge_base.artifacts.kept("staging_collection")}
+    rows = _quarantined(last, staged) if last else []
+    since = _since([last, *others] if last else [], [row["document_id"] for row in rows], staged)
     served = knowledge_base.served_documents() if rows else {}
     return {
         "refresh_id": last and last.header.refresh_id,
@@ -47,8 +49,11 @@ def quarantine(knowledge_base: KnowledgeBase) -> dict[str, Any]:
     }
 
 
-def _quarantined(reading: Artifact) -> list[dict[str, Any]]:
+def _quarantined(reading: Artifact, staged: Mapping[str, Artifact]) -> list[dict[str, Any]]:
+    """Return the documents of one refresh without usable text, and those refused by the embedding model."""
     rows = [row for row in reading.rows(_COLUMNS) if row["quarantine_reason"]]
+    refresh_id = reading.header.refresh_id
+    rows += refused_rows(staged.get(refresh_id), refresh_id)
     return sorted(rows, key=lambda row: row["document_id"])
 
 
@@ -59,7 +64,9 @@ def _counts(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
     return {reason: counts[reason] for reason in order if counts[reason]}
 
 
-def _since(readings: Sequence[Artifact], document_ids: Sequence[str]) -> dict[str, str | None]:
+def _since(
+    readings: Sequence[Artifact], document_ids: Sequence[str], staged: Mapping[str, Artifact]
+) -> dict[str, str | None]:
     """Return when each document was first quarantined. None: in the oldest recorded refresh or before.
 
     Args:
@@ -72,7 +79,7 @@ def _since(readings: Sequence[Artifact], document_ids: Sequence[str]) -> dict[st
         if not waiting:
             break
         try:
-            found = {row["document_id"] for row in _quarantined(reading)}
+            found = {row["document_id"] for row in _quarantined(reading, staged)}
         except StateFormatError:
             break
         if later is not None:

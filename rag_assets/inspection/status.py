@@ -18,6 +18,7 @@ from rag_assets.inspection.lines import (
     skipped_lines,
     unconfigured_lines,
 )
+from rag_assets.inspection.settled import refused_rows, settled, settled_rows
 from rag_assets.inspection.unconfigured_sources import unconfigured_sources
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.lease import live_holder
@@ -109,7 +110,9 @@ def _described_refresh(knowledge_base: KnowledgeBase) -> dict[str, Any] | None:
         "evaluation": None,
     }
     if deduped is not None and deduped.header.refresh_id == raw.header.refresh_id:
-        result["changes"] = count_changes([change_from_row(row) for row in deduped.rows()])
+        staged = knowledge_base.artifacts.latest("staging_collection")
+        rows = settled(deduped.rows(), settled_rows(staged, raw.header.refresh_id))
+        result["changes"] = count_changes([change_from_row(row) for row in rows])
         groups = deduped.details.get("near_duplicates", [])
         result["num_near_duplicates"] = sum(len(group["document_ids"]) for group in groups)
     if evaluated is not None and evaluated.header.refresh_id == raw.header.refresh_id:
@@ -139,6 +142,7 @@ def _described_refresh(knowledge_base: KnowledgeBase) -> dict[str, Any] | None:
 
 def _quarantined(knowledge_base: KnowledgeBase, raw: Artifact) -> list[dict[str, Any]]:
     rows = [row for row in raw.rows() if row["quarantine_reason"]]
+    rows += refused_rows(knowledge_base.artifacts.latest("staging_collection"), raw.header.refresh_id)
     served = knowledge_base.served_documents() if rows else {}
     return [
         {

@@ -15,6 +15,7 @@ from rag_assets.artifacts.parquet_artifact import Artifact
 from rag_assets.changes.change_set import Change
 from rag_assets.errors import RefusedError, SourceUnavailable
 from rag_assets.evaluation.benchmark import ids_named
+from rag_assets.inspection.settled import settled_rows
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.base import ParseRecord
 from rag_assets.records import DocumentState, GenerationManifest, Location, Point, SourceEntry
@@ -265,7 +266,9 @@ class Evidence:
             deduped = refresh.artifacts.get("deduped_documents")
             raw = refresh.artifacts.get("raw_documents")
             if deduped is not None:
-                rows = deduped.find_rows("document_id", document_id)
+                later = settled_rows(refresh.artifacts.get("staging_collection"), refresh.refresh_id)
+                settled = later.get(document_id)
+                rows = [settled] if settled else deduped.find_rows("document_id", document_id)
                 found.extend(_past_change(deduped, row, Change(row["change"])) for row in rows)
                 rows = deduped.find_rows("moved_from", document_id)
                 found.extend(PastChange(deduped, Change.MOVED, moved_to=row["document_id"]) for row in rows)

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
@@ -21,7 +21,7 @@ from rag_assets.changes.near_duplicates import (
 )
 from rag_assets.changes.omission import keep_one_of_each
 from rag_assets.changes.outages import FailedParts
-from rag_assets.errors import MENDED_BY_REBUILD, RefusedError, StateFormatError
+from rag_assets.errors import MENDED_BY_REBUILD, QuarantineReason, RefusedError, StateFormatError
 from rag_assets.fingerprint import short_hash
 from rag_assets.ingestion.renamed_documents import renamed_documents
 from rag_assets.ingestion.source_reports import skipped_text
@@ -30,6 +30,8 @@ from rag_assets.records import DocumentState, GenerationManifest, Outage
 from rag_assets.refresh.staging_plan import text_of
 from rag_assets.text.wording import counted
 from rag_assets.vector_stores.promotion_rules import check_readings
+
+_REFUSED: QuarantineReason = "refused_by_model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,17 +112,9 @@ def decide(
     base_name = knowledge_base.vector_store.production_state().production
     production = knowledge_base.documents_of(base_name)
     outages = list(outages)
-    failed = FailedParts(outage for outage in outages if not outage.is_admitted)
-    renamed = renamed_documents(knowledge_base.sources(), production)
-    changes = decide_changes(production, current, complete_sources, failed, renamed)
-    if not production and not any(change.content_hash for change in changes):
-        raise RefusedError(_why_nothing_is_readable(knowledge_base, changes, skipped or {}))
-    comparison = _compare(knowledge_base, changes)
-    near_duplicates = _documents_of(comparison.groups, changes)
-    if knowledge_base.settings.near_duplicates == "keep_one":
-        # In a chain only neighbors are alike. No document is omitted for a text with little resemblance.
-        groups = (group.contents for group in comparison.groups if group.similarity >= THRESHOLD)
-        changes = keep_one_of_each(changes, groups, complete_sources, failed)
+    changes, comparison, near_duplicates = _compare_documents(
+        knowledge_base, production, current, complete_sources, outages, skipped
+    )
     base, damage = knowledge_base.examine_production()
     documents = target_documents(changes)
     changed = content_changes(production if base else (), documents)
@@ -155,6 +149,70 @@ def _why_nothing_is_readable(
         f"{problem}: put documents into {knowledge_base.settings.documents_dir} or set RAG_DOCUMENTS_DIR or "
         "RAG_SOURCES, then materialize all assets"
     )
+
+
+def decide_without(
+    knowledge_base: KnowledgeBase,
+    current: Iterable[DocumentState],
+    complete_sources: Set[str],
+    outages: Iterable[Outage],
+    refused: Mapping[str, str],
+) -> list[DocumentChange]:
+    """Decide again without the contents that the embedding model refuses.
+
+    A document with a refused text is quarantined, and its last good version stays. In a rebuild the model may refuse that
+    one too. Then the document has no points.
+
+    Args:
+        refused: content hash -> the reason, a sentence.
+    """
+    production = knowledge_base.documents_of(knowledge_base.vector_store.production_state().production)
+    changes, _, _ = _compare_documents(
+        knowledge_base,
+        production,
+        (
+            DocumentState(state.location, None, _REFUSED, refused[state.content_hash])
+            if state.content_hash is not None and state.content_hash in refused
+            else state
+            for state in current
+        ),
+        complete_sources,
+        outages,
+    )
+    return [
+        replace(
+            change,
+            change=Change.QUARANTINED,
+            content_hash=None,
+            quarantine_reason=_REFUSED,
+            quarantine_detail=refused[change.content_hash],
+        )
+        if change.content_hash is not None and change.content_hash in refused
+        else change
+        for change in changes
+    ]
+
+
+def _compare_documents(
+    knowledge_base: KnowledgeBase,
+    production: Sequence[DocumentState],
+    current: Iterable[DocumentState],
+    complete_sources: Set[str],
+    outages: Iterable[Outage],
+    skipped: Mapping[str, Mapping[str, int]] | None = None,
+) -> tuple[list[DocumentChange], Comparison, list[NearDuplicateDocuments]]:
+    failed = FailedParts(outage for outage in outages if not outage.is_admitted)
+    renamed = renamed_documents(knowledge_base.sources(), production)
+    changes = decide_changes(production, current, complete_sources, failed, renamed)
+    if not production and not any(change.content_hash for change in changes):
+        raise RefusedError(_why_nothing_is_readable(knowledge_base, changes, skipped or {}))
+    comparison = _compare(knowledge_base, changes)
+    near_duplicates = _documents_of(comparison.groups, changes)
+    if knowledge_base.settings.near_duplicates == "keep_one":
+        # In a chain only neighbors are alike. No document is omitted for a text with little resemblance.
+        groups = (group.contents for group in comparison.groups if group.similarity >= THRESHOLD)
+        changes = keep_one_of_each(changes, groups, complete_sources, failed)
+    return changes, comparison, near_duplicates
 
 
 def _compare(knowledge_base: KnowledgeBase, changes: Iterable[DocumentChange]) -> Comparison:

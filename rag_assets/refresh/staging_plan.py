@@ -33,11 +33,17 @@ class StagingPlan:
     text_of: Callable[[str], str | None]
 
 
-def plan_staging(knowledge_base: KnowledgeBase, deduped: Artifact, run_id: str) -> StagingPlan:
+def plan_staging(
+    knowledge_base: KnowledgeBase,
+    deduped: Artifact,
+    run_id: str,
+    documents: Sequence[DocumentState] | None = None,
+) -> StagingPlan:
     """Translate a change set into the work of staging, for production as it is now.
 
     Args:
         run_id: id of the current run.
+        documents: of the candidate, if they are others than those of the change set.
 
     Raises:
         SupersededError: the change set is from this run, and another refresh has promoted since. Or a later reading of
@@ -54,7 +60,8 @@ def plan_staging(knowledge_base: KnowledgeBase, deduped: Artifact, run_id: str) 
             "deduped_documents and everything after it"
         )
     base = knowledge_base.reusable_production()
-    documents = target_documents(change_from_row(row) for row in deduped.rows())
+    if documents is None:
+        documents = target_documents(change_from_row(row) for row in deduped.rows())
     held = knowledge_base.documents_of(production) if base else []
     return staging_plan_for(knowledge_base, base, held, documents)
 

@@ -1,9 +1,11 @@
 """One vector per distinct chunk text, with tokens and cost.
 
 Texts embedded earlier with this model come from the cache: a moved file costs nothing, an edited paragraph costs only
-itself. Every vector is checked: finite, not zero, right dimension, right order. Parquet in the state folder.
+itself. Every vector is checked: finite, not zero, right dimension, right order. A text refused by the model has none.
+Parquet in the state folder.
 """
 
+from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
@@ -13,9 +15,10 @@ from rag_assets.artifacts.rows import embeddings_schema, write_vectors
 from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.defs.assets.chunks import chunks
 from rag_assets.defs.metadata.tables import breakdown
-from rag_assets.embedding import EmbeddingUsage, embed_texts
+from rag_assets.embedding import EmbeddingUsage
 from rag_assets.fingerprint import short_hash
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.refresh.refusals import Refusals, embed_chunks
 from rag_assets.refresh.staging_plan import require_current_work
 
 
@@ -41,17 +44,16 @@ def embeddings(
             if not step.holds_lease():
                 require_current_work(knowledge_base, chunked.header)
 
-        texts = ((row["text_hash"], row["text"]) for row in chunked.rows(["text_hash", "text"]))
-        with step.write("embeddings", embeddings_schema(model.dimensions), chunked.header) as (writer, _):
-            vectors = embed_texts(
-                texts,
-                knowledge_base.embedder,
-                knowledge_base.ledger,
-                usage,
-                chunked.details["num_chunks"],
-                before_request,
+        deduped, refusals = step.read("deduped_documents"), Refusals()
+        with step.write("embeddings", embeddings_schema(model.dimensions), chunked.header) as (
+            writer,
+            details,
+        ):
+            vectors = embed_chunks(
+                knowledge_base, chunked, deduped, step.run_id, refusals, usage, before_request
             )
             write_vectors(writer, vectors, model.dimensions)
+            details["refusals"] = asdict(refusals)
         return step.materialized(
             data_version=short_hash(
                 [model.model, chunked.details["target_hash"], chunked.header.fingerprint_hash]
@@ -61,6 +63,7 @@ def embeddings(
                 "num_texts": usage.num_texts,
                 "num_cached": usage.num_cached,
                 "num_embedded": usage.num_embedded,
+                "num_refused": len(refusals.texts),
                 "num_tokens": usage.tokens,
                 "cost_usd": "unknown" if usage.cost_usd is None else usage.cost_usd,
                 "embedding_model": model.model,

@@ -1,7 +1,7 @@
 """A complete candidate beside production: production with the change set applied.
 
 Points of unchanged contents are copied without embedding. A move updates only the stored location. Deleted contents are
-absent. The candidate is sealed with its point count and digest, then compared with the store. Without changes nothing
+absent. A document with a text refused by the model is quarantined: its last good version stays. The candidate is sealed with its point count and digest, then compared with the store. Without changes nothing
 is written, and production itself is the candidate. Leftover candidates of dead refreshes are removed first. A
 generation in the vector store.
 """
@@ -12,21 +12,16 @@ from typing import Any
 import dagster as dg
 
 from rag_assets.artifacts.consistency import require_fingerprint, require_same_refresh
-from rag_assets.artifacts.rows import (
-    chunk_from_row,
-    document_row,
-    documents_schema,
-    read_vectors,
-    repeated_text_hashes,
-)
+from rag_assets.artifacts.rows import change_row, document_row, documents_schema
 from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.defs.assets.embeddings import embeddings
+from rag_assets.defs.metadata.documents import refused_metadata
 from rag_assets.defs.metadata.generations import staging_metadata
 from rag_assets.generations.retention import sweep
-from rag_assets.generations.staging import StagedGeneration, Staging, join_vectors
+from rag_assets.generations.staging import StagedGeneration, Staging
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.refresh.model_check import verified_probe
-from rag_assets.refresh.staging_plan import plan_staging
+from rag_assets.refresh.refusals import plan_around, refusals_of, staged_chunks
 
 
 @dg.asset(
@@ -47,7 +42,8 @@ def staging_collection(
         )
         header = require_same_refresh([deduped, chunked, embedded])
         require_fingerprint(deduped, knowledge_base.fingerprint())
-        plan = plan_staging(knowledge_base, deduped, step.run_id)
+        refusals = refusals_of(embedded)
+        plan, settled = plan_around(knowledge_base, deduped, step.run_id, refusals)
         swept = sweep(knowledge_base.vector_store, ())
         if plan.base is not None and not plan.changes:
             staged = StagedGeneration(plan.base, written=False)
@@ -65,10 +61,9 @@ def staging_collection(
                 probe=verified_probe(knowledge_base),
                 deletions=deduped.details.get("deletions", ""),
             )
-            chunk_rows = (chunk_from_row(row) for row in chunked.rows())
             staged = staging.run(
                 plan.changes,
-                join_vectors(chunk_rows, read_vectors(embedded), repeated_text_hashes(chunked)),
+                staged_chunks(knowledge_base, plan, chunked, embedded, refusals),
                 documents=plan.documents,
                 total_chunks=chunked.details["num_chunks"],
             )
@@ -79,10 +74,12 @@ def staging_collection(
             details["generation"] = manifest.generation
             details["digest"] = manifest.digest
             details["approvals"] = deduped.details.get("approvals", [])
+            details["settled"] = [change_row(change) for change in settled]
         return step.materialized(
             data_version=manifest.digest,
             metadata={
                 **staging_metadata(staged),
+                **refused_metadata(settled),
                 "num_generations_swept": len(swept),
                 "generation": manifest.generation,
                 "base_generation": header.base or "none",

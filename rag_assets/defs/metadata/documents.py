@@ -38,6 +38,16 @@ def change_metadata(changes: Sequence[DocumentChange]) -> dict[str, Any]:
     }
 
 
+def refused_metadata(settled: Sequence[DocumentChange]) -> dict[str, Any]:
+    """Documents quarantined because the embedding model refuses a part of their text."""
+    refused = [change for change in settled if change.quarantine_reason == "refused_by_model"]
+    return {
+        "num_quarantined": len(refused),
+        "quarantined": quarantine_table(refused),
+        **trace_hint([change.document_id for change in refused]),
+    }
+
+
 def change_table(changes: Iterable[DocumentChange]) -> dg.TableMetadataValue:
     """Changed documents, without those omitted before."""
     changing = sorted(
