@@ -167,9 +167,11 @@ def _embeddings(knowledge_base: KnowledgeBase, chunks: Iterator[Chunk]) -> dict[
     embedder = knowledge_base.embedder
     estimate = estimate_embedding(chunks, embedder, knowledge_base.ledger)
     # The dimension is part of the cache's keys: without it the number of cached texts is unknown.
-    known = embedder.model.dimensions != UNKNOWN_DIMENSIONS or not estimate.num_texts
+    dimensions = embedder.model.dimensions
+    known = dimensions != UNKNOWN_DIMENSIONS or not estimate.num_texts
     return {
         "embedding_model": embedder.model.model,
+        "dimensions": dimensions if dimensions != UNKNOWN_DIMENSIONS else None,
         "endpoint_not_asked": embedder.model.endpoint or None,
         "num_texts": estimate.num_texts,
         "num_cached": estimate.num_texts - estimate.num_embedded if known else None,
@@ -270,8 +272,10 @@ def _embedding_text(embedded: dict[str, Any]) -> str:
     if embedded["num_embedded"] is None:
         return f"at most {counted(texts, 'text')} with {model}, whose dimension only its endpoint knows"
     cost = embedded["estimated_cost_usd"]
+    dimensions = f", {embedded['dimensions']} dimensions" if embedded["dimensions"] else ""
     price = "at an unknown price" if cost is None else f"{cost:.4f} USD"
     return (
-        f"{counted(embedded['num_embedded'], 'text')} with {model} ({embedded['num_cached']:,} more in the cache), "
+        f"{counted(embedded['num_embedded'], 'text')} with {model}{dimensions} "
+        f"({embedded['num_cached']:,} more in the cache), "
         f"{counted(embedded['num_tokens'], 'token')}, {price}"
     )

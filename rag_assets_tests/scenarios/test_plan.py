@@ -101,7 +101,8 @@ def test_a_plan_writes_nothing_and_the_next_refresh_matches_it(case: str, pipeli
         compared = {key: value for key, value in planned[asset].items() if key in done and key != "documents"}
         assert {key: done[key] for key in compared} == compared, asset
     only_planned = planned["embeddings"].keys() - run.metadata["embeddings"].keys()
-    assert only_planned == {"endpoint_not_asked", "estimated_cost_usd"}
+    assert only_planned == {"dimensions", "endpoint_not_asked", "estimated_cost_usd"}
+    assert planned["embeddings"]["dimensions"] == 256
     assert planned["embeddings"]["endpoint_not_asked"] is None
     assert planned["embeddings"]["estimated_cost_usd"] == run.metadata["embeddings"]["cost_usd"] == 0
     assert (planned["base_generation"] or "none") == run.metadata["deduped_documents"]["base_generation"]
@@ -186,6 +187,7 @@ def test_a_plan_asks_no_endpoint_and_counts_cached_texts(promoted: Pipeline) -> 
         # The keys of the cache hold the dimension, which only the endpoint knows.
         assert planned["embeddings"]["num_texts"] > 0
         assert planned["embeddings"]["num_embedded"] is None
+        assert planned["embeddings"]["dimensions"] is None
         assert "at most" in promoted.succeed("plan")
         assert planned["deduped_documents"]["full_rebuild"] is True
 
@@ -199,6 +201,8 @@ def test_a_plan_asks_no_endpoint_and_counts_cached_texts(promoted: Pipeline) -> 
         assert planned["deduped_documents"]["full_rebuild"] is False
         assert planned["embeddings"]["num_embedded"] == planned["embeddings"]["num_texts"] > 0
         assert planned["embeddings"]["estimated_cost_usd"] is None
+        assert planned["embeddings"]["dimensions"] == 32
+        assert "with tiny-embedding, 32 dimensions (0 more" in promoted.succeed("plan")
         assert "at an unknown price" in promoted.succeed("plan")
 
 
