@@ -78,7 +78,8 @@ class _DryRunKnowledgeBase(KnowledgeBase):
         return ArtifactStore(self._scratch / "artifacts")
 
     def known_mounts(self) -> dict[str, dict[str, str]]:
-        return last_mounts(ArtifactStore(self.state_dir / "artifacts" / self.settings.collection))
+        folder = self.state_dir / "artifacts" / self.settings.collection
+        return last_mounts(ArtifactStore(folder)) if folder.is_dir() else {}  # opening it would create it
 
     @cached_property
     def text_store(self) -> TextStore:
