@@ -8,8 +8,8 @@ from rag_assets.errors import BenchmarkError, ConfigurationError, RagAssetsError
 from rag_assets.evaluation.benchmark import fitting_problem, load_benchmark
 from rag_assets.fingerprint import fingerprint_difference, short_hash
 from rag_assets.generations.verification import check_every_point
-from rag_assets.inspection.lines import labeled, unconfigured_lines
-from rag_assets.inspection.unconfigured_sources import unconfigured_sources
+from rag_assets.inspection.lines import ignored_lines, labeled, unconfigured_lines
+from rag_assets.inspection.unconfigured_sources import ignored_sources, unconfigured_sources
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.text.wording import counted
 
@@ -88,7 +88,8 @@ def _sources(knowledge_base: KnowledgeBase) -> str:
         source.name: sum(reads(entry.filename) for entry in source.list_entries())
         for source in knowledge_base.sources()
     }
-    return ", ".join(f"{name} lists {counted(count, 'document')}" for name, count in listed.items())
+    lists = ", ".join(f"{name} lists {counted(count, 'document')}" for name, count in listed.items())
+    return "; ".join([lists, *ignored_lines(ignored_sources(knowledge_base.settings))])
 
 
 def _embedder(knowledge_base: KnowledgeBase) -> str:

@@ -73,3 +73,18 @@ def unconfigured_lines(unconfigured: Mapping[str, int]) -> list[str]:
         )
         for source, count in unconfigured.items()
     ]
+
+
+def ignored_lines(ignored: Mapping[str, str]) -> list[str]:
+    """Return one line per source that is set up, but not named in `RAG_SOURCES`.
+
+    Args:
+        ignored: kind -> sign of its set-up.
+    """
+    return [
+        labeled(
+            "NOT ASKED",
+            f"source {kind}: {sign}, but no source in RAG_SOURCES is of this kind: add {kind} to read it",
+        )
+        for kind, sign in ignored.items()
+    ]

@@ -22,12 +22,13 @@ from rag_assets.ingestion.source_reports import (
 from rag_assets.inspection.dry_run import UNKNOWN_DIMENSIONS, dry_run
 from rag_assets.inspection.lines import (
     degraded_lines,
+    ignored_lines,
     labeled,
     quarantined_text,
     skipped_lines,
     unconfigured_lines,
 )
-from rag_assets.inspection.unconfigured_sources import unconfigured_sources
+from rag_assets.inspection.unconfigured_sources import ignored_sources, unconfigured_sources
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import Chunk
 from rag_assets.refresh.decision import Decision, check_deletions, decide
@@ -69,6 +70,7 @@ def plan(settings: Settings) -> dict[str, Any]:
                 "num_quarantined": sum(report.num_quarantined for report in ingestion.reports),
                 "unreadable_sources": unreadable_sources(ingestion.reports),
                 "unconfigured_sources": unconfigured_sources(settings, decision.production),
+                "ignored_sources": ignored_sources(settings),
                 "to_ask": [
                     {
                         "model": usage.model,
@@ -194,6 +196,7 @@ def describe(report: dict[str, Any]) -> str:
     ]
     lines.extend(degraded_lines(raw["unreadable_sources"]))
     lines.extend(unconfigured_lines(raw["unconfigured_sources"]))
+    lines.extend(ignored_lines(raw["ignored_sources"]))
     lines.extend(
         labeled(
             "to ask",

@@ -13,13 +13,14 @@ from rag_assets.evaluation.report import worst_queries
 from rag_assets.generations.verification import check_sealed
 from rag_assets.inspection.lines import (
     degraded_lines,
+    ignored_lines,
     labeled,
     quarantined_text,
     skipped_lines,
     unconfigured_lines,
 )
 from rag_assets.inspection.settled import refused_rows, settled, settled_rows
-from rag_assets.inspection.unconfigured_sources import unconfigured_sources
+from rag_assets.inspection.unconfigured_sources import ignored_sources, unconfigured_sources
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.lease import live_holder
 from rag_assets.text.wording import counted
@@ -46,6 +47,7 @@ def status(knowledge_base: KnowledgeBase) -> dict[str, Any]:
             knowledge_base.settings,
             knowledge_base.ledger.documents(state.production or "") or (),
         ),
+        "ignored_sources": ignored_sources(knowledge_base.settings),
         "last_refresh": _last_refresh(knowledge_base),
     }
 
@@ -186,6 +188,7 @@ def describe(report: dict[str, Any]) -> str:
         lines.append(labeled("refreshing", f"run {report['live_refresh']}"))
     lines.extend(_model_lines(report["model_check"]))
     lines.extend(unconfigured_lines(report["unconfigured_sources"]))
+    lines.extend(ignored_lines(report["ignored_sources"]))
     failure = report["last_failure"]
     if failure is not None:
         lines.append(labeled("FAILED", f"{failure['step']}, {failure['at']}: {failure['message']}"))

@@ -71,6 +71,16 @@ def source_names(names: Sequence[str], sources_file: Path | None) -> list[str]:
     return _chosen(names, _read_declarations(sources_file) if sources_file else {})
 
 
+def kinds_of(names: Sequence[str], sources_file: Path | None) -> set[str]:
+    """Return the kinds of the sources that `build_sources` would build.
+
+    Raises:
+        ConfigurationError: the sources file is missing or invalid.
+    """
+    declared = _read_declarations(sources_file) if sources_file else {}
+    return {declared[name]["kind"] if name in declared else name for name in _chosen(names, declared)}
+
+
 def _chosen(names: Sequence[str], declared: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(names or declared or ("filesystem",)))
 

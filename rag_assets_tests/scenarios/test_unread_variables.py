@@ -46,3 +46,13 @@ def test_known_variables_are_not_reported(empty: Pipeline) -> None:
     code, _, errors = empty.command("status")
     assert (code, errors) == (0, "")
     assert "ok    variables: all RAG_ variables are known" in empty.command("doctor")[1]
+
+
+def test_a_source_that_is_set_up_but_not_asked_is_named_once(empty: Pipeline) -> None:
+    empty.configure(RAG_S3_BUCKET="secret")
+    for command in ("plan", "status", "doctor"):
+        output = empty.command(command)[1]
+        assert output.count("NOT ASKED") == output.count("source s3: RAG_S3_BUCKET is set") == 1, command
+        assert "secret" not in output
+    empty.configure(RAG_SOURCES="filesystem,s3")
+    assert "NOT ASKED" not in empty.command("status")[1]
