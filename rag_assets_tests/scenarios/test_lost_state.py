@@ -13,6 +13,7 @@ from rag_assets_tests.pipeline import (
     assert_same_points,
     question_about,
     text_about,
+    token_in,
 )
 
 
@@ -73,8 +74,11 @@ def test_an_emptied_folder_needs_approval_even_without_a_ledger(promoted: Pipeli
     _forget_ledger(promoted)
     promoted.documents.rename(promoted.home / "away")
     promoted.documents.mkdir()
-    assert "refused to delete 20 of 20" in promoted.refresh().message
+    promoted.refresh().checked()
     assert promoted.export() == export
+    status = promoted.succeed("status")
+    assert "none of 20 documents is left. 20 documents kept." in status
+    assert token_in(status)
 
 
 @pytest.mark.parametrize("damage", ["not SQLite", "another version"])
