@@ -76,8 +76,8 @@ class EmbedderUnavailable(TransientError):
     """The embedding endpoint gave no usable answer."""
 
 
-class RequestFailed(EmbedderUnavailable):
-    """The embedding endpoint failed with an internal error (500). Fewer or other texts may succeed.
+class _EndpointError(RagAssetsError):
+    """The embedding endpoint answered a request with an error.
 
     Attributes:
         status: HTTP status.
@@ -88,6 +88,10 @@ class RequestFailed(EmbedderUnavailable):
         super().__init__(message)
         self.status = status
         self.too_long = too_long
+
+
+class RequestFailed(_EndpointError, EmbedderUnavailable):
+    """The embedding endpoint failed with an internal error (500). Fewer or other texts may succeed."""
 
 
 class VectorStoreUnavailable(TransientError):
@@ -114,18 +118,8 @@ class ConfigurationError(PermanentError):
     """The settings are unusable."""
 
 
-class RequestRefused(ConfigurationError):
-    """The embedding endpoint refused a request (400, 413 or 422): its settings, one of its texts, or their number.
-
-    Attributes:
-        status: HTTP status.
-        too_long: whether the endpoint complains about a length.
-    """
-
-    def __init__(self, message: str, status: int, *, too_long: bool = False) -> None:
-        super().__init__(message)
-        self.status = status
-        self.too_long = too_long
+class RequestRefused(_EndpointError, ConfigurationError):
+    """The embedding endpoint refused a request (400, 413 or 422): its settings, one of its texts, or their number."""
 
 
 class TextRefused(PermanentError):

@@ -44,7 +44,8 @@ def examined(
 ) -> Outage | None:
     """Return the outage with the number of kept documents, its token, and whether their loss is admitted.
 
-    None for a quiet one that keeps none of its paths. The token is for exactly these documents with these contents. It stays valid while other documents are refreshed.
+    None for a quiet one that keeps none of its paths. The token is for exactly these documents with these contents. It
+    stays valid while other documents are refreshed.
 
     Args:
         served: the documents in production by id.

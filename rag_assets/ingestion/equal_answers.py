@@ -7,15 +7,13 @@ of most documents of a folder or source is an outage of these documents.
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from rag_assets.changes.vanished_parts import num_by_folder
+from rag_assets.changes.vanished_parts import MOST_DELETED_AT_ONCE, num_by_folder
 from rag_assets.records import DocumentState, Outage
 from rag_assets.text.hashing import text_sha256
 from rag_assets.text.wording import counted
 
 _SHARE = 0.8
 _FEWEST_OF_A_FOLDER = 3
-_MOST = 10
-"""More contents that became one text are an outage in any case. The deletion guard lets as many be deleted."""
 
 
 def equal_answers(
@@ -57,7 +55,8 @@ def equal_answers(
             for folder, number in equal.items()
             if number >= _SHARE * totals[folder] and (number >= _FEWEST_OF_A_FOLDER or not folder)
         ]
-        if num_contents < 2 or not (failed or num_contents > _MOST):
+        # More than may be deleted at once are an outage in any case.
+        if num_contents < 2 or not (failed or num_contents > MOST_DELETED_AT_ONCE):
             continue
         place = min(failed, key=len, default="")
         new = {

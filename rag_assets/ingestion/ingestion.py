@@ -16,13 +16,10 @@ from functools import cached_property
 from time import sleep
 
 from rag_assets.backports import batched
-from rag_assets.changes.outages import FailedParts, examined
-from rag_assets.changes.vanished_parts import vanished_parts
 from rag_assets.errors import DocumentGone, DocumentUnreadable, RagAssetsError, SourceUnavailable
-from rag_assets.ingestion.equal_answers import equal_answers
 from rag_assets.ingestion.listings import Listing, ListingHash, list_sources
 from rag_assets.ingestion.media_models import MediaModels
-from rag_assets.ingestion.mounts import missing_mounts
+from rag_assets.ingestion.outage_search import OutageSearch
 from rag_assets.ingestion.parsing import Parse, Parsing, wait_for_first
 from rag_assets.ingestion.source_reports import (
     SourceReport,
@@ -35,13 +32,10 @@ from rag_assets.ledgers.base import Ledger, ParseRecord
 from rag_assets.parsers.isolation import ParseWorkers
 from rag_assets.parsers.registry import asks_by_name
 from rag_assets.progress import Progress
-from rag_assets.records import DocumentState, Outage, SourceEntry
+from rag_assets.records import DocumentState, SourceEntry
 from rag_assets.sources.base import (
     UNSETTLED_SECONDS,
     CountsLeftOut,
-    FailsInParts,
-    FindsSameDocuments,
-    NamesMounts,
     Reading,
     Source,
 )
@@ -115,11 +109,14 @@ class Ingestion:
         self._parse_workers = parse_workers
         self.media = media or MediaModels()
         self._ask_what_is_served = served
-        self._approved_tokens = approved_tokens
-        self._known_mounts = known_mounts or {}
-        self.mounts: dict[str, dict[str, str]] = {}
+        self._outages = OutageSearch(lambda: self._served, text_store, approved_tokens, known_mounts or {})
         self.reports = [SourceReport(source.name) for source in sources]
         self._listings = {source.name: ListingHash() for source in sources}
+
+    @property
+    def mounts(self) -> dict[str, dict[str, str]]:
+        """Source -> mount point -> prefix of the paths below it, to be remembered for the next reading."""
+        return self._outages.mounts
 
     @property
     def listing_hashes(self) -> dict[str, str]:
@@ -150,8 +147,6 @@ class Ingestion:
         progress = Progress("documents", sum(self.media.reads(entry.filename) for entry in listed))
         workers = self._parse_workers()
         parsing = Parsing(self._ledger, self._text_store, workers, self.media)
-        listed_paths: dict[str, frozenset[str]] = {}
-        appeared: set[str] = set()
         try:
             for source, report, listing in zip(self._sources, self.reports, listings, strict=True):
                 looked_up = self._look_up(source, listing.entries, parsing, report)
@@ -162,15 +157,12 @@ class Ingestion:
                     for document in progress.over(parsed):
                         for state in self._reported(document, report):
                             current[state.location.path] = state
-                            if self._served and state.content_hash and self._is_new(state):
-                                appeared.add(state.content_hash)
                             yield state
                 except SourceUnavailable as error:
                     self._incomplete(report, str(error))
-                self._find_outages(source, report, current)
-                listed_paths[source.name] = frozenset(current)
+                self._outages.find(source, report, current)
             for report in self.reports:
-                self._find_vanished_parts(report, listed_paths[report.source], appeared)
+                self._outages.find_vanished_parts(report)
         finally:
             workers.close()
             self.media.close()
@@ -199,82 +191,6 @@ class Ingestion:
         if self.media.reads(document.entry.filename) and not document.is_moving:
             self._listings[report.source].add(document.entry)
         yield state
-
-    def _find_outages(
-        self, source: Source, report: SourceReport, current: Mapping[str, DocumentState]
-    ) -> None:
-        """Report the failed parts of a source.
-
-        Args:
-            current: path -> document.
-        """
-        failed = list(source.outages()) if isinstance(source, FailsInParts) else []
-        served = [state for state in self._served.values() if state.location.source == source.name]
-        same_as = source.same_documents() if isinstance(source, FindsSameDocuments) else {}
-        listed = {state.document_id for state in current.values()}
-        failed.extend(self._missing_mounts(source, report, listed))
-        failed.extend(equal_answers(source.name, served, current, same_as, self._text_store.get))
-        self._report_outages(report, failed, listed)
-
-    def _missing_mounts(self, source: Source, report: SourceReport, listed: Set[str]) -> list[Outage]:
-        """Return the volumes that are missing with their documents, and remember them with the present ones."""
-        known = self._known_mounts.get(source.name, {})
-        missing = missing_mounts(source.name, known)
-        examinations = [examined(one, self._served, listed, frozenset()) for one in missing]
-        kept = {one.place for one in examinations if one is not None and one.num_kept}
-        present = source.mounts if isinstance(source, NamesMounts) else {}
-        remembered = {
-            mount: prefix for mount, prefix in known.items() if mount in kept or not report.complete
-        }
-        if mounts := {**remembered, **present}:
-            self.mounts[source.name] = mounts
-        return [one for one in missing if one.place in kept]
-
-    def _find_vanished_parts(self, report: SourceReport, listed: Set[str], appeared: Set[str]) -> None:
-        """Report folders, or a source, that went to nothing.
-
-        Args:
-            listed: paths.
-            appeared: contents in a new place, of any source.
-        """
-        if not report.complete:
-            return
-        failed = FailedParts(report.outages)
-        missing = [
-            state
-            for state in self._served.values()
-            if state.location.source == report.source
-            and state.location.path not in listed
-            and not failed.contain(state.location)
-        ]
-        vanished = vanished_parts(report.source, missing, listed, appeared)
-        if vanished:
-            self._report_outages(report, vanished, self._served.keys() - {it.document_id for it in missing})
-
-    def _is_new(self, state: DocumentState) -> bool:
-        """Return whether production holds another content in this place, or none."""
-        served = self._served.get(state.document_id)
-        return served is None or served.content_hash != state.content_hash
-
-    def _report_outages(self, report: SourceReport, outages: Iterable[Outage], listed: Set[str]) -> None:
-        """Add outages to a report, and warn of them.
-
-        Args:
-            listed: document ids.
-        """
-        for found in outages:
-            outage = examined(found, self._served, listed, self._approved_tokens)
-            if outage is None:
-                continue
-            report.outages.append(outage)
-            if not outage.is_admitted:
-                _logger.warning(
-                    "source %s: %s: %s: %s kept",
-                    report.source,
-                    outage.place,
-                    outage.problem,
-                    counted(outage.num_kept, "document"),
-                )
 
     def _incomplete(self, report: SourceReport, problem: str) -> None:
         report.problem = problem

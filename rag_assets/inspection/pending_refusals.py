@@ -1,14 +1,10 @@
 """The refusals that a refresh would end with now, by a dry run. For a token from `rag-assets plan`, or after a lost ledger."""
 
-from collections.abc import Callable
-
-from rag_assets.errors import ApprovalNeeded
+from rag_assets.errors import DeletionRefused
 from rag_assets.inspection.dry_run import UNKNOWN_DIMENSIONS, dry_run
-from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import Refusal
-from rag_assets.refresh.approvals import refusal_from, refusal_of
-from rag_assets.refresh.decision import Decision, check_deletions, decide
-from rag_assets.refresh.model_check import check_rebuild
+from rag_assets.refresh.approvals import approvals_needed, refusal_from, refusal_of
+from rag_assets.refresh.decision import decide
 from rag_assets.settings import Settings
 
 
@@ -25,12 +21,8 @@ def pending_refusals(settings: Settings) -> dict[str, Refusal]:
         outages = [outage for report in ingestion.reports for outage in report.outages]
         found = [refusal_of(outage) for outage in outages if outage.token]
         decision = decide(knowledge_base, documents, complete, outages)
-        checks: list[Callable[[KnowledgeBase, Decision], object]] = [check_deletions]
-        if knowledge_base.embedder.model.dimensions != UNKNOWN_DIMENSIONS:
-            checks.append(check_rebuild)
-        for check in checks:
-            try:
-                check(knowledge_base, decision)
-            except ApprovalNeeded as error:
-                found.append(refusal_from(error))
+        # A token of a rebuild is for one dimension, and only the endpoint knows it.
+        is_known = knowledge_base.embedder.model.dimensions != UNKNOWN_DIMENSIONS
+        needed = approvals_needed(knowledge_base, decision)
+        found += [refusal_from(error) for error in needed if is_known or isinstance(error, DeletionRefused)]
         return {refusal.token: refusal for refusal in found}

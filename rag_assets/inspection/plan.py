@@ -10,7 +10,7 @@ from rag_assets.changes.change_set import Change, DocumentChange, count_changes
 from rag_assets.changes.content_changes import content_changes
 from rag_assets.chunking import chunk_contents
 from rag_assets.embedding import estimate_embedding
-from rag_assets.errors import MENDED_BY_REBUILD, DeletionRefused, RebuildRefused
+from rag_assets.errors import MENDED_BY_REBUILD, DeletionRefused
 from rag_assets.evaluation.benchmark import fitting_problem, reading_problem
 from rag_assets.fingerprint import fingerprint_difference
 from rag_assets.ingestion.source_reports import (
@@ -31,8 +31,8 @@ from rag_assets.inspection.lines import (
 from rag_assets.inspection.unconfigured_sources import ignored_sources, unconfigured_sources
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import Chunk
-from rag_assets.refresh.decision import Decision, check_deletions, decide
-from rag_assets.refresh.model_check import check_rebuild
+from rag_assets.refresh.approvals import approvals_needed
+from rag_assets.refresh.decision import Decision, decide
 from rag_assets.refresh.staging_plan import staging_plan_for
 from rag_assets.settings import Settings
 from rag_assets.text.wording import counted
@@ -106,12 +106,13 @@ def _counting(chunks: Iterator[Chunk], counts: dict[str, int]) -> Iterator[Chunk
 
 
 def _deduped_documents(knowledge_base: KnowledgeBase, decision: Decision) -> dict[str, Any]:
-    refusals: dict[str, dict[str, str]] = {}
-    for key, check in (("deletion_refused", check_deletions), ("rebuild_refused", check_rebuild)):
-        try:
-            check(knowledge_base, decision)
-        except (DeletionRefused, RebuildRefused) as error:
-            refusals[key] = {"message": str(error), "token": error.token}
+    refusals = {
+        "deletion_refused" if isinstance(error, DeletionRefused) else "rebuild_refused": {
+            "message": str(error),
+            "token": error.token,
+        }
+        for error in approvals_needed(knowledge_base, decision)
+    }
     if knowledge_base.embedder.model.dimensions == UNKNOWN_DIMENSIONS and "rebuild_refused" in refusals:
         # A token is for one dimension, and only the endpoint knows it.
         refusals["rebuild_refused"] = {

@@ -55,6 +55,17 @@ def admit(knowledge_base: KnowledgeBase, decision: Decision, complete_sources: S
     return Admission([*tokens, *filter(None, (deletions.token, rebuild))], deletions.history)
 
 
+def approvals_needed(knowledge_base: KnowledgeBase, decision: Decision) -> list[ApprovalNeeded]:
+    """Return what `admit` would refuse, without remembering it."""
+    found: list[ApprovalNeeded] = []
+    for check in (check_deletions, check_rebuild):
+        try:
+            check(knowledge_base, decision)
+        except ApprovalNeeded as error:
+            found.append(error)
+    return found
+
+
 def remember_outages(ledger: Ledger, outages: Iterable[Outage], complete_sources: Set[str]) -> None:
     """Remember the documents kept in outages.
 

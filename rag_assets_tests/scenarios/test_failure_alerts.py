@@ -11,6 +11,7 @@ from rag_assets.defs.sensors import slack_on_failure
 from rag_assets.errors import SupersededError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.settings import load_settings
+from rag_assets_tests.alerting import sensor_context
 from rag_assets_tests.pipeline import Pipeline, text_about
 from rag_assets_tests.slack_receiver import SlackReceiver
 
@@ -33,21 +34,8 @@ def alert_about_failed_run(pipeline: Pipeline, slack: SlackReceiver) -> str:
 
 
 def evaluate_alert(pipeline: Pipeline) -> None:
-    instance = pipeline.instance
-    dagster_run = instance.get_runs(limit=1)[0]
-    (record,) = instance.get_records_for_run(
-        dagster_run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE
-    ).records
-    event = record.event_log_entry.dagster_event
-    assert event is not None
-    with pipeline.knowledge_base() as knowledge_base:
-        context = dg.build_run_status_sensor_context(
-            sensor_name=slack_on_failure.name,
-            dagster_event=event,
-            dagster_instance=instance,
-            dagster_run=dagster_run,
-            resources={"knowledge_base": knowledge_base},
-        )
+    run_id = pipeline.instance.get_runs(limit=1)[0].run_id
+    with sensor_context(pipeline, run_id, slack_on_failure.name, dg.DagsterEventType.RUN_FAILURE) as context:
         slack_on_failure(context.for_run_failure())
 
 
