@@ -76,8 +76,8 @@ class EmbedderUnavailable(TransientError):
     """The embedding endpoint gave no usable answer."""
 
 
-class _EndpointError(RagAssetsError):
-    """The embedding endpoint answered a request with an error.
+class RequestFailed(EmbedderUnavailable):
+    """The embedding endpoint failed with an internal error (500). Fewer or other texts may succeed.
 
     Attributes:
         status: HTTP status.
@@ -88,10 +88,6 @@ class _EndpointError(RagAssetsError):
         super().__init__(message)
         self.status = status
         self.too_long = too_long
-
-
-class RequestFailed(_EndpointError, EmbedderUnavailable):
-    """The embedding endpoint failed with an internal error (500). Fewer or other texts may succeed."""
 
 
 class VectorStoreUnavailable(TransientError):
@@ -118,8 +114,18 @@ class ConfigurationError(PermanentError):
     """The settings are unusable."""
 
 
-class RequestRefused(_EndpointError, ConfigurationError):
-    """The embedding endpoint refused a request (400, 413 or 422): its settings, one of its texts, or their number."""
+class RequestRefused(ConfigurationError):
+    """The embedding endpoint refused a request (400, 413 or 422): its settings, one of its texts, or their number.
+
+    Attributes:
+        status: HTTP status.
+        too_long: whether the endpoint complains about a length.
+    """
+
+    def __init__(self, message: str, status: int, *, too_long: bool = False) -> None:
+        super().__init__(message)
+        self.status = status
+        self.too_long = too_long
 
 
 class TextRefused(PermanentError):
