@@ -1,3 +1,4 @@
+import itertools
 import os
 import subprocess
 import sys
@@ -112,6 +113,23 @@ def test_a_lease_without_renewal_expires(ledger: Ledger) -> None:
     started_at = time.monotonic()
     wait_for_lease(ledger, "r2")
     assert 0.2 < time.monotonic() - started_at < 3
+
+
+def test_a_clock_that_jumps_ahead_takes_no_lease_from_a_living_run(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait_for_lease(ledger, "r1")
+    real, jumps = time.time, itertools.count()
+    # Each look at the clock is ten minutes after the last one.
+    monkeypatch.setattr("rag_assets.ledgers.sqlite.time.time", lambda: real() + 600 * next(jumps))
+    waiting = threading.Thread(target=wait_for_lease, args=(ledger, "r2"))
+    waiting.start()
+    for _ in range(40):
+        assert ledger.renew_lease("r1", 1)
+        waiting.join(timeout=0.02)
+    ledger.release_lease("r1")
+    waiting.join(timeout=5)
+    assert owner_of(ledger) == "r2"
 
 
 def test_a_retried_run_already_has_its_lease(ledger: Ledger) -> None:
