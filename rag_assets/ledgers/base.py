@@ -40,13 +40,20 @@ class LeaseHolder:
         owner: Dagster run id.
         host: the space of its pid. See `rag_assets.disk.processes.pid_space`.
         pid: of the working process, or None between two steps.
-        age_seconds: since the last renewal.
+        renewed_at: seconds since the epoch, by the clock of the holder. Only compared for equality: another value is
+            another renewal.
+        age_seconds: since the last renewal, by two readings of a clock that may have been set between them.
     """
 
     owner: str
     host: str
     pid: int | None
+    renewed_at: float
     age_seconds: float
+
+    def is_unchanged_since(self, earlier: "LeaseHolder") -> bool:
+        """Return whether the same owner holds the lease, without a renewal since `earlier`."""
+        return (self.owner, self.renewed_at) == (earlier.owner, earlier.renewed_at)
 
 
 class Ledger(Protocol):
@@ -105,9 +112,9 @@ class Ledger(Protocol):
         ...
 
     def acquire_lease(
-        self, owner: str, host: str, pid: int, expired_after_seconds: float, dead_owner: str | None = None
+        self, owner: str, host: str, pid: int, dead: LeaseHolder | None = None
     ) -> LeaseHolder | None:
-        """Take the lease if it is free, expired, already the owner's, or held by the dead owner.
+        """Take the lease if it is free, already the owner's, or not renewed since its holder was found dead.
 
         Returns:
             None if the lease is now the owner's, otherwise its holder.

@@ -17,6 +17,8 @@ from rag_assets.ledgers.base import LeaseHolder, Ledger
 
 EXPIRED_AFTER_SECONDS = 20.0  # longer than the gap between two steps of the multiprocess executor
 _RENEW_SECONDS = 3.0
+_CONFIRMED_AFTER_SECONDS = 7.0
+"""Time to watch a lease with an old date. It covers two renewals."""
 _POLL_SECONDS = 0.5
 _logger = logging.getLogger(__name__)
 
@@ -34,18 +36,32 @@ def _is_live(holder: LeaseHolder) -> bool:
 
 
 def wait_for_lease(ledger: Ledger, owner: str) -> None:
-    """Take the lease. Wait as long as another refresh is alive."""
-    logged_at = 0.0
+    """Take the lease. Wait as long as another refresh is alive.
+
+    Clocks may jump, so an old lease is watched before it is taken: a living holder renews it meanwhile.
+    """
+    watched: LeaseHolder | None = None
+    watched_since = logged_at = 0.0
     while True:
         holder = ledger.lease_holder()
-        dead_owner = holder.owner if holder and not _is_live(holder) else None
-        holder = ledger.acquire_lease(owner, pid_space(), os.getpid(), EXPIRED_AFTER_SECONDS, dead_owner)
+        now = time.monotonic()
+        if holder is not None and not (watched and holder.is_unchanged_since(watched)):
+            watched, watched_since = holder, now
+        dead = holder if holder and _is_dead(holder, unchanged_seconds=now - watched_since) else None
+        holder = ledger.acquire_lease(owner, pid_space(), os.getpid(), dead)
         if holder is None:
             return
-        if time.monotonic() - logged_at > 10:
-            logged_at = time.monotonic()
+        if now - logged_at > 10:
+            logged_at = now
             _logger.info("waiting for the refresh of run %s in process %s", holder.owner, holder.pid)
         time.sleep(_POLL_SECONDS)
+
+
+def _is_dead(holder: LeaseHolder, unchanged_seconds: float) -> bool:
+    if holder.pid is not None and process_is_gone(holder.host, holder.pid):
+        return True
+    is_old = holder.age_seconds >= EXPIRED_AFTER_SECONDS
+    return unchanged_seconds >= (_CONFIRMED_AFTER_SECONDS if is_old else EXPIRED_AFTER_SECONDS)
 
 
 @contextmanager

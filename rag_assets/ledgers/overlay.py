@@ -66,9 +66,9 @@ class OverlayLedger:
         self._above.prune(keep_generations)
 
     def acquire_lease(
-        self, owner: str, host: str, pid: int, expired_after_seconds: float, dead_owner: str | None = None
+        self, owner: str, host: str, pid: int, dead: LeaseHolder | None = None
     ) -> LeaseHolder | None:
-        return self._above.acquire_lease(owner, host, pid, expired_after_seconds, dead_owner)
+        return self._above.acquire_lease(owner, host, pid, dead)
 
     def renew_lease(self, owner: str, pid: int | None) -> bool:
         return self._above.renew_lease(owner, pid)

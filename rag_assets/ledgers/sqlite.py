@@ -317,12 +317,11 @@ class SqliteLedger:
     # Lease
 
     def acquire_lease(
-        self, owner: str, host: str, pid: int, expired_after_seconds: float, dead_owner: str | None = None
+        self, owner: str, host: str, pid: int, dead: LeaseHolder | None = None
     ) -> LeaseHolder | None:
         with self._transaction() as connection:
             holder = self._holder(connection.execute)
-            free = holder is None or holder.owner in (owner, dead_owner)
-            if holder and not free and holder.age_seconds < expired_after_seconds:
+            if holder and holder.owner != owner and not (dead and holder.is_unchanged_since(dead)):
                 return holder
             connection.execute(
                 "INSERT OR REPLACE INTO leases VALUES (?,?,?,?,?)",
@@ -355,7 +354,7 @@ class SqliteLedger:
         if row is None:
             return None
         # After a clock was set back, the last renewal of a dead holder lies in the future. Far ahead counts as long ago.
-        return LeaseHolder(row[0], row[1], row[2], age_seconds=abs(time.time() - row[3]))
+        return LeaseHolder(*row, age_seconds=abs(time.time() - row[3]))
 
     def close(self) -> None:
         self._misfits.log_rest()

@@ -160,11 +160,11 @@ def test_two_knowledge_bases_in_one_ledger_are_separate(open_ledger: OpenLedger)
     mine.put_documents("g1", corpus({"a": "1"}))
     theirs.put_documents("g1", corpus({"b": "2"}))
     mine.approve("token")
-    assert mine.acquire_lease("run", "host", 1, 20) is None
+    assert mine.acquire_lease("run", "host", 1) is None
     assert theirs.documents("g1") == corpus({"b": "2"})
     assert theirs.approved_tokens() == frozenset()
     assert theirs.lease_holder() is None
-    assert theirs.acquire_lease("other", "host", 2, 20) is None
+    assert theirs.acquire_lease("other", "host", 2) is None
     theirs.prune([])
     assert mine.documents("g1") == corpus({"a": "1"})
     assert mine.approved_tokens() == {"token"}
@@ -185,35 +185,32 @@ def held_by(holder: LeaseHolder | None) -> str | None:
 def test_one_refresh_at_a_time_has_the_lease(open_ledger: OpenLedger) -> None:
     mine, theirs = open_ledger(), open_ledger()
     assert mine.lease_holder() is None
-    assert mine.acquire_lease("r1", "host", 11, 20) is None
-    refused = theirs.acquire_lease("r2", "elsewhere", 22, 20)
+    assert mine.acquire_lease("r1", "host", 11) is None
+    refused = theirs.acquire_lease("r2", "elsewhere", 22)
     assert refused is not None
     assert (refused.owner, refused.host, refused.pid) == ("r1", "host", 11)
     assert 0 <= refused.age_seconds < 20
     assert held_by(mine.lease_holder()) == "r1"
     # Its owner may take it again, in another process.
-    assert theirs.acquire_lease("r1", "host", 12, 20) is None
+    assert theirs.acquire_lease("r1", "host", 12) is None
     holder = theirs.lease_holder()
     assert holder is not None
     assert (holder.owner, holder.pid) == ("r1", 12)
 
 
-def test_an_expired_lease_is_free(ledger: Ledger) -> None:
-    ledger.acquire_lease("r1", "host", 1, 20)
-    assert held_by(ledger.acquire_lease("r2", "host", 2, expired_after_seconds=60)) == "r1"
-    assert ledger.acquire_lease("r2", "host", 2, expired_after_seconds=0) is None
-    assert held_by(ledger.lease_holder()) == "r2"
-
-
-def test_the_lease_of_a_dead_owner_is_free_at_once(ledger: Ledger) -> None:
-    ledger.acquire_lease("r1", "host", 1, 20)
-    assert held_by(ledger.acquire_lease("r2", "host", 2, 20, dead_owner="r0")) == "r1"
-    assert ledger.acquire_lease("r2", "host", 2, 20, dead_owner="r1") is None
+def test_only_a_lease_not_renewed_since_its_holder_was_found_dead_is_free(ledger: Ledger) -> None:
+    ledger.acquire_lease("r1", "host", 1)
+    found_dead = ledger.lease_holder()
+    assert held_by(ledger.acquire_lease("r2", "host", 2)) == "r1"
+    assert ledger.renew_lease("r1", 1)
+    assert held_by(ledger.acquire_lease("r2", "host", 2, found_dead)) == "r1"
+    assert ledger.acquire_lease("r2", "host", 2, ledger.lease_holder()) is None
+    assert held_by(ledger.acquire_lease("r3", "host", 3, found_dead)) == "r2"
 
 
 def test_only_its_owner_renews_or_releases_a_lease(ledger: Ledger) -> None:
     assert not ledger.renew_lease("r1", 1)
-    ledger.acquire_lease("r1", "host", 1, 20)
+    ledger.acquire_lease("r1", "host", 1)
     assert not ledger.renew_lease("r2", 2)
     ledger.release_lease("r2")
     assert held_by(ledger.lease_holder()) == "r1"
@@ -233,7 +230,7 @@ def test_only_one_of_many_simultaneous_requests_gets_the_lease(open_ledger: Open
 
     def ask(number: int) -> None:
         barrier.wait()
-        results.append(ledgers[number].acquire_lease(f"r{number}", "host", number, 20))
+        results.append(ledgers[number].acquire_lease(f"r{number}", "host", number))
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
     for thread in threads:

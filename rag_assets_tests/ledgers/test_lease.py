@@ -29,6 +29,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "_POLL_SECONDS", 0.01)
     monkeypatch.setattr(lease, "_RENEW_SECONDS", 0.02)
+    monkeypatch.setattr(lease, "_CONFIRMED_AFTER_SECONDS", 0.06)
     monkeypatch.setattr(lease, "EXPIRED_AFTER_SECONDS", 0.3)
 
 
@@ -45,14 +46,14 @@ def owner_of(ledger: Ledger) -> str | None:
 
 
 def test_a_living_process_holds_the_lease(ledger: Ledger) -> None:
-    ledger.acquire_lease("r1", HOST, os.getpid(), 20)
+    ledger.acquire_lease("r1", HOST, os.getpid())
     holder = live_holder(ledger)
     assert holder is not None
     assert holder.owner == "r1"
 
 
 def test_a_dead_process_on_this_machine_loses_its_lease(ledger: Ledger, dead_pid: int) -> None:
-    ledger.acquire_lease("r1", HOST, dead_pid, 20)
+    ledger.acquire_lease("r1", HOST, dead_pid)
     assert live_holder(ledger) is None
     started_at = time.monotonic()
     wait_for_lease(ledger, "r2")
@@ -72,7 +73,7 @@ print(live_holder(SqliteLedger(Path(sys.argv[1]), "kb")) is not None)
 def test_two_containers_with_one_host_name_do_not_take_each_other_for_dead(
     ledger: Ledger, tmp_path: Path
 ) -> None:
-    ledger.acquire_lease("r1", HOST, os.getpid(), 20)
+    ledger.acquire_lease("r1", HOST, os.getpid())
     own_pids = ["unshare", "--user", "--map-root-user", "--pid", "--fork"]
     if subprocess.run([*own_pids, "true"], capture_output=True, check=False).returncode:
         pytest.skip("processes with pids of their own cannot be started here")
@@ -81,20 +82,20 @@ def test_two_containers_with_one_host_name_do_not_take_each_other_for_dead(
 
 
 def test_a_process_on_another_machine_holds_its_lease_until_it_expires(ledger: Ledger, dead_pid: int) -> None:
-    ledger.acquire_lease("r1", "elsewhere", dead_pid, 20)
+    ledger.acquire_lease("r1", "elsewhere", dead_pid)
     assert live_holder(ledger) is not None
     time.sleep(0.3)
     assert live_holder(ledger) is None
 
 
 def test_the_lease_holds_between_two_steps(ledger: Ledger) -> None:
-    ledger.acquire_lease("r1", HOST, os.getpid(), 20)
+    ledger.acquire_lease("r1", HOST, os.getpid())
     ledger.renew_lease("r1", None)
     assert live_holder(ledger) is not None
 
 
 def test_a_refresh_waits_for_a_running_one(ledger: Ledger) -> None:
-    ledger.acquire_lease("r1", HOST, os.getpid(), 20)
+    ledger.acquire_lease("r1", HOST, os.getpid())
     keep_alive = threading.Event()
     waiting = threading.Thread(target=wait_for_lease, args=(ledger, "r2"))
     waiting.start()
@@ -109,7 +110,7 @@ def test_a_refresh_waits_for_a_running_one(ledger: Ledger) -> None:
 
 
 def test_a_lease_without_renewal_expires(ledger: Ledger) -> None:
-    ledger.acquire_lease("r1", "elsewhere", 1, 20)
+    ledger.acquire_lease("r1", "elsewhere", 1)
     started_at = time.monotonic()
     wait_for_lease(ledger, "r2")
     assert 0.2 < time.monotonic() - started_at < 3
@@ -132,14 +133,26 @@ def test_a_clock_that_jumps_ahead_takes_no_lease_from_a_living_run(
     assert owner_of(ledger) == "r2"
 
 
+@pytest.mark.parametrize("ahead_seconds", [0.1, 3600.0])
+def test_a_lease_from_a_clock_that_was_ahead_ends(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, ahead_seconds: float
+) -> None:
+    real = time.time
+    with monkeypatch.context() as clock:
+        clock.setattr("rag_assets.ledgers.sqlite.time.time", lambda: real() + ahead_seconds)
+        ledger.acquire_lease("r1", "elsewhere", 1)
+    wait_for_lease(ledger, "r2")
+    assert owner_of(ledger) == "r2"
+
+
 def test_a_retried_run_already_has_its_lease(ledger: Ledger) -> None:
-    ledger.acquire_lease("r1", "elsewhere", 1, 20)
+    ledger.acquire_lease("r1", "elsewhere", 1)
     wait_for_lease(ledger, "r1")
     assert owner_of(ledger) == "r1"
 
 
 def test_a_step_renews_the_lease_while_it_works(ledger: Ledger) -> None:
-    ledger.acquire_lease("r1", HOST, os.getpid(), 20)
+    ledger.acquire_lease("r1", HOST, os.getpid())
     with lease_renewed(ledger, "r1", process_outlives_step=True):
         time.sleep(0.4)  # longer than an unrenewed lease lives
         holder = live_holder(ledger)
@@ -156,7 +169,7 @@ def test_a_step_renews_the_lease_while_it_works(ledger: Ledger) -> None:
 def test_after_a_step_the_lease_names_the_process_only_if_it_runs_the_next_step_too(
     ledger: Ledger, process_outlives_step: bool, pid: int | None
 ) -> None:
-    ledger.acquire_lease("r1", HOST, os.getpid(), 20)
+    ledger.acquire_lease("r1", HOST, os.getpid())
     with lease_renewed(ledger, "r1", process_outlives_step=process_outlives_step):
         pass
     holder = ledger.lease_holder()
@@ -170,7 +183,7 @@ def test_after_a_step_the_lease_names_the_process_only_if_it_runs_the_next_step_
 
 
 def test_a_failed_step_releases_the_lease(ledger: Ledger) -> None:
-    ledger.acquire_lease("r1", HOST, os.getpid(), 20)
+    ledger.acquire_lease("r1", HOST, os.getpid())
     with (
         pytest.raises(RuntimeError, match="failed"),
         lease_renewed(ledger, "r1", process_outlives_step=True),
@@ -182,7 +195,7 @@ def test_a_failed_step_releases_the_lease(ledger: Ledger) -> None:
 def test_a_step_started_alone_leaves_the_lease_alone(ledger: Ledger) -> None:
     with lease_renewed(ledger, "alone", process_outlives_step=True):
         assert ledger.lease_holder() is None
-    ledger.acquire_lease("r1", HOST, os.getpid(), 20)
+    ledger.acquire_lease("r1", HOST, os.getpid())
     with (
         pytest.raises(RuntimeError, match="failed"),
         lease_renewed(ledger, "alone", process_outlives_step=True),

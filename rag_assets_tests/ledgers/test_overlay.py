@@ -81,7 +81,7 @@ def test_the_lower_ledger_and_its_folder_are_not_changed(overlay: OverlayLedger,
     overlay.put_vectors({OTHER_KEY: vector_of("b")})
     overlay.approve("1" * 16)
     overlay.prune([])
-    overlay.acquire_lease("run", "host", 1, 20)
+    overlay.acquire_lease("run", "host", 1)
     overlay.release_lease("run")
     overlay.close()
     assert files_in(path.parent) == before

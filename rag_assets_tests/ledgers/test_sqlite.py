@@ -123,12 +123,12 @@ def test_a_lease_renewed_in_the_far_future_is_expired(path: Path, monkeypatch: p
     clock = SimpleNamespace(now=1_000_000.0)
     monkeypatch.setattr(sqlite, "time", SimpleNamespace(time=lambda: clock.now))
     ledger = SqliteLedger(path, "kb")
-    ledger.acquire_lease("dead", "host", 1, 20)
+    ledger.acquire_lease("dead", "host", 1)
     clock.now -= 3600
     holder = ledger.lease_holder()
     assert holder is not None
     assert holder.age_seconds == 3600
-    assert ledger.acquire_lease("next", "host", 2, 20) is None
+    assert ledger.acquire_lease("next", "host", 2, holder) is None
 
 
 @pytest.mark.parametrize("ttl_seconds", [30 * DAY, 3600.0])
