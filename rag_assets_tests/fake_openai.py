@@ -33,6 +33,7 @@ DIMENSIONS = {
     "text-embedding-ada-002": 1536,
     "tiny-embedding": 32,
 }
+SAMPLES = ()
 TRANSCRIPTION_MODELS = ("whisper-1", "gpt-4o-transcribe", "tiny-whisper")
 VISION_MODELS = ("gpt-4o-mini", "tiny-llava")
 SECONDS_OF_A_RECORDING = 90.0
@@ -71,6 +72,12 @@ class Request:
     def texts(self) -> list[str]:
         given = self.body.get("input", [])
         return [given] if isinstance(given, str) else list(given)
+
+    @property
+    def picture(self) -> bytes:
+        parts = self.body["messages"][0]["content"] if "messages" in self.body else []
+        urls = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
+        return base64.b64decode(urls[0].partition(";base64,")[2], validate=True) if urls else b""
 
 
 @dataclass
@@ -304,10 +311,13 @@ class FakeOpenAI:
         }
         return Reply(200, vectors, body)
 
+    def _content_of(self, data: bytes) -> str | None:
+        return "" if data in SAMPLES else self.holds.get(data)
+
     def _transcription(self, request: Request, model: str) -> Reply:
-        if request.file not in self.holds:
+        text = self._content_of(request.file)
+        if text is None:
             return _error(400, "Audio file might be corrupted or unsupported")
-        text = self.holds[request.file]
         usage: dict[str, Any] = {"type": "duration", "seconds": SECONDS_OF_A_RECORDING}
         if model != "whisper-1":
             details = {"audio_tokens": 900, "text_tokens": 100}
@@ -321,12 +331,9 @@ class FakeOpenAI:
         return Reply(200, [], {"text": text, "usage": usage})
 
     def _description(self, request: Request) -> Reply:
-        parts = request.body["messages"][0]["content"]
-        url = next(part["image_url"]["url"] for part in parts if part["type"] == "image_url")
-        data = base64.b64decode(url.partition(";base64,")[2], validate=True)
-        if data not in self.holds:
+        text = self._content_of(request.picture)
+        if text is None:
             return _error(400, "You uploaded an unsupported image")
-        text = self.holds[data]
         choice = {
             "index": 0,
             "message": {"role": "assistant", "content": text, "refusal": None},
@@ -334,6 +341,16 @@ class FakeOpenAI:
         }
         usage = {"prompt_tokens": 1000, "completion_tokens": 200, "total_tokens": 1200}
         return Reply(200, [], {"object": "chat.completion", "choices": [choice], "usage": usage})
+
+
+def refuses(data: bytes, fault: Fault) -> Fault:
+    """Apply a fault to each request with this recording or picture."""
+
+    def habit(request: Request, reply: Reply) -> None:
+        if data in (request.file, request.picture):
+            fault(request, reply)
+
+    return habit
 
 
 def _error(code: int, message: str) -> Reply:

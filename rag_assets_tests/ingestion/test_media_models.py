@@ -3,6 +3,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -132,12 +133,62 @@ def test_an_unavailable_model_does_not_count_against_the_document_and_shows_no_s
 def test_a_refused_document_is_quarantined_and_others_are_sent(
     server: FakeOpenAI, media: MediaModels, code: int, reason: str
 ) -> None:
-    server.fail_next(status(code), times=5)
+    broken = wav(1)
+    server.habits = [fake_openai.refuses(broken, status(code))]
     for _ in range(5):
-        error = refused(media, wav())
+        error = refused(media, broken)
         assert (error.reason, error.lasting) == (reason, True)
         assert str(code) in error.detail
     assert read(media, wav()).text == SECRET
+    assert media.usage[AUDIO].num_documents == 1
+
+
+@pytest.mark.parametrize("code", [400, 413, 415, 422])
+@pytest.mark.parametrize(("data", "variable"), [(wav(), AUDIO), (png(), VISION)], ids=["audio", "image"])
+def test_an_endpoint_that_refuses_everything_is_at_fault_and_no_document(
+    server: FakeOpenAI, media: MediaModels, code: int, data: bytes, variable: str
+) -> None:
+    server.habits = [status(code)]
+    details: list[str] = []
+    for _ in range(4):
+        error = refused(media, data)
+        assert (error.reason, error.lasting) == ("model_unavailable", False)
+        details.append(error.detail)
+    assert f"({code})" in details[0]
+    assert f"a valid sample too. Check {variable}" in details[0]
+    assert "gets no more requests until the next refresh" in details[3]
+    server.habits = []
+    media.close()
+    with closing(MediaModels(MODELS, server.base_url, API_KEY, max_retries=0)) as next_refresh:
+        assert SECRET in read(next_refresh, data).text
+
+
+def test_a_document_is_not_to_blame_if_the_endpoint_ends_before_the_sample(
+    server: FakeOpenAI, media: MediaModels
+) -> None:
+    server.fail_next(status(400), status(503))
+    error = refused(media, wav())
+    assert (error.reason, error.lasting) == ("model_unavailable", False)
+
+
+def test_an_endpoint_that_begins_to_refuse_everything_is_at_fault(
+    server: FakeOpenAI, media: MediaModels
+) -> None:
+    assert read(media, wav()).text == SECRET
+    server.habits = [status(400)]
+    assert refused(media, wav()).reason == "model_unavailable"
+
+
+@pytest.mark.parametrize("parser", [AudioParser(), ImageParser()], ids=["audio", "image"])
+def test_the_bill_for_a_sample_is_counted_but_no_document(
+    server: FakeOpenAI, media: MediaModels, parser: AsksModel
+) -> None:
+    broken = {AUDIO: wav(1), VISION: png(1)}[parser.model_variable]
+    assert refused(media, broken).lasting
+    assert parser.recognizes(parser.sample)
+    usage = media.usage[parser.model_variable]
+    assert usage.num_documents == 0
+    assert usage.audio_seconds + usage.tokens > 0
 
 
 @pytest.mark.parametrize(
