@@ -25,6 +25,8 @@ from typing import Any, Self
 import numpy as np
 
 from rag_assets.embedders.probe import PROBE_TEXTS
+from rag_assets.parsers.audio import AudioParser
+from rag_assets.parsers.image import ImageParser
 
 API_KEY = "sk-fake-0123456789abcdef"
 DIMENSIONS = {
@@ -33,7 +35,7 @@ DIMENSIONS = {
     "text-embedding-ada-002": 1536,
     "tiny-embedding": 32,
 }
-SAMPLES = ()
+SAMPLES = (AudioParser().sample, ImageParser().sample)
 TRANSCRIPTION_MODELS = ("whisper-1", "gpt-4o-transcribe", "tiny-whisper")
 VISION_MODELS = ("gpt-4o-mini", "tiny-llava")
 SECONDS_OF_A_RECORDING = 90.0

@@ -7,7 +7,7 @@ answer is counted, including useless ones.
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -31,8 +31,8 @@ _MAX_RETRIES = 2
 _MOST_FAILURES = 3
 """Failures in a row. After them an endpoint gets no more requests until the next refresh."""
 _MOST_TEXT_BYTES = 25_000_000
-_REFUSES_A_DOCUMENT = (400, 413, 415, 422)
-"""Other refusals, such as an unpaid account or a wrong path, would be the same for every document."""
+_MAY_REFUSE_A_DOCUMENT = (400, 413, 415, 422)
+"""If a valid sample is accepted. Other refusals, such as an unpaid account, would be the same for every document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,53 +222,62 @@ class MediaModels:
                 f"{len(data) / 1e6:.0f} MB; the limit of {parser.plural} is {parser.max_bytes / 1e6:.0f} MB."
             )
             raise DocumentUnreadable("too_large", f"{detail} Split it, or compress it more.")
-        answer = self._ask(parser, data)
+        answer = self._answer_to(parser, data)
         if answer.problem is not None:
             raise answer.problem
         require_text_size(len(answer.text.encode(errors="replace")), self._text_bytes)
         return checked_text(parser, ParsedDocument(answer.text))
 
-    def _ask(self, parser: AsksModel, data: bytes) -> ModelAnswer:
-        usage = self.usage[parser.model_variable]
-        asked = f"{self._endpoint} (model {usage.model})"
+    def _answer_to(self, parser: AsksModel, data: bytes) -> ModelAnswer:
         if self._failures[parser.model_variable] >= _MOST_FAILURES:
             raise DocumentUnreadable(
                 "model_unavailable",
-                f"{asked} failed {_MOST_FAILURES} times in a row, and gets no more requests until the next refresh.",
+                f"{self._asked(parser)} failed {_MOST_FAILURES} times in a row, and gets no more requests until the "
+                "next refresh.",
                 lasting=False,
             )
-        problem: DocumentUnreadable
+        answer = self._ask(parser, data)
+        if isinstance(answer, ModelAnswer):
+            self._count_answer(parser, answer)
+            return answer
+        if answer.status in _MAY_REFUSE_A_DOCUMENT:
+            with_sample = self._ask(parser, parser.sample)
+            if isinstance(with_sample, ModelAnswer):
+                self._count_answer(parser, with_sample, num_documents=0)
+                raise self._refusal(parser, answer)
+            if with_sample.status == answer.status:
+                answer = replace(answer, says=f"{answer.says}, and a valid sample too")
+        raise self._failure(parser, answer)
+
+    def _asked(self, parser: AsksModel) -> str:
+        return f"{self._endpoint} (model {self.usage[parser.model_variable].model})"
+
+    def _ask(self, parser: AsksModel, data: bytes) -> ModelAnswer | ApiFailure:
+        """Send one document. A failure is returned, so that the client's error, which may quote the key, is no context."""
+        model, asked = self.usage[parser.model_variable].model, self._asked(parser)
         try:
             with self._lock:
                 client = self._client
             # The client's own time limit is per read: a server that sends one byte at a time never exceeds it.
             limit_seconds = 2 * self._timeout_seconds * (1 + self._max_retries)
-            answer = within(limit_seconds, lambda: parser.ask(client, usage.model, data))
+            return within(limit_seconds, lambda: parser.ask(client, model, data))
         except DocumentUnreadable:
             raise
         except (ValueError, LookupError, TypeError, AttributeError):
-            says = f"{asked} did not answer as the OpenAI API does"
-            problem = self._problem(parser, ApiFailure("unavailable", None, says))
+            return ApiFailure("unavailable", None, f"{asked} did not answer as the OpenAI API does")
         except Exception as error:  # from the client, its libraries, or the time limit
-            problem = self._problem(
-                parser,
-                failure_of(error, asked, self._timeout_seconds, self._max_retries, self._key_variable),
-            )
-        else:
-            self._count_answer(parser, usage, answer)
-            return answer
-        # Raised here, so that the client's error, which may quote the key, is not its context.
-        raise problem
+            return failure_of(error, asked, self._timeout_seconds, self._max_retries, self._key_variable)
 
-    def _problem(self, parser: AsksModel, failure: ApiFailure) -> DocumentUnreadable:
-        """Return the error for the document. Count the failure if the document did not cause it."""
-        if failure.status in _REFUSES_A_DOCUMENT:
-            if failure.status == 413:
-                return DocumentUnreadable("too_large", f"{failure.says}. Split it, or compress it more.")
-            return DocumentUnreadable(
-                "corrupt",
-                f"{failure.says}: it is corrupt, too long, or of a format {parser.model_variable} does not accept.",
-            )
+    def _refusal(self, parser: AsksModel, failure: ApiFailure) -> DocumentUnreadable:
+        if failure.status == 413:
+            return DocumentUnreadable("too_large", f"{failure.says}. Split it, or compress it more.")
+        return DocumentUnreadable(
+            "corrupt",
+            f"{failure.says}: it is corrupt, too long, or of a format {parser.model_variable} does not accept.",
+        )
+
+    def _failure(self, parser: AsksModel, failure: ApiFailure) -> DocumentUnreadable:
+        """Count a failure of the endpoint, and return the error for the document: it is not to blame."""
         with self._lock:
             self._failures[parser.model_variable] += 1
         to_check = {
@@ -276,15 +285,18 @@ class MediaModels:
             "not_found": f"{parser.model_variable} and RAG_MEDIA_BASE_URL",
             "unavailable": "that it is running, and the limits of the account",
             "refused": "RAG_MEDIA_BASE_URL, and the limits of the account",
-        }
-        detail = f"{failure.says}. Check {to_check[failure.kind]}. Every refresh tries again."
+        }[failure.kind]
+        if failure.status in _MAY_REFUSE_A_DOCUMENT:
+            to_check = f"{parser.model_variable} and RAG_MEDIA_BASE_URL"
+        detail = f"{failure.says}. Check {to_check}. Every refresh tries again."
         return DocumentUnreadable("model_unavailable", detail, lasting=False)
 
-    def _count_answer(self, parser: AsksModel, usage: ModelUsage, answer: ModelAnswer) -> None:
+    def _count_answer(self, parser: AsksModel, answer: ModelAnswer, num_documents: int = 1) -> None:
+        usage = self.usage[parser.model_variable]
         cost = cost_usd(usage.model, answer) if self._endpoint == OPENAI_BASE_URL else None
         with self._lock:
             self._failures[parser.model_variable] = 0
-            usage.num_documents += 1
+            usage.num_documents += num_documents
             usage.audio_seconds += answer.audio_seconds
             usage.tokens += answer.input_tokens + answer.output_tokens
             usage.cost_usd = None if cost is None or usage.cost_usd is None else usage.cost_usd + cost

@@ -3,7 +3,9 @@
 Here belongs the recognition of the format by its first bytes: the endpoint goes by the ending of the file name.
 """
 
+import io
 import json
+import wave
 from typing import TYPE_CHECKING
 
 from rag_assets.parsers.media import AsksModel, ModelAnswer, billed, billed_tokens
@@ -15,6 +17,17 @@ _EBML = b"\x1a\x45\xdf\xa3"
 _OGG_CODECS = (b"OpusHead", b"\x01vorbis", b"\x7fFLAC", b"Speex   ")
 # Variants of the MP4 container that no endpoint accepts: QuickTime and pictures.
 _NO_MP4 = (b"qt  ", b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis", b"crx ")
+
+
+def _silence() -> bytes:
+    """Return one second of silence. Endpoints refuse recordings under a tenth of a second."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as recording:
+        recording.setnchannels(1)
+        recording.setsampwidth(2)
+        recording.setframerate(8000)
+        recording.writeframes(bytes(2 * 8000))
+    return file.getvalue()
 
 
 class AudioParser(AsksModel):
@@ -31,6 +44,7 @@ class AudioParser(AsksModel):
     plural = "recordings"
     formats = "WAV, MP3, FLAC, Ogg, MP4 or WebM"
     max_bytes = 25_000_000
+    sample = _silence()
 
     def kind_of(self, data: bytes) -> str | None:
         """Return the file name ending that the endpoint expects for such bytes.

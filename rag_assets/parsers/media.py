@@ -46,6 +46,7 @@ class AsksModel(ABC):
         singular, plural: nouns for such documents.
         formats: the names of the file formats, for a person.
         max_bytes: limit of the endpoint for one document.
+        sample: a small valid document of this format. An endpoint that refuses it is at fault itself.
     """
 
     name: str
@@ -56,6 +57,7 @@ class AsksModel(ABC):
     plural: str
     formats: str
     max_bytes: int
+    sample: bytes
 
     @abstractmethod
     def kind_of(self, data: bytes) -> str | None:
