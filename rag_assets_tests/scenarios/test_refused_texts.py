@@ -9,7 +9,7 @@ import pytest
 
 from rag_assets_tests import compatible_servers as servers
 from rag_assets_tests.fake_openai import API_KEY, FakeOpenAI
-from rag_assets_tests.pipeline import Pipeline, assert_same_points, text_about
+from rag_assets_tests.pipeline import Pipeline, assert_same_points, page, text_about, token_in
 
 FORBIDDEN = "zzforbidden"
 
@@ -123,6 +123,61 @@ def test_an_endpoint_that_refuses_everything_is_at_fault(pipeline: Pipeline, fil
     assert "refused the request (400)" in run.message
     assert pipeline.export() == export
     assert quarantine(pipeline) == {}
+
+
+def rebuilt(pipeline: Pipeline, chunk_size: str) -> None:
+    """Refresh with another chunk size, and approve the rebuild: this model may cost something."""
+    pipeline.configure(RAG_CHUNK_SIZE=chunk_size)
+    pipeline.succeed("approve", token_in(pipeline.refresh().message))
+    run = pipeline.refresh().checked()
+    assert run.metadata["deduped_documents"]["full_rebuild"] is True
+    assert run.metadata["production_collection"]["promoted"]
+
+
+def test_a_rebuild_keeps_the_last_good_version_unless_the_model_refuses_that_too(
+    pipeline: Pipeline, filtering: FakeOpenAI
+) -> None:
+    pipeline.write("topic03.md", text_about("third") + "\nzzlastgood\n")
+    pipeline.refresh().checked()
+    pipeline.write("topic03.md", forbidden("third"))
+    pipeline.refresh().checked()
+    rebuilt(pipeline, "48")
+    texts = [it.payload["text"] for it in pipeline.points().values()]
+    assert any("zzlastgood" in text for text in texts)
+    assert not any(FORBIDDEN in text for text in texts)
+    assert quarantine(pipeline)["filesystem:topic03.md"]["last_good_version_served"] is True
+
+    filtering.habits.append(servers.without("zzlastgood"))
+    rebuilt(pipeline, "32")
+    assert len(pipeline.served()) == 19
+    assert quarantine(pipeline)["filesystem:topic03.md"]["last_good_version_served"] is False
+    assert pipeline.problems_of_production() == ()
+    run = pipeline.refresh().checked()
+    assert run.metadata["staging_collection"]["written"] is False
+
+
+def test_a_near_duplicate_takes_the_place_of_a_refused_document(pipeline: Pipeline) -> None:
+    pipeline.configure(RAG_NEAR_DUPLICATES="keep_one")
+    pipeline.write("oldest.md", page() + f" {FORBIDDEN}")
+    pipeline.write("a.md", page(50))
+    pipeline.write("b.md", page(120))
+    names = {f"filesystem:{name}" for name in ("oldest.md", "a.md", "b.md")}
+    pipeline.refresh().checked()
+    [kept] = pipeline.served() & names
+    assert kept in ("filesystem:a.md", "filesystem:b.md")
+    assert quarantine(pipeline)["filesystem:oldest.md"]["reason"] == "refused_by_model"
+    assert pipeline.problems_of_production() == ()
+    assert pipeline.refresh().checked().metadata["staging_collection"]["written"] is False
+
+    # The other way round: a refused edit of the kept document.
+    pipeline.write(kept.removeprefix("filesystem:"), page(50) + f" {FORBIDDEN}")
+    pipeline.refresh().checked()
+    assert pipeline.served() & names == {kept}
+    assert quarantine(pipeline)[kept]["last_good_version_served"] is True
+    pipeline.write("oldest.md", page())
+    pipeline.refresh().checked()
+    assert len(pipeline.served() & names) == 1
+    assert pipeline.problems_of_production() == ()
 
 
 def test_a_limit_below_the_chunk_size_is_no_fault_of_the_documents(
