@@ -10,6 +10,15 @@ from rag_assets.errors import ConfigurationError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.settings import Settings, load_settings
 
+_REBUILDS = "A change rebuilds the whole index."
+
+
+def _description_of(name: str, effect: str = "") -> str:
+    """Return the description of a setting, with its variable."""
+    field = Settings.model_fields[name]
+    described = str(field.description).replace("`", "")
+    return " ".join(filter(None, (described, effect, f"Set for all runs by {field.alias}.")))
+
 
 class KnowledgeBaseResource(dg.ConfigurableResource[KnowledgeBase]):
     """Settings shared by all assets of a run.
@@ -18,50 +27,19 @@ class KnowledgeBaseResource(dg.ConfigurableResource[KnowledgeBase]):
     """
 
     sources: list[str] | None = Field(
-        default=None,
-        description="Sources to read (RAG_SOURCES). Leaving one out deletes none of its documents.",
+        None, description=_description_of("sources", "Leaving one out deletes none of its documents.")
     )
-    near_duplicates: str | None = Field(
-        default=None,
-        description="Near-duplicate documents: show, keep_one or off (RAG_NEAR_DUPLICATES). keep_one leaves all but one "
-        "of a group out of the index.",
-    )
-    chunker: str | None = Field(
-        default=None,
-        description="Chunker: token_window, or section to follow headings (RAG_CHUNKER). A change rebuilds the whole "
-        "index.",
-    )
-    chunk_size: int | None = Field(
-        default=None,
-        description="Maximum tokens per chunk (RAG_CHUNK_SIZE). A change rebuilds the whole index.",
-    )
-    chunk_overlap: int | None = Field(
-        default=None,
-        description="Tokens shared by neighboring chunks (RAG_CHUNK_OVERLAP). A change rebuilds the whole index.",
-    )
-    tokenizer: str | None = Field(
-        default=None,
-        description="Tokenizer for counting tokens, instead of the embedding model's own (RAG_TOKENIZER). A change "
-        "rebuilds the whole index.",
-    )
-    embedding_model: str | None = Field(
-        default=None,
-        description="Embedding model: wordllama, or a model of the OpenAI API (RAG_EMBEDDING_MODEL). A model other than "
-        "production's rebuilds the whole index.",
-    )
-    eval_threshold: float | None = Field(
-        default=None, description="Minimum Recall@5 for promotion (RAG_EVAL_THRESHOLD)."
-    )
-    dense_weight: float | None = Field(
-        default=None, description="Weight of the dense score in hybrid retrieval, 0 to 1 (RAG_DENSE_WEIGHT)."
-    )
-    max_deleted_share: float | None = Field(
-        default=None,
-        description="Maximum share of documents deleted within 24 hours without approval (RAG_MAX_DELETED_SHARE). Up to "
-        "10 documents need none.",
-    )
+    near_duplicates: str | None = Field(None, description=_description_of("near_duplicates"))
+    chunker: str | None = Field(None, description=_description_of("chunker", _REBUILDS))
+    chunk_size: int | None = Field(None, description=_description_of("chunk_size", _REBUILDS))
+    chunk_overlap: int | None = Field(None, description=_description_of("chunk_overlap", _REBUILDS))
+    tokenizer: str | None = Field(None, description=_description_of("tokenizer", _REBUILDS))
+    embedding_model: str | None = Field(None, description=_description_of("embedding_model", _REBUILDS))
+    eval_threshold: float | None = Field(None, description=_description_of("eval_threshold"))
+    dense_weight: float | None = Field(None, description=_description_of("dense_weight"))
+    max_deleted_share: float | None = Field(None, description=_description_of("max_deleted_share"))
     approve_deletions: str | None = Field(
-        default=None,
+        None,
         description="Token from a refused deletion or rebuild. Approves exactly that one, in this run.",
     )
 
