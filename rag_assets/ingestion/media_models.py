@@ -253,7 +253,7 @@ class MediaModels:
         return f"{self._endpoint} (model {self.usage[parser.model_variable].model})"
 
     def _ask(self, parser: AsksModel, data: bytes) -> ModelAnswer | ApiFailure:
-        """Send one document. A failure is returned, so that the client's error, which may quote the key, is no context."""
+        """Send one document. A failure is returned, since the client's error may quote the key."""
         model, asked = self.usage[parser.model_variable].model, self._asked(parser)
         try:
             with self._lock:

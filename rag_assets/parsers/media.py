@@ -46,7 +46,7 @@ class AsksModel(ABC):
         singular, plural: nouns for such documents.
         formats: the names of the file formats, for a person.
         max_bytes: limit of the endpoint for one document.
-        sample: a small valid document of this format. An endpoint that refuses it is at fault itself.
+        sample: a small valid document of this format. An endpoint without an answer to it is at fault.
     """
 
     name: str
