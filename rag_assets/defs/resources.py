@@ -27,19 +27,21 @@ class KnowledgeBaseResource(dg.ConfigurableResource[KnowledgeBase]):
     """
 
     sources: list[str] | None = Field(
-        None, description=_description_of("sources", "Leaving one out deletes none of its documents.")
+        default=None, description=_description_of("sources", "Leaving one out deletes none of its documents.")
     )
-    near_duplicates: str | None = Field(None, description=_description_of("near_duplicates"))
-    chunker: str | None = Field(None, description=_description_of("chunker", _REBUILDS))
-    chunk_size: int | None = Field(None, description=_description_of("chunk_size", _REBUILDS))
-    chunk_overlap: int | None = Field(None, description=_description_of("chunk_overlap", _REBUILDS))
-    tokenizer: str | None = Field(None, description=_description_of("tokenizer", _REBUILDS))
-    embedding_model: str | None = Field(None, description=_description_of("embedding_model", _REBUILDS))
-    eval_threshold: float | None = Field(None, description=_description_of("eval_threshold"))
-    dense_weight: float | None = Field(None, description=_description_of("dense_weight"))
-    max_deleted_share: float | None = Field(None, description=_description_of("max_deleted_share"))
+    near_duplicates: str | None = Field(default=None, description=_description_of("near_duplicates"))
+    chunker: str | None = Field(default=None, description=_description_of("chunker", _REBUILDS))
+    chunk_size: int | None = Field(default=None, description=_description_of("chunk_size", _REBUILDS))
+    chunk_overlap: int | None = Field(default=None, description=_description_of("chunk_overlap", _REBUILDS))
+    tokenizer: str | None = Field(default=None, description=_description_of("tokenizer", _REBUILDS))
+    embedding_model: str | None = Field(
+        default=None, description=_description_of("embedding_model", _REBUILDS)
+    )
+    eval_threshold: float | None = Field(default=None, description=_description_of("eval_threshold"))
+    dense_weight: float | None = Field(default=None, description=_description_of("dense_weight"))
+    max_deleted_share: float | None = Field(default=None, description=_description_of("max_deleted_share"))
     approve_deletions: str | None = Field(
-        None,
+        default=None,
         description="Token from a refused deletion or rebuild. Approves exactly that one, in this run.",
     )
 
