@@ -12,7 +12,8 @@ from rag_assets.changes.change_set import (
     target_documents,
 )
 from rag_assets.changes.content_changes import content_changes
-from rag_assets.records import DocumentState
+from rag_assets.changes.outages import FailedParts
+from rag_assets.records import DocumentState, Outage
 from rag_assets_tests.changes.document_sets import after_sets, before_sets, complete_sets
 from rag_assets_tests.documents import corpus, document, hashed, place
 
@@ -104,6 +105,47 @@ def test_a_document_that_turned_bad_stays_served_as_it_was() -> None:
     assert (change.content_hash, change.location) == (hashed("good"), before[0].location)
     assert change.quarantine_reason == "corrupt"
     assert content_changes(before, target_documents([change])) == []
+
+
+# The old text was written for the old readers, and some of them may be readers no more.
+READERS_OF_A_KEPT_VERSION = pytest.mark.parametrize(
+    ("before", "now", "kept"),
+    [
+        (("hr", "it"), ("hr",), ("hr",)),
+        (("hr",), ("hr", "it"), ("hr",)),
+        (("hr", "it"), ("it", "web"), ("it",)),
+        (("hr",), ("it",), ()),
+        (("hr",), (), ()),
+        (None, ("hr",), ("hr",)),
+        (("hr",), None, ("hr",)),
+        (None, None, None),
+    ],
+)
+
+
+@READERS_OF_A_KEPT_VERSION
+def test_a_kept_version_is_for_readers_of_then_and_now(
+    before: tuple[str, ...] | None, now: tuple[str, ...] | None, kept: tuple[str, ...] | None
+) -> None:
+    [change] = decide_changes([document("a", "1", access=before)], [document("a", None, access=now)], ALL)
+    assert change.change is Change.QUARANTINED
+    assert change.location == place("a", access=kept)
+
+
+@READERS_OF_A_KEPT_VERSION
+def test_a_version_kept_by_an_outage_is_for_readers_of_then_and_now(
+    before: tuple[str, ...] | None, now: tuple[str, ...] | None, kept: tuple[str, ...] | None
+) -> None:
+    same_page = Outage("filesystem", "x", "one page", paths=frozenset({"a"}), withholds=True)
+    [change] = decide_changes(
+        [document("a", "1", access=before)],
+        [document("a", "login", access=now)],
+        ALL,
+        FailedParts([same_page]),
+    )
+    assert change.content_hash == hashed("1")
+    assert change.location == place("a", access=kept)
+    assert change.change is (Change.UNCHANGED if kept == before else Change.UPDATED)
 
 
 @pytest.mark.parametrize("complete", [frozenset[str](), frozenset({"elsewhere"})])
