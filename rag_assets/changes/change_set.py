@@ -89,7 +89,10 @@ def decide_changes(
     failed = failed or FailedParts()
     before = {state.document_id: state for state in production}
     renamed = {new: old for new, old in (renamed or {}).items() if old in before and new not in before}
-    now = {state.document_id: state for state in current if not failed.withhold(state.location)}
+    now: dict[str, DocumentState] = {}
+    withheld: dict[str, DocumentState] = {}
+    for state in current:
+        (withheld if failed.withhold(state.location) else now)[state.document_id] = state
     known_as = {document_id: renamed[document_id] for document_id in now if document_id in renamed}
     replaced = set(known_as.values())
     missing = {
@@ -151,18 +154,22 @@ def decide_changes(
         DocumentChange(Change.DELETED, state.location, None, previous_content_hash=state.content_hash)
         for state in gone.values()
     )
-    changes.extend(
-        DocumentChange(
-            Change.UNCHANGED, state.location, state.content_hash, previous_content_hash=state.content_hash
+    for document_id, state in kept.items():
+        location = _for_readers_of_both(state.location, withheld.get(document_id, state).location)
+        changes.append(
+            DocumentChange(
+                Change.UNCHANGED if location == state.location else Change.UPDATED,
+                location,
+                state.content_hash,
+                previous_content_hash=state.content_hash,
+            )
         )
-        for state in kept.values()
-    )
     return sorted(changes, key=lambda change: change.document_id)
 
 
 def _quarantined(state: DocumentState, old: DocumentState | None, moved_from: str | None) -> DocumentChange:
     """Keep the last good version of a document after it turned bad."""
-    location = old.location if old else state.location
+    location = _for_readers_of_both(old.location, state.location) if old else state.location
     if moved_from is not None:
         ids = state.location
         location = replace(
@@ -181,6 +188,13 @@ def _quarantined(state: DocumentState, old: DocumentState | None, moved_from: st
         quarantine_reason=state.quarantine_reason,
         quarantine_detail=state.quarantine_detail,
     )
+
+
+def _for_readers_of_both(old: Location, now: Location) -> Location:
+    """Return the location of a kept version: its readers may read the document now, and could read this version."""
+    if old.access is None or now.access is None:
+        return replace(old, access=now.access if old.access is None else old.access)
+    return replace(old, access=tuple(reader for reader in old.access if reader in now.access))
 
 
 def count_changes(changes: Iterable[DocumentChange]) -> dict[str, int]:

@@ -70,3 +70,21 @@ def test_a_changed_access_list_embeds_nothing(promoted: Pipeline, archive: Path)
     assert run.metadata["embeddings"]["num_embedded"] == 0
     question = " ".join(words(("old", 1), 24)[3:8])
     assert "old.md" not in promoted.succeed("search", question, "--filter", "access=staff")
+
+
+def test_a_kept_version_is_hidden_from_people_who_may_not_read_its_document_now(
+    promoted: Pipeline, archive: Path
+) -> None:
+    declared = promoted.home / "sources.yaml"
+    declared.write_text(declared.read_text().replace("[staff, board]", "[board, everyone]"))
+    promoted.write("old.md", b"", archive)
+    run = promoted.refresh().checked()
+    assert run.metadata["deduped_documents"]["num_quarantined"] == 1
+    assert run.metadata["embeddings"]["num_embedded"] == 0
+    question = " ".join(words(("old", 1), 24)[3:8])
+    for principal, found in (("staff", False), ("board", True), ("everyone", False)):
+        hits = promoted.succeed("search", question, "--filter", f"access={principal}")
+        assert ("old.md" in hits) is found
+        assert ("older.md" in hits) is (principal != "staff")
+    assert promoted.refresh().checked().metadata["staging_collection"]["written"] is False
+    assert promoted.problems_of_production() == ()
