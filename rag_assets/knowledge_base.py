@@ -218,6 +218,7 @@ class KnowledgeBase:
             self.served_documents,
             self.approved_tokens(),
             self.known_mounts(),
+            self.settings.metadata_policy,
         )
 
     def known_mounts(self) -> dict[str, dict[str, str]]:

@@ -10,6 +10,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from rag_assets.document_metadata.values import NO_METADATA, Metadata
+
 Vector = npt.NDArray[np.float32]
 """One dense vector, float32, shape (dim,)."""
 Vectors = npt.NDArray[np.float32]
@@ -32,6 +34,7 @@ class SourceEntry:
         version_token: changes whenever the bytes may have changed (size and mtime, ETag …).
         modified_at: ISO 8601 in UTC. None if the source does not report it.
         access: principals with read access. None if the source has no access lists.
+        metadata: further fields of the source, known from the listing.
     """
 
     document_id: str
@@ -43,8 +46,9 @@ class SourceEntry:
     size_bytes: int
     modified_at: str | None = None
     access: tuple[str, ...] | None = None
+    metadata: Metadata = NO_METADATA
 
-    def location(self, title: str = "") -> "Location":
+    def location(self, title: str = "", metadata: Metadata = NO_METADATA) -> "Location":
         return Location(
             document_id=self.document_id,
             source=self.source,
@@ -54,6 +58,7 @@ class SourceEntry:
             title=title,
             modified_at=self.modified_at,
             access=self.access,
+            metadata=metadata,
         )
 
 
@@ -64,15 +69,21 @@ class ParsedDocument:
     Attributes:
         text: plain text. Headings are lines starting with `#` to `######`, as in Markdown.
         title: from the document itself, "" if it has none.
+        metadata: from the document itself, with keys and values of any type. Normalized later.
     """
 
     text: str
     title: str = ""
+    metadata: Mapping[str, Any] = NO_METADATA
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """One place of a content. Stored in the payload of each of its points."""
+    """One place of a content. Stored in the payload of each of its points.
+
+    Attributes:
+        metadata: of the source and of the document. The payload has no such field if it is empty.
+    """
 
     document_id: str
     source: str
@@ -82,9 +93,10 @@ class Location:
     title: str
     modified_at: str | None
     access: tuple[str, ...] | None = None
+    metadata: Metadata = NO_METADATA
 
     def to_payload(self) -> Payload:
-        return {
+        payload: Payload = {
             "document_id": self.document_id,
             "source": self.source,
             "source_uri": self.source_uri,
@@ -94,6 +106,9 @@ class Location:
             "modified_at": self.modified_at,
             "access": list(self.access) if self.access is not None else None,
         }
+        if self.metadata.pairs:  # absent otherwise, as in payloads of earlier versions
+            payload["metadata"] = self.metadata.to_json()
+        return payload
 
     @classmethod
     def from_payload(cls, payload: Mapping[str, Any]) -> "Location":
@@ -107,6 +122,7 @@ class Location:
             title=payload["title"],
             modified_at=payload.get("modified_at"),
             access=tuple(access) if access is not None else None,
+            metadata=Metadata.from_json(payload.get("metadata")),
         )
 
 

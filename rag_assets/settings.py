@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from rag_assets.document_metadata.policy import MetadataPolicy
 from rag_assets.errors import ConfigurationError
 from rag_assets.invalid_values import FORM, describe_invalid_values
 
@@ -64,6 +65,22 @@ class Settings(BaseSettings):
     )
     max_text_mb: int = Field(
         25, alias="RAG_MAX_TEXT_MB", ge=1, description="Maximum text per document, in MB of UTF-8."
+    )
+    metadata_indexes: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        alias="RAG_METADATA_INDEXES",
+        description="Metadata keys with an index, and their kind: `keyword`, `integer`, `float`, `datetime` or `bool`, for "
+        "example `year:integer,department:keyword`. See docs/metadata.md.",
+    )
+    metadata_keep: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        alias="RAG_METADATA_KEEP",
+        description="Personal metadata keys to keep, such as `author`. Others are left out. See docs/metadata.md.",
+    )
+    metadata_leave_out: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        alias="RAG_METADATA_LEAVE_OUT",
+        description="Patterns of metadata keys to leave out, such as `internal_*`. `*` leaves out all.",
     )
     state_dir: UserPath = Field(
         Path(".rag"),
@@ -207,12 +224,22 @@ class Settings(BaseSettings):
         description="Incoming Slack webhook for alerts: failed refreshes and unreadable sources.",
     )
 
-    @field_validator("sources", mode="before")
+    @field_validator("sources", "metadata_indexes", "metadata_keep", "metadata_leave_out", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(name.strip() for name in value.split(",") if name.strip())
         return value
+
+    @field_validator("metadata_indexes")
+    @classmethod
+    def _check_indexes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        MetadataPolicy.of(value)
+        return value
+
+    @property
+    def metadata_policy(self) -> MetadataPolicy:
+        return MetadataPolicy.of(self.metadata_indexes, self.metadata_keep, self.metadata_leave_out)
 
 
 def load_settings(**overrides: Any) -> Settings:

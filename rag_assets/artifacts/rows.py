@@ -1,5 +1,6 @@
 """The typed rows of each artifact: Parquet schemas, and the conversion of records to rows and back."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
@@ -25,7 +26,11 @@ def _location_fields() -> "list[pa.Field]":
     import pyarrow as pa
 
     text = ("document_id", "source", "source_uri", "path", "filename", "title", "modified_at")
-    return [*(pa.field(name, pa.string()) for name in text), pa.field("access", pa.list_(pa.string()))]
+    return [
+        *(pa.field(name, pa.string()) for name in text),
+        pa.field("access", pa.list_(pa.string())),
+        pa.field("metadata", pa.string()),  # as JSON: the keys differ by document
+    ]
 
 
 def documents_schema() -> "pa.Schema":
@@ -92,8 +97,21 @@ def queries_schema() -> "pa.Schema":
     )
 
 
+def _location_row(location: Location) -> dict[str, Any]:
+    row = location.to_payload()
+    if "metadata" in row:
+        row["metadata"] = json.dumps(row["metadata"], ensure_ascii=False)
+    return row
+
+
+def location_from_row(row: Mapping[str, Any]) -> Location:
+    """Return the location of a row of documents or changes."""
+    stored = row.get("metadata")  # artifacts of an earlier version lack the column
+    return Location.from_payload({**row, "metadata": json.loads(stored) if stored else None})
+
+
 def document_row(state: DocumentState) -> dict[str, Any]:
-    return state.location.to_payload() | {
+    return _location_row(state.location) | {
         "content_hash": state.content_hash,
         "quarantine_reason": state.quarantine_reason,
         "quarantine_detail": state.quarantine_detail,
@@ -102,12 +120,12 @@ def document_row(state: DocumentState) -> dict[str, Any]:
 
 def document_from_row(row: Mapping[str, Any]) -> DocumentState:
     return DocumentState(
-        Location.from_payload(row), row["content_hash"], row["quarantine_reason"], row["quarantine_detail"]
+        location_from_row(row), row["content_hash"], row["quarantine_reason"], row["quarantine_detail"]
     )
 
 
 def change_row(change: DocumentChange) -> dict[str, Any]:
-    return change.location.to_payload() | {
+    return _location_row(change.location) | {
         "change": change.change.value,
         "content_hash": change.content_hash,
         "previous_content_hash": change.previous_content_hash,
@@ -121,7 +139,7 @@ def change_row(change: DocumentChange) -> dict[str, Any]:
 def change_from_row(row: Mapping[str, Any]) -> DocumentChange:
     return DocumentChange(
         change=Change(row["change"]),
-        location=Location.from_payload(row),
+        location=location_from_row(row),
         content_hash=row["content_hash"],
         previous_content_hash=row["previous_content_hash"],
         moved_from=row["moved_from"],

@@ -16,6 +16,7 @@ from functools import cached_property
 from time import sleep
 
 from rag_assets.backports import batched
+from rag_assets.document_metadata.policy import MetadataPolicy
 from rag_assets.errors import DocumentGone, DocumentUnreadable, RagAssetsError, SourceUnavailable
 from rag_assets.ingestion.listings import Listing, ListingHash, list_sources
 from rag_assets.ingestion.media_models import MediaModels
@@ -24,6 +25,8 @@ from rag_assets.ingestion.parsing import Parse, Parsing, wait_for_first
 from rag_assets.ingestion.source_reports import (
     SourceReport,
     files_left_out,
+    metadata_left_out,
+    metadata_left_out_text,
     skipped_files,
     skipped_text,
     without_name,
@@ -90,6 +93,7 @@ class Ingestion:
         served: returns the documents in production by id. Called at most once.
         approved_tokens: tokens approved by a person.
         known_mounts: `mounts` of the last reading: source -> mount point -> prefix of the paths below it.
+        metadata_policy: for the metadata of documents and sources.
     """
 
     def __init__(
@@ -102,7 +106,9 @@ class Ingestion:
         served: Callable[[], Mapping[str, DocumentState]] = dict,
         approved_tokens: Set[str] = frozenset(),
         known_mounts: Mapping[str, Mapping[str, str]] | None = None,
+        metadata_policy: MetadataPolicy | None = None,
     ) -> None:
+        self._metadata_policy = metadata_policy or MetadataPolicy()
         self._sources = sources
         self._ledger = ledger
         self._text_store = text_store
@@ -166,6 +172,8 @@ class Ingestion:
         finally:
             workers.close()
             self.media.close()
+        for name, entries in metadata_left_out(self.reports).items():
+            _logger.info("source %s: %s", name, metadata_left_out_text(entries))
         for variable, count in files_left_out(self.reports).items():
             _logger.info(
                 "%s left out, because only a model can read them: set %s", counted(count, "file"), variable
@@ -184,13 +192,25 @@ class Ingestion:
             if state is None:
                 return
         else:
-            state = _state(document.entry, document.record)
+            state = self._state(document.entry, document.record, report)
         report.num_listed += 1
         report.num_quarantined += state.content_hash is None
         # Sensors count the same way. Without a moving document, they see a difference and start the next refresh.
         if self.media.reads(document.entry.filename) and not document.is_moving:
             self._listings[report.source].add(document.entry)
         yield state
+
+    def _state(self, entry: SourceEntry, record: ParseRecord | None, report: SourceReport) -> DocumentState:
+        if record is None:
+            raise RuntimeError(f"{entry.document_id} left the stages without a record")
+        metadata = self._metadata_policy.merged(entry.metadata, record.reading_metadata, record.metadata)
+        report.metadata_left_out.update(metadata.left_out)
+        return DocumentState(
+            location=entry.location(record.title, metadata),
+            content_hash=record.content_hash,
+            quarantine_reason=record.quarantine_reason,
+            quarantine_detail=record.quarantine_detail,
+        )
 
     def _incomplete(self, report: SourceReport, problem: str) -> None:
         report.problem = problem
@@ -325,7 +345,9 @@ class Ingestion:
             if document.reading and document.parse and not document.would_be_asked_about:
                 entry, reading = document.entry, document.reading
                 token = reading.version_token or entry.version_token
-                document.record = parsing.finish(document.parse, entry.uri, token, reading.title)
+                document.record = parsing.finish(
+                    document.parse, entry.uri, token, reading.title, reading.metadata
+                )
                 asked.pop(document.parse, None)
                 document.parse = None
 
@@ -365,14 +387,3 @@ class Ingestion:
 
 def _hash_of(reading: Reading) -> bytes:
     return hashlib.sha256(reading.data).digest()
-
-
-def _state(entry: SourceEntry, record: ParseRecord | None) -> DocumentState:
-    if record is None:
-        raise RuntimeError(f"{entry.document_id} left the stages without a record")
-    return DocumentState(
-        location=entry.location(record.title),
-        content_hash=record.content_hash,
-        quarantine_reason=record.quarantine_reason,
-        quarantine_detail=record.quarantine_detail,
-    )

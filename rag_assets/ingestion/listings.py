@@ -4,6 +4,7 @@ The hashes tell a sensor whether a refresh has anything to do. No document is re
 """
 
 import hashlib
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ _STALLED_SECONDS = 180.0
 
 
 class ListingHash:
-    """Hash of the identities and version tokens in a listing, independent of their order."""
+    """Hash of the identities, version tokens and metadata in a listing, independent of their order."""
 
     def __init__(self) -> None:
         self._sum = 0
@@ -27,6 +28,8 @@ class ListingHash:
     def add(self, entry: SourceEntry) -> None:
         # A sum, because the order of some sources varies.
         text = f"{len(entry.document_id)} {entry.document_id} {entry.version_token}"
+        if entry.metadata.pairs:  # nothing is added otherwise, as in earlier versions
+            text += f" {json.dumps(entry.metadata.to_json())}"
         self._sum += int.from_bytes(hashlib.sha256(text.encode()).digest())
 
     def hexdigest(self) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
 
+from rag_assets.document_metadata.values import NO_METADATA, Metadata
 from rag_assets.errors import DocumentUnreadable
 from rag_assets.ingestion.media_models import MediaModels
 from rag_assets.ledgers.base import Ledger, ParseRecord
@@ -98,11 +99,19 @@ class Parsing:
         self._by_bytes[raw_hash, parser.name] = parsing
         return Parse(raw_hash, parser, parsing, is_new)
 
-    def finish(self, parse: Parse, source_uri: str, version_token: str, title: str = "") -> ParseRecord:
+    def finish(
+        self,
+        parse: Parse,
+        source_uri: str,
+        version_token: str,
+        title: str = "",
+        reading_metadata: Metadata = NO_METADATA,
+    ) -> ParseRecord:
         """Wait for a parse, and remember it for a document.
 
         Args:
             title: title in the source, or "" for the title in the document.
+            reading_metadata: metadata in the source, known after reading.
         """
         outcome = self._by_bytes.get(parse.key) or parse.outcome
         if outcome is None:
@@ -110,9 +119,13 @@ class Parsing:
         if isinstance(outcome, Future):
             outcome = self._by_bytes[parse.key] = self._record(parse, outcome)
         if not outcome.raw_hash:  # perhaps a fault of this machine: not remembered
-            return replace(outcome, source_uri=source_uri)
+            return replace(outcome, source_uri=source_uri, reading_metadata=reading_metadata)
         record = replace(
-            outcome, source_uri=source_uri, version_token=version_token, title=title or outcome.title
+            outcome,
+            source_uri=source_uri,
+            version_token=version_token,
+            title=title or outcome.title,
+            reading_metadata=reading_metadata,
         )
         self._fresh.append(record)
         if parse.is_paid_for:
@@ -178,4 +191,5 @@ class Parsing:
             self._version_of(parser, quarantined=False),
             content_hash,
             parsed.title,
+            metadata=parsed.metadata,
         )

@@ -25,6 +25,7 @@ class SourceReport:
         num_unsettled: number of documents that did not hold still while they were read.
         skipped_files: ending -> number of files that no parser takes, or that are left out by a pattern.
         left_out: unset variable of a model -> number of files in need of it.
+        metadata_left_out: metadata cut or left out, such as `personal: author` -> number of documents.
     """
 
     source: str
@@ -36,6 +37,7 @@ class SourceReport:
     num_unsettled: int = 0
     skipped_files: Mapping[str, int] = field(default_factory=dict[str, int])
     left_out: Counter[str] = field(default_factory=Counter[str])
+    metadata_left_out: Counter[str] = field(default_factory=Counter[str])
     outages: list[Outage] = field(default_factory=list[Outage])
 
     @property
@@ -74,20 +76,37 @@ def files_left_out(reports: Iterable[SourceReport]) -> dict[str, int]:
 
 def skipped_files(reports: Iterable[SourceReport]) -> dict[str, dict[str, int]]:
     """Return source -> ending -> number of files left out, the most frequent endings first."""
-    found: dict[str, dict[str, int]] = {}
-    for report in reports:
-        kept = sorted(report.skipped_files.items(), key=lambda one: (-one[1], one[0]))
-        if kept:
-            found[report.source] = dict(kept[:_MOST_ENDINGS])
-            if rest := sum(count for _, count in kept[_MOST_ENDINGS:]):
-                found[report.source]["(more)"] = rest
-    return found
+    return {report.source: _most_frequent(report.skipped_files) for report in reports if report.skipped_files}
 
 
 def skipped_text(endings: Mapping[str, int]) -> str:
     """Return for example `12 files left out: 9 .adoc, 3 .key`."""
     parts = ", ".join(f"{count:,} {ending}" for ending, count in endings.items())
     return f"{counted(sum(endings.values()), 'file')} left out: {parts}"
+
+
+def metadata_left_out(reports: Iterable[SourceReport]) -> dict[str, dict[str, int]]:
+    """Return source -> metadata cut or left out -> number of documents, the most frequent first."""
+    return {
+        report.source: _most_frequent(report.metadata_left_out)
+        for report in reports
+        if report.metadata_left_out
+    }
+
+
+def metadata_left_out_text(entries: Mapping[str, int]) -> str:
+    """Return for example `metadata cut or left out: personal: author (12 documents)`."""
+    parts = ", ".join(f"{entry} ({counted(count, 'document')})" for entry, count in entries.items())
+    return f"metadata cut or left out: {parts}"
+
+
+def _most_frequent(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return the most frequent entries, and the sum of the others as `(more)`."""
+    kept = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+    found = dict(kept[:_MOST_ENDINGS])
+    if rest := sum(count for _, count in kept[_MOST_ENDINGS:]):
+        found["(more)"] = rest
+    return found
 
 
 def unreadable_sources(reports: Iterable[SourceReport]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rag_assets.ingestion.source_reports import skipped_text, without_name
+from rag_assets.ingestion.source_reports import metadata_left_out_text, skipped_text, without_name
 from rag_assets.text.wording import counted
 
 _LABEL_WIDTH = 15
@@ -56,6 +56,18 @@ def skipped_lines(skipped: Mapping[str, Mapping[str, int]]) -> list[str]:
     return [
         labeled("left out", f"source {source}: {skipped_text(endings)}")
         for source, endings in skipped.items()
+    ]
+
+
+def metadata_lines(left_out: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Return one line per source with metadata cut or left out.
+
+    Args:
+        left_out: source -> what was left out -> number of documents.
+    """
+    return [
+        labeled("metadata", f"source {source}: {metadata_left_out_text(entries)}")
+        for source, entries in left_out.items()
     ]
 
 

@@ -15,6 +15,7 @@ from rag_assets.evaluation.benchmark import fitting_problem, reading_problem
 from rag_assets.fingerprint import fingerprint_difference
 from rag_assets.ingestion.source_reports import (
     files_left_out,
+    metadata_left_out,
     require_a_readable_source,
     skipped_files,
     unreadable_sources,
@@ -24,6 +25,7 @@ from rag_assets.inspection.lines import (
     degraded_lines,
     ignored_lines,
     labeled,
+    metadata_lines,
     quarantined_text,
     skipped_lines,
     unconfigured_lines,
@@ -81,6 +83,7 @@ def plan(settings: Settings) -> dict[str, Any]:
                 ],
                 "left_out": files_left_out(ingestion.reports),
                 "skipped_files": skipped,
+                "metadata_left_out": metadata_left_out(ingestion.reports),
             },
             "deduped_documents": _deduped_documents(knowledge_base, decision),
             "chunks": chunked,
@@ -124,6 +127,7 @@ def _deduped_documents(knowledge_base: KnowledgeBase, decision: Decision) -> dic
         "num_near_duplicates": sum(len(group.document_ids) for group in decision.near_duplicates),
         "num_contents": len(content_changes((), decision.documents)),
         "num_contents_changed": decision.num_contents_changed,
+        "num_payload_updates": decision.num_payload_updates,
         "full_rebuild": decision.rebuild,
         "differing_settings": _differing_settings(knowledge_base),
         "deletion_refused": refusals.get("deletion_refused"),
@@ -213,11 +217,15 @@ def describe(report: dict[str, Any]) -> str:
         for variable, count in raw["left_out"].items()
     )
     lines.extend(skipped_lines(raw["skipped_files"]))
+    lines.extend(metadata_lines(raw["metadata_left_out"]))
     lines.extend(_change_lines(deduped))
     if deduped["full_rebuild"] and report["base_generation"]:
         differing = deduped["differing_settings"]
         why = f"{', '.join(differing)} changed" if differing else "production is damaged"
         lines.append(labeled("REBUILD", f"in full: {why}"))
+    if deduped["num_payload_updates"]:
+        updates = counted(deduped["num_payload_updates"], "document text")
+        lines.append(labeled("to update", f"{updates}: location or metadata only, nothing is embedded"))
     texts = counted(chunked["num_contents"], "document text")
     chunks, tokens = counted(chunked["num_chunks"], "chunk"), counted(chunked["num_tokens"], "token")
     lines.append(labeled("to chunk", f"{texts}: {chunks}, {tokens}"))

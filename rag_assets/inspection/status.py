@@ -15,6 +15,7 @@ from rag_assets.inspection.lines import (
     degraded_lines,
     ignored_lines,
     labeled,
+    metadata_lines,
     quarantined_text,
     skipped_lines,
     unconfigured_lines,
@@ -106,6 +107,7 @@ def _described_refresh(knowledge_base: KnowledgeBase) -> dict[str, Any] | None:
         "last_step": _last_step(knowledge_base.artifacts, raw.header.refresh_id),
         "unreadable_sources": raw.details["unreadable_sources"],
         "skipped_files": raw.details.get("skipped_files", {}),
+        "metadata_left_out": raw.details.get("metadata_left_out", {}),
         "changes": None,
         "num_near_duplicates": None,
         "quarantined": _quarantined(knowledge_base, raw),
@@ -258,5 +260,6 @@ def _refresh_lines(report: dict[str, Any]) -> list[str]:
         )
     lines.extend(degraded_lines(last["unreadable_sources"]))
     lines.extend(skipped_lines(last["skipped_files"]))
+    lines.extend(metadata_lines(last["metadata_left_out"]))
     lines.extend(labeled("quarantined", quarantined_text(entry)) for entry in last["quarantined"])
     return lines

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_assets.artifacts.parquet_artifact import Artifact
+from rag_assets.artifacts.rows import location_from_row
 from rag_assets.changes.change_set import Change
 from rag_assets.errors import RefusedError, SourceUnavailable
 from rag_assets.evaluation.benchmark import ids_named
@@ -215,7 +216,7 @@ class Evidence:
         for refresh in self.refreshes:
             for asset in ("raw_documents", "deduped_documents"):
                 if asset in refresh.artifacts:
-                    yield from map(Location.from_payload, refresh.artifacts[asset].rows())
+                    yield from map(location_from_row, refresh.artifacts[asset].rows())
 
     def resolve(self, name: str) -> Location | None:
         """Return the location of a present document of this name, or else of a past one.

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from rag_assets.document_metadata.values import NO_METADATA, Metadata
 from rag_assets.records import DocumentState, Refusal, Vector
 
 
@@ -19,6 +20,8 @@ class ParseRecord:
         source_uri: the document. For a paid result, also its bytes and the model.
         raw_hash: SHA-256 of its bytes, hex, or "" if they could not be read.
         content_hash: of its text, or None if it is quarantined.
+        metadata: from the document itself.
+        reading_metadata: from the source, known only after reading.
     """
 
     source_uri: str
@@ -30,6 +33,8 @@ class ParseRecord:
     title: str
     quarantine_reason: str = ""
     quarantine_detail: str = ""
+    metadata: Metadata = NO_METADATA
+    reading_metadata: Metadata = NO_METADATA
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from rag_assets.ledgers.base import LeaseHolder, ParseRecord
 from rag_assets.ledgers.sqlite_schema import (
     SCHEMA,
     Misfits,
-    add_checksums,
+    add_columns,
     bytes_of,
     checksum_in,
     checksum_of_bytes,
@@ -92,7 +92,7 @@ class SqliteLedger:
                 self._set_aside(f"it has format version {version} instead of {FORMAT_VERSION}")
                 return self._open()
             connection.executescript(SCHEMA)
-            add_checksums(connection)
+            add_columns(connection)
             connection.execute(f"PRAGMA user_version={FORMAT_VERSION}")
         except BaseException:
             connection.close()
@@ -176,8 +176,8 @@ class SqliteLedger:
         now = time.time()
         with self._transaction() as connection:
             connection.executemany(
-                "INSERT OR REPLACE INTO parses VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-                ((*row, now, checksum_of_parse(row)) for row in map(parse_row, records)),
+                "INSERT OR REPLACE INTO parses VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+                (parse_row(record, now) for record in records),
             )
 
     # Documents of a generation
@@ -396,7 +396,7 @@ class ReadOnlySqliteLedger(SqliteLedger):
     def _empty(self) -> sqlite3.Connection:
         connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         connection.executescript(SCHEMA)
-        add_checksums(connection)
+        add_columns(connection)
         self._has_checksums = True
         connection.execute("PRAGMA query_only=ON")
         return connection

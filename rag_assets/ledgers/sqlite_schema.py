@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from rag_assets.document_metadata.values import Metadata
 from rag_assets.ledgers.base import ParseRecord
 from rag_assets.records import DocumentState, Location, Refusal, Vector
 from rag_assets.text.wording import counted
@@ -57,6 +58,8 @@ CREATE TABLE IF NOT EXISTS leases (
 """
 
 _PARSE_COLUMNS = 9
+_CHECKSUM, _METADATA = 10, 11
+"""Places in a whole row of a parse."""
 _OTHER_SCHEMA = re.compile(r"^no such |has no column named|has \d+ columns")
 _CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 CHECKED_TABLES = ("parses", "recorded_generations", "vectors", "signatures")
@@ -68,14 +71,24 @@ def text_of_bytes(value: bytes) -> str:
     return value.decode("utf-8", "replace")  # in half the time of `partial(str, …)`
 
 
-def add_checksums(connection: sqlite3.Connection) -> None:
-    """Add the column of checksums to the tables of an earlier version."""
+def add_columns(connection: sqlite3.Connection) -> None:
+    """Add the columns of checksums and metadata to the tables of an earlier version."""
     for table in tables_without_checksum(connection):
-        try:
-            connection.execute(f"ALTER TABLE {table} ADD COLUMN checksum INTEGER")
-        except sqlite3.OperationalError:
-            if table in tables_without_checksum(connection):
-                raise  # not another process that was faster
+        _add_column(connection, table, "checksum", "INTEGER")
+    if not _has_column(connection, "parses", "metadata"):
+        _add_column(connection, "parses", "metadata", "TEXT")
+
+
+def _add_column(connection: sqlite3.Connection, table: str, column: str, kind: str) -> None:
+    try:
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+    except sqlite3.OperationalError:
+        if not _has_column(connection, table, column):
+            raise  # not another process that was faster
+
+
+def _has_column(connection: sqlite3.Connection, table: str, column: str) -> bool:
+    return any(found[1] == column for found in connection.execute(f"PRAGMA table_info({table})"))
 
 
 class Misfits:
@@ -111,16 +124,12 @@ class Misfits:
 
 
 def tables_without_checksum(connection: sqlite3.Connection) -> frozenset[str]:
-    return frozenset(
-        table
-        for table in CHECKED_TABLES
-        if all(column[1] != "checksum" for column in connection.execute(f"PRAGMA table_info({table})"))
-    )
+    return frozenset(table for table in CHECKED_TABLES if not _has_column(connection, table, "checksum"))
 
 
-def parse_row(record: ParseRecord) -> tuple[str | None, ...]:
-    """Return the columns of a parse without `used_at` and the checksum."""
-    return (
+def parse_row(record: ParseRecord, used_at: float) -> tuple[Any, ...]:
+    """Return the whole row of a parse."""
+    columns = (
         record.source_uri,
         record.version_token,
         record.raw_hash,
@@ -131,26 +140,46 @@ def parse_row(record: ParseRecord) -> tuple[str | None, ...]:
         record.quarantine_reason,
         record.quarantine_detail,
     )
+    sayings = (record.metadata, record.reading_metadata)
+    metadata = None
+    if any(said.pairs or said.left_out for said in sayings):
+        metadata = json.dumps([[said.to_json(), said.left_out] for said in sayings])
+    checksum = checksum_of_parse((*columns, used_at, None, metadata))
+    return (*columns, used_at, checksum, metadata)
 
 
 def parse_of(row: Sequence[Any]) -> ParseRecord | None:
     """Return the parse of a whole row, or None if the checksum does not fit."""
     try:
-        fits = checksum_in(row) in (None, checksum_of_parse(row))
-    except TypeError:  # a value of another type
+        if checksum_in(row) not in (None, checksum_of_parse(row)):
+            return None
+        stored = _metadata_in(row)
+        said = [_metadata_of(*one) for one in json.loads(stored)] if stored else []
+        return ParseRecord(*row[:_PARSE_COLUMNS], *said)
+    except (TypeError, ValueError, AttributeError):  # a value of another type
         return None
-    return ParseRecord(*row[:_PARSE_COLUMNS]) if fits else None
 
 
 def checksum_in(row: Sequence[Any]) -> int | None:
     """Return the checksum of a whole row of a parse. A file of an earlier version has no such column."""
-    return row[_PARSE_COLUMNS + 1] if len(row) > _PARSE_COLUMNS + 1 else None
+    return row[_CHECKSUM] if len(row) > _CHECKSUM else None
+
+
+def _metadata_in(row: Sequence[Any]) -> str | None:
+    """Return the metadata in a whole row of a parse. None for no metadata, and in a row of an earlier version."""
+    return row[_METADATA] if len(row) > _METADATA else None
+
+
+def _metadata_of(values: dict[str, Any], left_out: list[str]) -> Metadata:
+    return Metadata.of(Metadata.from_json(values), tuple(left_out))
 
 
 def checksum_of_parse(row: Sequence[Any]) -> int:
     columns = row[:_PARSE_COLUMNS]
     if columns[5] is None:
         columns = (*columns[:5], "\1", *columns[6:])
+    if metadata := _metadata_in(row):
+        columns = (*columns, metadata)
     return zlib.crc32("\0".join(columns).encode())
 
 

@@ -18,6 +18,8 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from rag_assets.document_metadata.normalization import bounded_left_out, normalized
+from rag_assets.document_metadata.values import Metadata
 from rag_assets.errors import DocumentUnreadable, ParserUnavailable, QuarantineReason
 from rag_assets.parsers import worker
 from rag_assets.parsers.base import AnyParser
@@ -152,7 +154,9 @@ class _Worker:
         try:
             answer, text = self._exchange(json.dumps(header).encode() + b"\n", data)
             if "reason" not in answer:
-                return ParsedText(text.decode(), _short(answer["title"]), parser.name, parser.version)
+                return ParsedText(
+                    text.decode(), _short(answer["title"]), parser.name, parser.version, _metadata_in(answer)
+                )
             if answer["reason"] not in get_args(QuarantineReason):
                 raise ValueError("no reason")
             error = DocumentUnreadable(answer["reason"], _short(answer["detail"]))
@@ -220,6 +224,12 @@ class _Worker:
     def _close_pipes(self) -> None:
         for pipe in self._pipes:
             pipe.close()
+
+
+def _metadata_in(answer: dict[str, Any]) -> Metadata:
+    """Return the metadata of an answer. It is bounded again, because a document may have written it."""
+    said = normalized(dict(answer["metadata"]))
+    return Metadata.of(dict(said.pairs), bounded_left_out(map(_short, answer["left_out"])))
 
 
 def _short(text: object) -> str:

@@ -7,6 +7,8 @@ the parser.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from rag_assets.document_metadata.normalization import normalized
+from rag_assets.document_metadata.values import NO_METADATA, Metadata
 from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers.base import AnyParser, ContainerParser
 from rag_assets.parsers.nested import Budget, Parts, opened
@@ -18,7 +20,7 @@ _MAX_TITLE_CHARACTERS = 300
 
 @dataclass(frozen=True, slots=True)
 class ParsedText:
-    """Normalized text of one document, never empty, and the parser behind it.
+    """Normalized text and metadata of one document, and the parser behind them. The text is never empty.
 
     Attributes:
         title: one line of at most 300 characters, or "".
@@ -28,6 +30,7 @@ class ParsedText:
     title: str
     parser_name: str
     parser_version: str
+    metadata: Metadata = NO_METADATA
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ def _parsed_container(
 
 
 def checked_text(parser: AnyParser, parsed: ParsedDocument) -> ParsedText:
-    """Return text and title in their normal form.
+    """Return text, title and metadata in their normal form.
 
     Raises:
         DocumentUnreadable: `empty`.
@@ -97,7 +100,7 @@ def checked_text(parser: AnyParser, parsed: ParsedDocument) -> ParsedText:
     title = " ".join(normalize_text(parsed.title).split())[:_MAX_TITLE_CHARACTERS].strip()
     if not any(character.isprintable() and not character.isspace() for character in text):
         raise DocumentUnreadable("empty", "It holds no text.")
-    return ParsedText(text, title, parser.name, parser.version)
+    return ParsedText(text, title, parser.name, parser.version, normalized(parsed.metadata))
 
 
 def require_text_size(num_bytes: int, limit_bytes: int) -> None:

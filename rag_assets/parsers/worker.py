@@ -73,7 +73,8 @@ def _answer(parser: AnyParser, data: bytes, filename: str, text_bytes: int) -> t
         return {"reason": error.reason, "detail": error.detail}, b""
     except MemoryError:
         return {"reason": "too_large", "detail": "There is not enough memory to parse it."}, b""
-    return {"title": parsed.title}, text
+    said = parsed.metadata
+    return {"title": parsed.title, "metadata": said.to_json(), "left_out": said.left_out}, text
 
 
 def send(stream: BinaryIO, header: dict[str, Any], data: bytes) -> None:

@@ -70,6 +70,7 @@ class Decision:
         production: its documents.
         documents: documents of the candidate.
         num_contents_changed: number of contents with changed points.
+        num_payload_updates: number of contents with new locations or metadata only. Nothing of them is embedded.
         comparison: of all contents, including those of omitted documents.
         near_duplicates: the documents of its groups.
         production_damage: why production cannot be copied, in words, "" if it is as it was sealed.
@@ -82,6 +83,7 @@ class Decision:
     changes: list[DocumentChange]
     documents: list[DocumentState]
     num_contents_changed: int
+    num_payload_updates: int
     comparison: Comparison
     near_duplicates: list[NearDuplicateDocuments]
     production_damage: str
@@ -125,6 +127,7 @@ def decide(
         changes,
         documents,
         len(changed),
+        sum(change.was_held and bool(change.locations) for change in changed),
         comparison,
         near_duplicates,
         damage,

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from rag_assets.document_metadata.values import NO_METADATA, Metadata
 from rag_assets.errors import ConfigurationError, DocumentUnreadable
 from rag_assets.records import Outage, SourceEntry
 
@@ -52,6 +53,7 @@ class Reading:
         title: title in the source, or "" for the title in the document.
         version_token: token of exactly these bytes, or "" for the token of the entry.
         has_moved: whether the document changed since the listing, or while it was read: these bytes may be torn.
+        metadata: further fields of the source, known only after reading. Remembered until the document is read again.
     """
 
     data: bytes
@@ -59,6 +61,7 @@ class Reading:
     title: str = ""
     version_token: str = ""
     has_moved: bool = False
+    metadata: Metadata = NO_METADATA
 
     @property
     def is_settled(self) -> bool:

@@ -29,11 +29,12 @@ from rag_assets.artifacts.rows import (
 )
 from rag_assets.artifacts.store import ArtifactStore
 from rag_assets.changes.change_set import Change, DocumentChange
+from rag_assets.document_metadata.values import Metadata
 from rag_assets.evaluation.report import EvalReport, QueryResult, Scores
 from rag_assets.evaluation.report_checks import report_digest
 from rag_assets.evaluation.retrieval_metrics import METRICS
 from rag_assets.records import Chunk, DocumentState, Location
-from rag_assets_tests.documents import chunks_of, hashed, vector_of
+from rag_assets_tests.documents import chunks_of, corpus, hashed, vector_of
 
 HEADER = Header("20260101T000000-a", None, {})
 
@@ -60,6 +61,9 @@ locations = st.builds(
     title=texts,
     modified_at=st.none() | texts,
     access=st.none() | st.lists(texts, max_size=3).map(tuple),
+    metadata=st.dictionaries(
+        texts, texts | st.integers() | st.booleans() | st.lists(texts, max_size=2).map(tuple), max_size=3
+    ).map(Metadata.of),
 )
 documents = st.builds(DocumentState, locations, st.none() | texts, texts, texts)
 document_changes = st.builds(
@@ -104,6 +108,13 @@ def test_documents_survive_the_round_trip(store: ArtifactStore, states: list[Doc
 def test_changes_survive_the_round_trip(store: ArtifactStore, changes: list[DocumentChange]) -> None:
     artifact = stored(store, changes_schema(), map(change_row, changes))
     assert [change_from_row(row) for row in artifact.rows()] == changes
+
+
+def test_rows_of_an_earlier_version_have_no_metadata(store: ArtifactStore) -> None:
+    states = corpus({"a.md": "1"})
+    index = documents_schema().get_field_index("metadata")
+    artifact = stored(store, documents_schema().remove(index), map(document_row, states))
+    assert [document_from_row(row) for row in artifact.rows()] == states
 
 
 @relaxed

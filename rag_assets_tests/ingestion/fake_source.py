@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
+from rag_assets.document_metadata.policy import MetadataPolicy
+from rag_assets.document_metadata.values import NO_METADATA, Metadata
 from rag_assets.errors import DocumentUnreadable, SourceUnavailable
 from rag_assets.ingestion.ingestion import Ingestion
 from rag_assets.ledgers.sqlite import SqliteLedger
@@ -21,12 +23,16 @@ class FakeSource:
         fails_after: number of entries before the listing fails, or None.
         gone_while_reading: whether the source disappears at the first read.
         failed: failed parts.
+        metadata: path -> metadata in the listing.
+        reading_metadata: path -> metadata known after reading.
     """
 
     def __init__(self, name: str = "fake", **files: bytes) -> None:
         self.name = name
         self.options = SourceOptions()
         self.parallel_reads = 1
+        self.metadata: dict[str, Metadata] = {}
+        self.reading_metadata: dict[str, Metadata] = {}
         self.files: dict[str, bytes] = {}
         self.tokens: dict[str, int] = {}
         self.modified_at: str | None = "2026-01-01T00:00:00Z"
@@ -55,6 +61,7 @@ class FakeSource:
                 version_token=str(self.tokens[path]),
                 size_bytes=len(self.files[path]),
                 modified_at=self.modified_at,
+                metadata=self.metadata.get(path, NO_METADATA),
             )
 
     def read(self, entry: SourceEntry, known_token: str = "") -> Reading:
@@ -63,7 +70,11 @@ class FakeSource:
         self.read_paths.append(entry.path)
         if entry.path in self.unreadable:
             raise DocumentUnreadable("unreadable", "Permission denied.")
-        return Reading(self.files[entry.path], version_token=token_by_clock(entry))
+        return Reading(
+            self.files[entry.path],
+            version_token=token_by_clock(entry),
+            metadata=self.reading_metadata.get(entry.path, NO_METADATA),
+        )
 
     def outages(self) -> list[Outage]:
         return self.failed
@@ -100,6 +111,7 @@ class Reader:
         served: Mapping[str, DocumentState] | None = None,
         approved_tokens: frozenset[str] = frozenset(),
         known_mounts: Mapping[str, Mapping[str, str]] | None = None,
+        metadata_policy: MetadataPolicy | None = None,
     ) -> tuple[dict[str, DocumentState], Ingestion]:
         for source in sources:
             if isinstance(source, FakeSource):
@@ -112,5 +124,6 @@ class Reader:
             served=lambda: served or {},
             approved_tokens=approved_tokens,
             known_mounts=known_mounts or {},
+            metadata_policy=metadata_policy,
         )
         return {state.location.path: state for state in ingestion.documents()}, ingestion

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rag_assets.document_metadata.values import Metadata
 from rag_assets.errors import LedgerUnavailable
 from rag_assets.ledgers.base import ParseRecord
 from rag_assets.ledgers.sqlite import ReadOnlySqliteLedger, SqliteLedger
 from rag_assets_tests.documents import corpus, vector_of
 
 KEY, OTHER = b"k" * 32, b"o" * 32
-PARSE = ParseRecord("file:///a.md", "1", "raw", "markdown", "1", "content", "Title")
+SAID = Metadata.of({"year": 2024})
+PARSE = ParseRecord("file:///a.md", "1", "raw", "markdown", "1", "content", "Title", metadata=SAID)
 SECOND = ParseRecord("file:///b.md", "1", "raw", "markdown", "1", "content", "Title")
 DOCUMENTS = corpus({"a": "1", "b": "2"})
 
@@ -59,6 +61,10 @@ OPENERS: dict[str, Opener] = {
         "title='Another'",
         "title=x'00'",
         "title=CAST(x'ff' AS TEXT)",
+        "metadata='[[{}, []], [{}, []]]'",
+        "metadata=NULL",
+        "metadata=x'00'",
+        "metadata=7",
     ],
 )
 def test_a_changed_parse_is_forgotten(path: Path, assignment: str, opener: Opener) -> None:
@@ -149,16 +155,18 @@ def as_of_an_earlier_version(path: Path) -> None:
     connection = sqlite3.connect(path)
     for table in ("parses", "vectors", "signatures", "recorded_generations"):
         connection.execute(f"ALTER TABLE {table} DROP COLUMN checksum")
+    connection.execute("ALTER TABLE parses DROP COLUMN metadata")
     connection.close()
 
 
 @pytest.mark.parametrize("opener", OPENERS.values(), ids=OPENERS)
 def test_a_ledger_of_an_earlier_version_is_taken_on_trust(path: Path, opener: Opener) -> None:
     as_of_an_earlier_version(path)
+    change(path, "DELETE FROM parses WHERE source_uri=?", PARSE.source_uri)
     change(path, "UPDATE vectors SET vector=x'000000' WHERE key=?", OTHER)
     ledger = opener(path)
-    assert ledger.parses([PARSE.source_uri]) == {PARSE.source_uri: PARSE}
-    assert ledger.parse_of_bytes("raw", "markdown", "1") in (PARSE, SECOND)
+    assert ledger.parses([SECOND.source_uri]) == {SECOND.source_uri: SECOND}
+    assert ledger.parse_of_bytes("raw", "markdown", "1") == SECOND
     assert ledger.documents("g1") == DOCUMENTS
     assert ledger.vectors([KEY, OTHER]).keys() == {KEY}, "a length that fits no vector is never believed"
     assert ledger.signatures([KEY]) == {KEY: b"a" * 512}
@@ -180,6 +188,23 @@ def test_a_row_of_an_earlier_version_gets_a_checksum_when_it_is_used(path: Path)
     assert ledger.parses([PARSE.source_uri]) == {}
     assert ledger.vectors([KEY]) == {}
     assert ledger.signatures([KEY]) == {}
+
+
+# A file of an earlier version has no metadata.
+
+
+@pytest.mark.parametrize("opener", OPENERS.values(), ids=OPENERS)
+def test_a_parse_of_an_earlier_version_has_no_metadata(path: Path, opener: Opener) -> None:
+    ledger = SqliteLedger(path, "kb")
+    ledger.put_parses([SECOND])
+    ledger.close()
+    connection = sqlite3.connect(path)
+    connection.execute("ALTER TABLE parses DROP COLUMN metadata")
+    connection.close()
+    ledger = opener(path)
+    assert ledger.parses([SECOND.source_uri]) == {SECOND.source_uri: SECOND}
+    assert ledger.parse_of_bytes("raw", "markdown", "1") == SECOND
+    ledger.close()
 
 
 # A path that holds no ledger

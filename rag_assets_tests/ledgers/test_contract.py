@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from rag_assets.document_metadata.values import Metadata
 from rag_assets.ledgers.base import LeaseHolder, Ledger, ParseRecord
 from rag_assets.records import DocumentState
 from rag_assets_tests.documents import corpus, document, vector_of
@@ -38,6 +39,19 @@ def test_the_last_parse_of_a_document_counts(ledger: Ledger) -> None:
     ledger.put_parses([newer])
     assert ledger.parses([PARSE.source_uri]) == {PARSE.source_uri: newer}
     assert ledger.parse_of_bytes("raw", "markdown", "1") is None
+
+
+def test_metadata_are_remembered_by_who_said_them(ledger: Ledger) -> None:
+    of_document = Metadata.of(
+        {"year": 2024, "share": 0.25, "draft": True, "tags": ("a", "ü"), "date": "2024-01-31T00:00:00Z"}
+    )
+    of_source = Metadata.of({"year": 2023}, left_out=("secret: api_key",))
+    record = replace(PARSE, metadata=of_document, reading_metadata=of_source)
+    ledger.put_parses([record, BAD])
+    found = ledger.parses([PARSE.source_uri])[PARSE.source_uri]
+    assert found == record
+    assert found.reading_metadata.left_out == ("secret: api_key",)
+    assert ledger.parse_of_bytes("raw", "markdown", "1") == record
 
 
 def test_many_documents_are_looked_up_at_once(ledger: Ledger) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import json
 import os
 import signal
 import sys
@@ -30,6 +31,13 @@ class Obedient(_Parser):
     def parse(self, data: bytes, filename: str) -> ParsedDocument:
         Obedient.num_parsed += 1
         return ParsedDocument(f"{data.decode()} in {filename} by {os.getpid()}", title="A title")
+
+
+class Describing(_Parser):
+    """Returns the metadata in its document."""
+
+    def parse(self, data: bytes, filename: str) -> ParsedDocument:
+        return ParsedDocument("text", metadata=json.loads(data))
 
 
 class Busy(_Parser):

@@ -1,5 +1,6 @@
 """A document that misuses its parser harms only itself."""
 
+import json
 import os
 import sys
 import time
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from rag_assets.document_metadata.normalization import normalized
 from rag_assets.errors import DocumentUnreadable, ParserUnavailable
 from rag_assets.parsers.base import Parser
 from rag_assets.parsers.isolation import ParseLimits, ParseWorkers
@@ -185,3 +187,26 @@ def test_a_document_is_tried_again_in_a_new_process(workers: ParseWorkers) -> No
     assert parse(workers, misbehaving.SecondFails()).text == "fine in a new process"
     with pytest.raises(DocumentUnreadable):
         parse(workers, misbehaving.Crashing())
+
+
+def test_metadata_leave_the_process_in_their_normal_form(workers: ParseWorkers) -> None:
+    data = json.dumps({"Doc Type": "memo", "year": 2024.0, "password": "x", "tags": ["a", 3]}).encode()
+    said = parse(workers, misbehaving.Describing(), data).metadata
+    assert dict(said) == {"doc_type": "memo", "year": 2024, "tags": ("a", "3")}
+    assert said.left_out == ("secret: password",)
+
+
+@pytest.mark.parametrize(
+    "metadata", [b"{}", b'{"x": "' + b"y" * 5000 + b'"}', b'{"a": {"b": {"c": {"d": 1}}}}', b'{"a": NaN}']
+)
+def test_an_answer_with_forged_metadata_is_bounded(workers: ParseWorkers, metadata: bytes) -> None:
+    forged = b'{"title": "t", "metadata": ' + metadata + b', "left_out": [], "num_bytes": 4}\ntext'
+    parsed = parse(workers, misbehaving.Forging(), forged)
+    assert parsed.metadata == normalized(dict(parsed.metadata))
+
+
+@pytest.mark.parametrize("metadata", [b'[["a", 1]]', b"7", b"null", b'"text"'])
+def test_an_answer_without_metadata_is_none(workers: ParseWorkers, metadata: bytes) -> None:
+    forged = b'{"title": "t", "metadata": ' + metadata + b', "left_out": [7], "num_bytes": 4}\ntext'
+    with pytest.raises(DocumentUnreadable, match="ended the process"):
+        parse(workers, misbehaving.Forging(), forged)

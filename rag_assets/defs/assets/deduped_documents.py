@@ -90,6 +90,7 @@ def deduped_documents(
                 **near_duplicate_metadata(decision.near_duplicates, changes),
                 "num_contents": len(content_changes((), documents)),
                 "num_contents_changed": decision.num_contents_changed,
+                "num_payload_updates": decision.num_payload_updates,
                 "full_rebuild": decision.rebuild,
                 **({PRODUCTION_DAMAGE_KEY: decision.production_damage} if decision.production_damage else {}),
                 "file": step.file("deduped_documents"),

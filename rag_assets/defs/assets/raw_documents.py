@@ -28,6 +28,7 @@ from rag_assets.evaluation.benchmark import reading_problem
 from rag_assets.ingestion.listings import served_listings
 from rag_assets.ingestion.source_reports import (
     last_failed_parts,
+    metadata_left_out,
     outages_as_details,
     require_a_readable_source,
     skipped_files,
@@ -89,6 +90,7 @@ def raw_documents(
                 if source not in asked
             }
             details["skipped_files"] = skipped_files(ingestion.reports)
+            details["metadata_left_out"] = metadata_left_out(ingestion.reports)
             details["outages"] = outages_as_details(ingestion.reports)
             remember_outages(
                 knowledge_base.ledger,

@@ -12,6 +12,7 @@ from rag_assets.ingestion.source_reports import (
     SourceReport,
     failed_parts,
     files_left_out,
+    metadata_left_out,
     skipped_files,
     unreadable_sources,
 )
@@ -32,6 +33,7 @@ def ingestion_metadata(
         known_failures: `failed_parts` of the previous refresh. They trigger no second alert.
     """
     problems, skipped = unreadable_sources(reports), skipped_files(reports)
+    less_metadata = metadata_left_out(reports)
     newly_failed = {source for source, _ in failed_parts(reports) - known_failures}
     new_problems = {source: problem for source, problem in problems.items() if source in newly_failed}
     return {
@@ -42,6 +44,7 @@ def ingestion_metadata(
         "num_unreadable_sources": len(problems),
         "num_skipped_files": sum(sum(endings.values()) for endings in skipped.values()) or None,
         "skipped_files": dg.MetadataValue.json(skipped) if skipped else None,
+        "metadata_left_out": dg.MetadataValue.json(less_metadata) if less_metadata else None,
         "sources": source_table(reports),
         UNREADABLE_KEY: dg.MetadataValue.json(problems) if problems else None,
         NEWLY_UNREADABLE_KEY: dg.MetadataValue.json(new_problems) if new_problems else None,

@@ -1,0 +1,224 @@
+"""Raw values of a source or a document -> `Metadata`: one form of keys and values, bounded, without secrets.
+
+Nothing raises because of a value: it is left out, and counted in `Metadata.left_out`. A value of any size costs
+little time.
+"""
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from itertools import islice
+from typing import Any, cast
+from uuid import UUID
+
+from rag_assets.document_metadata.sensitive import is_secret_key, is_secret_value
+from rag_assets.document_metadata.values import NO_METADATA, Metadata, MetadataValue
+
+MAX_KEYS = 64
+MAX_KEY_CHARACTERS = 64
+MAX_TEXT_CHARACTERS = 500
+MAX_LIST_TEXTS = 50
+MAX_BYTES = 4_000
+"""Of all keys and values together, in UTF-8. Every point of the document holds them."""
+MOST_LEFT_OUT = 20
+"""Entries of `Metadata.left_out`."""
+
+_MOST_RAW_VALUES = 1_000
+_MOST_DEPTH = 3
+_MOST_EXACT_INTEGER = 2**53
+_WORD_BEGINS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_NO_WORD = re.compile(r"[\W_]+")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?: ?(?:Z|[+-]\d\d:?\d\d))?)?")
+_DATE_FORM = "0000-00-00T00:00:00Z"
+_UNPRINTABLE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b\u2028\u2029\ufeff\ud800-\udfff]+")
+
+
+def normalized(raw: Mapping[Any, Any], *more: Mapping[Any, Any]) -> Metadata:
+    """Return the metadata of a source or a parser in the normal form.
+
+    Keys become lower case with underscores: `docType`, `doc-type` and `Doc Type` are all `doc_type`. Mappings in mappings
+    are flattened: `project_name`. Of two values for one key the first counts. Dates become UTC. Without a time zone they
+    are taken as UTC. A text is a date only if all of it is ISO 8601.
+
+    Args:
+        raw: keys and values of any type.
+        more: further ones, for the keys that `raw` does not have.
+    """
+    if not more and isinstance(raw, Metadata):
+        return raw
+    if not raw and not any(more):
+        return NO_METADATA
+    found: dict[str, MetadataValue] = {}
+    left_out: dict[str, None] = {}
+    room = MAX_BYTES
+    for number, (key, value) in enumerate(_flat((raw, *more))):
+        if number == _MOST_RAW_VALUES:
+            left_out["too many keys"] = None
+            break
+        name = normalized_key(key)
+        if name is None:
+            left_out["not usable: (a key)"] = None
+        elif name not in found:
+            kept, problem = _kept(name, value)
+            if kept is not None:
+                size = size_bytes(name, kept)
+                if len(found) >= MAX_KEYS or size > room:
+                    kept, problem = None, "too many keys" if len(found) >= MAX_KEYS else f"no room: {name}"
+                else:
+                    found[name] = kept
+                    room -= size
+            if problem:
+                left_out[problem] = None
+    return Metadata.of(found, bounded_left_out(left_out))
+
+
+def normalized_key(key: object) -> str | None:
+    """Return the normal form of a key, or None if it has none."""
+    text = _key_text(key)
+    if text is None or len(text) > 2 * MAX_KEY_CHARACTERS:
+        return None
+    text = _WORD_BEGINS.sub("_", unicodedata.normalize("NFC", _UNPRINTABLE.sub(" ", text)))
+    name = _NO_WORD.sub("_", text).strip("_").lower()
+    return name if 0 < len(name) <= MAX_KEY_CHARACTERS else None
+
+
+def normalized_text(text: str) -> str:
+    """Return one line of a text in the normal form. A text in ISO 8601 becomes the one form of dates."""
+    line = _UNPRINTABLE.sub(" ", text[: 4 * MAX_TEXT_CHARACTERS])
+    line = unicodedata.normalize("NFC", line).strip()
+    return normalized_date(line) or line
+
+
+def normalized_date(text: str) -> str | None:
+    """Return a text in ISO 8601 as `2026-01-31T12:00:00Z`, or None for another text."""
+    if not text[:4].isdecimal() or not text.isascii() or _DATE.fullmatch(text) is None:
+        return None
+    try:
+        return _moment(datetime.fromisoformat(text.replace(",", ".").replace(" Z", "Z").replace(" +", "+")))
+    except (ValueError, OverflowError):
+        return None
+
+
+def is_date(value: object) -> bool:
+    """Whether a normalized value is a date."""
+    return isinstance(value, str) and len(value) == len(_DATE_FORM) and normalized_date(value) == value
+
+
+def size_bytes(key: str, value: MetadataValue) -> int:
+    """Return the size of a pair, as counted for `MAX_BYTES`."""
+    texts = value if isinstance(value, tuple) else (value if isinstance(value, str) else "12345678",)
+    return len(key.encode()) + sum(len(text.encode()) for text in texts)
+
+
+def bounded_left_out(left_out: Iterable[str]) -> tuple[str, ...]:
+    """Return the first entries of `left_out`, and `more` for the rest."""
+    entries = tuple(dict.fromkeys(left_out))
+    return entries if len(entries) <= MOST_LEFT_OUT else (*entries[: MOST_LEFT_OUT - 1], "more")
+
+
+def _key_text(key: object) -> str | None:
+    if isinstance(key, int) and not isinstance(key, bool):
+        # Python refuses to write numbers of thousands of digits.
+        return str(key) if -_MOST_EXACT_INTEGER < key < _MOST_EXACT_INTEGER else None
+    return key if isinstance(key, str) else None
+
+
+def _flat(mappings: Iterable[Mapping[Any, Any]]) -> Iterator[tuple[object, object]]:
+    for mapping in mappings:
+        yield from _flattened(mapping, "", 1)
+
+
+def _flattened(mapping: Mapping[Any, Any], prefix: str, depth: int) -> Iterator[tuple[object, object]]:
+    for key, value in mapping.items():
+        text = _key_text(key)
+        name = None if text is None else f"{prefix}{text[:MAX_TEXT_CHARACTERS]}"
+        if isinstance(value, Mapping) and depth < _MOST_DEPTH and name is not None:
+            yield from _flattened(cast("Mapping[Any, Any]", value), f"{name}_", depth + 1)
+        else:
+            yield name, value
+
+
+def _kept(key: str, value: object) -> tuple[MetadataValue | None, str]:
+    """Return the normal form of a value and what was wrong, None without a value and "" without a problem."""
+    if value is None or (isinstance(value, str | bytes | list | tuple | set | Mapping) and not value):
+        return None, ""
+    if is_secret_key(key):
+        return None, f"secret: {key}"
+    if isinstance(value, list | tuple | set | frozenset):
+        return _kept_list(key, cast("Iterable[object]", value))
+    scalar = _scalar(value)
+    if scalar is None:
+        return None, f"not usable: {key}"
+    if isinstance(scalar, str):
+        return _kept_text(
+            key, scalar, was_longer=isinstance(value, str) and len(value) > 4 * MAX_TEXT_CHARACTERS
+        )
+    return scalar, ""
+
+
+def _kept_text(key: str, text: str, *, was_longer: bool) -> tuple[str | None, str]:
+    if is_secret_value(text):
+        return None, f"secret: {key}"
+    if len(text) > MAX_TEXT_CHARACTERS or was_longer:
+        return text[:MAX_TEXT_CHARACTERS].rstrip() or None, f"cut: {key}"
+    return text or None, ""
+
+
+def _kept_list(key: str, values: Iterable[object]) -> tuple[MetadataValue | None, str]:
+    texts: dict[str, None] = {}
+    problem = ""
+    listed = list(islice(values, MAX_LIST_TEXTS + 1))
+    for value in listed[:MAX_LIST_TEXTS]:
+        scalar = None if value is None else _scalar(value)
+        if scalar is None:
+            problem = f"not usable: {key}" if value is not None else problem
+            continue
+        text = scalar if isinstance(scalar, str) else str(scalar).lower()
+        kept, found = _kept_text(key, text, was_longer=len(text) > MAX_TEXT_CHARACTERS)
+        problem = found or problem
+        if kept:
+            texts[kept] = None
+    if len(listed) > MAX_LIST_TEXTS:
+        problem = f"cut: {key}"
+    # The order of a set differs between processes.
+    kept_texts = sorted(texts) if isinstance(values, set | frozenset) else texts
+    return tuple(kept_texts) or None, problem
+
+
+def _scalar(value: object) -> str | int | float | bool | None:
+    """Return a single value in the normal form, or None for anything else."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return normalized_text(value)
+    if isinstance(value, int | float | Decimal):
+        return normalized_number(value)
+    if isinstance(value, date):
+        try:
+            return _moment(
+                value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)
+            )
+        except (ValueError, OverflowError):
+            return None
+    return str(value) if isinstance(value, UUID) else None
+
+
+def normalized_number(value: float | Decimal) -> int | float | None:
+    """Return a number in the form of JSON, a whole one as an integer, or None if JSON cannot hold it exactly."""
+    try:
+        if isinstance(value, int):
+            return int(value) if -_MOST_EXACT_INTEGER < value < _MOST_EXACT_INTEGER else None
+        number = float(value)
+    except (ValueError, OverflowError, ArithmeticError):
+        return None
+    if not math.isfinite(number):
+        return None
+    return int(number) if number.is_integer() and abs(number) < _MOST_EXACT_INTEGER else number
+
+
+def _moment(moment: datetime) -> str:
+    moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    return moment.replace(tzinfo=None).isoformat(timespec="seconds") + "Z"

@@ -1,0 +1,65 @@
+"""Secrets and personal fields, recognized by the name of a key or the form of a value.
+
+A secret never leaves the source or the parser. A personal field is left out unless `RAG_METADATA_KEEP` names it.
+Authors count as personal: programs write the name of an account there, often unknown to its owner.
+"""
+
+import re
+from itertools import pairwise
+
+_SECRET_KEY = re.compile(
+    r"(^|_)(passw(or)?d|passwords|passwort|kennwort|pwd|passphrase|passcode|secrets?|tokens?|jwt|otp|pin|"
+    r"(api|access|secret|private|encryption|license|account|shared|signing)_?keys?|apikey|credentials?|creds|"
+    r"auth|authorization|bearer|cookies?|session_?(id|key)|sas|connection_?string|webhook(_?url)?)(_|$)"
+)
+_PERSONAL_KEY = re.compile(
+    r"(^|_)(authors?|autor(en)?|auteurs?|creators?|contributors?|editors?|owners?|manager|artist|"
+    r"(last_)?(created|modified|updated|edited|saved|changed|approved|reviewed|written|published|submitted)_?by|by|"
+    r"reviewers?|approvers?|assignees?|maintainers?|"
+    r"e?mails?|e_mails?|courriel|phones?|telephone|telefon|tel|mobile_number|fax|"
+    r"address|addresses|street|postal_?code|zip_?code|birth(day|_?date)?|date_of_birth|dob|gender|"
+    r"ssn|social_security(_number)?|passport|iban|tax_?id|salary|"
+    r"(first|last|full|given|family|middle|user|nick)_?name|surname|username|user|users|user_?id|login|"
+    r"sender|recipients?|reply_to|people|persons?|contacts?|participants?|attendees)(_|$)|^(from|to|cc|bcc)$"
+)
+_SECRET_VALUE = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY|\b(AKIA|ASIA)[0-9A-Z]{16}\b|\bsk-[\w-]{16,}|\bgh[pousr]_\w{20,}|"
+    r"\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}|\bxox[abeprs]-[\w-]{10,}|\bAIza[\w-]{30,}|\beyJ[\w-]{8,}\.eyJ[\w-]{8,}|"
+    r"\bhooks\.slack\.com/services/|://[^\s/@:]*:[^\s/@]+@|\b[Bb]earer\s+[\w.~+/=-]{16,}|"
+    r"[?&#](x-amz-signature|x-goog-signature|sig|signature|(access_|auth_|id_)?token|(api_?)?key|password|secret)=",
+    re.IGNORECASE,
+)
+_PERSONAL_VALUE = re.compile(r"[\w.%+-]{1,64}@[\w-]{1,64}(\.[\w-]{1,64})+|^\+\d[\d ()/.-]{6,20}\d$")
+_LONG_WORD = re.compile(r"[A-Za-z0-9+/_=-]{24,}")
+_CHANGES_BETWEEN_CHARACTERS = 0.4
+
+
+def is_secret_key(key: str) -> bool:
+    """Whether a normalized key names a secret."""
+    return _SECRET_KEY.search(key) is not None
+
+
+def is_secret_value(text: str) -> bool:
+    """Whether a text holds a key, a token, or a URL with one."""
+    return _SECRET_VALUE.search(text) is not None or any(
+        _looks_random(word) for word in _LONG_WORD.findall(text)
+    )
+
+
+def is_personal_key(key: str) -> bool:
+    """Whether a normalized key names a person, or how to reach one."""
+    return _PERSONAL_KEY.search(key) is not None
+
+
+def is_personal_value(text: str) -> bool:
+    """Whether a text holds an e-mail address, or is a telephone number."""
+    return _PERSONAL_VALUE.search(text) is not None
+
+
+def _looks_random(word: str) -> bool:
+    """Whether upper case, lower case and digits alternate as in a key, and not as in names of files and hex hashes."""
+    kinds = ["u" if it.isupper() else "l" if it.islower() else "d" for it in word if it.isalnum()]
+    if len(set(kinds)) < 3:
+        return False
+    num_changes = sum(one != other for one, other in pairwise(kinds))
+    return num_changes > _CHANGES_BETWEEN_CHARACTERS * len(kinds)

@@ -1,0 +1,203 @@
+import math
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag_assets.document_metadata.normalization import (
+    MAX_BYTES,
+    MAX_KEYS,
+    MAX_LIST_TEXTS,
+    MAX_TEXT_CHARACTERS,
+    MOST_LEFT_OUT,
+    is_date,
+    normalized,
+    size_bytes,
+)
+from rag_assets.document_metadata.values import Metadata
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("memo", "memo"),
+        ("  two\n lines\t", "two lines"),
+        ("cafe\u0301", "café"),
+        (2024, 2024),
+        (2024.0, 2024),
+        (-0.0, 0),
+        (0.25, 0.25),
+        (Decimal("1.5"), 1.5),
+        (True, True),
+        ("2024", "2024"),
+        ("1.10", "1.10"),
+        (date(2024, 1, 31), "2024-01-31T00:00:00Z"),
+        (datetime(2024, 1, 31, 12, 0, 0, 999), "2024-01-31T12:00:00Z"),
+        (datetime(2024, 1, 31, 1, tzinfo=timezone(timedelta(hours=2))), "2024-01-30T23:00:00Z"),
+        ("2024-01-31", "2024-01-31T00:00:00Z"),
+        ("2024-01-31 10:00:00 +02:00", "2024-01-31T08:00:00Z"),
+        ("2024-01-31T10:00:00.123Z", "2024-01-31T10:00:00Z"),
+        ("2024-13-31", "2024-13-31"),
+        ("2024-01-31 and later", "2024-01-31 and later"),
+        (["b", "a", "b"], ("b", "a")),
+        (("a", 3, True, date(2024, 1, 1)), ("a", "3", "true", "2024-01-01T00:00:00Z")),
+        ({"b", "a"}, ("a", "b")),
+    ],
+)
+def test_a_value_has_one_form(value: object, expected: object) -> None:
+    said = normalized({"key": value})
+    assert said.pairs == (("key", expected),)
+    assert type(said["key"]) is type(expected)
+    assert said.left_out == ()
+
+
+@pytest.mark.parametrize("value", [None, "", "  ", [], {}, (), "\x00"])
+def test_an_empty_value_says_nothing(value: object) -> None:
+    assert normalized({"key": value}) == Metadata()
+    assert normalized({"key": value}).left_out == ()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        math.nan,
+        math.inf,
+        2**53,
+        10**4000,
+        Decimal("NaN"),
+        Decimal("sNaN"),
+        datetime.max.replace(tzinfo=timezone(-timedelta(hours=1))),
+        b"bytes",
+        object(),
+        1j,
+        [{"a": 1}],
+    ],
+)
+def test_a_value_that_is_none_of_the_types_is_left_out(value: object) -> None:
+    said = normalized({"key": value, "other": 1})
+    assert dict(said) == {"other": 1}
+    assert said.left_out == ("not usable: key",)
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("docType", "doc_type"),
+        ("Doc Type", "doc_type"),
+        ("doc-type", "doc_type"),
+        ("dc:subject", "dc_subject"),
+        ("PDFVersion", "pdf_version"),
+        ("_x_", "x"),
+        ("Größe", "größe"),
+        ("年", "年"),
+        (7, "7"),
+    ],
+)
+def test_a_key_has_one_form(key: object, expected: str) -> None:
+    assert dict(normalized({key: 1})) == {expected: 1}
+
+
+@pytest.mark.parametrize("key", ["", "  ", "!?", "x" * 65, "x" * 129, None, True, 1.5, ("a",), 10**4000])
+def test_a_key_without_a_form_is_left_out(key: object) -> None:
+    said = normalized({key: 1})
+    assert dict(said) == {}
+    assert said.left_out == ("not usable: (a key)",)
+
+
+def test_mappings_are_flattened_to_a_depth() -> None:
+    raw = {"a": {"b": {"c": 1, "deep": {"d": {"e": 2}}}, "f": [1]}}
+    said = normalized(raw)
+    assert dict(said) == {"a_b_c": 1, "a_f": ("1",)}
+    assert said.left_out == ("not usable: a_b_deep",)
+
+
+def test_the_first_of_two_values_for_a_key_counts() -> None:
+    assert dict(normalized({"docType": 1, "doc_type": 2}, {"Doc Type": 3, "more": 4})) == {
+        "doc_type": 1,
+        "more": 4,
+    }
+
+
+def test_a_long_text_and_a_long_list_are_cut() -> None:
+    said = normalized({"text": "x" * 1_000_000, "list": [str(number) for number in range(1000)]})
+    assert said["text"] == "x" * MAX_TEXT_CHARACTERS
+    assert said["list"] == tuple(str(number) for number in range(MAX_LIST_TEXTS))
+    assert said.left_out == ("cut: text", "cut: list")
+
+
+def test_many_keys_and_a_megabyte_are_bounded() -> None:
+    many = normalized({f"key{number}": number for number in range(100)})
+    assert len(many) == MAX_KEYS
+    assert many.left_out == ("too many keys",)
+    large = normalized({f"key{number}": "ä" * 10_000 for number in range(100)})
+    assert 0 < sum(size_bytes(*pair) for pair in large.pairs) <= MAX_BYTES
+    assert len(large.left_out) == MOST_LEFT_OUT
+    assert large.left_out[-1] == "more"
+
+
+class _Endless(Mapping[str, Any]):
+    """Says how many keys were asked for."""
+
+    asked = 0
+
+    def __getitem__(self, key: str) -> Any:
+        return key
+
+    def __iter__(self) -> Iterator[str]:
+        while True:
+            self.asked += 1
+            yield f"key{self.asked}"
+
+    def __len__(self) -> int:
+        return 2**31
+
+
+def test_the_work_for_keys_without_end_is_bounded() -> None:
+    endless = _Endless()
+    assert len(normalized(endless)) <= MAX_KEYS
+    assert endless.asked < 2_000
+
+
+def test_the_work_for_deep_nesting_is_bounded() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(100_000):
+        deep = {"a": deep}
+    assert normalized(deep).left_out == ("not usable: a_a_a",)
+
+
+raw_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.datetimes(timezones=st.just(UTC))
+    | st.dates(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(max_size=8), raw_values, max_size=6))
+def test_the_normal_form_is_stable_and_survives_json(raw: dict[str, Any]) -> None:
+    said = normalized(raw)
+    again = normalized(said.to_json())
+    assert again == said
+    assert again.left_out == ()
+    assert Metadata.from_json(said.to_json()) == said
+    assert len({said, again}) == 1
+
+
+def test_a_date_is_a_text_of_one_form() -> None:
+    assert is_date("2024-01-31T00:00:00Z")
+    assert not any(map(is_date, ("2024-01-31", "2024-13-31T00:00:00Z", 2024, "text", True)))
+
+
+def test_numbers_and_booleans_are_different_values() -> None:
+    assert Metadata.of({"a": 1}) != Metadata.of({"a": True})
+    assert Metadata.of({"a": 1}) == Metadata.of({"a": 1})
+    assert Metadata.of({"a": 1}, left_out=("cut: b",)) == Metadata.of({"a": 1})
