@@ -27,7 +27,11 @@ class ListingHash:
 
     def add(self, entry: SourceEntry) -> None:
         # A sum, because the order of some sources varies.
-        text = f"{len(entry.document_id)} {entry.document_id} {entry.version_token}"
+        # Size and time stand for a missing token. Where it comes from `read`, a sensor needs no reading to see new bytes.
+        version = entry.version_token or (
+            f"{entry.size_bytes} {entry.modified_at}" if entry.modified_at else ""
+        )
+        text = f"{len(entry.document_id)} {entry.document_id} {version}"
         if entry.metadata.pairs:  # nothing is added otherwise, as in earlier versions
             text += f" {json.dumps(entry.metadata.to_json())}"
         self._sum += int.from_bytes(hashlib.sha256(text.encode()).digest())

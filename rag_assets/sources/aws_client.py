@@ -34,6 +34,7 @@ _ADVICE = {
     "UnauthorizedSSOTokenError": "Log in again with `aws sso login`.",
     "SSOTokenLoadError": "Log in with `aws sso login`.",
     "NoRegionError": "Set `region` or AWS_DEFAULT_REGION.",
+    "NotImplemented": "This service does not offer it: leave out the option for it.",
     "SSLError": "Its certificate is not trusted: set AWS_CA_BUNDLE to the certificate of its authority.",
 }
 _REFUSED_CREDENTIALS = frozenset(

@@ -1,8 +1,10 @@
 """Objects in a bucket of S3, or of a compatible service (MinIO, LocalStack, R2 …).
 
-An object is read in exactly the listed version. Nothing is written to disk.
+An object is read in exactly the listed version, with its metadata. Nothing is written to disk.
 """
 
+import hashlib
+import json
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -28,11 +30,14 @@ from rag_assets.sources.base import (
     too_large_error,
 )
 from rag_assets.sources.file_selection import FileOptions, FileSelection
+from rag_assets.sources.s3_metadata import metadata_of
 from rag_assets.sources.times import iso_utc
 
 _WEB_ADDRESS = r"^https?://[^@\s/]+(/[^@\s]*)?$"  # without a user and a password
 _PIECE_BYTES = 256 * 1024
 _SLOWEST_BYTES_PER_SECOND = 100_000
+_WITH_METADATA = "m1"
+"""Part of every version token: objects read by a version without metadata are read once more."""
 # Keys may hold any character, and ids are shown on terminals: control characters become %0A. A percent sign that looks
 # like one of them is escaped too, so that no two keys get the same id.
 _NEEDS_ESCAPE = re.compile("[\x00-\x1f\x7f]|%(?=[01][0-9A-F]|7F|25)")
@@ -58,6 +63,10 @@ class S3Options(RemoteSourceOptions, FileOptions):
         pattern=_WEB_ADDRESS,
         description="SQS queue with the event notifications of the bucket, for this source only.",
     )
+    read_tags: bool = Field(
+        False,
+        description="Whether to read the tags of objects as metadata, with one request per object and refresh.",
+    )
     max_bytes: int = Field(DEFAULT_MAX_BYTES, gt=0, description="Larger objects are quarantined.")
     page_size: int = Field(1000, ge=1, le=1000, description="Objects per request in a listing.")
 
@@ -80,6 +89,7 @@ class S3Source:
         self._selection = FileSelection(options)
         self._made_client: Any = None
         self._lock = Lock()
+        self._listed_tokens: dict[str, str] = {}
 
     def list_entries(self) -> Iterator[SourceEntry]:
         """Yield one entry per document, in the order of the service.
@@ -88,6 +98,7 @@ class S3Source:
             SourceUnavailable: a page of the listing is missing, or invalid.
         """
         self._selection.clear()
+        self._listed_tokens = {}
         continuation: dict[str, str] = {}
         tokens: set[str] = set()
         while True:
@@ -107,24 +118,32 @@ class S3Source:
             tokens.add(token)
             continuation = {"ContinuationToken": token}
 
-    def read(self, entry: SourceEntry, known_token: str = "") -> Reading:
+    def read(self, entry: SourceEntry, known_token: str = "") -> Reading | None:
         """Return one document, in exactly the listed version.
+
+        Returns:
+            None if tags are read, and neither the object nor its tags have changed. New tags change nothing in a
+            listing.
 
         Raises:
             DocumentUnreadable: `too_large`, or `unreadable`: forbidden, archived, missing or changed since the listing.
             SourceUnavailable: the service does not answer, or not in time.
         """
-        del known_token  # the caller has compared it already
         self._require_size(entry.size_bytes)
-        etag = entry.version_token.split("-", 2)[2]
+        listed_token = entry.version_token or self._listed_tokens.get(entry.path, "")
         try:
+            tags = self._tags(entry) if self.options.read_tags else {}
+            token = _token_with_tags(listed_token, tags) if self.options.read_tags and listed_token else ""
+            if token and token == known_token:
+                return None
+            etag = _etag_in(listed_token)
             try:
-                return self._get(entry, {"IfMatch": f'"{etag}"'} if etag else {})
+                return self._get(entry, tags, token, {"IfMatch": f'"{etag}"'} if etag else {})
             except aws_errors() as error:
                 if code_of(error) != "PreconditionFailed":
                     raise
                 # Replaced after the listing: an object is always whole. The next refresh reads it once more.
-                return self._get(entry, {})
+                return self._get(entry, tags, token, {})
         except aws_errors() as error:
             code = code_of(error)
             if code == "NoSuchKey":
@@ -133,9 +152,27 @@ class S3Source:
                 raise self._unavailable("cannot be read", in_words(error)) from None
             raise DocumentUnreadable("unreadable", _why_unreadable(code)) from None
 
-    def _get(self, entry: SourceEntry, only_if: dict[str, str]) -> Reading:
+    def _get(
+        self, entry: SourceEntry, tags: Mapping[str, str], token: str, only_if: dict[str, str]
+    ) -> Reading:
         answer = self._client().get_object(Bucket=self.options.bucket, Key=_unescape(entry.path), **only_if)
-        return Reading(self._body(answer))
+        return Reading(self._body(answer), version_token=token, metadata=metadata_of(answer, tags))
+
+    def _tags(self, entry: SourceEntry) -> dict[str, str]:
+        try:
+            answer = self._client().get_object_tagging(Bucket=self.options.bucket, Key=_unescape(entry.path))
+        except aws_errors() as error:
+            if code_of(error) == "NoSuchTagSet":
+                return {}
+            if code_of(error) != "AccessDenied":
+                raise
+            raise DocumentUnreadable(
+                "unreadable",
+                "Its tags cannot be read: access denied. Allow s3:GetObjectTagging, or set `read_tags` to false.",
+            ) from None
+        if "TagSet" not in answer:
+            raise self._unavailable("cannot be read", "the answer holds no tags. Check `endpoint_url`.")
+        return {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
 
     @property
     def left_out(self) -> Mapping[str, int]:
@@ -207,13 +244,17 @@ class S3Source:
         path = _escape(item["Key"])
         modified: datetime | None = item.get("LastModified")
         etag = str(item.get("ETag", "")).strip('"')
+        token = f"{item['Size']}-{modified.timestamp() if modified else 0:.3f}-{etag} {_WITH_METADATA}"
+        if self.options.read_tags:
+            self._listed_tokens[path] = token
         return SourceEntry(
             document_id=f"{self.name}:{path}",
             source=self.name,
             uri=f"s3://{self.options.bucket}/{path}",
             path=path,
             filename=path.rpartition("/")[2],
-            version_token=f"{item['Size']}-{modified.timestamp() if modified else 0:.3f}-{etag}",
+            # Only `read` asks for the tags: the sensors list too, every minute.
+            version_token="" if self.options.read_tags else token,
             size_bytes=item["Size"],
             modified_at=iso_utc(modified),
         )
@@ -228,6 +269,15 @@ _WHY_UNREADABLE = {
     "InvalidObjectState": "It is archived. Restore it, or exclude it by `prefix`.",
     "AccessDenied": "Access denied. Allow s3:GetObject, and kms:Decrypt for an object encrypted with a key.",
 }
+
+
+def _etag_in(token: str) -> str:
+    return token.rpartition(" ")[0].partition("-")[2].partition("-")[2]
+
+
+def _token_with_tags(token: str, tags: Mapping[str, str]) -> str:
+    tags_hash = hashlib.sha256(json.dumps(sorted(tags.items())).encode()).hexdigest()[:16]
+    return f"{token} {tags_hash}"
 
 
 def _why_unreadable(code: str) -> str:

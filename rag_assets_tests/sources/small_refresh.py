@@ -23,11 +23,15 @@ class Outcome:
         changes: path -> kind of its change, without the unchanged ones.
         problem: "" if everything was read.
         tokens: of the outages.
+        num_parsed: number of documents parsed.
+        metadata_left_out: metadata cut or left out -> number of documents.
     """
 
     changes: Mapping[str, str]
     problem: str
     tokens: frozenset[str]
+    num_parsed: int
+    metadata_left_out: Mapping[str, int]
 
 
 class SmallRefresh:
@@ -69,6 +73,8 @@ class SmallRefresh:
             },
             unreadable_sources([report]).get(source.name, ""),
             frozenset(outage.token for outage in report.open_outages),
+            report.num_parsed,
+            dict(report.metadata_left_out),
         )
 
 
