@@ -64,6 +64,56 @@ def test_a_value_with_the_form_of_a_secret_is_left_out(value: str) -> None:
 @pytest.mark.parametrize(
     "value",
     [
+        "https://bucket/a.pdf?X-Amz-Credential=x%2F20260101",
+        "https://bucket/a.pdf?AWSAccessKeyId=x&Expires=1&Signature=y",
+        "https://host/a?x-goog-signature=abc",
+        "https://cdn/a?Expires=1&Signature=x&Key-Pair-Id=K",
+        "https://account.blob.core.windows.net/c/a.pdf?sv=2024&se=2026&sig=abc%3D",
+        "https://host/a?session_id=0123",
+        "https://host/a?page=2&amp;jwt=abc",
+        "https://host/a#access_token=abc&state=1",
+        "https://host/a?refresh_token=abc",
+        "https://host/a?client-secret=abc",
+        "https://host/a?auth=abc",
+        "https://host/a?pwd=abc",
+        "https://host/a?sid=abc",
+        "https://host/a?api-key=abc",
+        "https://host/a?id=ghp_0123456789abcdef",
+        "https://host/login?next=https%3A%2F%2Fbucket%2Fa%3Fsig%3Dabc",
+        "https://host/login?next=https%253A%252F%252Fbucket%252Fa%253Ftoken%253Dabc",
+        "https://0123456789abcdef0123@github.com/org/wiki",
+        "https://discord.com/api/webhooks/12345/abc",
+        "https://example.webhook.office.com/webhookb2/1",
+        "https://api.telegram.org/bot123:abc/getMe",
+    ],
+)
+def test_a_url_with_a_secret_is_left_out(value: str) -> None:
+    for raw in (value, [value], f"see {value}, then go on", {"url": value}):
+        said = normalized({"note": raw})
+        assert dict(said) == {}
+        assert said.left_out in (("secret: note",), ("secret: note_url",))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "https://host/a?author=ann&keyword=x&page=2&monkey=1",
+        "https://host/a?id=6ba7b811-9dad-11d1-80b4-00c04fd430c8#section-2",
+        "https://host/search?q=the+token+of+the+session",
+        "https://host/100%25?size=2",
+        "is it signed? no",
+        "token=economy",
+        "https://medium.com/@someone/a-story",
+        "ssh://git@github.com/org/wiki",
+    ],
+)
+def test_an_ordinary_url_is_kept(value: str) -> None:
+    assert dict(normalized({"note": value})) == {"note": value}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
         "3f786850e387550fdab836ed7e6dc881de23001b",
         "5a2f6bd5-4d63-5d0c-9c52-0f4f0a7b8f11",
         "Report_2024_Final_Version_Draft_03_Edition",
