@@ -7,6 +7,8 @@ Authors count as personal: programs write the name of an account there, often un
 import re
 from itertools import pairwise
 
+from rag_assets.document_metadata.url_secrets import has_secret_parameter
+
 _SECRET_KEY = re.compile(
     r"(^|_)(passw(or)?d|passwords|passwort|kennwort|pwd|passphrase|passcode|secrets?|tokens?|jwt|otp|pin|"
     r"(api|access|secret|private|encryption|license|account|shared|signing)_?keys?|apikey|credentials?|creds|"
@@ -25,8 +27,9 @@ _PERSONAL_KEY = re.compile(
 _SECRET_VALUE = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY|\b(AKIA|ASIA)[0-9A-Z]{16}\b|\bsk-[\w-]{16,}|\bgh[pousr]_\w{20,}|"
     r"\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}|\bxox[abeprs]-[\w-]{10,}|\bAIza[\w-]{30,}|\beyJ[\w-]{8,}\.eyJ[\w-]{8,}|"
-    r"\bhooks\.slack\.com/services/|://[^\s/@:]*:[^\s/@]+@|\b[Bb]earer\s+[\w.~+/=-]{16,}|"
-    r"[?&#](x-amz-signature|x-goog-signature|sig|signature|(access_|auth_|id_)?token|(api_?)?key|password|secret)=",
+    r"\bhooks\.slack\.com/services/|\bdiscord(app)?\.com/api/webhooks/|\.webhook\.office\.com/|"
+    r"\bapi\.telegram\.org/bot\d|\b[Bb]earer\s+[\w.~+/=-]{16,}|"
+    r"://[^\s/@:]*:[^\s/@]+@|\bhttps?://[^\s/@]{16,}@",
     re.IGNORECASE,
 )
 _PERSONAL_VALUE = re.compile(r"[\w.%+-]{1,64}@[\w-]{1,64}(\.[\w-]{1,64})+|^\+\d[\d ()/.-]{6,20}\d$")
@@ -41,8 +44,10 @@ def is_secret_key(key: str) -> bool:
 
 def is_secret_value(text: str) -> bool:
     """Whether a text holds a key, a token, or a URL with one."""
-    return _SECRET_VALUE.search(text) is not None or any(
-        _looks_random(word) for word in _LONG_WORD.findall(text)
+    return (
+        _SECRET_VALUE.search(text) is not None
+        or has_secret_parameter(text)
+        or any(_looks_random(word) for word in _LONG_WORD.findall(text))
     )
 
 

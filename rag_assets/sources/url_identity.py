@@ -9,8 +9,9 @@ import hmac
 import re
 from collections.abc import Callable, Sequence
 
+from rag_assets.document_metadata.url_secrets import is_secret_parameter, is_signature
+
 _QUERY = re.compile(r"\?([^#]*)")
-_SIGNATURES = re.compile(r"x-(amz|goog)-.*", re.IGNORECASE)
 _OLDER_SIGNATURES: tuple[tuple[frozenset[str], frozenset[str]], ...] = (
     # Marks of the signature -> all its parameters: AWS before version 4, Google before version 4, CloudFront, Azure.
     (frozenset(("awsaccesskeyid", "signature")), frozenset(("awsaccesskeyid", "signature", "expires"))),
@@ -49,15 +50,6 @@ _OLDER_SIGNATURES: tuple[tuple[frozenset[str], frozenset[str]], ...] = (
         ),
     ),
 )
-_SECRET_NAME = re.compile(
-    r"token|secret|passw|pwd|auth(?!or)|authorization|credential|signature|session|jwt|(^|[-_.])(key|sig|sid|pass)$|api-?_?key",
-    re.IGNORECASE,
-)
-_SECRET_VALUE = re.compile(
-    r"eyJ[\w-]+\.[\w-]+\.[\w-]*"  # a JSON web token
-    r"|(sk|pk|ghp|gho|ghs|glpat|xox[a-z]|AKIA|ASIA|AIza)[-_]?[A-Za-z0-9_-]{12,}"
-    r"|(?=[^A-Z]*[A-Z])(?=[^a-z]*[a-z])(?=[^0-9]*[0-9])[A-Za-z0-9_+/=%-]{32,}"  # no UUID, no hash in hexadecimal
-)
 _REPLACED = re.compile(r"~[0-9a-f]{12}")
 
 
@@ -84,13 +76,11 @@ class UrlIdentity:
         kept = "&".join(
             f"{name}{equals}{self._shown(name, value)}"
             for name, equals, value in pairs
-            if name.lower() not in left_out and not _SIGNATURES.fullmatch(name)
+            if name.lower() not in left_out and not is_signature(name)
         )
         return f"?{kept}" if kept else ""
 
     def _shown(self, name: str, value: str) -> str:
-        if not value or _REPLACED.fullmatch(value):
-            return value
-        if not _SECRET_NAME.search(name) and not _SECRET_VALUE.fullmatch(value):
+        if not value or _REPLACED.fullmatch(value) or not is_secret_parameter(name, value):
             return value
         return f"~{hmac.new(self._key().encode(), value.encode(), hashlib.sha256).hexdigest()[:12]}"
