@@ -21,7 +21,8 @@ class FakeSource:
     Attributes:
         read_paths: paths of the documents read, in order.
         fails_after: number of entries before the listing fails, or None.
-        gone_while_reading: whether the source disappears at the first read.
+        gone_after: number of reads before the source disappears, or None.
+        cut_off: paths of documents whose reading fails like an outage.
         failed: failed parts.
         metadata: path -> metadata in the listing.
         reading_metadata: path -> metadata known after reading.
@@ -39,7 +40,8 @@ class FakeSource:
         self.unreadable: set[str] = set()
         self.read_paths: list[str] = []
         self.fails_after: int | None = None
-        self.gone_while_reading = False
+        self.gone_after: int | None = None
+        self.cut_off: set[str] = set()
         self.failed: list[Outage] = []
         for path, data in files.items():
             self.put(path.replace("_", "."), data)
@@ -65,9 +67,11 @@ class FakeSource:
             )
 
     def read(self, entry: SourceEntry, known_token: str = "") -> Reading:
-        if self.gone_while_reading:
+        if self.gone_after is not None and len(self.read_paths) >= self.gone_after:
             raise SourceUnavailable(f"source {self.name} is gone")
         self.read_paths.append(entry.path)
+        if entry.path in self.cut_off:
+            raise SourceUnavailable(f"source {self.name}: an object was cut off")
         if entry.path in self.unreadable:
             raise DocumentUnreadable("unreadable", "Permission denied.")
         return Reading(

@@ -172,7 +172,7 @@ def test_an_interrupted_listing_is_incomplete_and_the_other_sources_go_on(
 
 def test_a_source_that_disappears_during_reading_is_incomplete(read: Reader) -> None:
     source = FakeSource(a_md=b"1")
-    source.gone_while_reading = True
+    source.gone_after = 0
     documents, ingestion = read(source)
     assert documents == {}
     assert unreadable_sources(ingestion.reports) == {"fake": "source fake is gone"}

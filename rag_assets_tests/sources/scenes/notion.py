@@ -82,6 +82,7 @@ class Workspace(JsonServer):
     Attributes:
         failure: failure of every request, or "" for none.
         refused: page or block id -> status and error code of its answer.
+        torn: page or block ids with half an answer.
         headers: headers of every answer.
         questions: paths of the requests, in order.
     """
@@ -90,6 +91,7 @@ class Workspace(JsonServer):
         self.page_size = page_size
         self.pages: dict[str, Page] = {}
         self.refused: dict[str, tuple[int, str]] = {}
+        self.torn: set[str] = set()
         self._blocks: dict[str, list[Block]] = {}
         super().__init__()
 
@@ -118,6 +120,8 @@ class Workspace(JsonServer):
             send(request, 400, _error(400, "missing_version"))
         elif refused:
             send(request, refused[0], _error(*refused), self.headers)
+        elif any(part in path for part in self.torn):
+            send(request, 200, self._answer(path, question), torn=True)
         else:
             answer = self._answer(path, question)
             missing = _error(404, "object_not_found")

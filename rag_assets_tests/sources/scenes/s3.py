@@ -22,20 +22,20 @@ class S3Scene:
 
         self._patch = pytest.MonkeyPatch()
         use_credentials(self._patch)
-        self._server = moto_server()
-        self._bucket = self._server.new_bucket()
-        self._client = self._server.client("s3")
+        self.server = moto_server()
+        self._bucket = self.server.new_bucket()
+        self._client = self.server.client("s3")
 
     @property
     def num_bodies(self) -> int:
-        return self._server.num_bodies[self._bucket]
+        return self.server.num_bodies[self._bucket]
 
     def declaration(self) -> dict[str, Any]:
         return {
             "kind": self.kind,
             "bucket": self._bucket,
             "prefix": "wiki/",
-            "endpoint_url": self._server.url,
+            "endpoint_url": self.server.url,
             "timeout_seconds": 1,
             "page_size": 2,
         }
@@ -47,7 +47,7 @@ class S3Scene:
         self._client.delete_object(Bucket=self._bucket, Key=f"wiki/{name}.txt")
 
     def failing(self, how: Failure) -> AbstractContextManager[None]:
-        return self._server.failing(how)
+        return self.server.failing(how)
 
     def close(self) -> None:
         self._patch.undo()

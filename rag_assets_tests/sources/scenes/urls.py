@@ -18,26 +18,26 @@ class UrlsScene:
     failures: tuple[Failure, ...] = ("refused", "forbidden", "error", "hang", "torn listing")
 
     def __init__(self, folder: Path) -> None:
-        self._site = WebSite()
+        self.site = WebSite()
         self._names: list[str] = []
-        self._site.text("/robots.txt", "User-agent: *\nDisallow: /private/\n")
+        self.site.text("/robots.txt", "User-agent: *\nDisallow: /private/\n")
         self._write_sitemaps()
 
     @property
     def num_bodies(self) -> int:
-        return self._site.num_bodies
+        return self.site.num_bodies
 
     def declaration(self) -> dict[str, Any]:
         return {
             "kind": self.kind,
-            "sitemaps": [f"{self._site.url}/sitemap.xml"],
-            "allow_networks": [f"{self._site.address}/32"],
+            "sitemaps": [f"{self.site.url}/sitemap.xml"],
+            "allow_networks": [f"{self.site.address}/32"],
             "delay_seconds": 0,
             "timeout_seconds": 1,
         }
 
     def put(self, name: str, text: str) -> None:
-        self._site.page(
+        self.site.page(
             f"/{name}", f"<html><head><title>{name}</title></head><body><p>{text}</p></body></html>"
         )
         if name not in self._names:
@@ -45,17 +45,17 @@ class UrlsScene:
         self._write_sitemaps()
 
     def remove(self, name: str) -> None:
-        del self._site.replies[f"/{name}"]
+        del self.site.replies[f"/{name}"]
         self._names.remove(name)
         self._write_sitemaps()
 
     @contextmanager
     def failing(self, how: Failure) -> Generator[None]:
         if how != "torn listing":
-            with self._site.fails(how):
+            with self.site.fails(how):
                 yield
             return
-        reply = self._site.replies["/sitemap-2.xml"]
+        reply = self.site.replies["/sitemap-2.xml"]
         assert isinstance(reply, Reply)
         reply.torn = True
         try:
@@ -64,18 +64,18 @@ class UrlsScene:
             reply.torn = False
 
     def close(self) -> None:
-        self._site.close()
+        self.site.close()
 
     def _write_sitemaps(self) -> None:
         starts = range(0, len(self._names), _PAGES_A_SITEMAP)
-        urls = [f"{self._site.url}/sitemap-{number}.xml" for number, _ in enumerate(starts, start=1)]
+        urls = [f"{self.site.url}/sitemap-{number}.xml" for number, _ in enumerate(starts, start=1)]
         self._xml("/sitemap.xml", "sitemapindex", "sitemap", urls)
         for number, start in enumerate(starts, start=1):
             names = self._names[start : start + _PAGES_A_SITEMAP]
-            pages = [f"{self._site.url}/{name}" for name in names]
+            pages = [f"{self.site.url}/{name}" for name in names]
             self._xml(f"/sitemap-{number}.xml", "urlset", "url", pages)
 
     def _xml(self, path: str, root: str, item: str, urls: list[str]) -> None:
         items = "".join(f"<{item}><loc>{url}</loc></{item}>" for url in urls)
         xml = f'<?xml version="1.0"?><{root} xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">{items}</{root}>'
-        self._site.text(path, xml, "application/xml")
+        self.site.text(path, xml, "application/xml")
