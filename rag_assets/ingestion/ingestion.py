@@ -6,22 +6,20 @@ A document for a model that is not set is left out, unless it is already in prod
 nothing. A source that is down or hangs ends only its own listing.
 """
 
-import hashlib
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
-from time import sleep
 
 from rag_assets.backports import batched
 from rag_assets.document_metadata.policy import MetadataPolicy
-from rag_assets.errors import DocumentGone, DocumentUnreadable, RagAssetsError, SourceUnavailable
+from rag_assets.errors import SourceUnavailable
 from rag_assets.ingestion.listings import Listing, ListingHash, list_sources
 from rag_assets.ingestion.media_models import MediaModels
 from rag_assets.ingestion.outage_search import OutageSearch
 from rag_assets.ingestion.parsing import Parse, Parsing, wait_for_first
+from rag_assets.ingestion.reading import MOST_BYTES_AHEAD, ListedDocument, SourceReading
 from rag_assets.ingestion.source_reports import (
     SourceReport,
     files_left_out,
@@ -37,9 +35,7 @@ from rag_assets.parsers.registry import asks_by_name
 from rag_assets.progress import Progress
 from rag_assets.records import DocumentState, SourceEntry
 from rag_assets.sources.base import (
-    UNSETTLED_SECONDS,
     CountsLeftOut,
-    Reading,
     Source,
 )
 from rag_assets.text.store import TextStore
@@ -47,42 +43,8 @@ from rag_assets.text.wording import counted
 
 _logger = logging.getLogger(__name__)
 _BATCH = 256
-_MOST_BYTES_AHEAD = 256 * 1024 * 1024
-_MOST_LOOKS = 2
 _DOCUMENTS_AHEAD = 8
 """Per worker. Enough to keep the others busy during a long document."""
-
-
-@dataclass(slots=True)
-class _Document:
-    """A listed document on its way through the stages.
-
-    Attributes:
-        record: result of its parse, or None until it is known.
-        reading: its bytes, if it was read.
-        parse: running parse of these bytes. None again when the result is in the record.
-        was_read: whether it was read in this refresh, or could not be read.
-        is_moving: whether it is still being written.
-    """
-
-    entry: SourceEntry
-    record: ParseRecord | None
-    reading: Reading | None = None
-    parse: Parse | None = None
-    was_read: bool = False
-    is_moving: bool = False
-
-    @property
-    def size_bytes(self) -> int:
-        return len(self.reading.data) if self.reading else 0
-
-    @property
-    def would_be_asked_about(self) -> bool:
-        """Whether this is a dry run, and a refresh would send the document to a model."""
-        return self.parse is not None and self.parse.outcome is None
-
-
-_Read = Callable[[_Document], _Document | None]
 
 
 class Ingestion:
@@ -156,7 +118,7 @@ class Ingestion:
         try:
             for source, report, listing in zip(self._sources, self.reports, listings, strict=True):
                 looked_up = self._look_up(source, listing.entries, parsing, report)
-                read = self._read(source, looked_up, report)
+                read = SourceReading(source, listing.entries, report).read(looked_up)
                 parsed = self._parse(read, parsing, report, _DOCUMENTS_AHEAD * workers.num_workers)
                 current: dict[str, DocumentState] = {}
                 try:
@@ -183,7 +145,7 @@ class Ingestion:
     def _served(self) -> Mapping[str, DocumentState]:
         return self._ask_what_is_served()
 
-    def _reported(self, document: _Document, report: SourceReport) -> Iterator[DocumentState]:
+    def _reported(self, document: ListedDocument, report: SourceReport) -> Iterator[DocumentState]:
         """Count a document and yield its state."""
         report.num_unsettled += document.is_moving
         if document.would_be_asked_about or document.is_moving:
@@ -223,7 +185,7 @@ class Ingestion:
 
     def _look_up(
         self, source: Source, entries: Sequence[SourceEntry], parsing: Parsing, report: SourceReport
-    ) -> Iterator[_Document]:
+    ) -> Iterator[ListedDocument]:
         """Look up the last parse of each document. Leave out documents of missing models."""
         for batch in batched(entries, _BATCH):
             records = self._ledger.parses([entry.uri for entry in batch])
@@ -242,105 +204,17 @@ class Ingestion:
                 ):
                     report.left_out[asks.model_variable] += 1
                     continue
-                yield _Document(entry, record)
-
-    def _read(
-        self, source: Source, documents: Iterable[_Document], report: SourceReport
-    ) -> Iterator[_Document]:
-        """Read documents with a new or an empty version token. Those that may still be written to come last."""
-
-        def read(document: _Document) -> _Document | None:
-            entry, known = document.entry, document.record
-            if known is not None and entry.version_token and known.version_token == entry.version_token:
-                return document
-            try:
-                document.reading = source.read(entry, known.version_token if known else "")
-            except DocumentGone:
-                return None
-            except DocumentUnreadable as error:
-                # No hash: it is tried again each time, because permissions may change.
-                document.record = ParseRecord(entry.uri, "", "", "", "", None, "", error.reason, error.detail)
-            except RagAssetsError:
-                raise
-            except Exception as error:  # from a client, or a custom source, with any message
-                raise SourceUnavailable(
-                    f"source {source.name} failed with {type(error).__name__} while it was read"
-                ) from None
-            if document.record is not known or document.reading is not None:
-                report.num_read += not document.was_read
-                document.was_read = True
-            return document
-
-        aside: list[tuple[_Document, bytes]] = []
-        for document in self._read_in_order(source, documents, read):
-            if document.reading is not None and not document.reading.is_settled:
-                aside.append((document, _hash_of(document.reading)))
-                document.reading = None  # not kept in memory
-            else:
-                yield document
-        yield from self._read_again(aside, read)
-
-    def _read_in_order(
-        self, source: Source, documents: Iterable[_Document], read: _Read
-    ) -> Iterator[_Document]:
-        if source.parallel_reads <= 1:
-            yield from filter(None, map(read, documents))
-            return
-        with ThreadPoolExecutor(source.parallel_reads, f"read-{source.name}") as threads:
-            at_work: deque[Future[_Document | None]] = deque()
-            sizes: deque[int] = deque()
-            try:
-                for document in documents:
-                    at_work.append(threads.submit(read, document))
-                    sizes.append(document.entry.size_bytes)
-                    while len(at_work) >= 2 * source.parallel_reads or sum(sizes) > _MOST_BYTES_AHEAD:
-                        sizes.popleft()
-                        if done := at_work.popleft().result():
-                            yield done
-                while at_work:
-                    if done := at_work.popleft().result():
-                        yield done
-            finally:
-                for reading in at_work:
-                    reading.cancel()
-
-    def _read_again(self, aside: list[tuple[_Document, bytes]], read: _Read) -> Iterator[_Document]:
-        """Look again at documents that may still be written to, and once more at those that moved.
-
-        Args:
-            aside: documents, with the hash of the bytes just read.
-        """
-        for _ in range(_MOST_LOOKS):
-            if not aside:
-                return
-            sleep(UNSETTLED_SECONDS)
-            moving: list[tuple[_Document, bytes]] = []
-            for document, last_hash in aside:
-                if read(document) is None:
-                    continue
-                now = last_hash if document.reading is None else _hash_of(document.reading)
-                if now == last_hash:
-                    yield document
-                else:
-                    document.reading = None
-                    moving.append((document, now))
-            aside = moving
-        for document, _ in aside:
-            _logger.warning(
-                "%s is still being written: left for the next refresh", document.entry.document_id
-            )
-            document.is_moving = True
-            yield document
+                yield ListedDocument(entry, record)
 
     def _parse(
-        self, documents: Iterable[_Document], parsing: Parsing, report: SourceReport, most_ahead: int
-    ) -> Iterator[_Document]:
+        self, documents: Iterable[ListedDocument], parsing: Parsing, report: SourceReport, most_ahead: int
+    ) -> Iterator[ListedDocument]:
         """Parse the documents just read."""
-        ahead: deque[_Document] = deque()
-        asked: dict[Parse, _Document] = {}
+        ahead: deque[ListedDocument] = deque()
+        asked: dict[Parse, ListedDocument] = {}
         gone: SourceUnavailable | None = None
 
-        def settle(document: _Document) -> None:
+        def settle(document: ListedDocument) -> None:
             # In a dry run no model was asked.
             if document.reading and document.parse and not document.would_be_asked_about:
                 entry, reading = document.entry, document.reading
@@ -356,7 +230,7 @@ class Ingestion:
             for parse in [parse for parse in asked if parse.is_done]:
                 settle(asked[parse])
 
-        def finished() -> _Document:
+        def finished() -> ListedDocument:
             document = ahead.popleft()
             while document.parse is not None and not document.parse.is_done:
                 wait_for_first([document.parse, *asked])
@@ -374,7 +248,7 @@ class Ingestion:
                         asked[document.parse] = document
                     settle_paid_parses()
                 ahead.append(document)
-                while len(ahead) > most_ahead or sum(it.size_bytes for it in ahead) > _MOST_BYTES_AHEAD:
+                while len(ahead) > most_ahead or sum(it.size_bytes for it in ahead) > MOST_BYTES_AHEAD:
                     yield finished()
         except SourceUnavailable as error:
             gone = error  # documents read before still count
@@ -383,7 +257,3 @@ class Ingestion:
         parsing.remember()
         if gone is not None:
             raise gone
-
-
-def _hash_of(reading: Reading) -> bytes:
-    return hashlib.sha256(reading.data).digest()

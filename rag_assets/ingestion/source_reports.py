@@ -166,5 +166,5 @@ def _in_words(outage: Outage) -> str:
 
 
 def without_name(source: str, problem: str) -> str:
-    """Return a problem without its prefix `source NAME: `."""
-    return problem.removeprefix(f"source {source}: ")
+    """Return a problem without its beginning `source NAME: ` or `source NAME `."""
+    return problem.removeprefix(f"source {source}").lstrip(": ")

@@ -5,6 +5,7 @@ import pytest
 
 from rag_assets.errors import DocumentGone
 from rag_assets.ingestion import ingestion as ingestion_module
+from rag_assets.ingestion import reading
 from rag_assets.ingestion.ingestion import Ingestion
 from rag_assets.ingestion.source_reports import unreadable_sources
 from rag_assets.parsers.markdown import MarkdownParser
@@ -236,7 +237,7 @@ def test_more_documents_than_a_batch_are_all_read(read: Reader, monkeypatch: pyt
 def test_a_document_written_just_now_is_read_once_more(read: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     source = FakeSource(a_txt=b"first")
     source.modified_at = datetime.now(UTC).isoformat()
-    monkeypatch.setattr(ingestion_module, "sleep", lambda _: None)
+    monkeypatch.setattr(reading, "sleep", lambda _: None)
     read(source)
     # Written again within the tick of its version token: nothing shows in the listing.
     source.files["a.txt"] = b"other"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rag_assets.ingestion import ingestion as stages
+from rag_assets.ingestion import reading as stages
 from rag_assets.sources.filesystem import FilesystemOptions, FilesystemSource
 from rag_assets_tests.ingestion.fake_source import Reader
 
