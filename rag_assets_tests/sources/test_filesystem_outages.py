@@ -2,6 +2,7 @@
 
 import errno
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from rag_assets.disk.root_folder import RootFolder
 from rag_assets.errors import DocumentUnreadable, SourceUnavailable
 from rag_assets.records import Outage
+from rag_assets.sources import filesystem
 from rag_assets.sources.filesystem import FilesystemOptions, FilesystemSource
 
 
@@ -217,3 +219,30 @@ def test_other_bytes_of_equal_size_and_times_are_noticed(root: Path, exchanged: 
         current.rename(root / ".v1")
         other.parent.rename(current)
     assert token() != before
+
+
+def test_a_file_on_a_volume_that_hangs_is_given_up(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = _source(root)
+    entry = next(source.list_entries())
+    over, opened = threading.Event(), os.fdopen
+
+    def hangs(*args: Any, **kwargs: Any) -> Any:
+        over.wait()
+        return opened(*args, **kwargs)
+
+    monkeypatch.setattr(os, "fdopen", hangs)
+    monkeypatch.setattr(filesystem, "_PATIENCE_SECONDS", 0.05, raising=False)
+    outcome: list[Exception] = []
+
+    def attempt() -> None:
+        try:
+            source.read(entry)
+        except (DocumentUnreadable, SourceUnavailable) as error:
+            outcome.append(error)
+
+    reader = threading.Thread(target=attempt, daemon=True)
+    reader.start()
+    reader.join(20)
+    over.set()
+    assert isinstance(outcome[0], SourceUnavailable)
+    assert "top.txt" in str(outcome[0])

@@ -59,6 +59,7 @@ def fail(published: Site, name: str, how: str) -> None:
 def test_pages_of_a_failed_sitemap_stay_and_the_others_are_refreshed(published: Site, how: str) -> None:
     fail(published, "b", how)
     published.publish("a", "a1", "a2")
+    del published.web.replies["/a3"]
     published.web.page("/a1", html("all about a1, edited"))
     outcome = published.refresh(published.source())
     assert outcome.changes == {
@@ -105,6 +106,28 @@ def test_pages_that_moved_to_another_sitemap_are_not_withheld(published: Site) -
     published.web.page("/b1", html("all about b1, edited"))
     outcome = published.refresh(published.source())
     assert (outcome.changes, outcome.problem) == (published.changed("b1", to="updated"), "")
+
+
+@pytest.mark.parametrize("how", ["a login page", "missing"])
+def test_a_page_that_moved_into_a_failed_sitemap_is_not_deleted(published: Site, how: str) -> None:
+    """Sitemaps of a fixed size: after the removal of a page, all following pages move."""
+    fail(published, "b", how)
+    published.publish("a", "a1", "a2")
+    published.web.page("/a3", html("all about a3, edited"))
+    assert published.refresh(published.source()).changes == published.changed("a3", to="updated")
+    published.web.page("/a3", html("all about a3, edited again"))
+    assert published.refresh(published.source()).changes == published.changed("a3", to="updated")
+    published.publish("b", "b1", "b2", "a3")
+    again = published.refresh(published.source())
+    assert (again.changes, again.problem) == (published.changed("a3", to="updated"), "")
+
+
+def test_a_page_removed_during_the_outage_of_another_sitemap_is_deleted_after_it(published: Site) -> None:
+    fail(published, "b", "missing")
+    published.publish("a", "a1", "a2")
+    assert published.refresh(published.source()).changes == {}
+    published.publish("b", "b1", "b2")
+    assert published.refresh(published.source()).changes == published.changed("a3", to="deleted")
 
 
 def test_an_unreadable_sitemap_without_memory_makes_the_source_incomplete(
