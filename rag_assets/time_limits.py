@@ -7,9 +7,10 @@ latest.
 import math
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, SimpleQueue
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -93,3 +94,54 @@ def within(seconds: float, call: Callable[[], T]) -> T:
     """
     (result,) = bounded(lambda: iter((call(),)), seconds, "within")
     return result
+
+
+_Calls = SimpleQueue[tuple[Callable[[], Any], SimpleQueue[tuple[Any] | Exception]] | None]
+
+
+class OneByOne:
+    """Makes calls one after the other in one daemon thread, for thousands of short ones.
+
+    A thread of its own for each call took 0.15 ms. A hanging thread is left behind, and the next call begins another.
+    """
+
+    def __init__(self, thread_name: str) -> None:
+        self._thread_name = thread_name
+        self._calls: _Calls | None = None
+
+    def within(self, seconds: float, call: Callable[[], T]) -> T:
+        """Return the result of a call, or raise its exception.
+
+        Raises:
+            NothingCame, ThreadExit: as in `bounded`.
+        """
+        calls = self._calls or self._begin()
+        outcome: SimpleQueue[tuple[T] | Exception] = SimpleQueue()
+        calls.put((call, outcome))
+        try:
+            result = outcome.get(timeout=seconds)
+        except Empty:
+            self._calls = None
+            calls.put(None)
+            raise NothingCame from None
+        if isinstance(result, Exception):
+            raise result
+        return result[0]
+
+    def _begin(self) -> _Calls:
+        self._calls = calls = SimpleQueue()
+        weakref.finalize(self, calls.put, None)
+        threading.Thread(target=_make, args=(calls,), name=self._thread_name, daemon=True).start()
+        return calls
+
+
+def _make(calls: _Calls) -> None:
+    while (waiting := calls.get()) is not None:
+        call, outcome = waiting
+        try:
+            outcome.put((call(),))
+        except Exception as error:
+            outcome.put(error)
+        except BaseException as error:
+            outcome.put(ThreadExit(type(error).__name__))
+        del waiting, call, outcome  # a result may be large

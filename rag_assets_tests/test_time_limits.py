@@ -1,11 +1,12 @@
 """Waiting for hanging code ends in time."""
 
+import sys
 import threading
 from collections.abc import Iterator
 
 import pytest
 
-from rag_assets.time_limits import NothingCame, ThreadExit, bounded, within
+from rag_assets.time_limits import NothingCame, OneByOne, ThreadExit, bounded, within
 
 
 def test_items_come_in_order_and_end() -> None:
@@ -116,3 +117,31 @@ def test_a_hanging_call_is_given_up() -> None:
     with pytest.raises(NothingCame):
         within(0.05, released.wait)
     released.set()
+
+
+def test_calls_are_made_in_one_thread_until_one_hangs() -> None:
+    calls = OneByOne("test")
+    never = threading.Event()
+    first = calls.within(30, threading.get_ident)
+    assert calls.within(30, threading.get_ident) == first != threading.get_ident()
+    with pytest.raises(NothingCame):
+        calls.within(0.05, never.wait)
+    assert calls.within(30, threading.get_ident) != first
+    never.set()
+
+
+def test_errors_of_calls_are_raised_and_the_thread_goes_on() -> None:
+    calls = OneByOne("test")
+    with pytest.raises(ZeroDivisionError):
+        calls.within(30, lambda: 1 // 0)
+    with pytest.raises(ThreadExit, match="SystemExit"):
+        calls.within(30, sys.exit)
+    assert calls.within(30, lambda: "still there") == "still there"
+
+
+def test_the_thread_ends_with_its_owner() -> None:
+    calls = OneByOne("test")
+    thread = calls.within(30, threading.current_thread)
+    del calls
+    thread.join(30)
+    assert not thread.is_alive()

@@ -32,6 +32,7 @@ from rag_assets.sources.base import (
 )
 from rag_assets.sources.file_selection import LINK, OTHER, FileOptions, FileSelection
 from rag_assets.sources.times import iso_utc
+from rag_assets.time_limits import NothingCame, OneByOne
 
 # Errors of stat for a link that leads nowhere, or in a circle.
 _DEAD_LINK = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
@@ -39,6 +40,8 @@ _DEAD_LINK = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
 # escaped too, so that no two names get the same id.
 _NEEDS_ESCAPE = re.compile("[\udc80-\udcff]|%(?=[89A-F][0-9A-F]|25)")
 _ESCAPE = re.compile("%([89A-F][0-9A-F]|25)")
+_PATIENCE_SECONDS = 120.0
+_SLOWEST_BYTES_PER_SECOND = 1_000_000
 _LOST_AND_FOUND = "lost+found"  # of a file system, readable by root only
 
 
@@ -83,6 +86,7 @@ class FilesystemSource:
         self._outages: dict[str, Outage] = {}
         self._mounts: dict[str, str] = {}
         self._mount_points = MountPoints()
+        self._reader = OneByOne(f"read-{name}")
 
     @property
     def local_folder(self) -> Path:
@@ -141,9 +145,20 @@ class FilesystemSource:
 
         Raises:
             DocumentUnreadable: `too_large`, or `unreadable`: gone, forbidden, or no longer a file.
-            SourceUnavailable: the documents folder is gone.
+            SourceUnavailable: the documents folder is gone, or its volume hangs.
         """
         del known_token  # the caller has compared it already
+        patience_seconds = _PATIENCE_SECONDS + entry.size_bytes / _SLOWEST_BYTES_PER_SECOND
+        try:
+            # A network volume without its server lets each call wait for ever.
+            return self._reader.within(patience_seconds, lambda: self._read(entry))
+        except NothingCame:
+            raise SourceUnavailable(
+                f"source {self.name}: {entry.path} was not read within {patience_seconds:.0f} s. Check the volume of "
+                "the documents folder"
+            ) from None
+
+    def _read(self, entry: SourceEntry) -> Reading:
         try:
             root = RootFolder(self.root)
         except OSError as error:

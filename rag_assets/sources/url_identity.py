@@ -69,6 +69,13 @@ class UrlIdentity:
         """Return a URL, or the end of one, without secrets. The identity of an identity is itself."""
         return _QUERY.sub(lambda match: self._query(match[1]), url, count=1)
 
+    @staticmethod
+    def can_be_requested(identity: str) -> bool:
+        """Return whether no value of an identity is a hash."""
+        return not any(
+            _REPLACED.fullmatch(pair.partition("=")[2]) for pair in identity.partition("?")[2].split("&")
+        )
+
     def _query(self, query: str) -> str:
         pairs = [pair.partition("=") for pair in query.split("&")]
         names = {name.lower() for name, _, _ in pairs}

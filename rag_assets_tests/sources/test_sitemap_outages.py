@@ -130,6 +130,31 @@ def test_a_page_removed_during_the_outage_of_another_sitemap_is_deleted_after_it
     assert published.refresh(published.source()).changes == published.changed("a3", to="deleted")
 
 
+def test_the_pages_of_a_sitemap_left_out_of_the_index_are_asked_for_during_an_outage(published: Site) -> None:
+    """There may be fewer sitemaps of a fixed size: their pages have moved into the unreadable one."""
+    fail(published, "a", "missing")
+    index = f"<sitemapindex><sitemap><loc>{published.web.url}/sitemap-a.xml</loc></sitemap></sitemapindex>"
+    published.web.text("/sitemap.xml", index, "application/xml")
+    del published.web.replies["/b2"]
+    assert published.refresh(published.source()).changes == published.changed("b2", to="deleted")
+    assert published.refresh(published.source()).changes == {}
+    published.publish("a", "a1", "a2", "a3", "b1")
+    again = published.refresh(published.source())
+    assert (again.changes, again.problem) == ({}, "")
+
+
+def test_a_page_with_a_secret_in_its_url_stays_if_it_may_have_moved(published: Site) -> None:
+    """Its secret is not stored, so it cannot be asked for."""
+    published.web.page("/s?token=abcdefgh", html("all about a secret page"))
+    published.publish("a", "a1", "a2", "a3", "s?token=abcdefgh")
+    assert list(published.refresh(published.source()).changes.values()) == ["added"]
+    fail(published, "b", "missing")
+    published.publish("a", "a1", "a2", "a3")
+    assert published.refresh(published.source()).changes == {}
+    published.publish("b", "b1", "b2", "s?token=abcdefgh")
+    assert published.refresh(published.source()).changes == {}
+
+
 def test_an_unreadable_sitemap_without_memory_makes_the_source_incomplete(
     site: WebSite, tmp_path: Path
 ) -> None:

@@ -6,8 +6,9 @@ XML is parsed without entities and without a document type. Size and depth are l
 import io
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from rag_assets.errors import FetchFailed, FetchRefused, ResponseTooLarge
 from rag_assets.sources.url_identity import UrlIdentity
@@ -33,19 +34,19 @@ class Sitemap:
     sitemaps: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FailedSitemap:
     """A sitemap that could not be read, or is suddenly empty, with its pages known from before.
 
     Attributes:
         shown: its URL without secrets.
         problem: a clause.
-        pages: canonical URLs of its pages, and of the sitemaps below it.
+        pages: canonical URLs of its pages, of the sitemaps below it, and of pages that may have moved into it.
     """
 
     shown: str
     problem: str
-    pages: frozenset[str]
+    pages: set[str]
     is_empty: bool
 
 
@@ -79,6 +80,7 @@ class SitemapWalk:
     def pages(self, url: str) -> Iterator[list[str]]:
         """Yield the pages of each sitemap, as written there."""
         seen: set[str] = set()
+        entries_now: dict[str, tuple[str, ...]] = {}
         waiting = deque([(url, 0)])
         while waiting:
             text, depth = waiting.popleft()
@@ -106,21 +108,51 @@ class SitemapWalk:
             if not entries and known is not None and known.links:
                 self._keep_known(identity, "it is empty, and was not before", is_empty=True)
                 continue
-            self._notes.put(PageNote(identity, _OF_A_SITEMAP, entries))
+            entries_now[identity] = entries
             yield sitemap.pages
             waiting.extend((inner, depth + 1) for inner in sitemap.sitemaps)
+        yield from self._moved_and_remembered(entries_now)
+
+    def _moved_and_remembered(self, entries_now: Mapping[str, Sequence[str]]) -> Iterator[list[str]]:
+        """Remember the entries, and yield pages that an unreadable sitemap may have now.
+
+        Sitemaps of a fixed size pass pages on: after the removal of one page, all following pages move. So the earlier
+        pages are requested all the same, and a status 404 shows that they are gone.
+        """
+        unreadable = [failed for failed in self.failed if not failed.is_empty]
+        found = set(chain.from_iterable(entries_now.values())).union(
+            *(failed.pages for failed in self.failed)
+        )
+        for identity, entries in entries_now.items():
+            known = self._notes.get(identity) if unreadable else None
+            left = [url for url in (known.links if known else ()) if url not in found]
+            self._notes.put(PageNote(identity, _OF_A_SITEMAP, (*entries, *left)))
+            sitemaps, pages = self._known_below(left)
+            self.met |= sitemaps
+            asked = {url for url in pages - found if self._identity.can_be_requested(url)}
+            yield sorted(asked)
+            for failed in unreadable[:1]:
+                failed.pages |= pages - found - asked
+
+    def _known_below(self, urls: Iterable[str]) -> tuple[set[str], set[str]]:
+        """Return the sitemaps among these URLs and below them, and the pages, as they were before."""
+        sitemaps, pages = set[str](), set[str]()
+        waiting = list(urls)
+        while waiting:
+            url = waiting.pop()
+            note = self._notes.get(url)
+            if note is None or note.token != _OF_A_SITEMAP:
+                pages.add(url)
+            elif url not in sitemaps:
+                sitemaps.add(url)
+                waiting.extend(note.links)
+        return sitemaps, pages
 
     def _keep_known(self, identity: str, problem: str, *, is_empty: bool) -> None:
         """Note a failed sitemap with its known pages."""
-        pages: set[str] = set()
-        waiting = [identity]
-        while waiting:
-            note = self._notes.get(waiting.pop())
-            if note is not None and note.token == _OF_A_SITEMAP:
-                self.met.add(note.url)
-                waiting.extend(set(note.links) - pages)
-                pages.update(note.links)
-        self.failed.append(FailedSitemap(_shown(identity), problem, frozenset(pages), is_empty))
+        sitemaps, pages = self._known_below([identity])
+        self.met |= sitemaps
+        self.failed.append(FailedSitemap(_shown(identity), problem, pages | sitemaps, is_empty))
 
 
 def parse_sitemap(data: bytes, url: str) -> Sitemap:
