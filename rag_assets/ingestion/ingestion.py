@@ -147,7 +147,8 @@ class Ingestion:
 
     def _reported(self, document: ListedDocument, report: SourceReport) -> Iterator[DocumentState]:
         """Count a document and yield its state."""
-        report.num_unsettled += document.is_moving
+        if document.is_moving:
+            report.unsettled.append(document.entry.document_id)
         if document.would_be_asked_about or document.is_moving:
             # Treated as unchanged: its new text is unknown.
             state = self._served.get(document.entry.document_id)

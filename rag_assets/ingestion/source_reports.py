@@ -22,7 +22,7 @@ class SourceReport:
         outages: failed parts of a complete listing, also admitted ones.
         num_read: number of documents read, because of a new version token.
         num_parsed: number of documents without an earlier parse of the same bytes.
-        num_unsettled: number of documents that did not hold still while they were read.
+        unsettled: ids of documents that did not hold still while they were read.
         skipped_files: ending -> number of files that no parser takes, or that are left out by a pattern.
         left_out: unset variable of a model -> number of files in need of it.
         metadata_left_out: metadata cut or left out, such as `personal: author` -> number of documents.
@@ -34,11 +34,11 @@ class SourceReport:
     num_read: int = 0
     num_parsed: int = 0
     num_quarantined: int = 0
-    num_unsettled: int = 0
     skipped_files: Mapping[str, int] = field(default_factory=dict[str, int])
     left_out: Counter[str] = field(default_factory=Counter[str])
     metadata_left_out: Counter[str] = field(default_factory=Counter[str])
     outages: list[Outage] = field(default_factory=list[Outage])
+    unsettled: list[str] = field(default_factory=list[str])
 
     @property
     def complete(self) -> bool:
@@ -77,6 +77,11 @@ def files_left_out(reports: Iterable[SourceReport]) -> dict[str, int]:
 def skipped_files(reports: Iterable[SourceReport]) -> dict[str, dict[str, int]]:
     """Return source -> ending -> number of files left out, the most frequent endings first."""
     return {report.source: _most_frequent(report.skipped_files) for report in reports if report.skipped_files}
+
+
+def unsettled_documents(reports: Iterable[SourceReport]) -> list[str]:
+    """Return the ids of the documents that are still being written."""
+    return [document_id for report in reports for document_id in report.unsettled]
 
 
 def skipped_text(endings: Mapping[str, int]) -> str:

@@ -1,12 +1,13 @@
 """Layout and wording shared by the reports for a person, from `rag-assets status` to `rag-assets doctor`."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from rag_assets.ingestion.source_reports import metadata_left_out_text, skipped_text, without_name
 from rag_assets.text.wording import counted
 
 _LABEL_WIDTH = 15
+_MOST_UNSETTLED = 10
 
 
 def labeled(label: str, text: str, width: int = _LABEL_WIDTH) -> str:
@@ -45,6 +46,41 @@ def degraded_lines(problems: Mapping[str, str]) -> list[str]:
         labeled("DEGRADED", f"source {source}: {without_name(source, problem)}")
         for source, problem in problems.items()
     ]
+
+
+def unsettled_entries(document_ids: Iterable[str], served: Container[str]) -> list[dict[str, Any]]:
+    """Return documents that are still being written, as JSON-compatible data.
+
+    Args:
+        served: ids of the documents in production.
+    """
+    return [
+        {"document_id": document_id, "last_good_version_served": document_id in served}
+        for document_id in sorted(document_ids)
+    ]
+
+
+def unsettled_lines(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return one line per document that is still being written.
+
+    Args:
+        entries: as returned by `unsettled_entries`.
+    """
+    lines = [
+        labeled(
+            "still written",
+            f"{entry['document_id']}: "
+            + (
+                "its last good version is served until it holds still"
+                if entry["last_good_version_served"]
+                else "left out until it holds still"
+            ),
+        )
+        for entry in entries[:_MOST_UNSETTLED]
+    ]
+    if (more := len(entries) - _MOST_UNSETTLED) > 0:
+        lines.append(labeled("", f"and {counted(more, 'more document')}"))
+    return lines
 
 
 def skipped_lines(skipped: Mapping[str, Mapping[str, int]]) -> list[str]:

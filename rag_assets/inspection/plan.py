@@ -19,6 +19,7 @@ from rag_assets.ingestion.source_reports import (
     require_a_readable_source,
     skipped_files,
     unreadable_sources,
+    unsettled_documents,
 )
 from rag_assets.inspection.dry_run import UNKNOWN_DIMENSIONS, dry_run
 from rag_assets.inspection.lines import (
@@ -29,6 +30,8 @@ from rag_assets.inspection.lines import (
     quarantined_text,
     skipped_lines,
     unconfigured_lines,
+    unsettled_entries,
+    unsettled_lines,
 )
 from rag_assets.inspection.unconfigured_sources import ignored_sources, unconfigured_sources
 from rag_assets.knowledge_base import KnowledgeBase
@@ -84,6 +87,9 @@ def plan(settings: Settings) -> dict[str, Any]:
                 "left_out": files_left_out(ingestion.reports),
                 "skipped_files": skipped,
                 "metadata_left_out": metadata_left_out(ingestion.reports),
+                "unsettled": unsettled_entries(
+                    unsettled_documents(ingestion.reports), {it.document_id for it in decision.production}
+                ),
             },
             "deduped_documents": _deduped_documents(knowledge_base, decision),
             "chunks": chunked,
@@ -218,6 +224,7 @@ def describe(report: dict[str, Any]) -> str:
     )
     lines.extend(skipped_lines(raw["skipped_files"]))
     lines.extend(metadata_lines(raw["metadata_left_out"]))
+    lines.extend(unsettled_lines(raw["unsettled"]))
     lines.extend(_change_lines(deduped))
     if deduped["full_rebuild"] and report["base_generation"]:
         differing = deduped["differing_settings"]

@@ -19,6 +19,8 @@ from rag_assets.inspection.lines import (
     quarantined_text,
     skipped_lines,
     unconfigured_lines,
+    unsettled_entries,
+    unsettled_lines,
 )
 from rag_assets.inspection.settled import refused_rows, settled, settled_rows
 from rag_assets.inspection.unconfigured_sources import ignored_sources, unconfigured_sources
@@ -108,6 +110,7 @@ def _described_refresh(knowledge_base: KnowledgeBase) -> dict[str, Any] | None:
         "unreadable_sources": raw.details["unreadable_sources"],
         "skipped_files": raw.details.get("skipped_files", {}),
         "metadata_left_out": raw.details.get("metadata_left_out", {}),
+        "unsettled": _unsettled(knowledge_base, raw),
         "changes": None,
         "num_near_duplicates": None,
         "quarantined": _quarantined(knowledge_base, raw),
@@ -142,6 +145,11 @@ def _described_refresh(knowledge_base: KnowledgeBase) -> dict[str, Any] | None:
             "problems": list(report.problems),
         }
     return result
+
+
+def _unsettled(knowledge_base: KnowledgeBase, raw: Artifact) -> list[dict[str, Any]]:
+    found = raw.details.get("unsettled", [])
+    return unsettled_entries(found, knowledge_base.served_documents() if found else {})
 
 
 def _quarantined(knowledge_base: KnowledgeBase, raw: Artifact) -> list[dict[str, Any]]:
@@ -261,5 +269,6 @@ def _refresh_lines(report: dict[str, Any]) -> list[str]:
     lines.extend(degraded_lines(last["unreadable_sources"]))
     lines.extend(skipped_lines(last["skipped_files"]))
     lines.extend(metadata_lines(last["metadata_left_out"]))
+    lines.extend(unsettled_lines(last["unsettled"]))
     lines.extend(labeled("quarantined", quarantined_text(entry)) for entry in last["quarantined"])
     return lines

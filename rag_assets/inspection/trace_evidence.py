@@ -286,6 +286,11 @@ class Evidence:
         found = next((one["document_ids"] for one in groups if document_id in one["document_ids"]), [])
         return [one for one in found if one != document_id]
 
+    def was_unsettled(self, document_id: str) -> bool:
+        """Whether a document was still being written during the last refresh."""
+        raw = self.refreshes[0].artifacts.get("raw_documents") if self.refreshes else None
+        return raw is not None and document_id in raw.details.get("unsettled", ())
+
     def why_skipped(self, name: str) -> str | None:
         """Return why no source lists an existing file or page, or None if none of this name exists."""
         for source in self.sources.values():

@@ -72,6 +72,10 @@ def _outcome(evidence: Evidence, document: TracedDocument) -> tuple[str, str]:
             return "skipped", (
                 f"its source lists it, but only a model can read {asks.plural}: set {asks.model_variable}"
             )
+        if evidence.was_unsettled(document.id):
+            return "not_read_yet", (
+                f"refresh {evidence.refreshes[0].refresh_id} left it out, because it was still being written"
+            )
         return "not_read_yet", (
             "its source lists it, but no refresh has read it yet; `rag-assets plan` shows the next refresh"
         )
@@ -139,6 +143,11 @@ def _next_refresh(evidence: Evidence, document: TracedDocument) -> Iterator[str]
         skipped = evidence.why_skipped(document.id)
         yield "its source no longer lists it: the next refresh deletes it" + (
             f" ({skipped})" if skipped else ""
+        )
+    elif evidence.was_unsettled(document.id) and document.id in evidence.served:
+        yield (
+            f"it was still being written during refresh {evidence.refreshes[0].refresh_id}: its last good version is "
+            "served, and the next refresh reads it"
         )
     elif entry is not None and parse is not None and parse.version_token != entry.version_token:
         yield (

@@ -50,7 +50,7 @@ def test_a_file_that_holds_still_is_read(
     writer = writes(0)
     documents, ingestion = read(source)
     assert set(documents) == {"a.txt", "b.txt"}
-    assert (writer.num_looks, ingestion.reports[0].num_unsettled, ingestion.reports[0].num_read) == (1, 0, 2)
+    assert (writer.num_looks, len(ingestion.reports[0].unsettled), ingestion.reports[0].num_read) == (1, 0, 2)
 
 
 def test_a_file_that_moved_is_read_again_in_the_same_refresh(
@@ -67,7 +67,7 @@ def test_a_new_file_that_still_moves_is_left_out_until_it_holds_still(
     writes(9)
     documents, ingestion = read(source)
     assert set(documents) == {"b.txt"}
-    assert ingestion.reports[0].num_unsettled == 1
+    assert ingestion.reports[0].unsettled == ["filesystem:a.txt"]
     writes(0)
     assert set(read(source)[0]) == {"a.txt", "b.txt"}
 

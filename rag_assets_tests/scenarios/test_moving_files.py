@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from rag_assets.ingestion import reading
+from rag_assets.sources import base
 from rag_assets_tests.pipeline import Pipeline, text_about
 
 
@@ -20,6 +21,7 @@ def moving(promoted: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
         with path.open("a") as file:
             file.write("Another line.\n")
 
+    monkeypatch.setattr(base, "UNSETTLED_SECONDS", 3600.0)
     monkeypatch.setattr(reading, "sleep", lambda _: list(map(grow, paths)))
     for path in paths:
         grow(path)  # its time is now

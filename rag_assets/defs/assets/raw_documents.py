@@ -33,6 +33,7 @@ from rag_assets.ingestion.source_reports import (
     require_a_readable_source,
     skipped_files,
     unreadable_sources,
+    unsettled_documents,
 )
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.refresh.approvals import remember_outages
@@ -91,6 +92,7 @@ def raw_documents(
             }
             details["skipped_files"] = skipped_files(ingestion.reports)
             details["metadata_left_out"] = metadata_left_out(ingestion.reports)
+            details["unsettled"] = unsettled_documents(ingestion.reports)
             details["outages"] = outages_as_details(ingestion.reports)
             remember_outages(
                 knowledge_base.ledger,

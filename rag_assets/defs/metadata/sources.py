@@ -61,7 +61,7 @@ def source_table(reports: Iterable[SourceReport]) -> dg.TableMetadataValue:
             "num_read": report.num_read,
             "num_parsed": report.num_parsed,
             "num_quarantined": report.num_quarantined,
-            "num_unsettled": report.num_unsettled,
+            "num_unsettled": len(report.unsettled),
         }
         for report in reports
     )
