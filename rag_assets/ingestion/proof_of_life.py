@@ -10,7 +10,7 @@ _FAILURES_PER_PROOF = 3
 
 
 class ProofOfLife:
-    """Tells a broken document from a source that is down, by reading another document.
+    """Tells a broken document from an outage of its source, by reading another document.
 
     A cut-off answer or an internal error of the server may belong to one document, at each refresh. Then the other
     documents of the source are read all the same.
@@ -32,7 +32,7 @@ class ProofOfLife:
         self.is_sound(entry)
 
     def is_sound(self, entry: SourceEntry) -> None:
-        """Note a document that was readable once. The smallest one is read as a proof."""
+        """Note a document with an earlier reading. The smallest one is read as a proof."""
         if self._sound is None or entry.size_bytes < self._sound.size_bytes:
             self._sound = entry
 

@@ -1,7 +1,7 @@
-"""The documents of one source on their way to the parsers: read those that may have changed.
+"""The reading of the documents of one source, on their way to the parsers. Unchanged ones are not read.
 
-A document that fails as in an outage of its source is quarantined, if the source still answers. Such documents, and
-those that may still be written to, come last.
+If one document fails as in an outage, and the source still answers, the document is quarantined. Such documents come
+last, after moving ones.
 """
 
 import hashlib
@@ -71,7 +71,7 @@ class SourceReading:
         self._failed: list[ListedDocument] = []
 
     def read(self, documents: Iterable[ListedDocument]) -> Iterator[ListedDocument]:
-        """Yield the documents that are still there, almost in this order.
+        """Yield the documents without deleted ones, almost in this order.
 
         Raises:
             SourceUnavailable: the source does not answer any more.
