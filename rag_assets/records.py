@@ -5,17 +5,21 @@ A record exchanged by two or more modules belongs here. No logic beyond trivial 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, Literal
 
 from rag_assets.document_metadata.values import NO_METADATA, Metadata
 
-Vector = npt.NDArray[np.float32]
-"""One dense vector, float32, shape (dim,)."""
-Vectors = npt.NDArray[np.float32]
-"""Dense vectors, float32, shape (n, dim)."""
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Vector = npt.NDArray[np.float32]
+    """One dense vector, float32, shape (dim,)."""
+    Vectors = npt.NDArray[np.float32]
+    """Dense vectors, float32, shape (n, dim)."""
+else:
+    # A parsing process needs no numpy, and importing it takes a third of its start.
+    Vector = Vectors = Any
 
 Payload = dict[str, Any]
 

@@ -5,10 +5,13 @@ import logging
 import os
 import re
 import shutil
+import ssl
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
+import httpcore2
 import pytest
 
 from rag_assets import progress
@@ -50,6 +53,8 @@ def pytest_collection_finish() -> None:
 
 # Slow by nature: each starts processes, a browser or Dagster. Elsewhere a test that takes half a second is marked itself.
 _SLOW = ("browser/", "processes/", "scenarios/", "test_dg.py", "test_program_benchmarks.py")
+# Its driver waits two seconds at least.
+_SLOW_NAMES = ("[postgres-hang]",)
 # These begin with a stored state.
 _FAST_SCENARIOS = ("scenarios/test_earlier_versions.py",)
 
@@ -60,9 +65,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
         path = item.path.relative_to(here).as_posix()
-        if item.get_closest_marker("soak") or (path.startswith(_SLOW) and path not in _FAST_SCENARIOS):
+        is_slow = item.name.endswith(_SLOW_NAMES) or (path.startswith(_SLOW) and path not in _FAST_SCENARIOS)
+        if is_slow or item.get_closest_marker("soak"):
             item.add_marker("slow")
     items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_tls_contexts() -> Iterator[None]:
+    """Share TLS contexts between clients. Each reads the certificates of the system, a tenth of the time of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
+        patch.setattr(httpcore2, "default_ssl_context", cache(httpcore2.default_ssl_context))
+        yield
 
 
 @pytest.fixture

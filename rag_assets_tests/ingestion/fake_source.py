@@ -1,7 +1,6 @@
 """A source with documents and failures set by a test, and a reader with one ledger and one text store."""
 
 from collections.abc import Iterator, Mapping
-from functools import cache
 from pathlib import Path
 
 from rag_assets.document_metadata.policy import MetadataPolicy
@@ -9,10 +8,10 @@ from rag_assets.document_metadata.values import NO_METADATA, Metadata
 from rag_assets.errors import DocumentUnreadable, SourceUnavailable
 from rag_assets.ingestion.ingestion import Ingestion
 from rag_assets.ledgers.sqlite import SqliteLedger
-from rag_assets.parsers.isolation import ParseLimits, ParseWorkers
 from rag_assets.records import DocumentState, Outage, SourceEntry
 from rag_assets.sources.base import Reading, Source, SourceOptions, token_by_clock
 from rag_assets.text.store import TextStore
+from rag_assets_tests.kept_workers import kept_workers
 
 
 class FakeSource:
@@ -84,18 +83,6 @@ class FakeSource:
         return self.failed
 
 
-class _KeptWorkers(ParseWorkers):
-    """Parsing processes that outlive a reading: each takes a tenth of a second to start."""
-
-    def close(self) -> None: ...
-
-
-@cache
-def kept_workers(limits: ParseLimits) -> ParseWorkers:
-    """Return the parsing processes of all readings with these limits. They end with this process."""
-    return _KeptWorkers(limits)
-
-
 class Reader:
     """Reads sources again and again, with one ledger and one text store."""
 
@@ -124,7 +111,7 @@ class Reader:
             sources,
             self.ledger,
             self.texts,
-            lambda: kept_workers(ParseLimits()),
+            kept_workers,
             served=lambda: served or {},
             approved_tokens=approved_tokens,
             known_mounts=known_mounts or {},

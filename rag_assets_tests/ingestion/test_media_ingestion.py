@@ -15,7 +15,8 @@ from rag_assets.parsers.image import ImageParser
 from rag_assets.parsers.isolation import ParseLimits
 from rag_assets.records import DocumentState
 from rag_assets_tests.fake_openai import API_KEY, FakeOpenAI, Reply, Request, status
-from rag_assets_tests.ingestion.fake_source import FakeSource, Reader, kept_workers
+from rag_assets_tests.ingestion.fake_source import FakeSource, Reader
+from rag_assets_tests.kept_workers import kept_workers
 from rag_assets_tests.media_files import png, wav
 
 AUDIO, VISION = "RAG_TRANSCRIPTION_MODEL", "RAG_VISION_MODEL"
@@ -113,7 +114,7 @@ def test_answers_paid_for_before_a_kill_are_known_to_the_next_refresh(
         source.put(f"{number}.wav", wav(number))
         server.holds[wav(number)] = f"Number {number}."
     media = MediaModels(BOTH, server.base_url, API_KEY)
-    killed = Ingestion([source], read.ledger, read.texts, media=media).documents()
+    killed = Ingestion([source], read.ledger, read.texts, kept_workers, media).documents()
     next(killed)
     next(killed)
     deadline = time.monotonic() + 10

@@ -1,5 +1,6 @@
 """A volume that is not mounted any more is an outage of its folder. A person can admit the loss."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,7 @@ def machine(tmp_path: Path, read: Reader, monkeypatch: pytest.MonkeyPatch) -> Ma
     for path in ("a.txt", "volume/b.txt", "volume/inner/c.txt"):
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(path)
+        os.utime(root / path, (1, 1))  # long ago: a file just written is read twice, two seconds apart
     machine = Machine(root, read)
     monkeypatch.setattr(mount_points.MountPoints, "contain", lambda _, path: str(path) in machine.mounted)
     machine.promote()

@@ -6,6 +6,7 @@ from rag_assets.ingestion.ingestion import Ingestion
 from rag_assets.ingestion.source_reports import unreadable_sources
 from rag_assets.records import DocumentState, Outage
 from rag_assets_tests.ingestion.fake_source import FakeSource, Reader
+from rag_assets_tests.kept_workers import kept_workers
 
 
 def filled(name: str, *folders: str, per_folder: int = 11) -> FakeSource:
@@ -17,7 +18,8 @@ def filled(name: str, *folders: str, per_folder: int = 11) -> FakeSource:
 
 
 def served_from(read: Reader, *sources: FakeSource) -> dict[str, DocumentState]:
-    return {state.document_id: state for state in Ingestion(sources, read.ledger, read.texts).documents()}
+    ingestion = Ingestion(sources, read.ledger, read.texts, kept_workers)
+    return {state.document_id: state for state in ingestion.documents()}
 
 
 def remove_below(source: FakeSource, folder: str) -> dict[str, bytes]:

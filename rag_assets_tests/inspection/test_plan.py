@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,12 @@ from rag_assets.inspection.plan import describe, plan
 from rag_assets.settings import Settings, load_settings
 
 
+def _write(path: Path, text: str) -> None:
+    """Write a file, modified long ago: one just written is read twice, two seconds apart."""
+    path.write_text(text)
+    os.utime(path, (1, 1))
+
+
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Twelve documents that were never refreshed."""
@@ -18,7 +25,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     documents = tmp_path / "documents"
     documents.mkdir()
     for number in range(12):
-        (documents / f"{number:02}.md").write_text(f"# Number {number}\n\nThe text of document {number}.\n")
+        _write(documents / f"{number:02}.md", f"# Number {number}\n\nThe text of document {number}.\n")
     return load_settings(documents_dir=documents, state_dir=tmp_path / "state")
 
 
@@ -41,7 +48,7 @@ def test_texts_of_several_windows_are_counted_once(
 ) -> None:
     monkeypatch.setattr(embedding, "WINDOW", 5)
     for path in list(settings.documents_dir.iterdir())[:3]:
-        path.with_name(f"copy_of_{path.name}").write_text(path.read_text() + "\n# Appendix\n\nThe same.\n")
+        _write(path.with_name(f"copy_of_{path.name}"), path.read_text() + "\n# Appendix\n\nThe same.\n")
     small = settings.model_copy(update={"chunk_size": 16, "chunk_overlap": 0})
     whole = plan(settings)["embeddings"]
     parts = plan(small)
@@ -51,7 +58,7 @@ def test_texts_of_several_windows_are_counted_once(
 
 
 def test_a_degraded_source_and_bad_documents_are_reported(settings: Settings) -> None:
-    (settings.documents_dir / "empty.txt").write_text("")
+    _write(settings.documents_dir / "empty.txt", "")
     report: dict[str, Any] = plan(settings)
     report["raw_documents"]["unreadable_sources"] = {"s3": "the bucket is gone"}
     said = describe(report)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import pytest
 
 from rag_assets.document_metadata.normalization import normalized
 from rag_assets.errors import DocumentUnreadable, ParserUnavailable
+from rag_assets.parsers import worker
 from rag_assets.parsers.base import Parser
 from rag_assets.parsers.isolation import ParseLimits, ParseWorkers
 from rag_assets.parsers.parsed_text import ParsedText
@@ -39,6 +41,12 @@ def test_documents_are_parsed_in_one_other_process(workers: ParseWorkers) -> Non
     assert first.text.startswith("one in a.txt by ")
     assert (first.title, first.parser_name, first.parser_version) == ("A title", "Obedient", "1")
     assert process_of(first) == process_of(second) != os.getpid()
+
+
+def test_a_parsing_process_starts_without_heavy_packages() -> None:
+    code = f"import sys, {worker.__name__}; print({{'numpy', 'pydantic', 'dagster', 'httpx2'}} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from rag_assets.ledgers.sqlite import SqliteLedger
 from rag_assets.records import DocumentState
 from rag_assets.sources.base import Source
 from rag_assets.text.store import TextStore
+from rag_assets_tests.kept_workers import kept_workers
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,12 @@ class SmallRefresh:
         ledger = SqliteLedger(self._folder / "ledger.sqlite", "kb")
         try:
             ingestion = Ingestion(
-                [source], ledger, self.texts, served=lambda: self.production, approved_tokens=approved
+                [source],
+                ledger,
+                self.texts,
+                kept_workers,
+                served=lambda: self.production,
+                approved_tokens=approved,
             )
             current = list(ingestion.documents())
         finally:

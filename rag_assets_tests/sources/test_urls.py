@@ -12,6 +12,7 @@ from rag_assets.ingestion.ingestion import Ingestion
 from rag_assets.ledgers.sqlite import SqliteLedger
 from rag_assets.sources.urls import UrlsOptions
 from rag_assets.text.store import TextStore
+from rag_assets_tests.kept_workers import kept_workers
 from rag_assets_tests.safe_http.test_safe_http import CANARY, HOSTS
 from rag_assets_tests.sources.web.pages import html, paths, problem_of, read_all, sitemap, source_of
 from rag_assets_tests.web_site import Reply, WebSite
@@ -286,7 +287,7 @@ def test_hosts_are_asked_in_parallel_with_one_request_each(
         urls=[f"{where.url}/{number}" for where in (site, other) for number in range(3)], timeout_seconds=30
     )
     ledger = SqliteLedger(tmp_path / "ledger.sqlite", "one")
-    documents = list(Ingestion([source], ledger, TextStore(tmp_path / "texts")).documents())
+    documents = list(Ingestion([source], ledger, TextStore(tmp_path / "texts"), kept_workers).documents())
     ledger.close()
     assert len([document for document in documents if document.content_hash]) == 6
     assert set(met) == {1}

@@ -96,6 +96,7 @@ def test_a_missing_server_is_unavailable() -> None:
             call(store)
 
 
+@pytest.mark.slow
 def test_a_server_that_times_out_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     import socket
 
