@@ -8,25 +8,24 @@ import hashlib
 import json
 import re
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, LiteralString, NamedTuple, cast
 from urllib.parse import quote
 
-from pydantic import Field, SecretStr, field_validator, model_validator
-
+from rag_assets.document_metadata.values import Metadata
 from rag_assets.errors import DocumentUnreadable, SourceUnavailable
 from rag_assets.records import SourceEntry
 from rag_assets.sources.base import (
-    DEFAULT_MAX_BYTES,
     Reading,
-    RemoteSourceOptions,
     SourceOptions,
     missing_error,
     missing_package_error,
     too_large_error,
 )
-from rag_assets.sources.option_types import SUFFIXES, TextFormat
+from rag_assets.sources.option_types import SUFFIXES
+from rag_assets.sources.postgres_metadata import column_as_json, metadata_of
+from rag_assets.sources.postgres_options import PostgresOptions
 from rag_assets.sources.times import iso_utc
 
 if TYPE_CHECKING:
@@ -39,53 +38,6 @@ _MOST_ROWS_AHEAD = 127
 _MOST_BYTES_AHEAD = 64 * 1024
 """Maximum length of a text fetched ahead."""
 _DATE = re.compile(r"\d{4}-\d\d-\d\d( |$)")
-
-
-class PostgresOptions(RemoteSourceOptions):
-    """The database, the rows, and the meaning of their columns."""
-
-    dsn: SecretStr = Field(description="Connection string: postgresql://user:password@host/database.")
-    table: str | None = Field(
-        None,
-        description="Table or view, as `table` or `schema.table`, in the same case as in the database.",
-    )
-    query: str | None = Field(None, description="A SELECT in place of a table.")
-    id_column: str = Field("id", description="Identifier of a row: unique, never NULL.")
-    text_column: str = Field("text", description="Text of a row, of type text.")
-    updated_at_column: str | None = Field(
-        None,
-        description="Time or version that changes with the row. Without it, rows are hashed in the database.",
-    )
-    title_column: str | None = Field(None, description="Title of a row.")
-    access_column: str | None = Field(
-        None,
-        description="Readers of a row: text[], or text with commas. NULL means no readers.",
-    )
-    url_template: str | None = Field(
-        None, description="Web page of a row, such as https://wiki.example.com/pages/{id}."
-    )
-    format: TextFormat = Field("text", description="Format of the text: text, markdown or html.")
-    max_bytes: int = Field(DEFAULT_MAX_BYTES, gt=0, description="Longer texts are quarantined.")
-
-    @field_validator("table")
-    @classmethod
-    def _table_has_a_schema_at_most(cls, table: str | None) -> str | None:
-        if table is not None and (not all(parts := table.split(".")) or len(parts) > 2):
-            raise ValueError("expected `table` or `schema.table`")
-        return table
-
-    @field_validator("url_template")
-    @classmethod
-    def _url_names_the_row(cls, template: str | None) -> str | None:
-        if template is not None and "{id}" not in template:
-            raise ValueError("expected a URL with `{id}` in it")
-        return template
-
-    @model_validator(mode="after")
-    def _one_of_table_and_query(self) -> "PostgresOptions":
-        if (self.table is None) == (self.query is None):
-            raise ValueError("set exactly one of `table` and `query`")
-        return self
 
 
 class _Row(NamedTuple):
@@ -133,7 +85,7 @@ class PostgresSource:
         """
         self._forget()
         ids, positions = self._ids, self._positions
-        for row_id, version, access in self._listed_rows():
+        for row_id, version, access, metadata in self._listed_rows():
             if row_id is None:
                 raise SourceUnavailable(
                     f"source {self.name}: {self.options.id_column} is NULL in a row. Choose a column without NULL as id_column."
@@ -145,7 +97,7 @@ class PostgresSource:
                 )
             positions[row_id] = len(ids)
             ids.append(row_id)
-            yield self._entry(row_id, version, access)
+            yield self._entry(row_id, version, access, metadata)
 
     def read(self, entry: SourceEntry, known_token: str = "") -> Reading | None:
         """Return the text of one row.
@@ -172,7 +124,7 @@ class PostgresSource:
         self._rows_ahead = 0
         self._next_id = ""
 
-    def _entry(self, row_id: str, version: str | None, access: Any) -> SourceEntry:
+    def _entry(self, row_id: str, version: str | None, access: Any, metadata: Metadata) -> SourceEntry:
         template = self.options.url_template or f"postgres:{self.name}/{{id}}"
         return SourceEntry(
             document_id=f"{self.name}:{row_id}",
@@ -184,6 +136,7 @@ class PostgresSource:
             size_bytes=0,  # not requested: a query might have to compute the text for it
             modified_at=_time_of(version),
             access=self._principals(access) if self.options.access_column else None,
+            metadata=metadata,
         )
 
     def _principals(self, access: Any) -> tuple[str, ...]:
@@ -201,8 +154,8 @@ class PostgresSource:
 
     # Queries
 
-    def _listed_rows(self) -> Iterator[tuple[str | None, str | None, Any]]:
-        """Yield id, version and access list of each row."""
+    def _listed_rows(self) -> Iterator[tuple[str | None, str | None, Any, Metadata]]:
+        """Yield id, version, access list and metadata of each row."""
         import psycopg
 
         connection = None
@@ -211,15 +164,34 @@ class PostgresSource:
             connection.begin(self.options.timeout_seconds)
             # Errors in the columns of the text are better found before thousands of rows are listed.
             connection.execute(*self._texts([None], "", "", 0, limit=0))
+            types = self._types_of_metadata(connection)
             with connection.cursor("rag_assets_listing") as cursor:
-                cursor.execute(self._listing())
+                cursor.execute(self._listing(types))
                 while rows := cursor.fetchmany(_ROWS_A_FETCH):
-                    yield from rows
+                    for row_id, version, access, *values in rows:
+                        yield row_id, version, access, metadata_of(types, values)
         except (psycopg.Error, UnicodeDecodeError) as error:
             raise self._unavailable(error) from None
         finally:
             if connection is not None:
                 connection.close()
+
+    def _types_of_metadata(self, connection: "Connection") -> dict[str, str]:
+        """Return column with metadata -> name of its type, or "" for an array and for a type unknown to psycopg."""
+        from psycopg import sql
+
+        columns = self.options.metadata_columns
+        if not columns:
+            return {}
+        statement = sql.SQL("SELECT {columns} FROM {rows} LIMIT 0").format(
+            columns=sql.SQL(", ").join(map(sql.Identifier, columns)), rows=self._rows()
+        )
+        found = connection.execute(statement).description or ()
+        types: dict[str, str] = {}
+        for name, column in zip(columns, found, strict=True):
+            known = connection.adapters.types.get(column.type_code)  # also of the elements of an array
+            types[name] = known.name if known and known.oid == column.type_code else ""
+        return types
 
     def _fetch(self, entry: SourceEntry, known_token: str) -> _Row:
         """Read a row, and perhaps the next rows, which are kept."""
@@ -300,14 +272,19 @@ class PostgresSource:
 
     # Statements
 
-    def _listing(self) -> "sql.Composed":
+    def _listing(self, types: Mapping[str, str]) -> "sql.Composed":
         from psycopg import sql
 
+        columns = (
+            sql.SQL("{}::text").format(sql.Identifier(self.options.id_column)),
+            sql.SQL("{}::text").format(_column_or_null(self.options.updated_at_column)),
+            _column_or_null(self.options.access_column),
+            *(column_as_json(column, type_name) for column, type_name in types.items()),
+        )
         # Ordered, because a listing is compared with the previous one.
-        return sql.SQL("SELECT {id}::text, {version}::text, {access} FROM {rows} ORDER BY {id}").format(
+        return sql.SQL("SELECT {columns} FROM {rows} ORDER BY {id}").format(
+            columns=sql.SQL(", ").join(columns),
             id=sql.Identifier(self.options.id_column),
-            version=_column_or_null(self.options.updated_at_column),
-            access=_column_or_null(self.options.access_column),
             rows=self._rows(),
         )
 

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from rag_assets.errors import DocumentGone, DocumentUnreadable, SourceUnavailable
 from rag_assets.records import SourceEntry
 from rag_assets.sources import postgres
-from rag_assets.sources.postgres import PostgresOptions, PostgresSource
+from rag_assets.sources.postgres import PostgresSource
+from rag_assets.sources.postgres_options import PostgresOptions
 from rag_assets_tests.optional_packages import require
 from rag_assets_tests.sources.scenes.postgres import PostgresScene
 from rag_assets_tests.sources.scenes.postgres_server import PASSWORD
