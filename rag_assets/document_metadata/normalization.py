@@ -36,7 +36,7 @@ _DATE_FORM = "0000-00-00T00:00:00Z"
 _UNPRINTABLE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b\u2028\u2029\ufeff\ud800-\udfff]+")
 
 
-def normalized(raw: Mapping[Any, Any], *more: Mapping[Any, Any]) -> Metadata:
+def normalized(*raws: Mapping[Any, Any]) -> Metadata:
     """Return the metadata of a source or a parser in the normal form.
 
     Keys become lower case with underscores: `docType`, `doc-type` and `Doc Type` are all `doc_type`. Mappings in mappings
@@ -44,17 +44,16 @@ def normalized(raw: Mapping[Any, Any], *more: Mapping[Any, Any]) -> Metadata:
     are taken as UTC. A text is a date only if all of it is ISO 8601.
 
     Args:
-        raw: keys and values of any type.
-        more: further ones, for the keys that `raw` does not have.
+        raws: keys and values of any type. For a key in several of them the first counts.
     """
-    if not more and isinstance(raw, Metadata):
-        return raw
-    if not raw and not any(more):
-        return NO_METADATA
+    if len(raws) == 1 and isinstance(raws[0], Metadata):
+        return raws[0]
     found: dict[str, MetadataValue] = {}
-    left_out: dict[str, None] = {}
+    left_out = dict.fromkeys(entry for raw in raws if isinstance(raw, Metadata) for entry in raw.left_out)
+    if not left_out and not any(raws):
+        return NO_METADATA
     room = MAX_BYTES
-    for number, (key, value) in enumerate(_flat((raw, *more))):
+    for number, (key, value) in enumerate(_flat(raws)):
         if number == _MOST_RAW_VALUES:
             left_out["too many keys"] = None
             break

@@ -11,6 +11,7 @@ from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers.html import HEADINGS, marked_text
 from rag_assets.parsers.html_tables import label_tables
 from rag_assets.parsers.layout import one_line, without_marks
+from rag_assets.parsers.office_properties import office_properties
 from rag_assets.parsers.old_office import refuse_ole
 from rag_assets.parsers.zip_container import CORE_PROPERTIES, ZipContainer, holds_office_part
 from rag_assets.records import ParsedDocument
@@ -40,7 +41,7 @@ class DocxParser:
     suffixes: tuple[str, ...] = (".docx",)
 
     def __init__(self) -> None:
-        self.version = f"1/{version('mammoth')}/{version('resiliparse')}"
+        self.version = f"2/{version('mammoth')}/{version('resiliparse')}"
 
     def recognizes(self, data: bytes) -> bool:
         """See `RecognizesContent`."""
@@ -81,7 +82,8 @@ class DocxParser:
         for selector in ("h1.title", HEADINGS):
             titles += [heading.inner_text for heading in body.query_selector_all(selector).values()]
         title = next(filter(None, map(one_line, titles)), "")
-        return ParsedDocument(text=marked_text(tree, main_content=False), title=title)
+        metadata = office_properties(container)
+        return ParsedDocument(text=marked_text(tree, main_content=False), title=title, metadata=metadata)
 
 
 def _no_image(_: object) -> list[object]:

@@ -7,16 +7,21 @@ import email
 import email.policy
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from email.message import EmailMessage, MIMEPart
+from email.utils import parsedate_to_datetime
 
+from rag_assets.document_metadata.normalization import normalized
 from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers.html import html_text
 from rag_assets.parsers.layout import one_line, with_deeper_headings
 from rag_assets.parsers.nested import Parts
+from rag_assets.parsers.properties import Properties, add, keywords, read_quietly
 from rag_assets.records import ParsedDocument
 from rag_assets.text.decoding import decode_text
 
 _SHOWN_HEADERS = ("From", "To", "Cc", "Date", "Subject")
+_METADATA_HEADERS = ("From", "To", "Cc", "Importance")
 _MAX_HEADER_CHARACTERS = 2_000
 _HEADER_LINE = re.compile(rb"[!-9;-~]+:|[ \t]")
 _TELLING_HEADERS = re.compile(
@@ -28,7 +33,7 @@ class EmailParser:
     """Headers, body, attached documents. Title: the subject."""
 
     name = "email"
-    version = "1"
+    version = "2"
     suffixes: tuple[str, ...] = (".eml",)
 
     def recognizes(self, data: bytes) -> bool:
@@ -50,7 +55,11 @@ class EmailParser:
             with_deeper_headings(_body(message)),
             *parts.sections(_attachments(message, parts), are_all=False),
         ]
-        return ParsedDocument(text="\n\n".join(filter(None, blocks)), title=dict(headers)["Subject"])
+        return ParsedDocument(
+            text="\n\n".join(filter(None, blocks)),
+            title=dict(headers)["Subject"],
+            metadata=normalized(read_quietly("headers", lambda: _metadata(message))),
+        )
 
 
 def _header(message: EmailMessage, name: str) -> str:
@@ -59,6 +68,22 @@ def _header(message: EmailMessage, name: str) -> str:
     except Exception:  # malformed headers fail in many ways, and the body is still good
         return ""
     return one_line(value)[:_MAX_HEADER_CHARACTERS]
+
+
+def _metadata(message: EmailMessage) -> Properties:
+    """Return headers as metadata. Names of people are left out later, unless a setting keeps them."""
+    found: Properties = {"date": _date(message)}
+    for name in _METADATA_HEADERS:
+        add(found, name.lower(), _header(message, name))
+    add(found, "keywords", keywords(_header(message, "Keywords")))
+    return found
+
+
+def _date(message: EmailMessage) -> datetime | None:
+    try:
+        return parsedate_to_datetime(_header(message, "Date"))
+    except (ValueError, OverflowError):
+        return None
 
 
 def _body(message: EmailMessage) -> str:

@@ -7,12 +7,15 @@ fetched, no picture is unpacked.
 import posixpath
 import re
 from importlib.metadata import version
+from itertools import islice
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
+from rag_assets.document_metadata.normalization import normalized
 from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers.html import is_too_deep, marked_text, plain_text
 from rag_assets.parsers.html_tables import label_tables
+from rag_assets.parsers.properties import MOST_PROPERTIES, Properties, add, add_element, read_quietly, text_in
 from rag_assets.parsers.zip_container import ZipContainer, declared_type, holds_member
 from rag_assets.records import ParsedDocument
 from rag_assets.text.decoding import decode_text
@@ -30,6 +33,7 @@ _FONT_SCRAMBLING = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/p
 _VOID = frozenset(
     ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "wbr")
 )
+_MARK = re.compile(r"<[^<>]{0,500}>")
 _EMPTY_ELEMENT = re.compile(r"<([A-Za-z][\w:.-]*)((?:\s[^<>]*)?)/>")
 
 
@@ -40,7 +44,7 @@ class EpubParser:
     suffixes: tuple[str, ...] = (".epub",)
 
     def __init__(self) -> None:
-        self.version = f"1/{version('resiliparse')}"
+        self.version = f"2/{version('resiliparse')}"
 
     def recognizes(self, data: bytes) -> bool:
         """See `RecognizesContent`."""
@@ -60,7 +64,9 @@ class EpubParser:
         container.check(chapters, MAX_CHAPTER_BYTES)
         texts = (_chapter_text(container.read(name)) for name in chapters)
         return ParsedDocument(
-            text="\n\n".join(filter(str.strip, texts)), title=container.title_in(package_name)
+            text="\n\n".join(filter(str.strip, texts)),
+            title=container.title_in(package_name),
+            metadata=normalized(read_quietly("properties", lambda: _properties(package))),
         )
 
 
@@ -84,6 +90,22 @@ def _chapters(package: ElementTree.Element, folder: str) -> list[str]:
             path = unquote(item.get("href", "").partition("#")[0])
             names.append(posixpath.normpath(posixpath.join(folder, path)))
     return names
+
+
+def _properties(package: ElementTree.Element) -> Properties:
+    """Return the metadata of a package document, also those added by the programs of libraries."""
+    found: Properties = {}
+    metadata = package.find("./{*}metadata")
+    for element in islice(metadata if metadata is not None else (), MOST_PROPERTIES):
+        if element.tag.rpartition("}")[2] != "meta":
+            add_element(found, element)
+        elif element.get("property") and not element.get("refines"):  # EPUB 3
+            add(found, element.get("property", "").removeprefix("dcterms:"), text_in(element))
+        elif element.get("name") not in ("cover", None):  # EPUB 2
+            add(found, element.get("name", ""), element.get("content"))
+    if isinstance(description := found.get("description"), str):  # libraries write HTML into it
+        found["description"] = " ".join(_MARK.sub(" ", description).split())
+    return found
 
 
 def _encrypted(container: ZipContainer) -> set[str]:

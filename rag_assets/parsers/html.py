@@ -7,6 +7,7 @@ import re
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from rag_assets.parsers.html_metadata import html_metadata
 from rag_assets.records import ParsedDocument
 from rag_assets.text.decoding import decode_text
 
@@ -34,7 +35,7 @@ class HtmlParser:
     suffixes: tuple[str, ...] = (".html", ".htm", ".xhtml")
 
     def __init__(self) -> None:
-        self.version = f"1/{version('resiliparse')}"
+        self.version = f"2/{version('resiliparse')}"
 
     def recognizes(self, data: bytes) -> bool:
         """See `RecognizesContent`. Only whole pages: any text may hold a few tags."""
@@ -49,10 +50,11 @@ class HtmlParser:
         body = tree.body
         if body is None:
             return ParsedDocument(text="")
+        metadata = html_metadata(tree)
         first_h1 = body.query_selector("h1")
         title = tree.title or (_one_line(first_h1) if first_h1 else "")
         text = "" if is_too_deep(html) else marked_text(tree, main_content=True)
-        return ParsedDocument(text=text if text.strip() else plain_text(tree), title=title)
+        return ParsedDocument(text=text if text.strip() else plain_text(tree), title=title, metadata=metadata)
 
 
 def looks_like_html(data: bytes) -> bool:

@@ -1,11 +1,12 @@
 """Markdown: the source is the text, because readers and models know its marks.
 
-Two things change: YAML front matter is removed (its title is kept), and underlined headings become `#` headings, the
+Two things change: YAML front matter is removed (its title and metadata are kept), and underlined headings become `#` headings, the
 only mark of a heading in this package.
 """
 
 import re
 
+from rag_assets.parsers.front_matter import front_matter_metadata
 from rag_assets.records import ParsedDocument
 from rag_assets.text.decoding import decode_text
 
@@ -25,7 +26,7 @@ class MarkdownParser:
     """The source without front matter. Title: `title:` in the front matter, else the first heading."""
 
     name = "markdown"
-    version = "1"
+    version = "2"
     suffixes: tuple[str, ...] = (".md", ".markdown")
 
     def parse(self, data: bytes, filename: str) -> ParsedDocument:
@@ -33,7 +34,8 @@ class MarkdownParser:
         source = decode_text(data).replace("\r\n", "\n").replace("\r", "\n")
         front_matter, body = _split_front_matter(source)
         text, first_heading = _with_plain_headings(body)
-        return ParsedDocument(text=text, title=_front_matter_title(front_matter) or first_heading)
+        title = _front_matter_title(front_matter) or first_heading
+        return ParsedDocument(text=text, title=title, metadata=front_matter_metadata(front_matter))
 
 
 def _split_front_matter(source: str) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers.layout import one_line, table_text, without_marks
 from rag_assets.parsers.odf_names import DRAW, OFFICE, PRESENTATION, STYLE, SVG, TABLE, TEXT
+from rag_assets.parsers.odf_properties import ODF_PROPERTIES, odf_properties
 from rag_assets.parsers.ods_sheets import spreadsheet_blocks
 from rag_assets.parsers.zip_container import ZipContainer, declared_type
 from rag_assets.records import ParsedDocument
@@ -26,7 +27,7 @@ MAX_SHEET_XML_NODES = 12_000_000
 """Of a spreadsheet. It is read row by row."""
 
 _MEDIA_TYPE = "application/vnd.oasis.opendocument."
-_CONTENT, _STYLES, _META, _MANIFEST = "content.xml", "styles.xml", "meta.xml", "META-INF/manifest.xml"
+_CONTENT, _STYLES, _MANIFEST = "content.xml", "styles.xml", "META-INF/manifest.xml"
 _MIMETYPE = "mimetype"
 _MAX_MIMETYPE_BYTES = 1 << 20
 _MAX_MANIFEST_BYTES = 16 * 1024 * 1024
@@ -57,7 +58,7 @@ class OdfParser:
     """Title: from the properties, else the first paragraph of style Title, else the first heading."""
 
     name = "odf"
-    version = "1"
+    version = "2"
     suffixes: tuple[str, ...] = (".odt", ".ods", ".odp", ".odg", ".ott", ".ots", ".otp")
 
     def recognizes(self, data: bytes) -> bool:
@@ -70,17 +71,18 @@ class OdfParser:
         if _CONTENT not in container:
             raise DocumentUnreadable("corrupt", "It is a ZIP archive, but not an OpenDocument file.")
         _refuse_encrypted(container)
-        names = [name for name in (_CONTENT, _STYLES, _META) if name in container]
+        names = [name for name in (_CONTENT, _STYLES, ODF_PROPERTIES) if name in container]
         is_spreadsheet = _media_type(container).startswith(f"{_MEDIA_TYPE}spreadsheet")
         container.check_xml(
             names,
             max_bytes=MAX_SHEET_XML_BYTES if is_spreadsheet else MAX_XML_BYTES,
             max_nodes=MAX_SHEET_XML_NODES if is_spreadsheet else MAX_XML_NODES,
         )
-        title = container.title_in(_META)
+        title, metadata = container.title_in(ODF_PROPERTIES), odf_properties(container)
         if is_spreadsheet:
             with container.open(_CONTENT) as content:
-                return ParsedDocument(text="\n\n".join(spreadsheet_blocks(content)), title=title)
+                text = "\n\n".join(spreadsheet_blocks(content))
+                return ParsedDocument(text=text, title=title, metadata=metadata)
         content = ElementTree.fromstring(container.read(_CONTENT))  # noqa: S314  checked
         styles = [content]
         if _STYLES in container:
@@ -88,7 +90,7 @@ class OdfParser:
         reader = _Reader(styles)
         body = content.find(f"{OFFICE}body")
         text = reader.read(body) if body is not None else ""
-        return ParsedDocument(text=text, title=title or reader.title)
+        return ParsedDocument(text=text, title=title or reader.title, metadata=metadata)
 
 
 def _media_type(container: ZipContainer) -> str:

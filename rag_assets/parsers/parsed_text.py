@@ -85,7 +85,7 @@ def _parsed_container(
 
         def parse_part(part: bytes, name: str) -> ParsedDocument:
             parsed = parsed_text(formats.recognize(part, name), part, name, formats, budget)
-            return ParsedDocument(text=parsed.text, title=parsed.title)
+            return ParsedDocument(text=parsed.text, title=parsed.title, metadata=parsed.metadata)
 
         return parser.parse_container(data, filename, Parts(budget, formats.may_be_part, parse_part))
 

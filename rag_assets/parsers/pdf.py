@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers.ocr import is_installed as ocr_is_installed
 from rag_assets.parsers.ocr import recognize_page
+from rag_assets.parsers.pdf_properties import pdf_properties
 from rag_assets.records import ParsedDocument
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class PdfParser:
     suffixes: tuple[str, ...] = (".pdf",)
 
     def __init__(self) -> None:
-        parts = ["2", version("pypdfium2"), version("pypdf"), *(["ocr"] if ocr_is_installed() else [])]
+        parts = ["3", version("pypdfium2"), version("pypdf"), *(["ocr"] if ocr_is_installed() else [])]
         self.version = "/".join(parts)
 
     def recognizes(self, data: bytes) -> bool:
@@ -53,18 +54,19 @@ class PdfParser:
             raise DocumentUnreadable("corrupt", "Its end is missing.")
         try:
             with PdfDocument(data) as document:
-                pages, title = _read_with_pdfium(document)
+                pages, fields = _read_with_pdfium(document)
         except PdfiumError as error:
             if error.err_code == FPDF_ERR_PASSWORD:
                 raise _needs_password() from None
-            pages, title = _read_with_pypdf(data)
+            pages, fields = _read_with_pypdf(data)
         text = _whole_words("\n\n".join(pages)).translate(_LIGATURES)
         if not text.strip():
             raise DocumentUnreadable("empty", _why_empty())
-        return ParsedDocument(text=text, title=title)
+        metadata = pdf_properties(data, fields)
+        return ParsedDocument(text=text, title=fields.get("Title", ""), metadata=metadata)
 
 
-def _read_with_pdfium(document: "PdfDocument") -> tuple[list[str], str]:
+def _read_with_pdfium(document: "PdfDocument") -> tuple[list[str], dict[str, str]]:
     _check_number_of_pages(len(document))
     pages: list[str] = []
     for page in document:
@@ -76,7 +78,7 @@ def _read_with_pdfium(document: "PdfDocument") -> tuple[list[str], str]:
         pages.append(text)
         text_layer.close()
         page.close()
-    return pages, document.get_metadata_value("Title")
+    return pages, document.get_metadata_dict(skip_empty=True)
 
 
 def _why_empty() -> str:
@@ -91,7 +93,7 @@ def _shows_a_picture(page: "PdfPage") -> bool:
     return any(page.get_objects(filter=[FPDF_PAGEOBJ_IMAGE], max_depth=3))
 
 
-def _read_with_pypdf(data: bytes) -> tuple[list[str], str]:
+def _read_with_pypdf(data: bytes) -> tuple[list[str], dict[str, str]]:
     from pypdf import PasswordType, PdfReader
     from pypdf.errors import DependencyError, FileNotDecryptedError
 
@@ -102,7 +104,7 @@ def _read_with_pypdf(data: bytes) -> tuple[list[str], str]:
         if reader.is_encrypted and reader.decrypt("") == PasswordType.NOT_DECRYPTED:
             raise _needs_password()
         _check_number_of_pages(len(reader.pages))
-        return [page.extract_text() for page in reader.pages], _title(reader)
+        return [page.extract_text() for page in reader.pages], {"Title": _title(reader)}
     except DependencyError:
         raise DocumentUnreadable(
             "encrypted", "It is encrypted with AES. Install the package `cryptography` to read it."

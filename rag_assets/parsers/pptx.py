@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers.layout import label, looks_like_header, one_line, row_line, table_text, without_marks
+from rag_assets.parsers.office_properties import office_properties
 from rag_assets.parsers.old_office import refuse_ole
 from rag_assets.parsers.zip_container import CORE_PROPERTIES, ZipContainer, holds_office_part
 from rag_assets.records import ParsedDocument
@@ -41,7 +42,7 @@ class PptxParser:
     suffixes: tuple[str, ...] = (".pptx", ".pptm", ".ppsx")
 
     def __init__(self) -> None:
-        self.version = f"1/{version('python-pptx')}"
+        self.version = f"2/{version('python-pptx')}"
 
     def recognizes(self, data: bytes) -> bool:
         """See `RecognizesContent`."""
@@ -71,7 +72,8 @@ class PptxParser:
             content = [block for block in (*_blocks(slide.shapes), _notes(slide)) if block.strip()]
             if title or content:
                 blocks += [f"## {title or f'Slide {number}'}", *content]
-        return ParsedDocument(text="\n\n".join(blocks), title=next(filter(None, titles), ""))
+        title = next(filter(None, titles), "")
+        return ParsedDocument(text="\n\n".join(blocks), title=title, metadata=office_properties(container))
 
 
 def _as_presentation(name: str, xml: bytes) -> bytes:

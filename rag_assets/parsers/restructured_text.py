@@ -9,6 +9,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from rag_assets.parsers.docinfo import docinfo_metadata
 from rag_assets.parsers.html import marked_text
 from rag_assets.parsers.layout import one_line, without_marks
 from rag_assets.records import ParsedDocument
@@ -84,21 +85,24 @@ class RestructuredTextParser:
     suffixes: tuple[str, ...] = (".rst", ".rest")
 
     def __init__(self) -> None:
-        self.version = f"1/{version('docutils')}/{version('resiliparse')}"
+        self.version = f"2/{version('docutils')}/{version('resiliparse')}"
 
     def parse(self, data: bytes, filename: str) -> ParsedDocument:
         from docutils.core import publish_parts
+        from docutils.writers import get_writer_class
         from resiliparse.parse.html import HTMLTree
 
         del filename
         source = decode_text(data)
         _know_all_of(source)
-        parts = publish_parts(source, writer="html5", settings_overrides=_SETTINGS)
+        writer = get_writer_class("html5")()
+        parts = publish_parts(source, writer=writer, settings_overrides=_SETTINGS)
         tree = HTMLTree.parse(parts.get("html_body", ""))
         _keep_what_messages_quote(tree)
         heading = tree.body.query_selector("h1, h2") if tree.body else None
         title = one_line(heading.inner_text) if heading else ""
-        return ParsedDocument(text=marked_text(tree, main_content=False), title=title)
+        metadata = docinfo_metadata(writer.document)
+        return ParsedDocument(text=marked_text(tree, main_content=False), title=title, metadata=metadata)
 
 
 def _know_all_of(source: str) -> None:

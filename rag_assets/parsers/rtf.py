@@ -9,8 +9,11 @@ import re
 from codecs import lookup
 from dataclasses import dataclass, field, replace
 
+from rag_assets.document_metadata.normalization import normalized
 from rag_assets.errors import DocumentUnreadable
 from rag_assets.parsers.layout import looks_like_header, one_line, table_text, without_marks
+from rag_assets.parsers.properties import Properties, read_quietly
+from rag_assets.parsers.rtf_info import INFO, INFO_TEXTS, INFO_TIMES, Times, info_properties
 from rag_assets.records import ParsedDocument
 
 _MAX_DEPTH = 1_000
@@ -49,18 +52,8 @@ _LEFT_OUT = frozenset(
     (
         *("colortbl", "fldinst", "header", "headerl", "headerr", "headerf", "footer", "footerl", "footerr"),
         *("footerf", "pict", "info", "shprslt", "xe", "tc", "tcn", "rxe", "ftnsep", "ftnsepc", "aftnsep"),
-        *(
-            "aftnsepc",
-            "ftncn",
-            "aftncn",
-            "template",
-            "upr",
-            "filetbl",
-            "listtable",
-            "nonesttables",
-            "sp",
-            "txe",
-        ),
+        *("aftnsepc", "ftncn", "aftncn", "template", "upr", "filetbl", "listtable", "nonesttables", "sp"),
+        "txe",
     )
 )
 _KNOWN_THOUGH_STARRED = frozenset(("fldrslt", "shpinst"))
@@ -117,7 +110,7 @@ class RtfParser:
     """Title: from the properties, else the first heading."""
 
     name = "rtf"
-    version = "1"
+    version = "2"
     suffixes: tuple[str, ...] = (".rtf",)
 
     def recognizes(self, data: bytes) -> bool:
@@ -130,7 +123,8 @@ class RtfParser:
             raise DocumentUnreadable("corrupt", "It does not begin like an RTF file.")
         reader = _Reader(data.decode("latin-1"))
         reader.read()
-        return ParsedDocument(text=reader.text, title=reader.title)
+        metadata = normalized(read_quietly("properties", lambda: reader.info))
+        return ParsedDocument(text=reader.text, title=reader.title, metadata=metadata)
 
 
 class _Reader:
@@ -144,7 +138,9 @@ class _Reader:
         self._default_font = -1
         self._font_in_table = -1
         self._styles: dict[int, int] = {}  # number -> level of heading
-        self._pieces: dict[str, list[str]] = {"body": [], "note": [], "title": [], "styles": []}
+        destinations = ("body", "note", "title", "styles", *INFO_TEXTS)
+        self._pieces: dict[str, list[str]] = {name: [] for name in destinations}
+        self._times = Times()
         self._bytes = bytearray()  # of the text, in the encoding of the font
         self._table = _Table()
         self._blocks: list[str] = []
@@ -159,6 +155,10 @@ class _Reader:
     @property
     def title(self) -> str:
         return one_line("".join(self._pieces["title"])) or self._first_heading
+
+    @property
+    def info(self) -> Properties:
+        return info_properties(self._pieces, self._times)
 
     def read(self) -> None:
         position, to_skip = self._source.index("{"), 0
@@ -250,12 +250,16 @@ class _Reader:
             self._enter("fonts")
         elif word == "stylesheet":
             self._enter("styles")
-        elif word == "title" and group.destination == "none":
+        elif word == "title" and group.destination in ("none", INFO):
             group.destination = "title"
+        elif group.destination == INFO and (word in INFO_TEXTS or word in INFO_TIMES):
+            group.destination = word
+        elif group.destination in INFO_TIMES:
+            self._times.take(group.destination, word, number)
         elif word == "ud" and len(self._outer) > 1:  # the text of the enclosing group, in Unicode
             group.destination = self._outer[-2].destination
         elif (word in _LEFT_OUT or starred) and word not in _KNOWN_THOUGH_STARRED:
-            self._enter("none")
+            self._enter(INFO if word == INFO else "none")
         else:
             self._obey_format(word, number)
 

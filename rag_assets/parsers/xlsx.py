@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import Any
 
 from rag_assets.parsers.cell_format import shown
+from rag_assets.parsers.office_properties import office_properties
 from rag_assets.parsers.old_office import refuse_ole
 from rag_assets.parsers.sheets import CellBudget, sheet_blocks
 from rag_assets.parsers.zip_container import CORE_PROPERTIES, ZipContainer, holds_office_part
@@ -38,7 +39,7 @@ class XlsxParser:
     suffixes: tuple[str, ...] = (".xlsx", ".xlsm")
 
     def __init__(self) -> None:
-        self.version = f"1/{version('openpyxl')}"
+        self.version = f"2/{version('openpyxl')}"
 
     def recognizes(self, data: bytes) -> bool:
         """See `RecognizesContent`."""
@@ -78,7 +79,7 @@ class XlsxParser:
                     rows = _filled_down(_shown_rows(sheet), merged[part])
                     blocks += sheet_blocks(sheet.title, rows, budget)
         title = container.title_in(CORE_PROPERTIES)
-        return ParsedDocument(text="\n\n".join(blocks), title=title)
+        return ParsedDocument(text="\n\n".join(blocks), title=title, metadata=office_properties(container))
 
 
 def _shown_rows(sheet: Any) -> Iterator[list[str]]:

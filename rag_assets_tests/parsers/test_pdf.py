@@ -60,7 +60,7 @@ def test_pages_are_joined_by_a_blank_line_and_lines_are_kept() -> None:
     assert parsed.text == "Leave policy\nEvery employee has 30 days.\n\nSecond page"
     assert parsed.title == "HR Handbook"
     assert parsed.parser_name == "pdf"
-    assert parsed.parser_version.startswith("2/")
+    assert parsed.parser_version.startswith("3/")
 
 
 @pytest.mark.parametrize("title", [None, "", "   "])

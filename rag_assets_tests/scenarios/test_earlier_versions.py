@@ -15,7 +15,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from rag_assets.records import SourceEntry
+from rag_assets.records import Point, SourceEntry
 from rag_assets.sources.filesystem import FilesystemSource
 from rag_assets_tests.pipeline import Pipeline, assert_same_points
 
@@ -149,7 +149,55 @@ def test_a_point_is_traced_to_its_document(earlier: Pipeline) -> None:
 
 
 @pytest.mark.slow
-def test_an_unchanged_refresh_changes_nothing(earlier: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_refresh_adds_metadata_to_the_payload_and_nothing_else(
+    earlier: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _documents_lie_where_they_did(earlier, monkeypatch)
+    _take_back_the_last_edit(earlier)
+    points = earlier.points()
+    planned = earlier.json("plan", "--json")
+    assert planned["deduped_documents"]["num_payload_updates"] == 3
+    assert planned["embeddings"]["num_embedded"] == 0
+    assert (
+        "to update      3 document texts: location or metadata only, nothing is embedded"
+        in earlier.succeed("plan")
+    )
+    run = earlier.refresh().checked()
+    changes = run.metadata["deduped_documents"]
+    assert {key: changes[f"num_{key}"] for key in ("added", "updated", "moved", "deleted", "unchanged")} == {
+        "added": 0,
+        "updated": 3,
+        "moved": 0,
+        "deleted": 0,
+        "unchanged": 8,
+    }
+    assert changes["num_payload_updates"] == 3
+    assert run.metadata["embeddings"]["num_texts"] == 0
+    staged = run.metadata["staging_collection"]
+    assert (staged["num_points_added"], staged["num_points_deleted"]) == (0, 0)
+    assert earlier.problems_of_production() == ()
+    now = earlier.points()
+    assert {
+        location["path"]: sorted(location["metadata"])
+        for point in now.values()
+        for location in point.payload["locations"]
+        if "metadata" in location
+    } == {
+        "hr/hr_handbook.pdf": ["created", "subject"],
+        "hr/parental_leave_faq.html": ["language"],
+        "hr/shift_work_agreement.docx": ["created", "modified"],
+    }
+    assert_same_points(_without_metadata(now), points)
+    again = earlier.refresh().checked()
+    assert again.metadata["raw_documents"]["num_read"] == 0
+    assert again.metadata["staging_collection"]["written"] is False
+
+
+@pytest.mark.slow
+def test_an_unchanged_refresh_without_metadata_changes_nothing(
+    earlier: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier.configure(RAG_METADATA_LEAVE_OUT="*")
     _documents_lie_where_they_did(earlier, monkeypatch)
     _take_back_the_last_edit(earlier)
     before = earlier.production()
@@ -201,7 +249,7 @@ def test_a_rebuild_makes_the_same_points_from_cached_vectors(
     run = earlier.refresh().checked()
     embeddings = run.metadata["embeddings"]
     assert (embeddings["num_texts"], embeddings["num_cached"], embeddings["num_embedded"]) == (97, 97, 0)
-    rebuilt = earlier.points()
+    rebuilt = _without_metadata(earlier.points())
     assert_same_points(rebuilt, {identity: points[identity] for identity in rebuilt})
 
 
@@ -233,6 +281,23 @@ def test_a_run_that_failed_at_embeddings_is_executed_again(earlier: Pipeline) ->
     assert again.steps == STEPS[3:]
     assert again.metadata["embeddings"]["num_cached"] == 5
     assert earlier.problems_of_production() == ()
+
+
+def _without_metadata(points: dict[str, Point]) -> dict[str, Point]:
+    """Earlier versions had no metadata of documents."""
+    return {
+        identity: dataclasses.replace(
+            point,
+            payload=point.payload
+            | {
+                "locations": [
+                    {key: value for key, value in location.items() if key != "metadata"}
+                    for location in point.payload["locations"]
+                ]
+            },
+        )
+        for identity, point in points.items()
+    }
 
 
 def _documents_lie_where_they_did(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
