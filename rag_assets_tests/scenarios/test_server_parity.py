@@ -11,6 +11,8 @@ import pytest
 from rag_assets.vector_stores.server.client import connect
 from rag_assets.vector_stores.server.store import ServerVectorStore
 from rag_assets_tests.pipeline import THRESHOLD, Pipeline, assert_same_points, question_about, text_about
+from rag_assets_tests.vector_stores.conftest import short_deadlines
+from rag_assets_tests.vector_stores.server.lagging_client import LaggingClient
 
 
 class _SharedClientStore(ServerVectorStore):
@@ -22,13 +24,17 @@ class _SharedClientStore(ServerVectorStore):
 def _clients() -> list[Any]:
     reason = "QDRANT_TEST_URL is not set"
     no_server = pytest.mark.skipif("QDRANT_TEST_URL" not in os.environ, reason=reason)
-    return [pytest.param("in memory"), pytest.param("server", marks=no_server)]
+    return [pytest.param("in memory"), pytest.param("lagging"), pytest.param("server", marks=no_server)]
 
 
 @pytest.fixture(params=_clients())
 def client(request: pytest.FixtureRequest) -> Iterator[Any]:
     if request.param == "server":
         yield connect(os.environ["QDRANT_TEST_URL"], os.environ.get("QDRANT_TEST_API_KEY"))
+        return
+    if request.param == "lagging":
+        with short_deadlines():
+            yield LaggingClient()
         return
     from qdrant_client import QdrantClient
 
@@ -52,7 +58,7 @@ def test_a_whole_cycle_on_a_server_equals_the_embedded_one(
         try:
             on_server = _cycle(empty)
         finally:
-            for collection in client.get_collections().collections:
+            for collection in getattr(client, "inner", client).get_collections().collections:
                 if collection.name.startswith(name):
                     client.delete_collection(collection.name)
     assert_same_points(on_server, empty.points_built_from_nothing())

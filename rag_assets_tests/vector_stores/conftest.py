@@ -1,4 +1,4 @@
-"""The stores under the contract: embedded, in memory, and a real server if there is one.
+"""The stores under the contract: embedded, in memory, a lagging cluster, and a real server if there is one.
 
 An embedded generation is created and opened in 0.3 s with its fourteen payload indexes, in 0.03 s with one. So tests
 run with one index. Filters are tested with all indexes, writing and sealing with one and with all.
@@ -11,14 +11,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
 from rag_assets.vector_stores.base import VectorStore
 from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
+from rag_assets.vector_stores.server import consensus
 from rag_assets.vector_stores.server.client import connect
 from rag_assets.vector_stores.server.store import ServerVectorStore
 from rag_assets_tests.one_payload_index import one_payload_index
+from rag_assets_tests.vector_stores.server.lagging_client import LaggingClient
 
 TEST_URL = os.environ.get("QDRANT_TEST_URL")
 
@@ -39,7 +42,7 @@ class Backend:
 
 
 ONE_INDEX = "embedded with one index"
-KINDS = [ONE_INDEX, "in_memory", *(["server"] if TEST_URL else [])]
+KINDS = [ONE_INDEX, "in_memory", "lagging", *(["server"] if TEST_URL else [])]
 ALL_INDEXES = ["embedded", *KINDS[1:]]
 ONE_AND_ALL_INDEXES = [*KINDS, pytest.param("embedded", marks=pytest.mark.slow)]
 
@@ -52,6 +55,17 @@ def in_memory_backend(collection: str = "kb") -> Backend:
 
 
 @contextlib.contextmanager
+def short_deadlines() -> Iterator[None]:
+    """Wait for many late reads, but not long."""
+    with (
+        mock.patch.object(consensus, "DEADLINE_SECONDS", 0.2),
+        mock.patch.object(consensus, "_FIRST_PAUSE_SECONDS", 0.001),
+        mock.patch.object(consensus, "_LONGEST_PAUSE_SECONDS", 0.01),
+    ):
+        yield
+
+
+@contextlib.contextmanager
 def open_backend(kind: str, folder: Path) -> Iterator[Backend]:
     if kind in ("embedded", ONE_INDEX):
         with one_payload_index() if kind == ONE_INDEX else contextlib.nullcontext():
@@ -59,6 +73,11 @@ def open_backend(kind: str, folder: Path) -> Iterator[Backend]:
         return
     if kind == "in_memory":
         yield in_memory_backend()
+        return
+    if kind == "lagging":
+        client: Any = LaggingClient()
+        with short_deadlines():
+            yield Backend("in_memory", lambda: ServerVectorStore(client, "kb"), "kb", client.inner)
         return
     url, api_key = TEST_URL or "", os.environ.get("QDRANT_TEST_API_KEY")
     collection = f"rag-assets-test-{secrets.token_hex(6)}"
