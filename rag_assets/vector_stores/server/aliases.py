@@ -23,6 +23,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from rag_assets.errors import ConfigurationError, VectorStoreUnavailable
@@ -64,6 +65,7 @@ class Aliases:
     def __init__(self, collections: Collections) -> None:
         self._collections = collections
         self._client = collections.client
+        self._consensus = collections.consensus
         self._name = collections.name_of
 
     def bootstrap(self) -> None:
@@ -77,8 +79,13 @@ class Aliases:
         deadline = time.monotonic() + BOOTSTRAP_TIMEOUT_SECONDS
         while (aliases := self.look()).token is None:
             if created or time.monotonic() > deadline:
+                # Once: if another process has renamed it, a second one would be a token beside that.
                 self._create_token(aliases.state.production)
-                created = True
+                if not self._consensus.is_seen(lambda: self.look().token is not None):
+                    raise VectorStoreUnavailable(
+                        f"the alias {self._token_name(0, aliases.state.production)} was created, and is not there when "
+                        "the aliases are read: retry"
+                    )
             else:
                 time.sleep(0.1)
 
@@ -171,9 +178,8 @@ class Aliases:
                 have wished the same.
         """
         for _ in range(_SWAP_ATTEMPTS):
-            aliases = self.look()
+            aliases, new = self._consensus.settled(lambda: self._wished(change))
             old = aliases.state
-            new = change(aliases)
             readings = count(aliases.readings)
             if new == old and readings == aliases.readings:
                 return old
@@ -184,9 +190,11 @@ class Aliases:
             try:
                 with server_errors("switch the aliases"):
                     self._client.update_collection_aliases(self._operations(aliases, new, readings, token))
+                self._consensus.is_seen(partial(self._has_moved_on, aliases))
                 return new
             except VectorStoreUnavailable:
                 # Refused, or the answer was lost: read the aliases to find out.
+                self._consensus.is_seen(partial(self._has_moved_on, aliases))
                 after = self.look()
                 as_wished = after.token == token and after.state == new and after.readings == readings
                 if trust_lost_answer and as_wished:
@@ -194,6 +202,15 @@ class Aliases:
                 if after.token == aliases.token and after.marks == aliases.marks:
                     raise
         raise VectorStoreUnavailable(f"lost the race to update the aliases {_SWAP_ATTEMPTS} times: retry")
+
+    def _wished(self, change: Callable[[AliasView], ProductionState]) -> tuple[AliasView, ProductionState]:
+        aliases = self.look()
+        return aliases, change(aliases)
+
+    def _has_moved_on(self, aliases: AliasView) -> bool:
+        """Return whether the token or the marks are others than in an earlier view."""
+        now = self.look()
+        return (now.token, now.marks) != (aliases.token, aliases.marks)
 
     def _operations(
         self, aliases: AliasView, new: ProductionState, readings: Readings, token: str
@@ -259,6 +276,7 @@ class Aliases:
                     )
                 ]
             )
+        self._consensus.is_seen(lambda: self.look().marks.get(generation) == SEALED)
 
     def move_mark(self, generation: str, old: str, new: str) -> None:
         from qdrant_client import models
@@ -276,8 +294,10 @@ class Aliases:
                     ]
                 )
         except VectorStoreUnavailable:
-            if self.look().marks.get(generation) == old:
+            if not self._consensus.is_seen(lambda: self.look().marks.get(generation) != old):
                 raise
+        else:
+            self._consensus.is_seen(lambda: self.look().marks.get(generation) != old)
 
     def _mark_name(self, mark: str, generation: str) -> str:
         return self._name(mark, generation)

@@ -30,6 +30,7 @@ from rag_assets.vector_stores.names import SEPARATOR, is_name
 from rag_assets.vector_stores.server import comparison
 from rag_assets.vector_stores.server.check_values import CheckValues
 from rag_assets.vector_stores.server.client import index_params, is_missing, server_errors
+from rag_assets.vector_stores.server.consensus import Consensus
 from rag_assets.vector_stores.server.reader import ServerGenerationReader
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Collections:
         self.knowledge_base = knowledge_base
         options = client.init_options
         self.local = options.get("location") == ":memory:" or options.get("path") is not None
+        self.consensus = Consensus(client)
 
     def name_of(self, *parts: str) -> str:
         return SEPARATOR.join((self.knowledge_base, *parts))
@@ -103,7 +105,7 @@ class Collections:
         if not isinstance(found, str):
             raise ConfigurationError(
                 f"collection {self.name_of('meta')} has no id of a knowledge base: either it belongs to another "
-                "program, or the server at QDRANT_URL is older than Qdrant 1.16 and does not store metadata"
+                "program, or the server at QDRANT_URL does not store the metadata of a collection"
             )
         if stored.get(_FORMAT_KEY) != FORMAT_VERSION:
             raise StateFormatError(
@@ -131,9 +133,10 @@ class Collections:
                     metadata={_FORMAT_KEY: FORMAT_VERSION, _ID_KEY: str(uuid.uuid4())},
                 )
         except RagAssetsError:
-            if self.find_knowledge_base_id() is None:
+            if not self.consensus.is_seen(lambda: self.find_knowledge_base_id() is not None):
                 raise
             return False
+        self.consensus.is_seen(lambda: self.find_knowledge_base_id() is not None)
         return True
 
     def manifest(self, generation: str) -> GenerationManifest | None:
@@ -172,10 +175,19 @@ class Collections:
             )
         return reader
 
+    def _metadata(self, generation: str) -> dict[str, Any]:
+        info = self.info(self.name_of(generation)) if is_name(generation) else None
+        return (info.config.metadata or {}) if info is not None else {}
+
+    def _write_metadata(self, generation: str, what: str, metadata: dict[str, Any]) -> bool:
+        """Write metadata of a generation. The server keeps the other keys. Return whether it was seen afterwards."""
+        with server_errors(f"write {what} of generation {generation}"):
+            self.client.update_collection(self.name_of(generation), metadata=metadata)
+        return self.consensus.is_seen(lambda: metadata.items() <= self._metadata(generation).items())
+
     def check_values(self, generation: str) -> tuple[CheckValues | None, CheckValues | None]:
         """Return the check values of all points and of the added ones. None for those that were not stored."""
-        info = self.info(self.name_of(generation))
-        stored = (info.config.metadata or {}) if info is not None else {}
+        stored = self._metadata(generation)
         return (
             CheckValues.from_text(stored.get(_CHECK_VALUES_KEY)),
             CheckValues.from_text(stored.get(_ADDED_VALUES_KEY)),
@@ -214,6 +226,7 @@ class Collections:
                 sparse_vectors_config={SPARSE: models.SparseVectorParams(modifier=models.Modifier.IDF)},
                 metadata={_FORMAT_KEY: FORMAT_VERSION},
             )
+        self.consensus.is_seen(lambda: self.info(name) is not None)
         if not self.local:
             try:
                 for field_name, nested, plain in index_params():
@@ -233,39 +246,34 @@ class Collections:
         if manifest.points_count > comparison.COMPARED_IN_FULL:
             added = comparison.values_of_refresh(self.client, name, manifest.refresh_id, values.dimensions)
             metadata[_ADDED_VALUES_KEY] = added.to_text()
-        with server_errors(f"write the check values of generation {generation}"):
-            self.client.update_collection(name, metadata=metadata)
-        self.store_manifest(generation, manifest_to_json(manifest))
-        if self.manifest(generation) != manifest:
+        metadata[_MANIFEST_KEY] = _manifest_text(manifest_to_json(manifest))
+        if not self._write_metadata(generation, "the manifest", metadata):
             raise ConfigurationError(
-                "the server at QDRANT_URL does not store the metadata of a collection: Qdrant 1.16 or newer is needed"
+                "the server at QDRANT_URL stores points, but not the metadata of a collection: the manifest of generation "
+                f"{generation} was written, and is not there when it is read"
             )
 
     def store_manifest(self, generation: str, stored: dict[str, Any]) -> None:
-        """Write a manifest as text. The server would merge objects, and may rewrite numbers."""
-        with server_errors(f"write the manifest of generation {generation}"):
-            self.client.update_collection(
-                self.name_of(generation), metadata={_MANIFEST_KEY: json.dumps(stored, ensure_ascii=False)}
-            )
+        """Write a manifest again, with a change."""
+        self._write_metadata(generation, "the manifest", {_MANIFEST_KEY: _manifest_text(stored)})
 
     def record_report(self, generation: str, digest: str) -> None:
-        """Write the digest of a report beside the manifest. The server keeps the other keys."""
-        with server_errors(f"record the report on generation {generation}"):
-            self.client.update_collection(self.name_of(generation), metadata={_REPORT_KEY: digest})
+        """Write the digest of a report beside the manifest."""
+        self._write_metadata(generation, "the report", {_REPORT_KEY: digest})
 
     def report_digest(self, generation: str) -> str | None:
-        info = self.info(self.name_of(generation)) if is_name(generation) else None
-        digest = (info.config.metadata or {}).get(_REPORT_KEY) if info is not None else None
+        digest = self._metadata(generation).get(_REPORT_KEY)
         return digest if isinstance(digest, str) else None
 
     def drop(self, generation: str) -> None:
         """Delete an unsealed collection, if the server answers."""
         with contextlib.suppress(Exception):
-            self.client.delete_collection(self.name_of(generation))
+            self.delete(generation)
 
     def delete(self, generation: str) -> None:
         with server_errors(f"delete generation {generation}"):
             self.client.delete_collection(self.name_of(generation))
+        self.consensus.is_seen(lambda: generation not in self.generations())
 
     def _create_index(self, collection: str, field_name: str, nested: Any, plain: Any) -> None:
         """Create an index, without its newest options if the server does not support them."""
@@ -299,3 +307,8 @@ class Collections:
                 return
             progress.advance((info.indexed_vectors_count or 0) - progress.done)
             time.sleep(0.5)
+
+
+def _manifest_text(stored: dict[str, Any]) -> str:
+    """Return a manifest as text. The server would merge objects, and may rewrite numbers."""
+    return json.dumps(stored, ensure_ascii=False)

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from rag_assets.errors import RefusedError, SupersededError, VectorStoreUnavailable
+from rag_assets.errors import GenerationDamaged, RefusedError, SupersededError, VectorStoreUnavailable
 from rag_assets.records import GenerationManifest, ProductionState, Readings
 from rag_assets.vector_stores.base import Depth, ProgressCallback
 from rag_assets.vector_stores.manifest_format import manifest_to_json
@@ -50,6 +50,7 @@ class ServerVectorStore:
         if found is not None:
             return found
         self._aliases.bootstrap()
+        self._collections.consensus.is_seen(lambda: self.find_knowledge_base_id() is not None)
         found = self.find_knowledge_base_id()
         if found is None:
             raise VectorStoreUnavailable(
@@ -92,7 +93,14 @@ class ServerVectorStore:
         )
 
     def read(self, generation: str) -> ServerGenerationReader:
-        return self._collections.open(generation)
+        try:
+            return self._collections.open(generation)
+        except GenerationDamaged:
+            aliases = self._aliases.look()
+            if generation not in aliases.marks and generation not in aliases.state.kept:
+                raise
+            # An alias contradicts: a node of the cluster may be a moment behind.
+            return self._collections.consensus.settled(lambda: self._collections.open(generation))
 
     def check_whole(self, generation: str) -> None:
         self.read(generation).close()
