@@ -2,9 +2,8 @@
 
 import contextlib
 import json
-import threading
+import socket
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ from rag_assets.errors import (
     ConfigurationError,
     VectorStoreUnavailable,
 )
-from rag_assets.vector_stores.server import client as server_client
 from rag_assets.vector_stores.server.client import connect
 from rag_assets.vector_stores.server.reader import ServerGenerationReader
 from rag_assets.vector_stores.server.store import ServerVectorStore
@@ -23,35 +21,14 @@ from rag_assets_tests.vector_stores.samples import (
     stage,
     unit_vector,
 )
+from rag_assets_tests.vector_stores.server import other_servers
 
 
 @contextlib.contextmanager
 def answering(status: int, body: Any) -> Iterator[str]:
-    """A server with the same answer to every request."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def answer(self) -> None:
-            self.rfile.read(int(self.headers.get("content-length") or 0))
-            text = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
-
-        do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = answer  # noqa: N815
-
-        def log_message(self, *_: Any) -> None: ...
-
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=httpd.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{httpd.server_address[1]}"
-    finally:
-        httpd.shutdown()
-        httpd.server_close()
-        thread.join()
+    """Serve one answer to every request, and yield its URL."""
+    with other_servers.answering(status, json.dumps(body).encode()) as place:
+        yield f"http://{place}"
 
 
 CALLS: list[Callable[[ServerVectorStore], object]] = [
@@ -97,12 +74,10 @@ def test_a_missing_server_is_unavailable() -> None:
 
 
 @pytest.mark.slow
-def test_a_server_that_times_out_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    import socket
-
-    monkeypatch.setattr(server_client, "TIMEOUT_SECONDS", 1)
+def test_a_server_that_times_out_is_unavailable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        store = ServerVectorStore(connect(f"http://127.0.0.1:{silent.getsockname()[1]}", None), "kb")
+        client = connect(f"http://127.0.0.1:{silent.getsockname()[1]}", None, timeout_seconds=1)
+        store = ServerVectorStore(client, "kb")
         with pytest.raises(VectorStoreUnavailable, match="QDRANT_URL"):
             store.production_state()
 
