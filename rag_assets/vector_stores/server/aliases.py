@@ -29,8 +29,8 @@ from typing import Any
 from rag_assets.errors import ConfigurationError, VectorStoreUnavailable
 from rag_assets.records import ProductionState, Readings
 from rag_assets.vector_stores.promotion_rules import count_readings, next_reading
-from rag_assets.vector_stores.server.client import server_errors
 from rag_assets.vector_stores.server.collections import Collections
+from rag_assets.vector_stores.server.server_errors import server_errors
 
 BOOTSTRAP_TIMEOUT_SECONDS = 10.0
 _SWAP_ATTEMPTS = 10

@@ -1,11 +1,13 @@
-"""The client of a Qdrant server: connection, errors, filters, indexes."""
+"""The client of a Qdrant server: connection, filters, indexes."""
 
-import contextlib
 import logging
-from collections.abc import Generator
+import ssl
+import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from rag_assets.errors import ConfigurationError, RagAssetsError, VectorStoreUnavailable
+from rag_assets.errors import ConfigurationError
 from rag_assets.vector_stores.filters import LOCATIONS, Clause, Clauses, conditions_of
 from rag_assets.vector_stores.indexed_fields import (
     DATETIME_FIELDS,
@@ -22,16 +24,19 @@ _logger = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 60
 
-
-class Hiccup(VectorStoreUnavailable):
-    """The server did not answer, or was busy. The same call may succeed in a moment."""
+_warned_about: set[str] = set()
 
 
-def connect(url: str, api_key: str | None) -> "QdrantClient":
+def connect(
+    url: str, api_key: str | None, *, ca_file: Path | None = None, timeout_seconds: int = TIMEOUT_SECONDS
+) -> "QdrantClient":
     """Return a client. Nothing is sent yet.
 
+    Args:
+        ca_file: certificates of the authorities to trust, PEM. None: those of this machine.
+
     Raises:
-        ConfigurationError: the URL is unusable.
+        ConfigurationError: the URL or the file is unusable.
     """
     from qdrant_client import QdrantClient
 
@@ -41,60 +46,51 @@ def connect(url: str, api_key: str | None) -> "QdrantClient":
             "QDRANT_URL has no scheme, %s:// is assumed: write it out, as in http://localhost:6333",
             "https" if api_key else "http",
         )
+    options: dict[str, Any] = {}
+    if ca_file is not None:
+        options["verify"] = _trusting(ca_file)
     try:
-        # The version check would send a request while definitions load.
-        return QdrantClient(
-            url=url, api_key=api_key or None, timeout=TIMEOUT_SECONDS, check_compatibility=False
-        )
+        with warnings.catch_warnings():
+            # Also on loopback, and with every client.
+            warnings.filterwarnings("ignore", "Api key is used with an insecure connection")
+            # The version check would send a request while definitions load.
+            client = QdrantClient(
+                url=url,
+                api_key=api_key or None,
+                timeout=timeout_seconds,
+                check_compatibility=False,
+                **options,
+            )
     except Exception as error:
         raise ConfigurationError(
             f"QDRANT_URL is unusable ({type(error).__name__}): use a URL such as http://localhost:6333"
         ) from None
+    if api_key:
+        _warn_about_a_key_in_the_clear(url)
+    return client
 
 
-def is_missing(error: Exception) -> bool:
-    from qdrant_client.http.exceptions import UnexpectedResponse
-
-    if isinstance(error, UnexpectedResponse):
-        return error.status_code == 404
-    return isinstance(error, ValueError) and "not found" in str(error)
-
-
-@contextlib.contextmanager
-def server_errors(what: str, *, quote: bool = True) -> Generator[None]:
-    """Turn the errors of the client into ours.
-
-    Args:
-        what: the failed action, as in "cannot {what}".
-        quote: whether the answer of the server may be quoted. Never after sending documents: the answer quotes them.
-    """
-    from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
-    from qdrant_client.http.exceptions import ApiException, UnexpectedResponse
-
+def _trusting(ca_file: Path) -> ssl.SSLContext:
     try:
-        yield
-    except RagAssetsError:
-        raise
-    except UnexpectedResponse as error:
-        status = error.status_code or 0
-        said = f": {error.content[:200]!r}" if quote else ""
-        if status in (401, 403):
-            raise ConfigurationError(
-                f"the server at QDRANT_URL refused to {what} ({status}): check QDRANT_API_KEY"
-            ) from None
-        if status == 429 or status >= 500:
-            raise Hiccup(f"cannot {what}: the server answered {status}{said}") from None
-        if status in (404, 409):
-            raise VectorStoreUnavailable(f"cannot {what}: the server answered {status}{said}") from None
-        raise ConfigurationError(f"cannot {what}: the server answered {status}{said}") from None
-    except (ApiException, ResourceExhaustedResponse, OSError) as error:
-        cause = getattr(error, "source", error)
-        raise Hiccup(
-            f"cannot {what}: the server at QDRANT_URL does not answer ({type(cause).__name__})"
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # ssl.SSLError too
+        raise ConfigurationError(
+            f"QDRANT_CA_FILE is unusable: {ca_file} ({error.strerror or 'no certificates in PEM format'})"
         ) from None
-    except Exception as error:
-        said = f": {str(error)[:200]}" if quote else ""
-        raise VectorStoreUnavailable(f"cannot {what}: {type(error).__name__}{said}") from None
+
+
+def _warn_about_a_key_in_the_clear(url: str) -> None:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme != "http" or host == "localhost" or host.startswith("127.") or host == "::1":
+        return
+    if host not in _warned_about:
+        _warned_about.add(host)
+        _logger.warning(
+            "QDRANT_API_KEY is sent to %s without encryption: use https:// in QDRANT_URL, unless the network in between "
+            "is yours",
+            host,
+        )
 
 
 def server_filter(clauses: Clauses) -> "models.Filter | None":

@@ -29,9 +29,10 @@ from rag_assets.vector_stores.manifest_format import manifest_from_json, manifes
 from rag_assets.vector_stores.names import SEPARATOR, is_name
 from rag_assets.vector_stores.server import comparison
 from rag_assets.vector_stores.server.check_values import CheckValues
-from rag_assets.vector_stores.server.client import index_params, is_missing, server_errors
+from rag_assets.vector_stores.server.client import index_params
 from rag_assets.vector_stores.server.consensus import Consensus
 from rag_assets.vector_stores.server.reader import ServerGenerationReader
+from rag_assets.vector_stores.server.server_errors import is_missing, server_errors
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient, models

@@ -10,8 +10,8 @@ from rag_assets.text.wording import counted
 from rag_assets.vector_stores.base import Depth
 from rag_assets.vector_stores.reading import point_from
 from rag_assets.vector_stores.server.check_values import GROUPS, CheckValues, group_of
-from rag_assets.vector_stores.server.client import server_errors
 from rag_assets.vector_stores.server.reader import ServerGenerationReader
+from rag_assets.vector_stores.server.server_errors import server_errors
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient

@@ -11,7 +11,8 @@ from rag_assets.vector_stores.base import DENSE, SPARSE
 from rag_assets.vector_stores.point_checks import check_point_ids
 from rag_assets.vector_stores.ranking import rank_exactly
 from rag_assets.vector_stores.reading import checked_search, point_from
-from rag_assets.vector_stores.server.client import server_errors, server_filter
+from rag_assets.vector_stores.server.client import server_filter
+from rag_assets.vector_stores.server.server_errors import server_errors
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient

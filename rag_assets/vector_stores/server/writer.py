@@ -17,9 +17,9 @@ from rag_assets.vector_stores.read_back import check_payloads_of, check_points
 from rag_assets.vector_stores.reading import point_from
 from rag_assets.vector_stores.server.aliases import Aliases
 from rag_assets.vector_stores.server.check_values import CheckValues
-from rag_assets.vector_stores.server.client import Hiccup, server_errors
 from rag_assets.vector_stores.server.collections import Collections
 from rag_assets.vector_stores.server.reader import ServerGenerationReader
+from rag_assets.vector_stores.server.server_errors import Hiccup, server_errors
 from rag_assets.vector_stores.write_checks import (
     check_base_dimensions,
     check_own_manifest,

@@ -1,0 +1,169 @@
+"""The errors of a Qdrant server, told by their reason. What a retry cannot mend fails at once."""
+
+import contextlib
+import json
+import re
+import socket
+import ssl
+from collections.abc import Generator, Iterator
+
+from rag_assets.errors import ConfigurationError, RagAssetsError, VectorStoreUnavailable
+
+_LONGEST_REASON = 300
+_HANDSHAKE_SECONDS = 1.0
+# These speak of limits, names and nodes. Others may quote a document.
+_QUOTES_NO_DOCUMENT = re.compile(
+    r"(Forbidden|Bad request|Not found|Timeout|Service internal error|Too many|"
+    r"Wrong input: (Vector dimension|Not existing vector|Collection))"
+)
+_PART_IS_AWAY = re.compile(
+    r"no active replica|not enough active replicas|read operations? failed|Peer.*not", re.IGNORECASE
+)
+
+
+class Hiccup(VectorStoreUnavailable):
+    """The server did not answer, or was busy. The same call may succeed in a moment."""
+
+
+def is_missing(error: Exception) -> bool:
+    """Return whether Qdrant says that something does not exist. A 404 of another server or path is no such answer."""
+    from qdrant_client.http.exceptions import UnexpectedResponse
+
+    if isinstance(error, UnexpectedResponse):
+        return error.status_code == 404 and _reason_in(error.content) is not None
+    return isinstance(error, ValueError) and "not found" in str(error)
+
+
+@contextlib.contextmanager
+def server_errors(what: str, *, quote: bool = True) -> Generator[None]:
+    """Turn the errors of the client into ours.
+
+    Args:
+        what: the failed action, as in "cannot {what}".
+        quote: whether any answer of the server may be quoted. After sending documents it may quote them: then only
+            reasons about limits, names and nodes are.
+    """
+    from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
+    from qdrant_client.http.exceptions import ApiException, UnexpectedResponse
+
+    try:
+        yield
+    except RagAssetsError:
+        raise
+    except UnexpectedResponse as error:
+        raise _answered(what, error.status_code or 0, error.content, quote=quote) from None
+    except ResourceExhaustedResponse as error:
+        raise Hiccup(
+            f"cannot {what}: the server limits the rate of requests, and asks to wait {error.retry_after_s} s"
+        ) from None
+    except (ApiException, OSError) as error:
+        raise _not_answered(what, getattr(error, "source", error)) from None
+    except (json.JSONDecodeError, AssertionError):  # the client asserts that there is a result
+        raise _no_qdrant(what) from None
+    except Exception as error:
+        said = f": {str(error)[:200]}" if quote else ""
+        raise VectorStoreUnavailable(f"cannot {what}: {type(error).__name__}{said}") from None
+
+
+def _answered(what: str, status: int, content: bytes, *, quote: bool) -> RagAssetsError:
+    reason = _reason_in(content)
+    if reason is None:
+        if status == 429 or status >= 500:
+            return Hiccup(f"cannot {what}: the server answered {status}")
+        if status in (401, 403):
+            return _refused_key(what, status)
+        return ConfigurationError(
+            f"cannot {what}: QDRANT_URL does not lead to a Qdrant server, but to an answer {status} without a reason. "
+            "Check its host, port and path"
+        )
+    shown = f": {reason}" if quote or _QUOTES_NO_DOCUMENT.match(reason) else ""
+    if status == 401 or (status == 403 and "strict mode" not in reason.lower() and "Help:" not in reason):
+        return _refused_key(what, status)
+    if status >= 500 and _PART_IS_AWAY.search(reason):
+        return Hiccup(
+            f"cannot {what}: a part of the collection is on a node that is away. Start the node again, or set "
+            f"RAG_QDRANT_REPLICATION to 2 before the next rebuild. The server says{shown or f' {status}'}"
+        )
+    if status == 429 or status >= 500:
+        return Hiccup(f"cannot {what}: the server answered {status}{shown}")
+    if status in (404, 409):
+        return VectorStoreUnavailable(f"cannot {what}: the server answered {status}{shown}")
+    return ConfigurationError(f"cannot {what}: the server answered {status}{shown}")
+
+
+def _refused_key(what: str, status: int) -> ConfigurationError:
+    return ConfigurationError(f"the server at QDRANT_URL refused to {what} ({status}): check QDRANT_API_KEY")
+
+
+def _reason_in(content: bytes) -> str | None:
+    """Return the reason in an answer of Qdrant, in one line. None if it is no such answer."""
+    try:
+        said = json.loads(content)["status"]["error"]
+    except (ValueError, LookupError, TypeError):
+        return None
+    line = " ".join(str(said).split())
+    return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}…"
+
+
+def _not_answered(what: str, error: BaseException) -> RagAssetsError:
+    for cause in _chain(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return ConfigurationError(
+                f"cannot {what}: the certificate of the server at QDRANT_URL is not trusted ({cause.verify_message}). "
+                "Set QDRANT_CA_FILE to the certificate of its authority"
+            )
+        if isinstance(cause, ssl.SSLError):
+            return ConfigurationError(
+                f"cannot {what}: the server at QDRANT_URL does not speak TLS. Use http:// in place of https://, or "
+                f"another port ({cause.reason})"
+            )
+        if isinstance(cause, socket.gaierror):
+            return Hiccup(
+                f"cannot {what}: the host in QDRANT_URL is unknown ({cause.strerror}). Check its name"
+            )
+        if isinstance(cause, ConnectionRefusedError):
+            return Hiccup(
+                f"cannot {what}: nothing listens at QDRANT_URL (connection refused). Start the server, or check host and "
+                "port"
+            )
+    if _speaks_tls(error):
+        return ConfigurationError(
+            f"cannot {what}: the server at QDRANT_URL speaks TLS. Use https:// in place of http://"
+        )
+    if isinstance(error, ValueError):
+        return _no_qdrant(what)
+    return Hiccup(f"cannot {what}: the server at QDRANT_URL does not answer ({type(error).__name__})")
+
+
+def _no_qdrant(what: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"cannot {what}: what answers at QDRANT_URL is no Qdrant server. Check its host, port and path"
+    )
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _speaks_tls(error: BaseException) -> bool:
+    """Return whether a connection that was closed without an answer leads to a server with TLS."""
+    import httpx
+
+    if (
+        not isinstance(error, httpx.RemoteProtocolError | httpx.ReadError)
+        or error.request.url.scheme != "http"
+    ):
+        return False
+    url = error.request.url
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        with (
+            socket.create_connection((url.host, url.port or 80), _HANDSHAKE_SECONDS) as connection,
+            context.wrap_socket(connection, server_hostname=url.host),
+        ):
+            return True
+    except OSError:
+        return False
