@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,6 +54,61 @@ def test_a_value_has_one_form(value: object, expected: object) -> None:
     assert said.pairs == (("key", expected),)
     assert type(said["key"]) is type(expected)
     assert said.left_out == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (np.int64(2024), 2024),
+        (np.uint8(7), 7),
+        (np.float32(0.5), 0.5),
+        (np.float64(2.0), 2),
+        (np.bool_(False), False),
+        (np.str_("memo"), "memo"),
+        ([np.int64(1), np.str_("b")], ("1", "b")),
+    ],
+)
+def test_numbers_of_data_frames_are_numbers(value: object, expected: object) -> None:
+    said = normalized({"key": value})
+    assert said.pairs == (("key", expected),)
+    assert type(said["key"]) is type(expected)
+
+
+class NotATime(datetime):
+    """Like `NaT` of pandas: a time in name only, unequal to itself."""
+
+    def replace(self, *_: Any, **__: Any) -> "NotATime":
+        return self
+
+    def astimezone(self, *_: Any) -> "NotATime":
+        return self
+
+    def isoformat(self, *_: Any, **__: Any) -> str:
+        return "NaT"
+
+    def __eq__(self, _: object) -> bool:
+        return False
+
+    __hash__ = datetime.__hash__
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        NotATime(1, 1, 1),
+        np.datetime64("NaT"),
+        np.datetime64(5, "ns"),
+        np.timedelta64(5, "s"),
+        np.float32("nan"),
+        np.complex64(1),
+        np.array([1, 2]),
+        np.array(5),
+    ],
+)
+def test_what_is_no_single_value_in_a_data_frame_is_left_out(value: object) -> None:
+    said = normalized({"key": value, "list": ["a", value]})
+    assert dict(said) == {"list": ("a",)}
+    assert said.left_out == ("not usable: key", "not usable: list")
 
 
 @pytest.mark.parametrize("value", [None, "", "  ", [], {}, (), "\x00"])
