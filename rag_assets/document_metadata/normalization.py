@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import islice
+from numbers import Integral, Real
+from operator import index
 from typing import Any, cast
 from uuid import UUID
 
@@ -193,25 +195,27 @@ def _scalar(value: object) -> str | int | float | bool | None:
         return value
     if isinstance(value, str):
         return normalized_text(value)
-    if isinstance(value, int | float | Decimal):
+    if isinstance(value, Real | Decimal):  # also those of numpy
         return normalized_number(value)
     if isinstance(value, date):
         try:
-            return _moment(
-                value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)
-            )
+            moment = value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)
+            return _moment(moment) if value == value else None  # `NaT` of pandas is unequal to itself
         except (ValueError, OverflowError):
             return None
+    if getattr(value, "dtype", None) == "bool" and getattr(value, "shape", None) == ():
+        return bool(value)
     return str(value) if isinstance(value, UUID) else None
 
 
-def normalized_number(value: float | Decimal) -> int | float | None:
+def normalized_number(value: Real | float | Decimal) -> int | float | None:
     """Return a number in the form of JSON, a whole one as an integer, or None if JSON cannot hold it exactly."""
     try:
-        if isinstance(value, int):
-            return int(value) if -_MOST_EXACT_INTEGER < value < _MOST_EXACT_INTEGER else None
+        if isinstance(value, Integral):
+            whole = index(value)
+            return whole if -_MOST_EXACT_INTEGER < whole < _MOST_EXACT_INTEGER else None
         number = float(value)
-    except (ValueError, OverflowError, ArithmeticError):
+    except (TypeError, ValueError, OverflowError, ArithmeticError):
         return None
     if not math.isfinite(number):
         return None
