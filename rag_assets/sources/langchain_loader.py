@@ -18,6 +18,8 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from pydantic import Field, field_validator
 
+from rag_assets.document_metadata.normalization import normalized
+from rag_assets.document_metadata.values import Metadata
 from rag_assets.errors import ConfigurationError, DocumentGone, SourceUnavailable
 from rag_assets.records import SourceEntry
 from rag_assets.sources.base import (
@@ -35,6 +37,8 @@ from rag_assets.time_limits import NothingCame, bounded
 _DOTTED_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+")
 _PARTS_OF_A_SOURCE = ("page", "row", "seq_num", "id")
 """Metadata by which loaders number the documents of one file."""
+_FIXED = ("source", "title")
+"""Metadata with a place of their own."""
 _FORGIVING = ("silent_errors", "continue_on_failure")
 """Arguments of loaders in langchain_community. With these a failed document is only a line in the log."""
 
@@ -79,6 +83,7 @@ class _Spooled:
     token: str
     offset: int
     size_bytes: int
+    metadata: Metadata
 
 
 class LangchainSource:
@@ -175,7 +180,25 @@ class LangchainSource:
             text = document.page_content.encode("utf-8", "replace")
             title = str(metadata.get("title") or "")
             token = hashlib.sha256(f"{self.options.format}\n{title}\n".encode("utf-8", "replace") + text)
-            yield _Spooled(key, source, title, token.hexdigest(), spool.append(text), len(text))
+            yield _Spooled(
+                key,
+                source,
+                title,
+                token.hexdigest(),
+                spool.append(text),
+                len(text),
+                normalized(self._own_fields(metadata)),
+            )
+
+    def _own_fields(self, metadata: Mapping[Any, Any]) -> dict[Any, Any]:
+        """Return the metadata of a document without its address, and without secrets in addresses."""
+        source = metadata.get("source")
+        return {
+            key: self._without_secrets(value) if isinstance(value, str) else value
+            for key, value in metadata.items()
+            # Some loaders repeat the address, as `file_path`.
+            if key not in _FIXED and not (isinstance(value, str) and value == source)
+        }
 
     @property
     def _forgiving(self) -> list[str]:
@@ -214,6 +237,7 @@ class LangchainSource:
             filename=spooled.source.rstrip("/").rpartition("/")[2] or self.name,
             version_token=spooled.token,
             size_bytes=spooled.size_bytes,
+            metadata=spooled.metadata,
         )
 
     def _failed(self, error: Exception) -> SourceUnavailable:

@@ -1,20 +1,24 @@
 """Documents of a loader, and failing loaders."""
 
 import gc
+import math
 import os
 import tempfile
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from rag_assets.document_metadata.values import Metadata
 from rag_assets.errors import ConfigurationError, DocumentGone, DocumentUnreadable, SourceUnavailable
 from rag_assets.sources.declarations import build_sources
 from rag_assets.sources.langchain_loader import LangchainOptions, LangchainSource
 from rag_assets_tests.optional_packages import require
+from rag_assets_tests.sources.small_refresh import SmallRefresh
 
 LOADERS = "rag_assets_tests.sources.loaders"
 
@@ -244,3 +248,89 @@ def test_a_variable_may_hold_the_arguments_as_json() -> None:
         build_sources(["langchain"], None, {**environment, "RAG_LANGCHAIN_ARGUMENTS": "{secret"})
     assert "RAG_LANGCHAIN_ARGUMENTS" in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+# Metadata
+
+
+def metadata_of(metadata: dict[Any, Any], **options: Any) -> Metadata:
+    (entry,) = source_of(("text", metadata), **options).list_entries()
+    return entry.metadata
+
+
+def test_metadata_without_the_address_and_the_title() -> None:
+    metadata = metadata_of(
+        {
+            "source": "/srv/a.pdf",
+            "file_path": "/srv/a.pdf",
+            "title": "T",
+            "page": 3,
+            "total_pages": 12,
+            "creationDate": datetime(2024, 1, 31, tzinfo=UTC),
+            "languages": ["de", "en"],
+            "is_draft": False,
+            "coordinates": {"system": "pixels", "points": [[1, 2]]},
+        }
+    )
+    assert dict(metadata) == {
+        "page": 3,
+        "total_pages": 12,
+        "creation_date": "2024-01-31T00:00:00Z",
+        "languages": ("de", "en"),
+        "is_draft": False,
+        "coordinates_system": "pixels",
+    }
+    assert metadata.left_out == ("not usable: coordinates_points",)
+
+
+def test_each_document_of_a_file_has_its_own_metadata() -> None:
+    source = source_of(
+        ("1", {"source": "a.csv", "row": 0, "color": "red"}), ("2", {"source": "a.csv", "row": 1})
+    )
+    assert [dict(entry.metadata) for entry in source.list_entries()] == [
+        {"row": 0, "color": "red"},
+        {"row": 1},
+    ]
+
+
+def test_hostile_metadata_harm_nothing() -> None:
+    endless: dict[Any, Any] = {"source": "a", "year": 2024}
+    endless["endless"] = endless
+    hostile = {
+        **endless,
+        "long": "x" * 1_000_000,
+        "nan": math.nan,
+        7: 7,
+        None: 1,
+        "object": object(),
+        "bytes": b"x",
+    }
+    hostile.update({f"key {number}": number for number in range(10_000)})
+    metadata = metadata_of(hostile)
+    assert metadata["year"] == 2024
+    assert len(str(metadata.to_json())) < 5000
+    assert metadata.left_out
+
+
+def test_secrets_in_metadata_are_not_kept() -> None:
+    metadata = metadata_of(
+        {
+            "source": "https://host/a?X-Amz-Signature=abc",
+            "url": "https://host/a?X-Amz-Signature=abc",
+            "thumbnail": "https://host/a.png?nonce=abc&size=2",
+            "login": "https://me:abc@host/a",
+            "api_key": "abc",
+        },
+        signature_parameters=["nonce"],
+    )
+    assert "abc" not in str(metadata.to_json())
+    assert metadata["thumbnail"] == "https://host/a.png?size=2"
+
+
+def test_changed_metadata_change_the_payload_alone(tmp_path: Path) -> None:
+    refresh = SmallRefresh(tmp_path)
+    refresh(source_of(("text", {"source": "a", "year": 2023})))
+    outcome = refresh(source_of(("text", {"source": "a", "year": 2024})))
+    (state,) = refresh.production.values()
+    assert dict(state.location.metadata) == {"year": 2024}
+    assert (dict(outcome.changes), outcome.num_parsed) == ({"a": "updated"}, 0)
