@@ -25,6 +25,7 @@ from rag_assets.sources.base import (
     missing_package_error,
 )
 from rag_assets.sources.notion_markdown import CHILDREN, markdown_of_page, title_of
+from rag_assets.sources.notion_metadata import metadata_of
 from rag_assets.sources.option_types import plain_url
 from rag_assets.sources.times import iso_utc
 from rag_assets.sources.wiki_client import Json, Refused, WikiClient
@@ -149,6 +150,7 @@ class NotionSource:
             version_token=_token(edited_at),
             size_bytes=0,
             modified_at=iso_utc(edited_at),
+            metadata=metadata_of(page),
         )
 
     def _pages(self) -> Iterator[Json]:

@@ -205,7 +205,8 @@ def _date(value: Json) -> str:
     return " to ".join(filter(None, (value.get("start"), value.get("end"))))
 
 
-def _unique_id(value: Json) -> str:
+def unique_id_text(value: Json) -> str:
+    """Return an id of Notion's own counter, such as `ENG-7`."""
     return "-".join(str(part) for part in (value.get("prefix"), value.get("number")) if part is not None)
 
 
@@ -229,6 +230,6 @@ _PROPERTIES: Mapping[str, Callable[[Any], str]] = {
     "date": _date,
     "formula": _property,
     "rollup": _rollup,
-    "unique_id": _unique_id,
+    "unique_id": unique_id_text,
     "verification": lambda value: str(value.get("state") or ""),
 }

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from pydantic import ValidationError
 
+from rag_assets.document_metadata.values import Metadata
 from rag_assets.errors import ConfigurationError, DocumentGone, DocumentUnreadable, SourceUnavailable
 from rag_assets.records import SourceEntry
 from rag_assets.sources import notion
@@ -51,6 +52,7 @@ def test_a_page_is_described_completely(workspace: Workspace) -> None:
         size_bytes=0,
         modified_at="2026-01-05T08:11:00Z",
         access=None,
+        metadata=Metadata.of({"created": "2026-01-05T08:11:00Z"}),
     )
 
 
