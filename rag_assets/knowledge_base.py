@@ -73,14 +73,8 @@ class KnowledgeBase:
 
     @cached_property
     def vector_store(self) -> VectorStore:
-        key = self.settings.qdrant_api_key
-        return build_vector_store(
-            qdrant_url=self.settings.qdrant_url,
-            qdrant_api_key=key.get_secret_value() if key else None,
-            # Not `self.state_dir`, which creates the folder: an application that only reads leaves nothing behind.
-            state_dir=self.settings.state_dir.absolute(),
-            collection=self.settings.collection,
-        )
+        # Not with `self.state_dir`, which creates the folder: an application that only reads leaves nothing behind.
+        return build_vector_store(self.settings)
 
     @cached_property
     def ledger(self) -> Ledger:

@@ -174,7 +174,45 @@ class Settings(BaseSettings):
         description="URL of a Qdrant server. Empty: the embedded engine in the state folder.",
     )
     qdrant_api_key: SecretStr | None = Field(
-        None, alias="QDRANT_API_KEY", description="API key for the Qdrant server."
+        None,
+        alias="QDRANT_API_KEY",
+        description="API key for the Qdrant server. For an application that only searches, a read-only one is enough.",
+    )
+    qdrant_ca_file: UserPath | None = Field(
+        None,
+        alias="QDRANT_CA_FILE",
+        description="Certificates of the authorities to trust for the Qdrant server, PEM. Empty: those of the machine.",
+    )
+    qdrant_timeout_seconds: int = Field(
+        60,
+        alias="QDRANT_TIMEOUT_SECONDS",
+        ge=1,
+        description="Seconds to wait for an answer of the Qdrant server.",
+    )
+    qdrant_replicas: int | None = Field(
+        None,
+        alias="RAG_QDRANT_REPLICAS",
+        ge=1,
+        description="Copies of each generation on a Qdrant cluster. With 2, a refresh and a search go on while a node "
+        "is away. Empty: the default of the cluster.",
+    )
+    qdrant_write_consistency: int | None = Field(
+        None,
+        alias="RAG_QDRANT_WRITE_CONSISTENCY",
+        ge=1,
+        description="Copies that confirm a write on a Qdrant cluster. Empty: all of them.",
+    )
+    qdrant_shards: int = Field(
+        1,
+        alias="RAG_QDRANT_SHARDS",
+        ge=1,
+        description="Parts of each generation on a Qdrant cluster. With more than one, keyword scores count documents in "
+        "each part alone, and the ranking differs from that of the embedded store.",
+    )
+    qdrant_snapshots: bool = Field(
+        False,
+        alias="RAG_QDRANT_SNAPSHOTS",
+        description="Whether a snapshot of each generation is stored on the Qdrant server before its promotion.",
     )
 
     # Evaluation, gate, promotion

@@ -1,7 +1,6 @@
 """`open_retriever`: the entry point of an application, configured by the environment alone."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -31,19 +30,19 @@ def test_unusable_settings_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_leaving_the_block_closes_the_connection_to_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    built: list[dict[str, Any]] = []
+    built: list[Settings] = []
     closed: list[str] = []
 
     class Store:
         def close(self) -> None:
             closed.append("store")
 
-    def build(**options: Any) -> Store:
-        built.append(options)
+    def build(settings: Settings) -> Store:
+        built.append(settings)
         return Store()
 
     monkeypatch.setattr("rag_assets.knowledge_base.build_vector_store", build)
     with open_retriever(load_settings(qdrant_url="http://qdrant:6333", collection="kb")):
         assert closed == []
     assert closed == ["store"]
-    assert [(one["qdrant_url"], one["collection"]) for one in built] == [("http://qdrant:6333", "kb")]
+    assert [(one.qdrant_url, one.collection) for one in built] == [("http://qdrant:6333", "kb")]

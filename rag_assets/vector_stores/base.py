@@ -176,7 +176,8 @@ class VectorStore(Protocol):
     ) -> AbstractContextManager[GenerationWriter]:
         """Begin a candidate: a copy of `base` (same model, same dimensions), or an empty one without a base.
 
-        The work begins on entering the `with` block. `on_progress` counts the copied points of the base.
+        The work begins on entering the `with` block. `on_progress` counts the copied points of the base. A store may
+        copy it later, with the first new point or when it is sealed, and without what was deleted until then.
 
         Raises:
             GenerationDamaged: `base` does not exist, or does not hold the points it was sealed with.

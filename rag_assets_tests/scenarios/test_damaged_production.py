@@ -26,7 +26,7 @@ def pipeline(request: pytest.FixtureRequest, empty: Pipeline, monkeypatch: pytes
             client = QdrantClient(":memory:")
         monkeypatch.setattr(
             "rag_assets.knowledge_base.build_vector_store",
-            lambda **options: _SharedClientStore(client, options["collection"]),
+            lambda settings: _SharedClientStore(client, settings.collection),
         )
     empty.refresh().checked()
     empty.write("topic03.md", text_about("second version"))

@@ -53,7 +53,7 @@ def test_a_whole_cycle_on_a_server_equals_the_embedded_one(
     with monkeypatch.context() as patch:
         patch.setattr(
             "rag_assets.knowledge_base.build_vector_store",
-            lambda **options: _SharedClientStore(client, options["collection"]),
+            lambda settings: _SharedClientStore(client, settings.collection),
         )
         try:
             on_server = _cycle(empty)

@@ -87,8 +87,9 @@ def test_a_point_stored_differently_than_sent_is_never_sealed(
     assert store.generations() == []
 
 
+@pytest.mark.parametrize("copied_before", [False, True])
 def test_a_payload_stored_differently_than_sent_is_never_sealed(
-    backend: Backend, monkeypatch: pytest.MonkeyPatch
+    backend: Backend, monkeypatch: pytest.MonkeyPatch, copied_before: bool
 ) -> None:
     store = backend.open()
     stage(store, "g1", [point(n) for n in range(5)])
@@ -104,11 +105,24 @@ def test_a_payload_stored_differently_than_sent_is_never_sealed(
         real: Any = qdrant_edge.UpdateOperation
         monkeypatch.setattr(qdrant_edge, "UpdateOperation", Forgetful())
     else:
+        import qdrant_client
+
+        upsert = qdrant_client.QdrantClient.upsert
+
+        def forgetful(client: Any, collection: str, points: list[Any], **options: Any) -> Any:
+            for one in points:
+                if one.payload["locations"] == [location(7)]:
+                    one.payload = {**one.payload, "locations": []}
+            return upsert(client, collection, points, **options)
+
         monkeypatch.setattr("qdrant_client.QdrantClient.batch_update_points", lambda *_, **__: None)
+        monkeypatch.setattr("qdrant_client.QdrantClient.upsert", forgetful)
     with (
         pytest.raises(GenerationDamaged, match=point_id(1)),
         store.write("g2", DIMENSIONS, "g1") as writer,
     ):
+        if copied_before:
+            writer.upsert([])
         writer.set_payload({point_id(1): {"locations": [location(7)]}})
         writer.seal(manifest("g2", 5))
     assert store.generations() == ["g1"]
@@ -143,12 +157,27 @@ def test_damage_after_sealing_is_found(store: VectorStore, kind: str) -> None:
 def test_a_damaged_base_is_not_copied_and_is_marked(store: VectorStore, kind: str) -> None:
     stage(store, "g1", [point(n, text=f"text {n}") for n in range(40)])
     damage(store, "g1", kind)
-    with pytest.raises(GenerationDamaged, match="g1 is damaged"), store.write("g2", DIMENSIONS, "g1"):
-        pass
+    with (
+        pytest.raises(GenerationDamaged, match="g1 is damaged"),
+        store.write("g2", DIMENSIONS, "g1") as writer,
+    ):
+        writer.seal(manifest("g2", 40))
     assert store.generations() == ["g1"]
     marked = store.manifest("g1")
     assert marked is not None
     assert "g1 is damaged" in marked.damaged
+
+
+def test_a_damaged_base_is_found_even_if_the_damaged_points_are_deleted(store: VectorStore) -> None:
+    stage(store, "g1", [point(n, text=f"text {n}") for n in range(40)])
+    damage(store, "g1", "a text emptied")
+    with (
+        pytest.raises(GenerationDamaged, match="g1 is damaged"),
+        store.write("g2", DIMENSIONS, "g1") as writer,
+    ):
+        writer.delete([point_id(n) for n in range(40)])
+        writer.upsert([point(50)])
+    assert store.generations() == ["g1"]
 
 
 def test_a_generation_built_on_another_is_verified_by_its_own_record(store: VectorStore) -> None:

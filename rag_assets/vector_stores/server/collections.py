@@ -9,7 +9,6 @@ The collections of other programs on the server are never touched.
 import contextlib
 import json
 import logging
-import time
 import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -19,9 +18,7 @@ from rag_assets.errors import (
     GenerationDamaged,
     RagAssetsError,
     StateFormatError,
-    VectorStoreUnavailable,
 )
-from rag_assets.progress import Progress
 from rag_assets.records import GenerationManifest
 from rag_assets.text.wording import counted
 from rag_assets.vector_stores.base import DENSE, SPARSE, Depth
@@ -31,7 +28,9 @@ from rag_assets.vector_stores.server import comparison
 from rag_assets.vector_stores.server.check_values import CheckValues
 from rag_assets.vector_stores.server.client import index_params
 from rag_assets.vector_stores.server.consensus import Consensus
+from rag_assets.vector_stores.server.layout import CollectionLayout
 from rag_assets.vector_stores.server.reader import ServerGenerationReader
+from rag_assets.vector_stores.server.readiness import wait_until_ready
 from rag_assets.vector_stores.server.server_errors import is_missing, server_errors
 
 if TYPE_CHECKING:
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
-INDEXING_TIMEOUT_SECONDS = 600.0
 
 _FORMAT_KEY = "rag_assets_format_version"
 _ID_KEY = "rag_assets_knowledge_base_id"
@@ -58,8 +56,11 @@ class Collections:
         local: whether the client stores the data itself, as in tests.
     """
 
-    def __init__(self, client: "QdrantClient", knowledge_base: str) -> None:
+    def __init__(
+        self, client: "QdrantClient", knowledge_base: str, layout: CollectionLayout | None = None
+    ) -> None:
         self.client = client
+        self.layout = layout or CollectionLayout()
         self.knowledge_base = knowledge_base
         options = client.init_options
         self.local = options.get("location") == ":memory:" or options.get("path") is not None
@@ -225,16 +226,37 @@ class Collections:
                 name,
                 vectors_config={DENSE: models.VectorParams(size=dimensions, distance=models.Distance.COSINE)},
                 sparse_vectors_config={SPARSE: models.SparseVectorParams(modifier=models.Modifier.IDF)},
+                shard_number=self.layout.shards,
+                replication_factor=self.layout.replicas,
+                write_consistency_factor=self.layout.write_consistency or self.layout.replicas,
                 metadata={_FORMAT_KEY: FORMAT_VERSION},
             )
         self.consensus.is_seen(lambda: self.info(name) is not None)
         if not self.local:
             try:
+                self._confirm_by_all_copies(name)
                 for field_name, nested, plain in index_params():
                     self._create_index(name, field_name, nested, plain)
             except BaseException:
                 self.drop(generation)
                 raise
+
+    def _confirm_by_all_copies(self, collection: str) -> None:
+        """Let every copy confirm a write, also where the cluster decides their number: any of them may be read next."""
+        from qdrant_client import models
+
+        info = self.info(collection)
+        params = info.config.params if info is not None else None
+        copies = (params.replication_factor or 1) if params is not None else 1
+        if (
+            self.layout.write_consistency is None
+            and params
+            and (params.write_consistency_factor or 1) < copies
+        ):
+            with server_errors(f"set the write consistency of {collection}"):
+                self.client.update_collection(
+                    collection, collection_params=models.CollectionParamsDiff(write_consistency_factor=copies)
+                )
 
     def finish(self, generation: str, manifest: GenerationManifest, values: CheckValues) -> None:
         """Write the check values and the manifest of a generation, the last act of sealing.
@@ -285,29 +307,21 @@ class Collections:
             with server_errors(f"create the index {field_name}"):
                 self.client.create_payload_index(collection, field_name, field_schema=plain, wait=True)
 
-    def wait_until_indexed(self, generation: str) -> None:
-        """Wait for the optimizer, so the evaluation sees the same index as later searches."""
-        deadline = time.monotonic() + INDEXING_TIMEOUT_SECONDS
-        progress = Progress("vectors indexed")
-        while True:
-            info = self.info(self.name_of(generation))
-            if info is None:
-                raise VectorStoreUnavailable(
-                    f"generation {generation} was deleted while it was being written: refresh again"
-                )
-            if info.status.value == "red":
-                raise VectorStoreUnavailable(
-                    f"generation {generation} has status red on the server: check the log of the server"
-                )
-            if info.status.value != "yellow":
-                return
-            if time.monotonic() > deadline:
-                logger.warning(
-                    "generation %s is still being indexed after %.0f s", generation, INDEXING_TIMEOUT_SECONDS
-                )
-                return
-            progress.advance((info.indexed_vectors_count or 0) - progress.done)
-            time.sleep(0.5)
+    def wait_until_ready(self, generation: str) -> None:
+        wait_until_ready(
+            self.client, self.name_of(generation), generation, is_cluster=self.consensus.is_cluster
+        )
+
+    def prepare_for_promotion(self, generation: str) -> None:
+        """Wait until every copy is complete, and store a snapshot if the layout asks for it."""
+        if not self.exists(generation):
+            return
+        self.wait_until_ready(generation)
+        if self.layout.snapshots:
+            with server_errors(f"store a snapshot of generation {generation}"):
+                snapshot = self.client.create_snapshot(self.name_of(generation), wait=True)
+            if snapshot is not None:
+                logger.info("snapshot of generation %s: %s on the server", generation, snapshot.name)
 
 
 def _manifest_text(stored: dict[str, Any]) -> str:

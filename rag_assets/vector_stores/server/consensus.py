@@ -32,16 +32,21 @@ class Consensus:
         self._is_cluster: bool | None = None
 
     @property
-    def deadline_seconds(self) -> float:
-        """The time after which a change has to be seen, 0 on a single node."""
+    def is_cluster(self) -> bool:
+        """Whether there may be several nodes: also if the question is not allowed."""
         if self._is_cluster is None:
             try:
                 self._is_cluster = self._client.cluster_status().status == "enabled"
             except NotImplementedError:  # by a client without a server
                 self._is_cluster = False
             except Exception:
-                return DEADLINE_SECONDS  # not known, for example not allowed with this key
-        return DEADLINE_SECONDS if self._is_cluster else 0.0
+                return True
+        return self._is_cluster
+
+    @property
+    def deadline_seconds(self) -> float:
+        """The time after which a change has to be seen, 0 on a single node."""
+        return DEADLINE_SECONDS if self.is_cluster else 0.0
 
     def is_seen(self, look: Callable[[], bool]) -> bool:
         """Wait until a change is seen. Return False if it was not seen in time."""

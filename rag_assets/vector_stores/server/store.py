@@ -22,6 +22,7 @@ from rag_assets.vector_stores.promotion_rules import (
 )
 from rag_assets.vector_stores.server.aliases import DISCARDED, REJECTED, SEALED, Aliases, AliasView
 from rag_assets.vector_stores.server.collections import Collections
+from rag_assets.vector_stores.server.layout import CollectionLayout
 from rag_assets.vector_stores.server.reader import ServerGenerationReader
 from rag_assets.vector_stores.server.writer import ServerGenerationWriter
 from rag_assets.vector_stores.write_checks import check_new_generation
@@ -38,9 +39,11 @@ class ServerVectorStore:
 
     exact_vectors: bool
 
-    def __init__(self, client: "QdrantClient", collection: str) -> None:
+    def __init__(
+        self, client: "QdrantClient", collection: str, layout: CollectionLayout | None = None
+    ) -> None:
         check_collection_name(collection)
-        self._collections = Collections(client, collection)
+        self._collections = Collections(client, collection, layout)
         self._aliases = Aliases(self._collections)
         # The client's local mode normalizes with numpy, and again when it copies.
         self.exact_vectors = not self._collections.local
@@ -147,6 +150,8 @@ class ServerVectorStore:
         self, generation: str, expected_production: str | None, readings: Mapping[str, int] | None = None
     ) -> ProductionState:
         self._aliases.bootstrap()
+        if is_name(generation):
+            self._collections.prepare_for_promotion(generation)
 
         def change(aliases: AliasView) -> ProductionState:
             state = aliases.state

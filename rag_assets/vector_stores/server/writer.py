@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -35,6 +36,8 @@ T = TypeVar("T")
 
 BATCH = 128
 ATTEMPTS = 3
+_MOST_FIELDS = 100_000
+"""Points with changed fields that are held in memory for the copy. Further ones are changed after it."""
 
 
 class ServerGenerationWriter:
@@ -58,6 +61,10 @@ class ServerGenerationWriter:
         self._begun = False
         self._open: tuple[QdrantClient, str] | None = None
         self._values = CheckValues(dimensions)
+        # The base, until it is copied, and what is known of the copy by then.
+        self._source: ServerGenerationReader | None = None
+        self._deleted: set[str] = set()
+        self._fields: dict[str, Payload] = {}
 
     def __enter__(self) -> Self:
         if self._begun:
@@ -71,12 +78,7 @@ class ServerGenerationWriter:
         self._collections.create(self._generation, self._dimensions)
         self._open = self._collections.client, self._collections.name_of(self._generation)
         self._begun = True
-        try:
-            if reader is not None:
-                self._copy(reader)
-        except BaseException:
-            self._abandon()
-            raise
+        self._source = reader
         return self
 
     def __exit__(
@@ -88,6 +90,7 @@ class ServerGenerationWriter:
     def upsert(self, points: Sequence[Point]) -> None:
         self._alive()
         vectors = checked_points(points, self._dimensions)
+        self._copy_base()
         for first in range(0, len(points), BATCH):
             sent = points[first : first + BATCH]
             ids = [point.id for point in sent]
@@ -103,6 +106,9 @@ class ServerGenerationWriter:
 
         client, name = self._alive()
         check_point_ids(point_ids)
+        if self._source is not None:
+            self._deleted.update(point_ids)
+            return
         for batch in batched(dict.fromkeys(point_ids), 1024):
             self._values.subtract(self._read(batch))
             selector = models.PointIdsList(points=list(batch))
@@ -113,6 +119,9 @@ class ServerGenerationWriter:
 
         client, name = self._alive()
         check_payloads(payloads)
+        if self._source is not None:
+            self._keep_fields(self._source, payloads)
+            return
         for batch in batched(payloads, BATCH):
             old = self._read(batch)
             there = {point.id: point.payload for point in old}
@@ -137,13 +146,14 @@ class ServerGenerationWriter:
         self._alive()
         check_own_manifest(manifest, self._generation)
         try:
+            self._copy_base()
             found = self._collections.count(self._generation)
             if found != manifest.points_count:
                 raise GenerationDamaged(
                     f"generation {self._generation} has {counted(found, 'point')} but should have "
                     f"{manifest.points_count:,}. It was discarded: refresh again"
                 )
-            self._collections.wait_until_indexed(self._generation)
+            self._collections.wait_until_ready(self._generation)
             self._aliases.mark_sealed(self._generation)
             self._collections.finish(self._generation, manifest, self._values)
         except BaseException:
@@ -160,25 +170,64 @@ class ServerGenerationWriter:
         self._open = None
         self._collections.drop(self._generation)
 
-    def _copy(self, reader: "ServerGenerationReader") -> None:
-        total, done = reader.count(), 0
-        for batch in reader.scroll(batch_size=BATCH, with_vectors=True):
-            self._send(batch, [point.vector for point in batch if point.vector is not None])
-            self._values.add(batch)
+    def _keep_fields(self, source: ServerGenerationReader, payloads: Mapping[str, Payload]) -> None:
+        for batch in batched(payloads, BATCH):
+            there = {point.id: point.payload for point in source.retrieve(batch)}
+            require_present(batch, there.keys() - self._deleted, self._generation)
+            for point_id in batch:
+                self._fields[point_id] = {**self._fields.get(point_id, {}), **payloads[point_id]}
+        if len(self._fields) > _MOST_FIELDS:
+            self._copy_base()
+
+    def _copy_base(self) -> None:
+        """Copy the base, without deleted points and with changed fields.
+
+        A point that is deleted after it was written goes on counting in the document frequencies until the server cleans
+        up, and so changes the ranking. So the copy waits for the deletions.
+        """
+        source, self._source = self._source, None
+        if source is None:
+            return
+        try:
+            self._copy(source)
+        except BaseException:
+            self._abandon()
+            raise
+
+    def _copy(self, source: ServerGenerationReader) -> None:
+        total, done = source.count(), 0
+        found = CheckValues(self._dimensions)
+        for batch in source.scroll(batch_size=BATCH, with_vectors=True):
+            found.add(batch)
+            kept = [self._with_fields(point) for point in batch if point.id not in self._deleted]
+            self._send(kept, [point.vector for point in kept if point.vector is not None])
+            self._check_fields(kept)
+            self._values.add(kept)
             done += len(batch)
             if self._on_progress is not None:
                 self._on_progress(done, total)
         if done != total:
             raise incomplete_copy(self._base, done, total)
-        sealed, _ = self._collections.check_values(reader.generation)
-        if sealed is not None and self._values.differing_groups(sealed):
+        sealed, _ = self._collections.check_values(source.generation)
+        if sealed is not None and found.differing_groups(sealed):
             problem = (
-                f"generation {reader.generation} is damaged: while it was copied, points, payloads or vectors differed "
+                f"generation {source.generation} is damaged: while it was copied, points, payloads or vectors differed "
                 "from what was sealed"
             )
             # The next refresh rebuilds instead of copying it.
-            self._collections.mark_damaged(reader.generation, problem)
+            self._collections.mark_damaged(source.generation, problem)
             raise GenerationDamaged(problem)
+
+    def _with_fields(self, point: Point) -> Point:
+        fields = self._fields.get(point.id)
+        return point if fields is None else replace(point, payload={**point.payload, **fields})
+
+    def _check_fields(self, points: Sequence[Point]) -> None:
+        """Read the points with changed fields back."""
+        changed = {point.id: point.payload for point in points if point.id in self._fields}
+        if changed:
+            found = {point.id: point for point in self._read(list(changed))}
+            check_payloads_of(self._generation, changed, found)
 
     def _read(self, point_ids: Sequence[str]) -> list[Point]:
         """Read points of the candidate, with their vectors."""

@@ -9,6 +9,7 @@ import pytest
 
 from rag_assets.disk.sparse_copy import allocated_bytes
 from rag_assets.records import ProductionState
+from rag_assets.settings import load_settings
 from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
 from rag_assets.vector_stores.registry import build_vector_store
 from rag_assets_tests.vector_stores.samples import (
@@ -22,7 +23,7 @@ from rag_assets_tests.vector_stores.samples import (
 
 
 def test_building_the_store_touches_nothing(root: Path) -> None:
-    built = build_vector_store(qdrant_url=None, qdrant_api_key=None, state_dir=root, collection="kb")
+    built = build_vector_store(load_settings(qdrant_url=None, state_dir=root, collection="kb"))
     assert built.production_state() == ProductionState()
     assert built.generations() == []
     assert not root.exists()

@@ -14,6 +14,7 @@ from rag_assets.errors import (
     VectorStoreUnavailable,
 )
 from rag_assets.records import ProductionState
+from rag_assets.settings import load_settings
 from rag_assets.vector_stores.registry import build_vector_store
 from rag_assets.vector_stores.server.store import ServerVectorStore
 from rag_assets.vector_stores.server.writer import ATTEMPTS
@@ -105,7 +106,7 @@ def test_a_hiccup_is_retried_and_an_outage_discards_the_candidate(
 
 def test_building_the_store_for_a_url_sends_nothing(tmp_path: Path) -> None:
     built = build_vector_store(
-        qdrant_url="http://127.0.0.1:9", qdrant_api_key=None, state_dir=tmp_path, collection="kb"
+        load_settings(qdrant_url="http://127.0.0.1:9", state_dir=tmp_path, collection="kb")
     )
     assert isinstance(built, ServerVectorStore)
     assert built.exact_vectors
