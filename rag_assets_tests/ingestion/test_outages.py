@@ -33,7 +33,7 @@ def test_a_failed_part_is_reported_with_its_token_and_the_listing_is_complete(re
     [outage] = report.outages
     assert report.complete
     assert unreadable_sources([report]) == {
-        "fake": "hr/: Permission denied. 1 document kept. If the loss is intended, run "
+        "fake": "hr/: Permission denied. 1 document kept. Restore it, or if the loss is intended, run "
         f"`rag-assets approve {outage.token}` and refresh"
     }
     assert failed_parts([report]) == {("fake", "hr/")}
