@@ -163,9 +163,10 @@ def outages_from(details: Iterable[Mapping[str, Any]]) -> list[Outage]:
 def _in_words(outage: Outage) -> str:
     text = f"{outage.place}: {outage.problem}"
     if not outage.token:
-        return text
+        return f"{text}. Restore it"
+    restore, effect = ("Restore them", "change") if outage.withholds else ("Restore it", "loss")
     return (
-        f"{text}. {counted(outage.num_kept, 'document')} kept. If the loss is intended, run "
+        f"{text}. {counted(outage.num_kept, 'document')} kept. {restore}, or if the {effect} is intended, run "
         f"`rag-assets approve {outage.token}` and refresh"
     )
 

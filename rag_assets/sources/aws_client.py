@@ -111,7 +111,9 @@ def concerns_all(error: Exception) -> bool:
 def in_words(error: Exception) -> str:
     """Return the error and advice. Without the error's own message, which may hold a URL or a secret."""
     code, status = code_of(error), status_of(error)
-    happened = code if not status or code == str(status) else f"{code}, status {status}"
+    happened = (
+        code if not status else f"status {status}" if code == str(status) else f"{code}, status {status}"
+    )
     if code in _ADVICE:
         advice = _ADVICE[code]
     elif status in (401, 403):

@@ -151,7 +151,9 @@ class ConfluenceSource:
             if error.status == 404:
                 raise missing_error() from None
             if error.status == 403:
-                raise DocumentUnreadable("unreadable", "This user may not read the page.") from None
+                raise DocumentUnreadable(
+                    "unreadable", "The user of `token` may not read the page. Allow it."
+                ) from None
             raise self._client.unavailable(error.problem) from None
         if page.get("status") not in (None, "current"):
             raise DocumentGone("The page is archived or in the trash.")

@@ -46,7 +46,7 @@ class ConfluenceClient:
         self._cloud = cloud
         self._timeout_seconds = timeout_seconds
         self._page_size = page_size
-        advice = "Check that it is up, and which pages its user may read."
+        advice = "Check that it is up, that `token` is valid, and which pages its user may read."
         self._wiki = WikiClient(source, f"Confluence at {url}", advice)
 
     def get(self, path: str, query: Mapping[str, str]) -> Json:

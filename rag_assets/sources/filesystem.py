@@ -185,7 +185,10 @@ class FilesystemSource:
                 data, version_token=token_by_clock(entry), has_moved=tokens != {entry.version_token}
             )
         except OSError as error:
-            raise DocumentUnreadable("unreadable", f"{error.strerror}.") from error
+            advice = "Check the file and its disk."
+            if isinstance(error, PermissionError):
+                advice = "Allow this user to read it."
+            raise DocumentUnreadable("unreadable", f"{error.strerror}. {advice}") from error
 
     def why_not_listed(self, name: str) -> str | None:
         """See `ExplainsWhatItSkips`. For files outside of the listing only."""

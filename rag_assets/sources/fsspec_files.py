@@ -147,7 +147,8 @@ class FsspecSource:
             if isinstance(error, FileNotFoundError):
                 raise missing_error() from None
             raise DocumentUnreadable(
-                "unreadable", f"The file system failed with {type(error).__name__}."
+                "unreadable",
+                f"The file system failed with {type(error).__name__}. Allow it to be read, or leave it out with `exclude`.",
             ) from None
 
     def _require_package(self) -> None:
@@ -292,7 +293,10 @@ class FsspecSource:
     def _unavailable(self, error: Exception) -> SourceUnavailable:
         if isinstance(error, SourceUnavailable):
             return error
-        return SourceUnavailable(f"source {self.name}: {self._shown_url} {self._problem(error)}")
+        return SourceUnavailable(
+            f"source {self.name}: {self._shown_url} {self._problem(error)}. Check `url` and `storage_options`, and that it "
+            "answers"
+        )
 
     def _problem(self, error: Exception) -> str:
         if isinstance(error, TimeoutError):

@@ -82,7 +82,9 @@ class NotionSource:
             raise missing_package_error(name, "notion-client", "notion")
         self.name = name
         self.options = options
-        advice = "Check that it is up, and which pages are shared with the integration."
+        advice = (
+            "Check that it is up, that `token` is valid, and which pages are shared with the integration."
+        )
         self._wiki = WikiClient(name, f"Notion at {options.base_url}", advice)
 
     def list_entries(self) -> Iterator[SourceEntry]:
@@ -129,7 +131,7 @@ class NotionSource:
             if error.status == 404:
                 raise missing_error() from None
             if error.status in (400, 403):
-                reason = f"Notion refuses it to the integration (HTTP {error.status})."
+                reason = f"Notion refuses it (HTTP {error.status}). Share the page with the integration."
                 raise DocumentUnreadable("unreadable", reason) from None
             raise self._wiki.unavailable(error.problem) from None
         except (KeyError, TypeError, ValueError, AttributeError):

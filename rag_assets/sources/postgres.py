@@ -216,7 +216,8 @@ class PostgresSource:
                 self._rows_ahead, self._next_id = 0, ""
                 return self._fetch(entry, known_token)
             raise DocumentUnreadable(
-                "unreadable", f"The database cannot compute its text ({type(error).__name__})."
+                "unreadable",
+                f"The database cannot compute its text ({type(error).__name__}). Fix the row, or the query.",
             ) from None
         except psycopg.Error as error:
             raise self._unavailable(error) from None

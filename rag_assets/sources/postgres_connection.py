@@ -128,9 +128,12 @@ def explain(error: Exception, dsn: str) -> str:
     if isinstance(error, _ABOUT_NAMES):
         return f"{_said(error)}. Fix the options, or grant SELECT to the user"
     if isinstance(error, psycopg.Error) and error.sqlstate is not None:
-        return f"the server answered with {type(error).__name__} ({error.sqlstate})"
+        return f"the server answered with {type(error).__name__} ({error.sqlstate}). See its log"
     if isinstance(error, psycopg.OperationalError):
-        return _without_password(" ".join(str(error).split()), dsn)[:400].rstrip(".")
+        # Indented lines are hints of libpq, such as a question about the server.
+        lines = (line for line in str(error).splitlines() if not line.startswith(("\t", " ")))
+        said = _without_password(" ".join(" ".join(lines).split()), dsn)[:400].rstrip(".")
+        return f"{said}. Check `dsn`, and that the server is up"
     return f"it failed with {type(error).__name__}"
 
 
