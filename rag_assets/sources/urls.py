@@ -47,7 +47,7 @@ _LOGGER = logging.getLogger(__name__)
 _BATCH = 256
 _READERS = 8
 _GONE = frozenset((404, 410))
-_ADVICE = dict.fromkeys((401, 403), "Allow access without a login, or leave the page out with `exclude`.")
+_FORBIDDEN = frozenset((401, 403))
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,7 +392,9 @@ class UrlsSource:
             return answer
         if answer.status in _GONE:
             raise DocumentGone(f"The server answered with status {answer.status}.")
-        advice = _ADVICE.get(answer.status, "Every refresh tries again.")
+        advice = "Every refresh tries again."
+        if answer.status in _FORBIDDEN:
+            advice = "Allow access without a login, or leave the page out with `exclude`."
         raise DocumentUnreadable("unreadable", f"The server answered with status {answer.status}. {advice}")
 
     def _fetched(self, url: str, answer: Answer) -> FetchedPage:
