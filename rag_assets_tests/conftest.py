@@ -18,7 +18,7 @@ from rag_assets import progress
 from rag_assets.errors import EmbedderUnavailable
 from rag_assets.text.tokenizers import TiktokenTokenizer, Tokenizer, wordllama_tokenizer
 from rag_assets_tests.fake_openai import FakeOpenAI
-from rag_assets_tests.one_payload_index import one_payload_index
+from rag_assets_tests.small_generations import small_generations
 
 _MEMORY = Path("/dev/shm")
 _ENOUGH_MEMORY_BYTES = 12 * 2**30
@@ -44,11 +44,16 @@ gc.disable()
 
 def pytest_collection_finish() -> None:
     """Exclude all imported objects from garbage collection: they stay until the end."""
-    gc.collect()
     gc.freeze()
     # Libraries loaded by tests are lasting objects too: with the usual threshold, collections took 6 s of the fast loop.
     gc.set_threshold(10_000, 10, 10)
     gc.enable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    """Spare the last garbage collections, five of them, all objects that are left."""
+    gc.freeze()
 
 
 # Slow by nature: each starts processes, a browser or Dagster. Elsewhere a test that takes half a second is marked itself.
@@ -105,8 +110,8 @@ def disk() -> Iterator[Path]:
 
 @pytest.fixture
 def one_index() -> Iterator[None]:
-    """Create embedded generations with one payload index. See `one_payload_index`."""
-    with one_payload_index():
+    """Create embedded generations with one payload index. See `small_generations`."""
+    with small_generations():
         yield
 
 

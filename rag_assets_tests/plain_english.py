@@ -12,8 +12,9 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
+
+from rag_assets_tests.syntax_trees import nodes
 
 ROOT = Path(__file__).parents[1]
 MAX_PRONOUNS_PER_100_WORDS = 1.5
@@ -69,15 +70,9 @@ def sentences(text: str) -> Iterator[str]:
             yield joined
 
 
-@cache
-def tree(path: Path) -> ast.Module:
-    """Return the syntax tree of a Python file, parsed once for all rules."""
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
 def docstrings(path: Path) -> Iterator[str]:
     """Yield every docstring of a Python file."""
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             text = ast.get_docstring(node)
             if text:

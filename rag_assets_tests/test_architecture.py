@@ -4,13 +4,14 @@ import ast
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 import rag_assets
+from rag_assets_tests.syntax_trees import nodes
 
 PACKAGE = Path(rag_assets.__file__).parent
 
@@ -78,13 +79,13 @@ HEAVY = (
 
 
 @cache
-def trees() -> dict[str, ast.Module]:
-    """Module name, relative to the package and without `__init__` -> its syntax tree."""
-    found: dict[str, ast.Module] = {}
+def trees() -> dict[str, tuple[ast.AST, ...]]:
+    """Module name, relative to the package and without `__init__` -> the nodes of its syntax tree, the module first."""
+    found: dict[str, tuple[ast.AST, ...]] = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        found[name] = ast.parse(path.read_text(encoding="utf-8"))
+        found[name] = nodes(path)
     return found
 
 
@@ -96,9 +97,9 @@ def layer_of(module: str) -> int:
     return next(number for number, names in enumerate(LAYERS) if top(module) in names)
 
 
-def imports(nodes: Iterator[ast.AST]) -> Iterator[str]:
+def imports(found: Iterable[ast.AST]) -> Iterator[str]:
     """Yield everything that is imported, by its full name."""
-    for node in nodes:
+    for node in found:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -109,9 +110,9 @@ def imports(nodes: Iterator[ast.AST]) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def own_imports(module: str, nodes: Iterator[ast.AST]) -> set[str]:
+def own_imports(module: str, found: Iterable[ast.AST]) -> set[str]:
     """The modules of the package among them, as `trees` names them."""
-    names = (name.partition("rag_assets.")[2] for name in imports(nodes) if name.startswith("rag_assets."))
+    names = (name.partition("rag_assets.")[2] for name in imports(found) if name.startswith("rag_assets."))
     return {name for name in names if name in trees()} - {module}
 
 
@@ -129,7 +130,7 @@ def test_only_the_definitions_import_dagster() -> None:
         module
         for module in MODULES
         if top(module) not in DAGSTER
-        and any(top(name).startswith("dagster") for name in imports(ast.walk(trees()[module])))
+        and any(top(name).startswith("dagster") for name in imports(trees()[module]))
     }
     assert offenders == set()
 
@@ -140,14 +141,14 @@ def test_imports_run_one_way() -> None:
         f"{module} -> {other}"
         for module in MODULES
         if module
-        for other in sorted(own_imports(module, ast.walk(trees()[module])))
+        for other in sorted(own_imports(module, trees()[module]))
         if layer_of(other) > layer_of(module)
     ]
     assert upward == []
 
 
 def test_there_are_no_import_circles() -> None:
-    arrows = {module: own_imports(module, ast.walk(tree)) for module, tree in trees().items()}
+    arrows = {module: own_imports(module, found) for module, found in trees().items()}
     circles: list[str] = []
     finished: set[str] = set()
 
@@ -168,7 +169,7 @@ def test_the_records_and_the_errors_import_nothing_but_records() -> None:
     metadata = "document_metadata.values"
     allowed = {"records": {metadata}, metadata: set[str](), "errors": set[str]()}
     for module, imported in allowed.items():
-        assert own_imports(module, ast.walk(trees()[module])) == imported
+        assert own_imports(module, trees()[module]) == imported
 
 
 def test_only_settings_read_the_environment() -> None:
@@ -176,7 +177,7 @@ def test_only_settings_read_the_environment() -> None:
         module
         for module in MODULES
         if module != "settings"
-        and {ast.unparse(node) for node in ast.walk(trees()[module]) if isinstance(node, ast.Attribute)}
+        and {ast.unparse(node) for node in trees()[module] if isinstance(node, ast.Attribute)}
         & {"os.environ", "os.getenv", "os.environb"}
     }
     assert offenders == set()
@@ -186,13 +187,14 @@ def test_annotations_stay_what_dagster_can_read() -> None:
     offenders = {
         module
         for module in MODULES
-        if top(module) in DAGSTER and "__future__.annotations" in imports(ast.walk(trees()[module]))
+        if top(module) in DAGSTER and "__future__.annotations" in imports(trees()[module])
     }
     assert offenders == set()
 
 
 def test_every_module_has_a_charter() -> None:
-    missing = [module for module, tree in trees().items() if tree.body and not ast.get_docstring(tree)]
+    modules = {name: found[0] for name, found in trees().items() if isinstance(found[0], ast.Module)}
+    missing = [name for name, module in modules.items() if module.body and not ast.get_docstring(module)]
     assert missing == []
 
 
@@ -203,9 +205,7 @@ def test_no_module_has_a_name_that_says_nothing() -> None:
 
 def test_nothing_pickled_is_ever_read() -> None:
     pickles = {"pickle", "dill", "cloudpickle", "shelve", "joblib", "marshal"}
-    offenders = {
-        module for module in MODULES if {top(name) for name in imports(ast.walk(trees()[module]))} & pickles
-    }
+    offenders = {module for module in MODULES if {top(name) for name in imports(trees()[module])} & pickles}
     assert offenders == set()
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from rag_assets_tests.syntax_trees import nodes
+
 REPOSITORY = Path(__file__).parents[1]
 DEVELOPMENT = ("rag_assets_tests", "docs", "eval_benchmarks")
 OURS = {"rag_assets", *DEVELOPMENT}
@@ -57,7 +59,7 @@ def imported(folder: str) -> list[tuple[str, frozenset[str]]]:
             if (path.parent / "__init__.py").exists()
             else {one.stem for one in path.parent.glob("*.py")}
         )
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path):
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

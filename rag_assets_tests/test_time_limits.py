@@ -59,13 +59,13 @@ def test_all_items_together_have_a_time_limit(pause_seconds: float) -> None:
             yield 1
 
     with pytest.raises(NothingCame):
-        list(bounded(endless, 30, "test", total_seconds=0.2))
+        list(bounded(endless, 30, "test", total_seconds=0.05))
     never.set()
 
 
 def test_items_that_came_in_time_are_yielded_after_it() -> None:
-    items = bounded(lambda: range(3), 30, "test", total_seconds=0.2)
-    threading.Event().wait(0.4)
+    items = bounded(lambda: range(3), 30, "test", total_seconds=0.05)
+    threading.Event().wait(0.1)
     assert list(items) == [0, 1, 2]
 
 

@@ -14,7 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from rag_assets_tests.plain_english import CODE, ROOT, files_below, modules, pages, tree
+from rag_assets_tests.plain_english import CODE, ROOT, files_below, modules, pages
+from rag_assets_tests.syntax_trees import nodes
 
 _ARCHAIC = re.compile(
     r"\b(?:who(?:so)?ever|whatever|somebody|nobody|anew|lest|ere|by and by|of what"
@@ -72,11 +73,11 @@ def _finding(path: Path, line: int, words: str) -> Finding:
 # The texts of a file
 
 
-def _documentation(module: ast.Module) -> dict[int, ast.Constant]:
+def _documentation(path: Path) -> dict[int, ast.Constant]:
     """Return docstrings, those below an assignment too: id of the node -> node."""
     return {
         id(node.value): node.value
-        for node in ast.walk(module)
+        for node in nodes(path)
         if isinstance(node, ast.Expr)
         and isinstance(node.value, ast.Constant)
         and isinstance(node.value.value, str)
@@ -85,14 +86,14 @@ def _documentation(module: ast.Module) -> dict[int, ast.Constant]:
 
 def docstrings(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the first line of each docstring, and its text."""
-    for node in _documentation(tree(path)).values():
+    for node in _documentation(path).values():
         yield node.lineno, str(node.value)
 
 
 def messages(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the line and text of every other literal of three words or more. Regular expressions are left out."""
-    documentation = _documentation(tree(path))
-    for node in ast.walk(tree(path)):
+    documentation = _documentation(path)
+    for node in nodes(path):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
             text = node.value
             if (
@@ -142,14 +143,18 @@ def _matches(pattern: re.Pattern[str], path: Path) -> Iterator[Finding]:
 
 def british_identifiers(path: Path) -> Iterator[Finding]:
     """British spelling in names of the code."""
-    for node in ast.walk(tree(path)):
-        names = {
-            *(getattr(node, attribute, None) for attribute in ("id", "attr", "arg", "name")),
-            path.stem if isinstance(node, ast.Module) else None,
-        }
-        for name in names:
+    if _is_british(path.stem):
+        yield _finding(path, 1, path.stem)
+    for node in nodes(path):
+        for field in _fields_with_names(type(node)):
+            name = getattr(node, field)
             if isinstance(name, str) and _is_british(name):
                 yield _finding(path, getattr(node, "lineno", 1), name)
+
+
+@cache
+def _fields_with_names(kind: type[ast.AST]) -> tuple[str, ...]:
+    return tuple(field for field in kind._fields if field in ("id", "attr", "arg", "name"))
 
 
 @cache
@@ -159,7 +164,7 @@ def _is_british(name: str) -> bool:
 
 def plurals_beside_numbers(path: Path) -> Iterator[Finding]:
     """A plural after a number that may be 1: use `counted(number, noun)`."""
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.JoinedStr):
             for value, after in zip(node.values, node.values[1:], strict=False):
                 if (

@@ -34,6 +34,7 @@ from rag_assets.parsers.registry import parse_with
 from rag_assets.records import ProductionState
 from rag_assets.settings import Settings, load_settings
 from rag_assets_tests.documents import FakeEmbedder
+from rag_assets_tests.small_generations import small_generations
 
 SOURCES = ("one", "two")
 ANCHORS = (("one", "anchor.md"), ("two", "ground.md"))
@@ -136,7 +137,6 @@ class World:
         self.benchmark = home / "benchmark.jsonl"
         # Free, so a changed setting rebuilds without an approval.
         self.embedder = FakeEmbedder(batch_size=100, usd_per_million_tokens=0.0)
-        self._run_ids = (f"run{number:05}" for number in itertools.count())
         self._parents: dict[str, str | None] = {}
         self.settings: dict[str, Any] = {
             "state_dir": self.state_dir,
@@ -197,7 +197,7 @@ class World:
         with (
             mock.patch("rag_assets.parsers.isolation.ParseWorkers", ParseHere),
             # Each index is ten files of a generation. They are for filters only.
-            mock.patch("rag_assets.vector_stores.embedded.engine._index_params", list),
+            small_generations(num_payload_indexes=0),
         ):
             try:
                 yield knowledge_base
@@ -238,7 +238,7 @@ class World:
             ignoring_gate: go on after a failed gate, as with `production_collection` materialized alone.
             around: entered with the name of each step, around it.
         """
-        run_id = next(self._run_ids)
+        run_id = f"run{len(self._parents):05}"
         self._parents[run_id] = again.run_id if again else None
         first = STEPS.index(again.failed_step) if again and again.failed_step else 0
         step = STEPS[first]

@@ -3,24 +3,29 @@
 import argparse
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from rag_assets.cli.production import approve
 from rag_assets.errors import RagAssetsError
+from rag_assets_tests.histories.kept_world import KeptWorld
 from rag_assets_tests.histories.world import World
 from rag_assets_tests.pipeline import token_in
 
 NUM_DOCUMENTS = 40
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    world = World(tmp_path / "home")
+@pytest.fixture(scope="module")
+def kept_world(tmp_path_factory: pytest.TempPathFactory) -> KeptWorld:
+    world = World(tmp_path_factory.mktemp("world") / "home")
     fill(world, range(NUM_DOCUMENTS))
     world.refresh().checked()
-    return world
+    return KeptWorld(world)
+
+
+@pytest.fixture
+def world(kept_world: KeptWorld) -> World:
+    return kept_world.restored()
 
 
 def fill(world: World, numbers: Iterable[int]) -> None:

@@ -19,6 +19,7 @@ from rag_assets.settings import load_settings
 from rag_assets.vector_stores.base import VectorStore
 from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
 from rag_assets_tests.documents import corpus, stage
+from rag_assets_tests.kept_folder import KeptFolder
 from rag_assets_tests.reports import VERDICT_CONFIGURATION, passing_report
 from rag_assets_tests.stored_damage import DAMAGE, damage
 from rag_assets_tests.vector_stores.conftest import ONE_INDEX, open_backend
@@ -28,14 +29,30 @@ OLD = corpus({f"{number}.md": text for number, text in enumerate(TEXTS[:15])})
 NEW = corpus({f"{number}.md": text for number, text in enumerate(TEXTS)})
 
 
+def fill(store: VectorStore) -> None:
+    """Make g1 production, and g2 its candidate."""
+    first = stage(store, "g1", OLD, TEXTS).manifest
+    store.promote("g1", None)
+    stage(store, "g2", NEW, TEXTS, base=first, held=OLD, expected_production="g1")
+
+
+@pytest.fixture(scope="module")
+def embedded_folder(tmp_path_factory: pytest.TempPathFactory) -> KeptFolder:
+    folder = tmp_path_factory.mktemp("embedded") / "store"
+    with open_backend(ONE_INDEX, folder) as backend:
+        fill(backend.open())
+    return KeptFolder(folder)
+
+
 @pytest.fixture(params=[ONE_INDEX, "in_memory"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorStore]:
+def store(request: pytest.FixtureRequest, embedded_folder: KeptFolder) -> Iterator[VectorStore]:
     """Production is g1, and g2 is its candidate."""
-    with open_backend(request.param, tmp_path) as backend:
+    with open_backend(request.param, embedded_folder.folder) as backend:
         store = backend.open()
-        first = stage(store, "g1", OLD, TEXTS).manifest
-        store.promote("g1", None)
-        stage(store, "g2", NEW, TEXTS, base=first, held=OLD, expected_production="g1")
+        if request.param == ONE_INDEX:
+            embedded_folder.restore()
+        else:
+            fill(store)
         yield store
 
 
@@ -112,7 +129,7 @@ def test_an_older_generation_without_hashes_is_compared_point_by_point(
     assert store.generations() == ["g1"]
 
 
-@pytest.mark.parametrize("store", ["embedded"], indirect=True)
+@pytest.mark.parametrize("store", [ONE_INDEX], indirect=True)
 def test_an_older_generation_is_compared_by_the_sha256_of_its_files(
     knowledge_base: KnowledgeBase, store: VectorStore
 ) -> None:

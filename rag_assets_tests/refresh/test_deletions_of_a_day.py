@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
+from rag_assets_tests.histories.kept_world import KeptWorld
 from rag_assets_tests.histories.world import SOURCES, World
 from rag_assets_tests.pipeline import token_in
 
@@ -13,13 +13,18 @@ NUM_DOCUMENTS = 40
 """Beside the two anchors."""
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    world = World(tmp_path / "home")
+@pytest.fixture(scope="module")
+def kept_world(tmp_path_factory: pytest.TempPathFactory) -> KeptWorld:
+    world = World(tmp_path_factory.mktemp("world") / "home")
     for number in range(NUM_DOCUMENTS):
         world.write(SOURCES[number % 2], name_of(number), text_of(number))
     world.refresh().checked()
-    return world
+    return KeptWorld(world)
+
+
+@pytest.fixture
+def world(kept_world: KeptWorld) -> World:
+    return kept_world.restored()
 
 
 @pytest.fixture

@@ -123,7 +123,7 @@ def _dagster_does_not_wait_for_the_disk() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _with_one_payload_index(one_index: None) -> None:
+def _with_small_generations(one_index: None) -> None:
     """Write small generations: these tests are about refreshes. Those in `processes/` write all indexes."""
 
 

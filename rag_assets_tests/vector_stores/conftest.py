@@ -20,7 +20,7 @@ from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
 from rag_assets.vector_stores.server import consensus
 from rag_assets.vector_stores.server.client import connect
 from rag_assets.vector_stores.server.store import ServerVectorStore
-from rag_assets_tests.one_payload_index import one_payload_index
+from rag_assets_tests.small_generations import small_generations
 from rag_assets_tests.vector_stores.server.lagging_client import LaggingClient
 
 TEST_URL = os.environ.get("QDRANT_TEST_URL")
@@ -68,7 +68,7 @@ def short_deadlines() -> Iterator[None]:
 @contextlib.contextmanager
 def open_backend(kind: str, folder: Path) -> Iterator[Backend]:
     if kind in ("embedded", ONE_INDEX):
-        with one_payload_index() if kind == ONE_INDEX else contextlib.nullcontext():
+        with small_generations() if kind == ONE_INDEX else contextlib.nullcontext():
             yield Backend("embedded", lambda: EmbeddedVectorStore(folder / "state", "kb"), "kb")
         return
     if kind == "in_memory":
