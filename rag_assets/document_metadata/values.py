@@ -1,7 +1,7 @@
 """The metadata of a document as a record: flat, typed, immutable. Imports nothing of the package."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 MetadataValue = str | int | float | bool | tuple[str, ...]
@@ -15,10 +15,12 @@ class Metadata(Mapping[str, MetadataValue]):
     Attributes:
         pairs: keys and values, sorted by key.
         left_out: what was cut or left out, such as `secret: api_key`. Not compared.
+        unread: keys that could not be read this time. Their values in production stay. Not compared.
     """
 
     pairs: tuple[tuple[str, MetadataValue], ...] = ()
     left_out: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
     _by_key: dict[str, MetadataValue] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -35,6 +37,16 @@ class Metadata(Mapping[str, MetadataValue]):
         if not stored:
             return NO_METADATA
         return cls.of({key: tuple(it) if isinstance(it, list) else it for key, it in stored.items()})
+
+    def without(self, key: str, why: str) -> "Metadata":
+        """Return the metadata with a key that could not be read.
+
+        Args:
+            why: a few words for people, such as `HTTP 403`.
+        """
+        return replace(
+            self, left_out=(*self.left_out, f"not readable: {key} ({why})"), unread=(*self.unread, key)
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the values for a payload."""

@@ -14,6 +14,7 @@ from functools import cached_property
 
 from rag_assets.backports import batched
 from rag_assets.document_metadata.policy import MetadataPolicy
+from rag_assets.document_metadata.values import NO_METADATA, Metadata
 from rag_assets.errors import SourceUnavailable
 from rag_assets.ingestion.listings import Listing, ListingHash, list_sources
 from rag_assets.ingestion.media_models import MediaModels
@@ -166,7 +167,9 @@ class Ingestion:
     def _state(self, entry: SourceEntry, record: ParseRecord | None, report: SourceReport) -> DocumentState:
         if record is None:
             raise RuntimeError(f"{entry.document_id} left the stages without a record")
-        metadata = self._metadata_policy.merged(entry.metadata, record.reading_metadata, record.metadata)
+        metadata = self._metadata_policy.merged(
+            entry.metadata, self._unread_metadata(entry), record.reading_metadata, record.metadata
+        )
         report.metadata_left_out.update(metadata.left_out)
         return DocumentState(
             location=entry.location(record.title, metadata),
@@ -174,6 +177,14 @@ class Ingestion:
             quarantine_reason=record.quarantine_reason,
             quarantine_detail=record.quarantine_detail,
         )
+
+    def _unread_metadata(self, entry: SourceEntry) -> Metadata:
+        """Return the values in production of the keys that the source could not read this time."""
+        served = self._served.get(entry.document_id) if entry.metadata.unread else None
+        if served is None:
+            return NO_METADATA
+        known = served.location.metadata
+        return Metadata.of({key: known[key] for key in entry.metadata.unread if key in known})
 
     def _incomplete(self, report: SourceReport, problem: str) -> None:
         report.problem = problem

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, SecretStr, field_validator
 
+from rag_assets.document_metadata.values import NO_METADATA, Metadata
 from rag_assets.errors import DocumentGone, DocumentUnreadable
 from rag_assets.records import SourceEntry
 from rag_assets.sources.base import (
@@ -29,6 +30,7 @@ from rag_assets.sources.base import (
 )
 from rag_assets.sources.confluence_access import PageReaders
 from rag_assets.sources.confluence_client import ConfluenceClient, content_id, content_ids, value_at
+from rag_assets.sources.confluence_metadata import LabelSearch, labels_of, metadata_of, with_labels
 from rag_assets.sources.option_types import plain_url
 from rag_assets.sources.times import iso_utc
 from rag_assets.sources.wiki_client import Json, Refused, one_line
@@ -59,6 +61,7 @@ class ConfluenceOptions(RemoteSourceOptions):
     read_access: bool = Field(
         True, description="Whether to read access lists: restrictions of each page and of its ancestors."
     )
+    read_labels: bool = Field(True, description="Whether to read the labels of pages as metadata.")
     page_size: int = Field(200, gt=0, le=250, description="Pages per request in a listing.")
     max_bytes: int = Field(DEFAULT_MAX_BYTES, gt=0, description="Larger pages are quarantined.")
 
@@ -75,6 +78,7 @@ class _Page:
     Attributes:
         ancestors: ids in any order, or None if the listing did not include them.
         restrictions: those of the page itself, as in the answer, or None if the listing did not include them.
+        metadata: with labels, if they are read.
     """
 
     id: str
@@ -84,6 +88,7 @@ class _Page:
     modified_at: str | None
     ancestors: tuple[str, ...] | None = None
     restrictions: Json | None = None
+    metadata: Metadata = NO_METADATA
 
 
 class ConfluenceSource:
@@ -180,12 +185,15 @@ class ConfluenceSource:
             size_bytes=0,
             modified_at=page.modified_at,
             access=access,
+            metadata=page.metadata,
         )
 
     # Listing
 
     def _pages_of_data_center(self) -> Iterator[_Page]:
-        expand = ["version", "space"]
+        expand = ["version", "space", "history"]
+        if self.options.read_labels:
+            expand.append("metadata.labels")
         if self.options.read_access:
             expand += ["ancestors", _RESTRICTIONS]
         for space in self.options.spaces or (None,):
@@ -196,14 +204,19 @@ class ConfluenceSource:
                 if page["status"] != "current":
                     continue
                 ancestors = page.get("ancestors")
+                space_key = str(page["space"]["key"])
+                metadata = metadata_of(page, space_key)
+                if self.options.read_labels:
+                    metadata = with_labels(metadata, labels_of(page), "missing in the answer")
                 yield _Page(
                     id=content_id(page["id"]),
-                    space=str(page["space"]["key"]),
+                    space=space_key,
                     title=one_line(page["title"]),
                     version=str(page["version"]["number"]),
                     modified_at=iso_utc(page["version"].get("when")),
                     ancestors=content_ids(ancestors) if isinstance(ancestors, list) else None,
                     restrictions=value_at(page, "restrictions", "read", "restrictions"),
+                    metadata=metadata,
                 )
 
     def _pages_of_cloud(self) -> Iterator[_Page]:
@@ -215,23 +228,39 @@ class ConfluenceSource:
         missing = set(self.options.spaces) - set(keys.values())
         if missing:
             raise client.unavailable(f"shows this user no space {', '.join(sorted(missing))}")
+        labels = (
+            LabelSearch(client, self.options.spaces, self.options.page_size)
+            if self.options.read_labels
+            else None
+        )
         found: list[Json] = []
-        for space in sorted(keys) if self.options.spaces else (None,):
-            query = {"status": "current"} | ({} if space is None else {"space-id": space})
-            found += client.results("api/v2/pages", query)
+        try:
+            for space in sorted(keys) if self.options.spaces else (None,):
+                query = {"status": "current"} | ({} if space is None else {"space-id": space})
+                found += client.results("api/v2/pages", query)
+            if labels is not None:
+                labels.wait()
+        finally:
+            if labels is not None:
+                labels.stop()
         parents = {content_id(page["id"]): page.get("parentId") for page in found}
         for page in found:
             if page["status"] != "current":
                 continue
             if content_id(page["spaceId"]) not in keys:
                 raise client.unavailable("listed a page of a space missing from its list of spaces")
+            page_id, space_key = content_id(page["id"]), keys[content_id(page["spaceId"])]
+            metadata = metadata_of(page, space_key)
+            if labels is not None:
+                metadata = with_labels(metadata, labels.of(page_id), labels.problem)
             yield _Page(
-                id=content_id(page["id"]),
-                space=keys[content_id(page["spaceId"])],
+                id=page_id,
+                space=space_key,
                 title=one_line(page["title"]),
                 version=str(page["version"]["number"]),
                 modified_at=iso_utc(page["version"].get("createdAt")),
-                ancestors=_ancestors(content_id(page["id"]), parents),
+                ancestors=_ancestors(page_id, parents),
+                metadata=metadata,
             )
 
 

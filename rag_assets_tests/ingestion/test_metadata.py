@@ -78,6 +78,25 @@ def test_a_quarantined_document_keeps_the_metadata_of_its_source(read: Reader) -
     assert dict(documents["a.pdf"].location.metadata) == {"year": 2024}
 
 
+def test_a_key_that_cannot_be_read_keeps_its_value_in_production(read: Reader) -> None:
+    source = FakeSource(a_txt=b"one", b_txt=b"two")
+    source.metadata["a.txt"] = Metadata.of({"labels": ("hr",), "year": 2023})
+    first, _ = read(source)
+    for path in ("a.txt", "b.txt"):
+        source.metadata[path] = Metadata.of({"year": 2024}).without("labels", "HTTP 403")
+    source.put("a.txt", b"three")
+    served = {state.document_id: state for state in first.values()}
+    second, ingestion = read(source, served=served)
+    assert dict(second["a.txt"].location.metadata) == {"labels": ("hr",), "year": 2024}
+    assert dict(second["b.txt"].location.metadata) == {"year": 2024}
+    assert metadata_left_out(ingestion.reports) == {"fake": {"not readable: labels (HTTP 403)": 2}}
+    left_out, _ = read(source, served=served, metadata_policy=MetadataPolicy.of((), (), ["labels"]))
+    assert dict(left_out["a.txt"].location.metadata) == {"year": 2024}
+    source.metadata["a.txt"] = Metadata.of({"year": 2024})
+    third, _ = read(source, served=served)
+    assert dict(third["a.txt"].location.metadata) == {"year": 2024}
+
+
 def test_the_hash_of_a_listing_follows_its_metadata() -> None:
     [entry] = FakeSource(a_txt=b"one").list_entries()
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from rag_assets.document_metadata.values import Metadata
 from rag_assets.errors import ConfigurationError, DocumentGone, DocumentUnreadable, SourceUnavailable
 from rag_assets.parsers import parse_document
 from rag_assets.records import SourceEntry
@@ -30,6 +31,13 @@ def test_a_page_is_described_completely(wiki: Wiki) -> None:
         size_bytes=0,
         modified_at="2026-01-05T08:11:12Z",
         access=("space:ENG",),
+        metadata=Metadata.of(
+            {
+                "space": "ENG",
+                "created": "2025-01-05T08:11:12Z",
+                "last_modified_by": "712020:ann" if wiki.cloud else "Ann Example",
+            }
+        ),
     )
 
 

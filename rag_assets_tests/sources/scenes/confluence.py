@@ -3,7 +3,7 @@
 Data Center: https://developer.atlassian.com/server/confluence/rest/ (`/rest/api/content`, offsets, expansions,
 `restriction/byOperation`) and .../server/confluence/pagination-in-the-rest-api. Cloud:
 https://developer.atlassian.com/cloud/confluence/rest/v2/ (`/api/v2/spaces`, `/api/v2/pages`, `ancestors`, cursors)
-and .../cloud/confluence/rest/v1/api-group-content-restrictions for restrictions.
+and .../cloud/confluence/rest/v1/ (`api-group-content-restrictions`, and `api-group-content` for the search by CQL).
 """
 
 import base64
@@ -36,6 +36,7 @@ class Page:
     status: str = "current"
     users: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
 
 
 class Wiki(JsonServer):
@@ -46,6 +47,8 @@ class Wiki(JsonServer):
         unreadable: path -> status of its answer.
         torn: paths with half an answer.
         restrictions_answer: answer for all restrictions, in place of the real ones.
+        labels_answer: answer for the labels of each page, in place of the real ones.
+        not_found: ids of pages that the search of Cloud does not know yet.
     """
 
     def __init__(self, *, cloud: bool = False, username: str = "", page_size: int = 2) -> None:
@@ -56,6 +59,8 @@ class Wiki(JsonServer):
         self.unreadable: dict[str, int] = {}
         self.torn: set[str] = set()
         self.restrictions_answer: Any = None
+        self.labels_answer: Any = None
+        self.not_found: set[str] = set()
         self._credentials = f"Bearer {TOKEN}"
         if username:
             self._credentials = "Basic " + base64.b64encode(f"{username}:{TOKEN}".encode()).decode()
@@ -94,6 +99,8 @@ class Wiki(JsonServer):
                 if content not in self.pages and content not in self.folders:
                     return None
                 return {"operation": "read", "restrictions": self._restrictions(self.pages.get(content))}
+            case ["rest", "api", "content", "search"] if self.cloud:
+                return self._found(path, query)
             case ["rest", "api", "content"] if not self.cloud:
                 return self._listed(query)
             case ["rest", "api", "content", page] if not self.cloud and page in self.pages:
@@ -118,6 +125,23 @@ class Wiki(JsonServer):
                 return self._described_by_cloud(self.pages[page]) | {"body": {"export_view": body}}
             case _:
                 return None
+
+    def _found(self, path: str, query: dict[str, str]) -> Any:
+        """Answer a search. Its links to a next page have no query of their own but the cursor."""
+        assert query["expand"] == "metadata.labels"
+        spaces = [key for key in SPACE_IDS if f'"{key}"' in query["cql"] or query["cql"] == "type=page"]
+        pages = [
+            {"id": page.id, "type": "page", "status": "current", "title": page.title, **self._labels(page)}
+            for page in self.pages.values()
+            if page.status == "current" and page.space in spaces and page.id not in self.not_found
+        ]
+        return self._by_cursor(path, pages, query)
+
+    def _labels(self, page: Page) -> dict[str, Any]:
+        labels = [{"prefix": "global", "name": name, "id": name, "label": name} for name in page.labels]
+        labels.append({"prefix": "my", "name": "favourite", "id": "0", "label": "favourite"})
+        found = {"results": labels, "start": 0, "limit": 200, "size": len(labels)}
+        return {"metadata": {"labels": found if self.labels_answer is None else self.labels_answer}}
 
     def _listed(self, query: dict[str, str]) -> Any:
         if query.get("spaceKey", "ENG") not in SPACE_IDS:
@@ -147,7 +171,12 @@ class Wiki(JsonServer):
         if "space" in parts:
             found["space"] = {"key": page.space, "type": "global"}
         if "version" in parts:
-            found["version"] = {"number": page.version, "when": "2026-01-05T10:11:12.000+02:00"}
+            by = {"type": "known", "username": "ann", "displayName": "Ann Example"}
+            found["version"] = {"number": page.version, "when": "2026-01-05T10:11:12.000+02:00", "by": by}
+        if "history" in parts:
+            found["history"] = {"latest": True, "createdDate": "2025-01-05T10:11:12.000+02:00"}
+        if "metadata.labels" in parts:
+            found |= self._labels(page)
         if "ancestors" in parts:
             found["ancestors"] = [{"id": above, "type": "page"} for above in self._above(page.id)]
         if "restrictions.read.restrictions.user" in parts:
@@ -165,7 +194,12 @@ class Wiki(JsonServer):
             "spaceId": SPACE_IDS[page.space],
             "parentId": page.parent,
             "parentType": "folder" if page.parent in self.folders else "page",
-            "version": {"number": page.version, "createdAt": "2026-01-05T08:11:12.000Z"},
+            "createdAt": "2025-01-05T08:11:12.000Z",
+            "version": {
+                "number": page.version,
+                "createdAt": "2026-01-05T08:11:12.000Z",
+                "authorId": "712020:ann",
+            },
             "_links": {"webui": f"/spaces/{page.space}/pages/{page.id}"},
         }
 
