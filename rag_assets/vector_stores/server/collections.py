@@ -29,6 +29,7 @@ from rag_assets.vector_stores.server.check_values import CheckValues
 from rag_assets.vector_stores.server.client import index_params
 from rag_assets.vector_stores.server.consensus import Consensus
 from rag_assets.vector_stores.server.layout import CollectionLayout
+from rag_assets.vector_stores.server.limits import CollectionLimits, count_points
 from rag_assets.vector_stores.server.reader import ServerGenerationReader
 from rag_assets.vector_stores.server.readiness import wait_until_ready
 from rag_assets.vector_stores.server.server_errors import is_missing, server_errors
@@ -168,7 +169,11 @@ class Collections:
         if not isinstance(vectors, Mapping) or DENSE not in vectors:
             raise GenerationDamaged(f"generation {generation} has no vectors named {DENSE}")
         reader = ServerGenerationReader(
-            self.client, self.name_of(generation), generation, vectors[DENSE].size
+            self.client,
+            self.name_of(generation),
+            generation,
+            vectors[DENSE].size,
+            CollectionLimits.of(info),
         )
         found = reader.count()
         if found != manifest.points_count:
@@ -214,7 +219,11 @@ class Collections:
     def count(self, generation: str) -> int:
         """Return the exact number of points of a generation, sealed or not."""
         with server_errors(f"count generation {generation}"):
-            return self.client.count(self.name_of(generation), exact=True).count
+            return count_points(self.client, self.name_of(generation), self.limits(generation))
+
+    def limits(self, generation: str) -> CollectionLimits:
+        info = self.info(self.name_of(generation))
+        return CollectionLimits() if info is None else CollectionLimits.of(info)
 
     def create(self, generation: str, dimensions: int) -> None:
         """Create an empty collection with its indexes."""
@@ -267,7 +276,9 @@ class Collections:
         name = self.name_of(generation)
         metadata = {_CHECK_VALUES_KEY: values.to_text()}
         if manifest.points_count > comparison.COMPARED_IN_FULL:
-            added = comparison.values_of_refresh(self.client, name, manifest.refresh_id, values.dimensions)
+            added = comparison.values_of_refresh(
+                self.client, name, self.limits(generation), manifest.refresh_id, values.dimensions
+            )
             metadata[_ADDED_VALUES_KEY] = added.to_text()
         metadata[_MANIFEST_KEY] = _manifest_text(manifest_to_json(manifest))
         if not self._write_metadata(generation, "the manifest", metadata):

@@ -1,7 +1,7 @@
 """The comparison of a generation on a server with its check values."""
 
 import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rag_assets.backports import batched
 from rag_assets.errors import GenerationDamaged
@@ -10,6 +10,7 @@ from rag_assets.text.wording import counted
 from rag_assets.vector_stores.base import Depth
 from rag_assets.vector_stores.reading import point_from
 from rag_assets.vector_stores.server.check_values import GROUPS, CheckValues, group_of
+from rag_assets.vector_stores.server.limits import CollectionLimits, scroll
 from rag_assets.vector_stores.server.reader import ServerGenerationReader
 from rag_assets.vector_stores.server.server_errors import server_errors
 
@@ -53,7 +54,7 @@ def compare(
         groups = _random_groups(sealed, wanted)
         found = _values_of(client, collection, reader, groups)
         if depth == "usual" and added is not None:
-            now = values_of_refresh(client, collection, manifest.refresh_id, reader.dimensions)
+            now = values_of_refresh(client, collection, reader.limits, manifest.refresh_id, reader.dimensions)
             if now.differing_groups(added):
                 raise _damaged(manifest, "points added by its refresh differ from what was sealed")
     differing = found.differing_groups(sealed, groups)
@@ -68,27 +69,18 @@ def compare(
 
 
 def values_of_refresh(
-    client: "QdrantClient", collection: str, refresh_id: str, dimensions: int
+    client: "QdrantClient", collection: str, limits: CollectionLimits, refresh_id: str, dimensions: int
 ) -> CheckValues:
     """Return the check values of the points added by one refresh."""
     from qdrant_client import models
 
     condition = models.FieldCondition(key="refresh_id", match=models.MatchValue(value=refresh_id))
     found = CheckValues(dimensions)
-    offset: Any = None
-    while True:
-        with server_errors(f"read collection {collection}", quote=False):
-            records, offset = client.scroll(
-                collection,
-                scroll_filter=models.Filter(must=[condition]),
-                limit=_BATCH,
-                offset=offset,
-                with_payload=True,
-                with_vectors=True,
-            )
-        found.add([point_from(record, with_vectors=True) for record in records])
-        if offset is None:
-            return found
+    with server_errors(f"read collection {collection}", quote=False):
+        only = models.Filter(must=[condition])
+        for records in scroll(client, collection, limits, _BATCH, only=only, with_vectors=True):
+            found.add([point_from(record, with_vectors=True) for record in records])
+    return found
 
 
 def _random_groups(sealed: CheckValues, wanted: int) -> list[int]:
@@ -105,15 +97,9 @@ def _values_of(
 ) -> CheckValues:
     """Read all ids, and the points of these groups."""
     ids: list[str] = []
-    offset: Any = None
-    while True:
-        with server_errors(f"read generation {reader.generation}"):
-            records, offset = client.scroll(
-                collection, limit=_IDS, offset=offset, with_payload=False, with_vectors=False
-            )
-        ids += [point_id for record in records if group_of(point_id := str(record.id)) in groups]
-        if offset is None:
-            break
+    with server_errors(f"read generation {reader.generation}"):
+        for records in scroll(client, collection, reader.limits, _IDS, with_payload=False):
+            ids += [point_id for record in records if group_of(point_id := str(record.id)) in groups]
     found = CheckValues(reader.dimensions)
     for batch in batched(ids, _BATCH):
         found.add(reader.retrieve(batch, with_vectors=True))

@@ -12,6 +12,7 @@ from rag_assets.vector_stores.point_checks import check_point_ids
 from rag_assets.vector_stores.ranking import rank_exactly
 from rag_assets.vector_stores.reading import checked_search, point_from
 from rag_assets.vector_stores.server.client import server_filter
+from rag_assets.vector_stores.server.limits import CollectionLimits, count_points, in_requests, scroll
 from rag_assets.vector_stores.server.server_errors import server_errors
 
 if TYPE_CHECKING:
@@ -21,8 +22,16 @@ if TYPE_CHECKING:
 class ServerGenerationReader:
     """Reads one sealed generation. See `GenerationReader`."""
 
-    def __init__(self, client: "QdrantClient", collection: str, generation: str, dimensions: int) -> None:
+    def __init__(
+        self,
+        client: "QdrantClient",
+        collection: str,
+        generation: str,
+        dimensions: int,
+        limits: CollectionLimits | None = None,
+    ) -> None:
         self.generation = generation
+        self.limits = limits or CollectionLimits()
         self.dimensions = dimensions
         self._client = client
         self._collection = collection
@@ -33,7 +42,7 @@ class ServerGenerationReader:
 
     def count(self) -> int:
         with self._errors("count"):
-            return self._client.count(self._collection, exact=True).count
+            return count_points(self._client, self._collection, self.limits)
 
     def retrieve(self, point_ids: Sequence[str], *, with_vectors: bool = False) -> list[Point]:
         check_point_ids(point_ids)
@@ -47,20 +56,13 @@ class ServerGenerationReader:
         return points
 
     def scroll(self, batch_size: int = 512, *, with_vectors: bool = False) -> Iterator[list[Point]]:
-        offset: Any = None
+        pages = scroll(self._client, self._collection, self.limits, batch_size, with_vectors=with_vectors)
         while True:
             with self._errors("read"):
-                records, offset = self._client.scroll(
-                    self._collection,
-                    limit=batch_size,
-                    offset=offset,
-                    with_payload=True,
-                    with_vectors=with_vectors,
-                )
-            if records:
-                yield [point_from(record, with_vectors) for record in records]
-            if offset is None:
+                records = next(pages, None)
+            if records is None:
                 return
+            yield [point_from(record, with_vectors) for record in records]
 
     def search(
         self,
@@ -86,21 +88,25 @@ class ServerGenerationReader:
             )
             queries.append((SPARSE, lists))
 
+        self.limits.check_results(limit)
+
         def fetch(how_many: int) -> list[list[ScoredPoint]]:
-            with self._errors("search"):
-                answers = self._client.query_batch_points(
-                    self._collection,
-                    [
-                        models.QueryRequest(
-                            query=query,
-                            using=using,
-                            filter=conditions,
-                            limit=how_many,
-                            with_payload=with_payload,
-                        )
-                        for using, query in queries
-                    ],
+            requests = [
+                models.QueryRequest(
+                    query=query,
+                    using=using,
+                    filter=conditions,
+                    limit=self.limits.page(how_many),
+                    with_payload=with_payload,
                 )
+                for using, query in queries
+            ]
+            with self._errors("search"):
+                answers = [
+                    answer
+                    for some in in_requests(requests, self.limits)
+                    for answer in self._client.query_batch_points(self._collection, some)
+                ]
             return [[ScoredPoint(str(p.id), p.score, p.payload or {}) for p in one.points] for one in answers]
 
         ranked = rank_exactly(fetch, limit)

@@ -61,6 +61,7 @@ class ServerGenerationWriter:
         self._begun = False
         self._open: tuple[QdrantClient, str] | None = None
         self._values = CheckValues(dimensions)
+        self._batch = BATCH
         # The base, until it is copied, and what is known of the copy by then.
         self._source: ServerGenerationReader | None = None
         self._deleted: set[str] = set()
@@ -77,6 +78,7 @@ class ServerGenerationWriter:
         self._aliases.bootstrap()
         self._collections.create(self._generation, self._dimensions)
         self._open = self._collections.client, self._collections.name_of(self._generation)
+        self._batch = self._collections.limits(self._generation).batch(BATCH)
         self._begun = True
         self._source = reader
         return self
@@ -91,14 +93,14 @@ class ServerGenerationWriter:
         self._alive()
         vectors = checked_points(points, self._dimensions)
         self._copy_base()
-        for first in range(0, len(points), BATCH):
-            sent = points[first : first + BATCH]
+        for first in range(0, len(points), self._batch):
+            sent = points[first : first + self._batch]
             ids = [point.id for point in sent]
             self._values.subtract(self._read(ids))
-            self._send(sent, vectors[first : first + BATCH])
+            self._send(sent, vectors[first : first + self._batch])
             found = self._read(ids)
             with self._discarding():
-                check_points(self._generation, sent, vectors[first : first + BATCH], found, exact=False)
+                check_points(self._generation, sent, vectors[first : first + self._batch], found, exact=False)
             self._values.add(found)
 
     def delete(self, point_ids: Sequence[str]) -> None:
@@ -250,9 +252,9 @@ class ServerGenerationWriter:
         from qdrant_client import models
 
         client, name = self._alive()
-        for first in range(0, len(points), BATCH):
+        for first in range(0, len(points), self._batch):
             batch: list[Any] = []
-            for point, vector in zip(points[first : first + BATCH], vectors[first:], strict=False):
+            for point, vector in zip(points[first : first + self._batch], vectors[first:], strict=False):
                 named: dict[str, Any] = {DENSE: vector.tolist()}
                 if point.sparse is not None and point.sparse.indices:
                     named[SPARSE] = models.SparseVector(
