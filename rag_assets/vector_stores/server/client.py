@@ -24,6 +24,7 @@ _logger = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 60
 
+_PREFIX_SINCE = (1, 19)
 _warned_about: set[str] = set()
 
 
@@ -90,6 +91,26 @@ def _warn_about_a_key_in_the_clear(url: str) -> None:
             "QDRANT_API_KEY is sent to %s without encryption: use https:// in QDRANT_URL, unless the network in between "
             "is yours",
             host,
+        )
+
+
+def check_supported(client: "QdrantClient", clauses: Clauses) -> None:
+    """Check that the server knows the conditions of a filter. An older one would only answer "400, format error".
+
+    Raises:
+        ConfigurationError: a filter by prefix on a server before 1.19.
+    """
+    if not any(clause.match == "prefix" for clause in (*clauses.of_point, *clauses.of_location)):
+        return
+    try:
+        version = str(client.info().version)
+        number = tuple(int(part) for part in version.split(".")[:2])
+    except Exception:
+        return  # the search itself has an error to tell
+    if number < _PREFIX_SINCE:
+        raise ConfigurationError(
+            f"prefix filters need Qdrant {_PREFIX_SINCE[0]}.{_PREFIX_SINCE[1]}, this server is {version}: update it, or "
+            "filter by another condition"
         )
 
 

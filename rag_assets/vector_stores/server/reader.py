@@ -11,7 +11,7 @@ from rag_assets.vector_stores.base import DENSE, SPARSE
 from rag_assets.vector_stores.point_checks import check_point_ids
 from rag_assets.vector_stores.ranking import rank_exactly
 from rag_assets.vector_stores.reading import checked_search, point_from
-from rag_assets.vector_stores.server.client import server_filter
+from rag_assets.vector_stores.server.client import check_supported, server_filter
 from rag_assets.vector_stores.server.limits import CollectionLimits, count_points, in_requests, scroll
 from rag_assets.vector_stores.server.server_errors import server_errors
 
@@ -80,6 +80,7 @@ class ServerGenerationReader:
         )
         if search is None:
             return [], []
+        check_supported(self._client, search.clauses)
         conditions = server_filter(search.clauses)
         queries: list[tuple[str, Any]] = [(DENSE, search.vector)]
         if search.sparse is not None:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import socket
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from rag_assets.errors import (
     ConfigurationError,
     VectorStoreUnavailable,
 )
+from rag_assets.records import Condition, SearchFilter
 from rag_assets.vector_stores.server.client import connect
 from rag_assets.vector_stores.server.reader import ServerGenerationReader
 from rag_assets.vector_stores.server.store import ServerVectorStore
@@ -22,6 +24,7 @@ from rag_assets_tests.vector_stores.samples import (
     unit_vector,
 )
 from rag_assets_tests.vector_stores.server import other_servers
+from rag_assets_tests.vector_stores.server.conftest import ServerLikeClient
 
 
 @contextlib.contextmanager
@@ -116,3 +119,27 @@ def test_a_url_without_a_scheme_is_reported_with_the_assumed_scheme(
 def test_a_url_with_a_scheme_is_not_reported(caplog: pytest.LogCaptureFixture) -> None:
     connect("http://localhost:6333", None).close()
     assert caplog.records == []
+
+
+@pytest.mark.parametrize(("version", "is_known"), [("1.18.3", False), ("1.19.0", True), ("2.0.0-dev", True)])
+def test_a_filter_by_prefix_names_the_version_of_an_older_server(
+    store: ServerVectorStore,
+    client: ServerLikeClient,
+    monkeypatch: pytest.MonkeyPatch,
+    version: str,
+    is_known: bool,
+) -> None:
+    stage(store, "g1", [point(1)])
+    monkeypatch.setattr(client.inner, "info", lambda: SimpleNamespace(version=version))
+    below = SearchFilter((Condition("path", "prefix", "hr/"),))
+    reader = store.read("g1")
+    assert reader.search(
+        unit_vector(1), None, 5, SearchFilter((Condition("source", "equals", "filesystem"),))
+    )[0]
+    if is_known:
+        assert reader.search(unit_vector(1), None, 5, below)[0]
+        return
+    with pytest.raises(
+        ConfigurationError, match=rf"prefix filters need Qdrant 1\.19, this server is {version}"
+    ):
+        reader.search(unit_vector(1), None, 5, below)
