@@ -12,6 +12,7 @@ from rag_assets.inspection.lines import ignored_lines, labeled, unconfigured_lin
 from rag_assets.inspection.unconfigured_sources import ignored_sources, unconfigured_sources
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.text.wording import counted
+from rag_assets.vector_stores.base import DescribesServer
 
 _MOST_PROBLEMS = 10
 
@@ -62,6 +63,8 @@ def _variables(knowledge_base: KnowledgeBase) -> str:
 
 def _vector_store(knowledge_base: KnowledgeBase) -> str:
     where = knowledge_base.settings.qdrant_url or f"embedded in {knowledge_base.state_dir}"
+    if isinstance(knowledge_base.vector_store, DescribesServer):
+        where = "; ".join([where, *knowledge_base.vector_store.describe_server()])
     manifest = knowledge_base.production_manifest()
     if manifest is None:
         return f"{where}; nothing in production yet"

@@ -1,6 +1,6 @@
 """Properties of a Notion page as metadata, with their types.
 
-Names of people, e-mail addresses and telephone numbers get keys that count as personal, whatever the property is called.
+Names of people, e-mail addresses and telephone numbers get keys that count as personal, under any name of the property.
 
 The shapes of properties: https://developers.notion.com/reference/page-property-values.
 """

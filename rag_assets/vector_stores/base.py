@@ -12,7 +12,7 @@ Dense vectors and sparse weights are kept as float32. A sparse vector without in
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import Literal, Protocol, Self, runtime_checkable
 
 from rag_assets.records import (
     GenerationManifest,
@@ -295,3 +295,16 @@ class ProgressCallback(Protocol):
     """Called at intervals during long work."""
 
     def __call__(self, done: int, total: int) -> None: ...
+
+
+@runtime_checkable
+class DescribesServer(Protocol):
+    """A store on a server."""
+
+    def describe_server(self) -> list[str]:
+        """Return what a person has to know of the server: version, nodes, copies, limits, and what will not do.
+
+        Raises:
+            ConfigurationError, VectorStoreUnavailable: the server does not answer.
+        """
+        ...

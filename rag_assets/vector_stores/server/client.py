@@ -24,7 +24,7 @@ _logger = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 60
 
-_PREFIX_SINCE = (1, 19)
+PREFIX_SINCE = (1, 19)
 _warned_about: set[str] = set()
 
 
@@ -94,6 +94,15 @@ def _warn_about_a_key_in_the_clear(url: str) -> None:
         )
 
 
+def version_of(client: "QdrantClient") -> tuple[str, tuple[int, ...]] | None:
+    """Return the version of the server, as text and as (major, minor). None if it does not tell."""
+    try:
+        version = str(client.info().version)
+        return version, tuple(int(part) for part in version.split(".")[:2])
+    except Exception:
+        return None  # the next call has an error to tell
+
+
 def check_supported(client: "QdrantClient", clauses: Clauses) -> None:
     """Check that the server knows the conditions of a filter. An older one would only answer "400, format error".
 
@@ -102,14 +111,10 @@ def check_supported(client: "QdrantClient", clauses: Clauses) -> None:
     """
     if not any(clause.match == "prefix" for clause in (*clauses.of_point, *clauses.of_location)):
         return
-    try:
-        version = str(client.info().version)
-        number = tuple(int(part) for part in version.split(".")[:2])
-    except Exception:
-        return  # the search itself has an error to tell
-    if number < _PREFIX_SINCE:
+    version = version_of(client)
+    if version is not None and version[1] < PREFIX_SINCE:
         raise ConfigurationError(
-            f"prefix filters need Qdrant {_PREFIX_SINCE[0]}.{_PREFIX_SINCE[1]}, this server is {version}: update it, or "
+            f"prefix filters need Qdrant {PREFIX_SINCE[0]}.{PREFIX_SINCE[1]}, this server is {version[0]}: update it, or "
             "filter by another condition"
         )
 

@@ -20,6 +20,7 @@ from rag_assets.vector_stores.promotion_rules import (
     expect_production,
     previous_of,
 )
+from rag_assets.vector_stores.server.about import describe_server
 from rag_assets.vector_stores.server.aliases import DISCARDED, REJECTED, SEALED, Aliases, AliasView
 from rag_assets.vector_stores.server.collections import Collections
 from rag_assets.vector_stores.server.layout import CollectionLayout
@@ -185,6 +186,12 @@ class ServerVectorStore:
             return ProductionState(production=aliases.state.production, previous=aliases.state.previous)
 
         return self._aliases.swap(change)
+
+    def describe_server(self) -> list[str]:
+        """See `DescribesServer`."""
+        names = self._collections.generations()
+        collection = self._collections.name_of(names[-1]) if names else None
+        return describe_server(self._collections.client, collection)
 
     def close(self) -> None:
         with contextlib.suppress(Exception):

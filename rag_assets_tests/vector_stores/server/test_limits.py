@@ -111,3 +111,27 @@ def test_limits_of_a_collection_without_strict_mode_count_for_nothing() -> None:
     store = ServerVectorStore(client, "kb")  # type: ignore[arg-type]
     stage(store, "g1", [point(n) for n in range(5)])
     assert len(everything(store, "g1")) == 5
+
+
+def test_the_doctor_names_version_nodes_copies_and_limits(strict: StrictClient) -> None:
+    store = ServerVectorStore(strict, "kb")  # type: ignore[arg-type]
+    assert store.describe_server()[1:] == ["a single node"]
+    stage(store, "g1", [point(1)])
+    strict.inner.info = lambda: SimpleNamespace(version="1.18.3")  # type: ignore[method-assign]
+    strict.cluster_status = lambda: SimpleNamespace(peers={"1": "a", "2": "b"}, status="enabled")  # type: ignore[attr-defined]
+    dead = SimpleNamespace(state=SimpleNamespace(value="Dead"))
+    active = SimpleNamespace(state=SimpleNamespace(value="Active"))
+    strict.collection_cluster_info = lambda name: SimpleNamespace(  # type: ignore[attr-defined]
+        local_shards=[active], remote_shards=[dead]
+    )
+    assert store.describe_server() == [
+        "Qdrant 1.18.3",
+        "no filters by prefix, they need Qdrant 1.19",
+        "2 nodes",
+        "1 copy of 1 part",
+        "1 copy on a node that is away",
+        "at most 20 results of a search (max_query_limit)",
+        "at most 3 points in a request (upsert_max_batchsize)",
+        "at most 1 search in a request",
+        "points are counted page by page (search_allow_exact is off)",
+    ]

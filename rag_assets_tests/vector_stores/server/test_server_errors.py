@@ -84,7 +84,7 @@ def test_another_server_or_path_is_not_taken_for_an_empty_one(status: int, body:
                 call()
 
 
-def test_a_missing_collection_is_told_from_a_wrong_path() -> None:
+def test_a_missing_collection_is_no_wrong_path() -> None:
     with answering(404, reason("Not found: Collection `kb--meta` doesn't exist!")) as place:
         assert ServerVectorStore(connect(f"http://{place}", None), "kb").find_knowledge_base_id() is None
 
@@ -133,7 +133,7 @@ def test_a_reason_that_may_quote_a_document_is_not_quoted(text: str) -> None:
     assert "words of a document" not in str(error)
 
 
-def test_a_node_that_is_away_is_told_in_a_line() -> None:
+def test_a_node_that_is_away_gets_one_line() -> None:
     inner = "Service internal error: 1 of 1 read operations failed:\n  " + "Failed to connect to peer 7 " * 40
     with answering(500, reason(inner)) as place:
         error = searched(place)

@@ -57,7 +57,7 @@ def test_a_manifest_or_meta_of_another_format_is_refused(
         store.knowledge_base_id()
 
 
-def test_a_server_without_metadata_is_told_what_is_missing(
+def test_the_error_about_a_server_without_metadata_says_so(
     store: ServerVectorStore, client: ServerLikeClient
 ) -> None:
     client.create_collection("kb--meta", vectors_config={})
