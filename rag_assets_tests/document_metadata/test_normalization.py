@@ -74,6 +74,15 @@ def test_numbers_of_data_frames_are_numbers(value: object, expected: object) -> 
     assert type(said["key"]) is type(expected)
 
 
+def test_the_same_part_of_a_large_set_is_kept_by_every_process() -> None:
+    """The order of a set of texts differs between processes."""
+    texts = [f"text {number:03}" for number in range(200)]
+    said = normalized({"key": set(texts), "other": frozenset([3, "b", None])})
+    assert said["key"] == tuple(texts[:MAX_LIST_TEXTS])
+    assert said["other"] == ("3", "b")
+    assert said.left_out == ("cut: key",)
+
+
 class NotATime(datetime):
     """Like `NaT` of pandas: a time in name only, unequal to itself."""
 
