@@ -171,6 +171,9 @@ def _kept_text(key: str, text: str, *, was_longer: bool) -> tuple[str | None, st
 def _kept_list(key: str, values: Iterable[object]) -> tuple[MetadataValue | None, str]:
     texts: dict[str, None] = {}
     problem = ""
+    if isinstance(values, set | frozenset):
+        # The order of a set differs between processes, and with it the texts that are cut.
+        values = sorted(values, key=lambda value: str(_scalar(value)))
     listed = list(islice(values, MAX_LIST_TEXTS + 1))
     for value in listed[:MAX_LIST_TEXTS]:
         scalar = None if value is None else _scalar(value)
@@ -184,9 +187,7 @@ def _kept_list(key: str, values: Iterable[object]) -> tuple[MetadataValue | None
             texts[kept] = None
     if len(listed) > MAX_LIST_TEXTS:
         problem = f"cut: {key}"
-    # The order of a set differs between processes.
-    kept_texts = sorted(texts) if isinstance(values, set | frozenset) else texts
-    return tuple(kept_texts) or None, problem
+    return tuple(texts) or None, problem
 
 
 def _scalar(value: object) -> str | int | float | bool | None:
