@@ -22,7 +22,15 @@ _PART_IS_AWAY = re.compile(
 
 
 class Hiccup(VectorStoreUnavailable):
-    """The server did not answer, or was busy. The same call may succeed in a moment."""
+    """The server did not answer, or was busy. The same call may succeed in a moment.
+
+    Attributes:
+        wait_seconds: as the server asks for, 0 if it does not.
+    """
+
+    def __init__(self, message: str, wait_seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.wait_seconds = wait_seconds
 
 
 def is_missing(error: Exception) -> bool:
@@ -54,7 +62,8 @@ def server_errors(what: str, *, quote: bool = True) -> Generator[None]:
         raise _answered(what, error.status_code or 0, error.content, quote=quote) from None
     except ResourceExhaustedResponse as error:
         raise Hiccup(
-            f"cannot {what}: the server limits the rate of requests, and asks to wait {error.retry_after_s} s"
+            f"cannot {what}: the server limits the rate of requests, and asks to wait {error.retry_after_s} s",
+            float(error.retry_after_s or 0),
         ) from None
     except (ApiException, OSError) as error:
         raise _not_answered(what, getattr(error, "source", error)) from None

@@ -36,6 +36,7 @@ T = TypeVar("T")
 
 BATCH = 128
 ATTEMPTS = 3
+_LONGEST_WAIT_SECONDS = 60.0
 _MOST_FIELDS = 100_000
 """Points with changed fields that are held in memory for the copy. Further ones are changed after it."""
 
@@ -276,7 +277,7 @@ class ServerGenerationWriter:
                 if attempt == ATTEMPTS or not isinstance(error, Hiccup):
                     self._abandon()
                     raise
-                time.sleep(0.5 * 4 ** (attempt - 1))
+                time.sleep(min(max(0.5 * 4 ** (attempt - 1), error.wait_seconds), _LONGEST_WAIT_SECONDS))
             except BaseException:
                 self._abandon()
                 raise

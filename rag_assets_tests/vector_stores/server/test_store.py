@@ -104,6 +104,26 @@ def test_a_hiccup_is_retried_and_an_outage_discards_the_candidate(
     assert store.generations() == ["g1"]
 
 
+def test_a_server_that_limits_the_rate_is_given_the_time_it_asks_for(
+    store: ServerVectorStore, client: ServerLikeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
+
+    waited: list[float] = []
+    monkeypatch.setattr("rag_assets.vector_stores.server.writer.time.sleep", waited.append)
+    upsert, asked = client.inner.upsert, ["7", "100000"]
+
+    def limited(*args: Any, **kwargs: Any) -> Any:
+        if asked:
+            raise ResourceExhaustedResponse("too many", asked.pop(0))
+        return upsert(*args, **kwargs)
+
+    monkeypatch.setattr(client.inner, "upsert", limited)
+    stage(store, "g1", [point(1)])
+    assert waited == [7.0, 60.0]
+    assert everything(store, "g1").keys() == {point_id(1)}
+
+
 def test_building_the_store_for_a_url_sends_nothing(tmp_path: Path) -> None:
     built = build_vector_store(
         load_settings(qdrant_url="http://127.0.0.1:9", state_dir=tmp_path, collection="kb")
