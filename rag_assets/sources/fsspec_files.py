@@ -26,6 +26,7 @@ from rag_assets.sources.base import (
     too_large_error,
 )
 from rag_assets.sources.file_selection import OTHER, FileOptions, FileSelection
+from rag_assets.sources.fsspec_metadata import metadata_of
 from rag_assets.sources.option_types import JsonObject
 from rag_assets.sources.times import iso_utc
 from rag_assets.time_limits import bounded, within
@@ -288,6 +289,7 @@ class FsspecSource:
             version_token=_token(info),
             size_bytes=_size(info),
             modified_at=iso_utc(_modified(info)),
+            metadata=metadata_of(info),
         )
 
     def _unavailable(self, error: Exception) -> SourceUnavailable:

@@ -7,6 +7,7 @@ from typing import Any
 
 from rag_assets.document_metadata.normalization import normalized
 from rag_assets.document_metadata.values import Metadata
+from rag_assets.sources.content_language import content_languages
 
 
 def metadata_of(answer: Mapping[str, Any], tags: Mapping[str, str]) -> Metadata:
@@ -20,7 +21,9 @@ def metadata_of(answer: Mapping[str, Any], tags: Mapping[str, str]) -> Metadata:
     user_metadata = {name: _decoded(value) for name, value in headers.items()}
     # The service counts the fields that it could not write as headers.
     missing = {"fields missing in the answer of S3": object()} if answer.get("MissingMeta") else {}
-    return normalized(tags, user_metadata, {"language": _languages(answer.get("ContentLanguage"))}, missing)
+    return normalized(
+        tags, user_metadata, {"language": content_languages(answer.get("ContentLanguage"))}, missing
+    )
 
 
 def _decoded(value: str) -> str:
@@ -37,8 +40,3 @@ def _decoded(value: str) -> str:
         return value.encode("latin-1").decode()
     except UnicodeError:
         return value
-
-
-def _languages(header: str | None) -> list[str] | str | None:
-    languages = [part.strip() for part in (header or "").split(",") if part.strip()]
-    return languages if len(languages) > 1 else next(iter(languages), None)

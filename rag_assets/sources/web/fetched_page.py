@@ -1,17 +1,23 @@
-"""An answer with a page -> its bytes as a document, its own URL, its links."""
+"""An answer with a page -> its bytes as a document, its own URL, its links, its language."""
 
 import codecs
+import re
 from dataclasses import dataclass, replace
 
+from rag_assets.document_metadata.normalization import normalized
+from rag_assets.document_metadata.values import NO_METADATA, Metadata
 from rag_assets.errors import FetchRefused
 from rag_assets.safe_http import Answer
 from rag_assets.sources.base import Reading
+from rag_assets.sources.content_language import content_languages
 from rag_assets.sources.url_identity import UrlIdentity
 from rag_assets.sources.web.canonical import canonical_url, filename_of, site_of
 from rag_assets.sources.web.page_links import PageLinks, page_links
 from rag_assets.sources.web.validators import Validators
 
 _HTML = ("text/html", "application/xhtml+xml")
+_MOST_BYTES_OF_HEAD = 64 * 1024
+_OWN_LANGUAGE = re.compile(rb"<html\s(?:[^<>]{0,4000}\s)?(?:xml:)?lang\s*=", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,8 @@ def fetched_page(
     """
     content_type = answer.headers.get("content-type", "")
     found = PageLinks()
-    if content_type.lower().startswith(_HTML):
+    is_html = content_type.lower().startswith(_HTML)
+    if is_html:
         found = page_links(answer.body, answer.url)
         found = found if with_links else replace(found, links=())
     own_url = identity.of(canonical_or_none(answer.url) or url)
@@ -52,8 +59,17 @@ def fetched_page(
         _as_declared(answer.body, content_type),
         filename=filename_of(url, content_type),
         version_token=validators.token(),
+        metadata=_metadata(answer, is_html=is_html),
     )
     return FetchedPage(reading, own_url, found.links)
+
+
+def _metadata(answer: Answer, *, is_html: bool) -> Metadata:
+    """Return the language in the headers, unless the page itself has one: servers often send a default."""
+    language = content_languages(answer.headers.get("content-language"))
+    if language is None or (is_html and _OWN_LANGUAGE.search(answer.body[:_MOST_BYTES_OF_HEAD])):
+        return NO_METADATA
+    return normalized({"language": language})
 
 
 def canonical_or_none(text: str) -> str | None:
