@@ -13,14 +13,14 @@ from rag_assets.sources.fsspec_metadata import metadata_of
 from rag_assets_tests.sources.small_refresh import SmallRefresh
 
 
-class LabelledFileSystem(MemoryFileSystem):
+class LabeledFileSystem(MemoryFileSystem):
     """Adds fields to each listed file.
 
     Attributes:
         fields: of all files.
     """
 
-    protocol = "labelled"
+    protocol = "labeled"
     cachable = False
     store: ClassVar[dict[str, Any]] = {}
     pseudo_dirs: ClassVar[list[str]] = [""]
@@ -28,7 +28,7 @@ class LabelledFileSystem(MemoryFileSystem):
 
     @classmethod
     def _strip_protocol(cls, path: str) -> str:
-        return super()._strip_protocol(str(path).removeprefix("labelled://"))
+        return super()._strip_protocol(str(path).removeprefix("labeled://"))
 
     def ls(self, path: str, detail: bool = True, **kwargs: Any) -> Any:
         return [{**info, **self.fields} for info in super().ls(path, detail=True, **kwargs)]
@@ -42,9 +42,9 @@ class ContentSettings:
 
 
 @pytest.fixture
-def files() -> Iterator[LabelledFileSystem]:
-    register_implementation("labelled", LabelledFileSystem, clobber=True)
-    files = LabelledFileSystem()
+def files() -> Iterator[LabeledFileSystem]:
+    register_implementation("labeled", LabeledFileSystem, clobber=True)
+    files = LabeledFileSystem()
     files.pipe_file("/docs/a.txt", b"text of a")
     yield files
     files.store.clear()
@@ -52,7 +52,7 @@ def files() -> Iterator[LabelledFileSystem]:
 
 
 def source_of() -> FsspecSource:
-    return FsspecSource("files", FsspecOptions(url="labelled:///docs"))
+    return FsspecSource("files", FsspecOptions(url="labeled:///docs"))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def source_of() -> FsspecSource:
     ],
 )
 def test_metadata_of_cloud_storage_are_listed(
-    files: LabelledFileSystem, fields: dict[str, Any], expected: dict[str, Any]
+    files: LabeledFileSystem, fields: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     files.fields.update(fields)
     (entry,) = source_of().list_entries()
@@ -99,7 +99,7 @@ def test_hostile_metadata_harm_nothing() -> None:
     assert metadata.left_out
 
 
-def test_changed_metadata_change_the_payload_alone(files: LabelledFileSystem, tmp_path: Path) -> None:
+def test_changed_metadata_change_the_payload_alone(files: LabeledFileSystem, tmp_path: Path) -> None:
     refresh = SmallRefresh(tmp_path)
     files.fields.update({"ETag": "1", "metadata": {"status": "draft"}})
     refresh(source_of())
