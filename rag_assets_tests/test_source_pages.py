@@ -94,6 +94,8 @@ def test_the_example_keeps_the_contract(example: SqliteScene, tmp_path: Path) ->
         contract.test_an_outage_is_reported_in_time(example, tmp_path, how)
         contract.test_reading_during_an_outage_ends_in_time(example, tmp_path, how)
     contract.test_only_what_changed_is_read(example, tmp_path)
+    entries = contract.source_of(example, tmp_path).list_entries()
+    assert {entry.metadata["table"] for entry in entries} == {"documents"}
 
 
 @pytest.mark.slow

@@ -194,3 +194,14 @@ def test_reading_during_an_outage_ends_in_time(scene: SourceScene, tmp_path: Pat
 
 def test_the_default_access_is_an_option_of_every_source(scene: SourceScene, tmp_path: Path) -> None:
     assert source_of(scene, tmp_path, access=["staff"]).options.access == ("staff",)
+
+
+def test_a_changed_default_access_is_seen_by_the_next_refresh(scene: SourceScene, tmp_path: Path) -> None:
+    refresh = SmallRefresh(tmp_path)
+    own_lists = {"read_access": False} if scene.kind == "confluence" else {}
+    refresh(source_of(scene, tmp_path, access=["staff", "board"], **own_lists))
+    transferred = scene.num_bodies
+    outcome = refresh(source_of(scene, tmp_path, access=["board"], **own_lists))
+    assert set(outcome.changes.values()) == {"updated"}
+    assert {state.location.access for state in refresh.production.values()} == {("board",)}
+    assert (scene.num_bodies, outcome.num_parsed) == (transferred, 0)
