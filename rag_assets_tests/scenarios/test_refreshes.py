@@ -184,3 +184,25 @@ def test_a_rollback_holds_production_until_resume(promoted: Pipeline) -> None:
     promoted.succeed("resume")
     promoted.refresh().checked()
     assert promoted.export() == newest
+
+
+@pytest.mark.parametrize("token", ["0123456789abcdef", "a token"])
+def test_a_token_in_the_launchpad_that_fits_nothing_is_refused_by_name(
+    promoted: Pipeline, token: str
+) -> None:
+    export = promoted.export()
+    promoted.write("new.md", text_about("new"))
+    run = promoted.refresh(launchpad={"approve_deletions": token})
+    assert not run.success
+    assert token in run.message
+    assert promoted.export() == export
+
+
+def test_a_token_in_the_launchpad_for_another_set_is_named_with_the_right_one(promoted: Pipeline) -> None:
+    promoted.remove(*(f"topic{number:02}.md" for number in range(7, NUM_DOCUMENTS)))
+    message = promoted.refresh(launchpad={"approve_deletions": "0123456789abcdef"}).message
+    assert "0123456789abcdef" in message
+    assert token_in(message) != "0123456789abcdef"
+    promoted.write_benchmark_for(range(7))
+    promoted.refresh(launchpad={"approve_deletions": f" {token_in(message).upper()} "}).checked()
+    assert len(promoted.served()) == 7
