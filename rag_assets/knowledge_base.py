@@ -54,12 +54,12 @@ class KnowledgeBase:
 
     Args:
         settings: from the environment or the Launchpad.
-        approved_deletions: tokens approved for this run, in addition to the tokens in the ledger.
+        given_tokens: tokens approved for this run only, in addition to the tokens in the ledger.
     """
 
-    def __init__(self, settings: Settings, approved_deletions: frozenset[str] = frozenset()) -> None:
+    def __init__(self, settings: Settings, given_tokens: frozenset[str] = frozenset()) -> None:
         self.settings = settings
-        self._approved_deletions = approved_deletions
+        self.given_tokens = given_tokens
         self._embedders: dict[str, Embedder] = {}
         self._run_id: str | None = None
 
@@ -388,7 +388,7 @@ class KnowledgeBase:
         }
 
     def approved_tokens(self) -> frozenset[str]:
-        return self.ledger.approved_tokens() | self._approved_deletions
+        return self.ledger.approved_tokens() | self.given_tokens
 
     def deletion_guard(self) -> DeletionGuard:
         return DeletionGuard(self.settings.max_deleted_share)

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from rag_assets.errors import ConfigurationError, RefusedError
+from rag_assets.errors import RefusedError
 from rag_assets.generations.contents import locations_of
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import Point
@@ -37,11 +37,9 @@ def resume(knowledge_base: KnowledgeBase, _: argparse.Namespace) -> int:
 
 def approve(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     """Admit one refused set of deletions or one refused rebuild, once."""
-    token = options.token.strip().lower()
-    if len(token) != 16 or not all(character in "0123456789abcdef" for character in token):
-        raise ConfigurationError(
-            f"{options.token!r} is not a token: copy the 16 hexadecimal digits from the message of the refusal"
-        )
+    from rag_assets.refresh.approvals import parsed_token, unknown_token
+
+    token = parsed_token(options.token)
     refusal = knowledge_base.ledger.refusals().get(token)
     if refusal is None:
         from rag_assets.inspection.pending_refusals import pending_refusals
@@ -49,10 +47,7 @@ def approve(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
         # From `rag-assets plan`, or the ledger was lost.
         refusal = pending_refusals(knowledge_base.settings).get(token)
         if refusal is None:
-            raise RefusedError(
-                f"no refusal has the token {token}: it was used, its documents are back, or others are missing now. "
-                "`rag-assets plan` shows the token of the next refresh"
-            )
+            raise RefusedError(unknown_token(token))
         knowledge_base.ledger.put_refusals([refusal])
     knowledge_base.ledger.approve(token)
     when = f"refused on {refusal.refused_at}" if refusal.refused_at else "not refused by a refresh yet"

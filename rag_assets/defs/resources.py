@@ -8,6 +8,7 @@ from pydantic import Field
 
 from rag_assets.errors import ConfigurationError
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.refresh.approvals import parsed_token
 from rag_assets.settings import Settings, load_settings
 
 _REBUILDS = "A change rebuilds the whole index."
@@ -60,10 +61,10 @@ class KnowledgeBaseResource(dg.ConfigurableResource[KnowledgeBase]):
     def yield_for_execution(self, context: dg.InitResourceContext) -> Generator[KnowledgeBase]:
         try:
             settings = self.run_settings()
+            given = frozenset({parsed_token(self.approve_deletions)} if self.approve_deletions else ())
         except ConfigurationError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
-        approved = frozenset({self.approve_deletions} if self.approve_deletions else ())
-        knowledge_base = KnowledgeBase(settings, approved)
+        knowledge_base = KnowledgeBase(settings, given)
         try:
             yield knowledge_base
         finally:

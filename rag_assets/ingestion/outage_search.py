@@ -8,7 +8,7 @@ from rag_assets.changes.vanished_parts import vanished_parts
 from rag_assets.ingestion.equal_answers import equal_answers
 from rag_assets.ingestion.mounts import missing_mounts
 from rag_assets.ingestion.source_reports import SourceReport
-from rag_assets.records import DocumentState, Outage
+from rag_assets.records import DocumentState, Outage, SourceEntry
 from rag_assets.sources.base import FailsInParts, FindsSameDocuments, NamesMounts, Source
 from rag_assets.text.store import TextStore
 from rag_assets.text.wording import counted
@@ -23,6 +23,7 @@ class OutageSearch:
         served: returns the documents in production by id.
         approved_tokens: tokens approved by a person.
         known_mounts: `mounts` of the last reading.
+        is_quiet: whether to log nothing.
 
     Attributes:
         mounts: source -> mount point -> prefix of the paths below it, to be remembered for the next reading.
@@ -34,7 +35,10 @@ class OutageSearch:
         text_store: TextStore,
         approved_tokens: Set[str],
         known_mounts: Mapping[str, Mapping[str, str]],
+        *,
+        is_quiet: bool = False,
     ) -> None:
+        self._is_quiet = is_quiet
         self.mounts: dict[str, dict[str, str]] = {}
         self._ask_what_is_served = served
         self._text_store = text_store
@@ -57,13 +61,28 @@ class OutageSearch:
         self._appeared.update(
             state.content_hash for state in current.values() if state.content_hash and self._is_new(state)
         )
-        failed = list(source.outages()) if isinstance(source, FailsInParts) else []
+        listed = {state.document_id for state in current.values()}
+        failed = self._failed_parts(source, report, listed)
         served = [state for state in self._served.values() if state.location.source == source.name]
         same_as = source.same_documents() if isinstance(source, FindsSameDocuments) else {}
-        listed = {state.document_id for state in current.values()}
-        failed.extend(self._missing_mounts(source, report, listed))
         failed.extend(equal_answers(source.name, served, current, same_as, self._text_store.get))
         self._report(report, failed, listed)
+
+    def find_in_listing(self, source: Source, report: SourceReport, entries: Iterable[SourceEntry]) -> None:
+        """Report the failed parts of a source without reading it, in place of `find`.
+
+        A new document with the name of a served one may be the same, in another place.
+        """
+        entries = list(entries)
+        self._listed_paths[source.name] = {entry.path for entry in entries}
+        new_names = {entry.filename for entry in entries if entry.document_id not in self._served}
+        self._appeared.update(
+            state.content_hash
+            for state in self._served.values()
+            if state.content_hash and state.location.filename in new_names
+        )
+        listed = {entry.document_id for entry in entries}
+        self._report(report, self._failed_parts(source, report, listed), listed)
 
     def find_vanished_parts(self, report: SourceReport) -> None:
         """Report folders, or a source, that went to nothing. After `find` for all sources: documents may have moved."""
@@ -81,6 +100,10 @@ class OutageSearch:
         vanished = vanished_parts(report.source, missing, listed, self._appeared)
         if vanished:
             self._report(report, vanished, self._served.keys() - {it.document_id for it in missing})
+
+    def _failed_parts(self, source: Source, report: SourceReport, listed: Set[str]) -> list[Outage]:
+        failed = list(source.outages()) if isinstance(source, FailsInParts) else []
+        return [*failed, *self._missing_mounts(source, report, listed)]
 
     def _is_new(self, state: DocumentState) -> bool:
         """Return whether production holds another content in this place, or none."""
@@ -112,7 +135,7 @@ class OutageSearch:
             if outage is None:
                 continue
             report.outages.append(outage)
-            if not outage.is_admitted:
+            if not outage.is_admitted and not self._is_quiet:
                 _logger.warning(
                     "source %s: %s: %s: %s kept",
                     report.source,

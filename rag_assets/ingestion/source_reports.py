@@ -47,7 +47,7 @@ class SourceReport:
     @property
     def problems(self) -> str:
         """Everything that could not be read, "" for nothing."""
-        return "; ".join(filter(None, (self.problem, *map(_in_words, self.open_outages))))
+        return "; ".join(filter(None, (self.problem, *map(outage_text, self.open_outages))))
 
     @property
     def open_outages(self) -> list[Outage]:
@@ -160,7 +160,8 @@ def outages_from(details: Iterable[Mapping[str, Any]]) -> list[Outage]:
     return outages
 
 
-def _in_words(outage: Outage) -> str:
+def outage_text(outage: Outage) -> str:
+    """Return an outage for a person, with the next step."""
     text = f"{outage.place}: {outage.problem}"
     if not outage.token:
         return f"{text}. Restore it"

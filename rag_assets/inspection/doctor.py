@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from rag_assets.errors import BenchmarkError, ConfigurationError, RagAssetsError
+from rag_assets.errors import BenchmarkError, ConfigurationError, RagAssetsError, SourceUnavailable
 from rag_assets.evaluation.benchmark import fitting_problem, load_benchmark
 from rag_assets.fingerprint import fingerprint_difference, short_hash
 from rag_assets.generations.verification import check_every_point
+from rag_assets.ingestion.source_reports import unreadable_sources, without_name
 from rag_assets.inspection.lines import ignored_lines, labeled, unconfigured_lines
+from rag_assets.inspection.source_listings import list_with_outages
 from rag_assets.inspection.unconfigured_sources import ignored_sources, unconfigured_sources
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.text.wording import counted
@@ -87,12 +89,18 @@ def _ledger(knowledge_base: KnowledgeBase) -> str:
 
 def _sources(knowledge_base: KnowledgeBase) -> str:
     reads = knowledge_base.media_models().reads
-    listed = {
-        source.name: sum(reads(entry.filename) for entry in source.list_entries())
-        for source in knowledge_base.sources()
-    }
-    lists = ", ".join(f"{name} lists {counted(count, 'document')}" for name, count in listed.items())
-    return "; ".join([lists, *ignored_lines(ignored_sources(knowledge_base.settings))])
+    listed = list_with_outages(knowledge_base, knowledge_base.served_documents())
+    lists = ", ".join(
+        f"{one.source.name} lists {counted(sum(reads(it.filename) for it in one.entries), 'document')}"
+        for one in listed
+        if one.report.complete
+    )
+    found = [*filter(None, [lists]), *ignored_lines(ignored_sources(knowledge_base.settings))]
+    problems = unreadable_sources(one.report for one in listed)
+    if problems:
+        failed = (f"source {name}: {without_name(name, problem)}" for name, problem in problems.items())
+        raise SourceUnavailable("; ".join([*failed, *found]))
+    return "; ".join(found)
 
 
 def _embedder(knowledge_base: KnowledgeBase) -> str:

@@ -10,7 +10,7 @@ from rag_assets.changes.change_set import Change, DocumentChange, count_changes
 from rag_assets.changes.content_changes import content_changes
 from rag_assets.chunking import chunk_contents
 from rag_assets.embedding import estimate_embedding
-from rag_assets.errors import MENDED_BY_REBUILD, DeletionRefused
+from rag_assets.errors import MENDED_BY_REBUILD, ApprovalNeeded, DeletionRefused
 from rag_assets.evaluation.benchmark import fitting_problem, reading_problem
 from rag_assets.fingerprint import fingerprint_difference
 from rag_assets.ingestion.source_reports import (
@@ -33,6 +33,7 @@ from rag_assets.inspection.lines import (
     unsettled_entries,
     unsettled_lines,
 )
+from rag_assets.inspection.pending_approvals import pending_approvals, pending_lines
 from rag_assets.inspection.unconfigured_sources import ignored_sources, unconfigured_sources
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import Chunk
@@ -66,8 +67,15 @@ def plan(settings: Settings) -> dict[str, Any]:
         chunked = {"num_contents": len(new_contents), "num_chunks": 0, "num_tokens": 0}
         chunks = chunk_contents(new_contents, staging.text_of, knowledge_base.chunker)
         embedded = _embeddings(knowledge_base, _counting(chunks, chunked))
+        needed = approvals_needed(knowledge_base, decision)
+        refused = {outage.token for outage in outages} | {error.token for error in needed}
         return {
             "base_generation": decision.base_name,
+            "pending_approvals": [
+                one
+                for one in pending_approvals(knowledge_base.ledger)
+                if one["is_approved"] or one["token"] in refused
+            ],
             "raw_documents": {
                 "num_documents": len(documents),
                 "num_read": sum(report.num_read for report in ingestion.reports),
@@ -91,7 +99,7 @@ def plan(settings: Settings) -> dict[str, Any]:
                     unsettled_documents(ingestion.reports), {it.document_id for it in decision.production}
                 ),
             },
-            "deduped_documents": _deduped_documents(knowledge_base, decision),
+            "deduped_documents": _deduped_documents(knowledge_base, decision, needed),
             "chunks": chunked,
             "embeddings": embedded,
             "staging_collection": {
@@ -114,13 +122,15 @@ def _counting(chunks: Iterator[Chunk], counts: dict[str, int]) -> Iterator[Chunk
         yield chunk
 
 
-def _deduped_documents(knowledge_base: KnowledgeBase, decision: Decision) -> dict[str, Any]:
+def _deduped_documents(
+    knowledge_base: KnowledgeBase, decision: Decision, needed: Sequence[ApprovalNeeded]
+) -> dict[str, Any]:
     refusals = {
         "deletion_refused" if isinstance(error, DeletionRefused) else "rebuild_refused": {
             "message": str(error),
             "token": error.token,
         }
-        for error in approvals_needed(knowledge_base, decision)
+        for error in needed
     }
     if knowledge_base.embedder.model.dimensions == UNKNOWN_DIMENSIONS and "rebuild_refused" in refusals:
         # A token is for one dimension, and only the endpoint knows it.
@@ -251,6 +261,7 @@ def describe(report: dict[str, Any]) -> str:
         for key in ("deletion_refused", "rebuild_refused")
         if deduped[key]
     )
+    lines.extend(pending_lines(report["pending_approvals"], lines))
     for label, key in (("NO BENCHMARK", "no_benchmark"), ("BENCHMARK", "benchmark_does_not_fit")):
         if report["eval_report"][key]:
             problem = report["eval_report"][key]

@@ -22,6 +22,7 @@ from rag_assets.inspection.lines import (
     unsettled_entries,
     unsettled_lines,
 )
+from rag_assets.inspection.pending_approvals import pending_approvals, pending_lines
 from rag_assets.inspection.settled import refused_rows, settled, settled_rows
 from rag_assets.inspection.unconfigured_sources import ignored_sources, unconfigured_sources
 from rag_assets.knowledge_base import KnowledgeBase
@@ -51,6 +52,7 @@ def status(knowledge_base: KnowledgeBase) -> dict[str, Any]:
             knowledge_base.ledger.documents(state.production or "") or (),
         ),
         "ignored_sources": ignored_sources(knowledge_base.settings),
+        "pending_approvals": pending_approvals(knowledge_base.ledger),
         "last_refresh": _last_refresh(knowledge_base),
     }
 
@@ -204,6 +206,7 @@ def describe(report: dict[str, Any]) -> str:
         lines.append(labeled("FAILED", f"{failure['step']}, {failure['at']}: {failure['message']}"))
     if report["last_refresh"] is not None:
         lines.extend(_refresh_lines(report))
+    lines.extend(pending_lines(report["pending_approvals"], lines))
     return "\n".join(lines)
 
 

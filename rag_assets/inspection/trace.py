@@ -10,6 +10,7 @@ from typing import Any
 from rag_assets.embedders.model_identity import recorded_model
 from rag_assets.fingerprint import short_hash
 from rag_assets.generations.contents import points_of_content
+from rag_assets.ingestion.source_reports import outage_text
 from rag_assets.inspection.lines import labeled
 from rag_assets.inspection.trace_evidence import Evidence, KeptGeneration, PastChange, TracedDocument
 from rag_assets.inspection.trace_outcome import explain, why_not_live
@@ -100,11 +101,11 @@ def _unknown(evidence: Evidence, name: str) -> dict[str, Any]:
     skipped = evidence.why_skipped(name)
     if skipped:
         outcome, explanation = "skipped", [f"it exists but is not read as a document: {skipped}"]
-    elif evidence.problems:
+    elif evidence.problems or evidence.outages:
         outcome = "unreadable_source"
         explanation = [
             f"it is in no record, and a source that may hold it cannot be listed: {problem}"
-            for problem in evidence.problems.values()
+            for problem in (*evidence.problems.values(), *map(outage_text, evidence.outages))
         ]
     else:
         outcome = UNKNOWN
@@ -151,6 +152,7 @@ def _run(run_id: str | None) -> dict[str, str | None]:
 
 def _source(evidence: Evidence, document: TracedDocument) -> dict[str, Any]:
     location, entry = document.location, document.entry
+    outage = evidence.outage_of(location)
     unsure = location.source in evidence.problems or location.source not in evidence.sources
     return {
         "source": location.source,
@@ -158,6 +160,7 @@ def _source(evidence: Evidence, document: TracedDocument) -> dict[str, Any]:
         "path": location.path,
         "listed": None if entry is None and unsure else entry is not None,
         "problem": evidence.problems.get(location.source),
+        "outage": outage and {"place": outage.place, "problem": outage.problem, "token": outage.token},
         "version_token": entry.version_token if entry else None,
         "size_bytes": entry.size_bytes if entry else None,
         "modified_at": entry.modified_at if entry else None,

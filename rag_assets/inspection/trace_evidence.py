@@ -14,12 +14,22 @@ from typing import Any
 from rag_assets.artifacts.parquet_artifact import Artifact
 from rag_assets.artifacts.rows import location_from_row
 from rag_assets.changes.change_set import Change
-from rag_assets.errors import RefusedError, SourceUnavailable
+from rag_assets.changes.outages import FailedParts
+from rag_assets.errors import RefusedError
 from rag_assets.evaluation.benchmark import ids_named
 from rag_assets.inspection.settled import settled_rows
+from rag_assets.inspection.source_listings import list_with_outages
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.base import ParseRecord
-from rag_assets.records import DocumentState, GenerationManifest, Location, Point, SourceEntry
+from rag_assets.records import (
+    DocumentState,
+    GenerationManifest,
+    Location,
+    Outage,
+    Point,
+    Refusal,
+    SourceEntry,
+)
 from rag_assets.sources.base import ExplainsWhatItSkips
 
 
@@ -130,19 +140,22 @@ class TracedDocument:
 
 
 class Evidence:
-    """The records of a knowledge base about its documents."""
+    """The records of a knowledge base about its documents.
+
+    Attributes:
+        listed: id -> entry of each listed document.
+        problems: source -> reason for its incomplete listing.
+        outages: failed parts of the sources.
+    """
 
     def __init__(self, knowledge_base: KnowledgeBase) -> None:
         self.knowledge_base = knowledge_base
         self.state = knowledge_base.vector_store.production_state()
-        self.sources = {source.name: source for source in knowledge_base.sources()}
-        self.listed: dict[str, SourceEntry] = {}
-        self.problems: dict[str, str] = {}
-        for source in self.sources.values():
-            try:
-                self.listed.update((entry.document_id, entry) for entry in source.list_entries())
-            except SourceUnavailable as error:
-                self.problems[source.name] = str(error)
+        listings = list_with_outages(knowledge_base, self.served)
+        self.sources = {one.source.name: one.source for one in listings}
+        self.listed = {entry.document_id: entry for one in listings for entry in one.entries}
+        self.problems = {one.source.name: one.report.problem for one in listings if not one.report.complete}
+        self.outages = [outage for one in listings for outage in one.report.open_outages]
 
     @cached_property
     def generations(self) -> list[KeptGeneration]:
@@ -285,6 +298,24 @@ class Evidence:
         groups = deduped.details.get("near_duplicates", []) if deduped else []
         found = next((one["document_ids"] for one in groups if document_id in one["document_ids"]), [])
         return [one for one in found if one != document_id]
+
+    def outage_of(self, location: Location) -> Outage | None:
+        """Return the outage that keeps this document in production, or None."""
+        if location.document_id not in self.served:
+            return None
+        for outage in self.outages:
+            part = FailedParts([outage])
+            is_missing = location.document_id not in self.listed
+            if part.withhold(location) or (is_missing and part.contain(location)):
+                return outage
+        return None
+
+    def refused_deletion(self, source: str) -> Refusal | None:
+        """Return a refused deletion of documents of this source that waits for an approval, or None."""
+        ledger = self.knowledge_base.ledger
+        approved = ledger.approved_tokens()
+        refusals = (one for one in ledger.refusals().values() if one.token not in approved)
+        return next((one for one in refusals if one.kind == "deletion" and source in one.sources), None)
 
     def was_unsettled(self, document_id: str) -> bool:
         """Whether a document was still being written during the last refresh."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from rag_assets.artifacts.rows import report_from
 from rag_assets.changes.change_set import Change
 from rag_assets.evaluation.gate import judge
+from rag_assets.ingestion.source_reports import outage_text
 from rag_assets.inspection.lines import last_good_version
 from rag_assets.inspection.trace_evidence import Candidate, Evidence, TracedDocument
 from rag_assets.parsers.registry import asks_by_name
@@ -139,7 +140,16 @@ def _next_refresh(evidence: Evidence, document: TracedDocument) -> Iterator[str]
         yield f"its source {source} is not in RAG_SOURCES; none of its documents is read or deleted"
     elif source in evidence.problems and entry is None:
         yield f"its source cannot be listed, so none of its documents is deleted: {evidence.problems[source]}"
+    elif outage := evidence.outage_of(document.location):
+        yield f"it is kept because of an outage of {outage_text(outage)}"
     elif entry is None and "production" in document.holding:
+        refusal = evidence.refused_deletion(source)
+        if refusal is not None:
+            yield (
+                f"its source no longer lists it, but {refusal.subject} was refused: nothing is deleted before "
+                f"`rag-assets approve {refusal.token}`"
+            )
+            return
         skipped = evidence.why_skipped(document.id)
         yield "its source no longer lists it: the next refresh deletes it" + (
             f" ({skipped})" if skipped else ""

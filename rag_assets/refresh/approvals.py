@@ -4,18 +4,21 @@ The ledger remembers each refused set, so that `rag-assets approve` can name it.
 it, with a failed gate, and when its set is refused no more: the files have returned, or another set is missing.
 """
 
+import re
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from rag_assets.changes.deletion_history import PastDeletion
-from rag_assets.errors import ApprovalNeeded, DeletionRefused
+from rag_assets.errors import ApprovalNeeded, ConfigurationError, DeletionRefused, RefusedError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.base import Ledger
 from rag_assets.records import Outage, Refusal, RefusalKind
 from rag_assets.refresh.decision import Decision, check_deletions
 from rag_assets.refresh.model_check import check_rebuild
 from rag_assets.text.wording import counted
+
+_TOKEN = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +42,11 @@ def admit(knowledge_base: KnowledgeBase, decision: Decision, complete_sources: S
 
     Raises:
         DeletionRefused, RebuildRefused: without an approval.
+        RefusedError: a token given for this run fits nothing.
     """
     ledger = knowledge_base.ledger
     tokens = [outage.token for outage in decision.admitted]
+    given = knowledge_base.given_tokens.difference(tokens)
     try:
         deletions = check_deletions(knowledge_base, decision)
         remember(ledger, "deletion", (), {deletions.token}, complete_sources)
@@ -51,8 +56,35 @@ def admit(knowledge_base: KnowledgeBase, decision: Decision, complete_sources: S
         refusal = refusal_from(error)
         new = remember(ledger, refusal.kind, [refusal], {refusal.token}, complete_sources)
         error.is_repeated = not new
+        if given:
+            error.args = (f"{error} The token {min(given)} of this run fits no refusal.",)
         raise
-    return Admission([*tokens, *filter(None, (deletions.token, rebuild))], deletions.history)
+    used = [*tokens, *filter(None, (deletions.token, rebuild))]
+    if unknown := given.difference(used):
+        raise RefusedError(unknown_token(min(unknown)))
+    return Admission(used, deletions.history)
+
+
+def parsed_token(text: str) -> str:
+    """Return a token as typed by a person.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    token = text.strip().lower()
+    if not _TOKEN.fullmatch(token):
+        raise ConfigurationError(
+            f"{text!r} is not a token: copy the 16 hexadecimal digits from the message of the refusal"
+        )
+    return token
+
+
+def unknown_token(token: str) -> str:
+    """Return the message for a token without a refusal."""
+    return (
+        f"no refusal has the token {token}: it was used, its documents are back, or others are missing now. "
+        "`rag-assets plan` shows the token of the next refresh"
+    )
 
 
 def approvals_needed(knowledge_base: KnowledgeBase, decision: Decision) -> list[ApprovalNeeded]:
