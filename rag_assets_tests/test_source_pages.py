@@ -75,7 +75,7 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SqliteScene:
     """The example of the page: one new file, and two lines in the registry."""
     page = (DOCS / "adding-a-source.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", page, re.S)
-    assert len(code.splitlines()) < 60
+    assert len(code.splitlines()) <= 60
     for line in ("from rag_assets.sources.sqlite_rows import SqliteSource", '"sqlite": SqliteSource,'):
         assert f"\n    {line}\n" in page
     (tmp_path / "sqlite_rows.py").write_text(code, encoding="utf-8")
