@@ -255,7 +255,11 @@ class KnowledgeBase:
 
     def retriever(self, *, owns_store: bool = False) -> Retriever:
         return Retriever(
-            self.vector_store, self.embedder_of, self.settings.dense_weight, owns_store=owns_store
+            self.vector_store,
+            self.embedder_of,
+            self.settings.dense_weight,
+            owns_store=owns_store,
+            metadata_indexes=self.settings.metadata_policy.kinds,
         )
 
     def embedder_of(self, manifest: GenerationManifest) -> Embedder:

@@ -296,9 +296,9 @@ class Condition:
     Attributes:
         key: `source`, `path`, `filename`, `title`, `document_id`, `source_uri`, `modified_at`,
             `access` (fields of a location), or a field of the point itself such as
-            `content_hash`, `chunk_index`, `embedding_model`, `flags`.
+            `content_hash`, `chunk_index`, `embedding_model`, `flags`, or `metadata.KEY`.
         match: `equals`, `any_of` (values), `prefix` (text), or `range` (a mapping with any of
-            gt, gte, lt, lte, as numbers, or as ISO 8601 dates for `modified_at`).
+            gt, gte, lt, lte, as numbers, or as ISO 8601 dates for `modified_at` and dates of metadata).
     """
 
     key: str
@@ -347,6 +347,8 @@ class GenerationManifest:
         probe: vectors of the probe texts, base64 of float32, "" from an earlier version. See
             `rag_assets.embedders.probe`.
         deletions: the deletions of the last hours that led to it, "" for none. See `rag_assets.changes.deletion_history`.
+        metadata_kinds: kinds of the values of each metadata key, "" from an earlier version. See
+            `rag_assets.document_metadata.kinds`.
     """
 
     generation: str
@@ -364,6 +366,7 @@ class GenerationManifest:
     format_version: int = 1
     probe: str = ""
     deletions: str = ""
+    metadata_kinds: str = ""
 
 
 @dataclass(frozen=True, slots=True)

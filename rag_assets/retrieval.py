@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
+from rag_assets.document_metadata.kinds import Kinds, kinds_from_text
+from rag_assets.document_metadata.policy import MetadataIndexes
 from rag_assets.embedders.base import Embedder
 from rag_assets.embedders.bm25 import Bm25Encoder
 from rag_assets.errors import ConfigurationError, GenerationDamaged, RefusedError, VectorStoreUnavailable
@@ -24,6 +26,7 @@ from rag_assets.records import (
     Vector,
 )
 from rag_assets.vector_stores.base import GenerationReader, VectorStore
+from rag_assets.vector_stores.metadata_conditions import check_metadata_types
 
 _logger = logging.getLogger(__name__)
 
@@ -59,10 +62,24 @@ def fuse(
 
 
 class GenerationSearch:
-    """Searches one generation with the model of its vectors."""
+    """Searches one generation with the model of its vectors.
 
-    def __init__(self, reader: GenerationReader, embedder: Embedder, dense_weight: float) -> None:
+    Args:
+        metadata_kinds: kinds of the values of each metadata key in it, or None if they are unknown.
+        metadata_indexes: metadata keys that are known even if no document has them.
+    """
+
+    def __init__(
+        self,
+        reader: GenerationReader,
+        embedder: Embedder,
+        dense_weight: float,
+        metadata_kinds: Kinds | None = None,
+        metadata_indexes: MetadataIndexes | None = None,
+    ) -> None:
         self._reader = reader
+        self.metadata_kinds = metadata_kinds
+        self._metadata_indexes = metadata_indexes or {}
         self.embedder = embedder
         self._bm25 = Bm25Encoder()
         self._dense_weight = dense_weight
@@ -74,12 +91,16 @@ class GenerationSearch:
     def search(
         self, query: str, limit: int = 5, search_filter: SearchFilter | None = None
     ) -> list[SearchHit]:
+        check_metadata_types(
+            search_filter, self.metadata_kinds, self._metadata_indexes
+        )  # before it is paid for
         return self.search_vector(query, self.embedder.embed_query(query), limit, search_filter)
 
     def search_vector(
         self, query: str, vector: Vector, limit: int = 5, search_filter: SearchFilter | None = None
     ) -> list[SearchHit]:
         """Same as `search`, for a question embedded before, float32 (dim,)."""
+        check_metadata_types(search_filter, self.metadata_kinds, self._metadata_indexes)
         candidates = max(_MIN_CANDIDATES, 2 * limit)
         dense, sparse = self._reader.search(
             vector, self._bm25.encode_query(query), candidates, search_filter, with_payload=False
@@ -120,6 +141,7 @@ class Retriever:
         embedder_of: returns the embedder of a generation, for questions.
         dense_weight: share of the dense score, 0 (BM25 alone) to 1 (dense alone).
         owns_store: whether `close` closes the store too.
+        metadata_indexes: as in `RAG_METADATA_INDEXES`. Filters by these keys are never refused as unknown.
     """
 
     def __init__(
@@ -129,8 +151,10 @@ class Retriever:
         dense_weight: float = 0.3,
         *,
         owns_store: bool = False,
+        metadata_indexes: MetadataIndexes | None = None,
     ) -> None:
         self._store = store
+        self.metadata_indexes: MetadataIndexes = metadata_indexes or {}
         self._embedder_of = embedder_of
         self._dense_weight = dense_weight
         self._owns_store = owns_store
@@ -155,7 +179,8 @@ class Retriever:
 
         Raises:
             RefusedError: nothing is in production yet.
-            ConfigurationError: the question is empty, or a filter names an unknown field.
+            ConfigurationError: the question is empty, or a filter names an unknown field, or compares metadata with a
+                value of another type.
             VectorStoreUnavailable, EmbedderUnavailable: the store or the embedder does not answer.
             ModelChanged: another model answers under the name of the generation's.
             GenerationDamaged: production cannot be opened. The next refresh rebuilds it.
@@ -171,6 +196,15 @@ class Retriever:
             # The generation may have been retired between its lookup and the search: look it up again.
             with self._production() as production:
                 return production.search(query, limit, search_filter)
+
+    def metadata_kinds(self) -> Kinds | None:
+        """Return metadata key -> kinds of its values in production, or None if they are unknown.
+
+        Raises:
+            RefusedError: nothing is in production yet.
+        """
+        with self._production() as production:
+            return production.metadata_kinds
 
     @contextmanager
     def _production(self) -> Generator[GenerationSearch]:
@@ -227,7 +261,13 @@ class Retriever:
             )
         if self._embedder is None or self._embedder[0] != generation:
             self._embedder = (generation, self._embedder_of(manifest))
-        return GenerationSearch(self._store.read(generation), self._embedder[1], self._dense_weight)
+        return GenerationSearch(
+            self._store.read(generation),
+            self._embedder[1],
+            self._dense_weight,
+            kinds_from_text(manifest.metadata_kinds),
+            self.metadata_indexes,
+        )
 
     def close(self) -> None:
         """Close the open generations. One with a search in progress is closed at the end of that search."""

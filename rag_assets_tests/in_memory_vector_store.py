@@ -120,6 +120,9 @@ class InMemoryVectorStore:
     def report_digest(self, generation: str) -> str | None:
         return self.reports.get(generation)
 
+    def add_missing_indexes(self, generation: str) -> tuple[str, ...]:
+        return ()
+
     def discard(self, generation: str) -> None:
         if generation in (self.state.production, self.state.previous, self.state.held):
             raise RefusedError(f"generation {generation} is production, previous or held")

@@ -20,8 +20,12 @@ fields:
   number                 chunk_index, total_chunks, token_count
   date                   modified_at, indexed_at
 
-example:
+metadata of documents:
+  metadata.KEY           text, number, date, or true and false, as the documents have it. See docs/metadata.md.
+
+examples:
   rag-assets search "parental leave" --filter 'path=hr/*' --filter 'modified_at>=2026-01-01'
+  rag-assets search "parental leave" --filter 'metadata.year>=2024' --filter metadata.department=HR
 """
 # A test compares the fields with those that the vector stores index, which --help does not import.
 

@@ -3,11 +3,15 @@
 import argparse
 import json
 import re
+from collections.abc import Set
 from typing import Any
 
 from rag_assets.cli.filters import parse_filters
+from rag_assets.document_metadata.kinds import known_kinds
+from rag_assets.document_metadata.normalization import normalized_key
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import SearchHit
+from rag_assets.retrieval import Retriever
 
 _SNIPPET_CHARACTERS = 300
 
@@ -16,7 +20,8 @@ def search(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     """Print the best hits of a question, best first."""
     retriever = knowledge_base.retriever()
     try:
-        hits = retriever.search(options.question, options.limit, parse_filters(options.filter))
+        wanted = parse_filters(options.filter, lambda key: _kinds_of(retriever, key))
+        hits = retriever.search(options.question, options.limit, wanted)
     finally:
         retriever.close()
     if options.json:
@@ -31,6 +36,13 @@ def search(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     if not hits:
         print("no hits")
     return 0
+
+
+def _kinds_of(retriever: Retriever, key: str) -> Set[str] | None:
+    name = normalized_key(key)
+    if name is None:
+        return None
+    return known_kinds(retriever.metadata_kinds(), retriever.metadata_indexes, name)
 
 
 def _snippet(text: str, question: str) -> str:

@@ -22,6 +22,8 @@ from rag_assets.document_metadata.values import NO_METADATA, Metadata, MetadataV
 
 MetadataKind = Literal["keyword", "integer", "float", "datetime", "bool"]
 """Kind of a key with an index, as in Qdrant."""
+MetadataIndexes = Mapping[str, MetadataKind]
+"""Metadata key -> kind of its index."""
 KINDS: tuple[MetadataKind, ...] = get_args(MetadataKind)
 _BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
 
@@ -36,7 +38,7 @@ class MetadataPolicy:
         leave_out: patterns of keys that are left out, such as `internal_*`.
     """
 
-    kinds: Mapping[str, MetadataKind] = field(default_factory=dict[str, MetadataKind])
+    kinds: MetadataIndexes = field(default_factory=dict[str, MetadataKind])
     keep: frozenset[str] = frozenset()
     leave_out: tuple[str, ...] = ()
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from rag_assets.backports import batched
 from rag_assets.changes.content_changes import ContentChange
+from rag_assets.document_metadata.kinds import kinds_to_text
 from rag_assets.errors import StaleInputError
 from rag_assets.fingerprint import point_id
 from rag_assets.generations.contents import points_of_contents
@@ -132,6 +133,7 @@ class Staging:
                 run_id=self._run_id,
                 probe=self._probe,
                 deletions=self._deletions,
+                metadata_kinds=kinds_to_text(document.location.metadata for document in documents),
             )
             writer.seal(manifest)
         return StagedGeneration(manifest, True, num_added, num_deleted, num_relocated)

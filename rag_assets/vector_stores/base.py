@@ -288,6 +288,20 @@ class VectorStore(Protocol):
         """Lift the hold, if there is one."""
         ...
 
+    def add_missing_indexes(self, generation: str) -> tuple[str, ...]:
+        """Create the payload indexes that a generation lacks, for keys named since it was written.
+
+        Points, payloads and vectors stay as they were sealed. The embedded store creates none: it scans fields without
+        an index, and its sealed files never change.
+
+        Returns:
+            The fields with a new index.
+
+        Raises:
+            VectorStoreUnavailable: the store does not answer.
+        """
+        ...
+
     def close(self) -> None: ...
 
 

@@ -1,7 +1,7 @@
 """Checked search filters, in a form common to the embedded engine and the server.
 
-Conditions on fields of a location go together: one and the same location must meet them all. Two or more of them
-become a nested condition on `locations`. A single one is a plain condition.
+Conditions on fields of a location, and on its metadata, go together: one and the same location must meet them all. Two
+or more of them become a nested condition on `locations`. A single one is a plain condition.
 """
 
 import re
@@ -19,6 +19,14 @@ from rag_assets.vector_stores.indexed_fields import (
     KEYWORD_FIELDS,
     LOCATION_DATETIME_FIELDS,
     LOCATION_KEYWORD_FIELDS,
+)
+from rag_assets.vector_stores.metadata_conditions import (
+    alternatives,
+    is_of_numbers,
+    metadata_key,
+    metadata_path,
+    prefix_value,
+    scalar_value,
 )
 
 LOCATIONS = "locations"
@@ -40,12 +48,13 @@ class Clause:
     """One checked condition.
 
     Attributes:
-        value: a text or an integer (equals), a list of either (any_of), a text (prefix), bounds as numbers
-            (number_range) or as datetimes with a time zone (date_range).
+        key: path of the field.
+        value: a text, an integer or a boolean (equals), a list of texts or integers (any_of), a text (prefix), bounds as
+            numbers (number_range) or as datetimes with a time zone (date_range), or clauses (either).
     """
 
     key: str
-    match: Literal["equals", "any_of", "prefix", "number_range", "date_range"]
+    match: Literal["equals", "any_of", "prefix", "number_range", "date_range", "either"]
     value: Any
 
 
@@ -71,11 +80,18 @@ def parse_filter(search_filter: SearchFilter | None) -> Clauses:
         ConfigurationError: the field is unknown, or does not allow this comparison.
     """
     conditions = search_filter.conditions if search_filter is not None else ()
-    clauses = [(condition.key, _clause(condition)) for condition in conditions]
+    of_point: list[Clause] = []
+    of_location: list[Clause] = []
+    for condition in conditions:
+        key = metadata_key(condition.key)
+        clause = _clause(condition) if key is None else _metadata_clause(key, condition)
+        (of_point if key is None and condition.key not in _LOCATION_FIELDS else of_location).append(clause)
     return Clauses(
-        of_point=tuple(clause for key, clause in clauses if key not in _LOCATION_FIELDS),
-        of_location=tuple(clause for key, clause in clauses if key in _LOCATION_FIELDS),
-        nothing=any(clause.match == "any_of" and not clause.value for _, clause in clauses),
+        tuple(of_point),
+        tuple(of_location),
+        nothing=any(
+            clause.match in ("any_of", "either") and not clause.value for clause in of_point + of_location
+        ),
     )
 
 
@@ -94,6 +110,8 @@ def conditions_of(
     """
 
     def spelled(clause: Clause, prefix: str) -> _Condition:
+        if clause.match == "either":
+            return either([condition(one, prefix) for one in clause.value])
         values = spellings(clause.value) if clause.match == "prefix" and clause.key in _NAMES else []
         if len(values) < 2:
             return condition(clause, prefix)
@@ -110,7 +128,8 @@ def conditions_of(
 def _clause(condition: Condition) -> Clause:
     key, match, value = condition.key, condition.match, condition.value
     if key not in _FIELDS:
-        raise ConfigurationError(f"cannot filter by {key!r}: the fields are {', '.join(sorted(_FIELDS))}")
+        fields = ", ".join(sorted((*_FIELDS, "metadata.KEY")))
+        raise ConfigurationError(f"cannot filter by {key!r}: the fields are {fields}")
     if key in _DATES:
         if match != "range":
             raise ConfigurationError(f"cannot filter {key} by {match}: it is a date, use a range")
@@ -134,6 +153,39 @@ def _clause(condition: Condition) -> Clause:
         f"cannot filter {key} by {match} with a value of type {type(value).__name__}: it contains "
         f"{'integers of 64 bits' if kind is int else 'UTF-8 text'}"
     )
+
+
+def _metadata_clause(key: str, condition: Condition) -> Clause:
+    path, value = metadata_path(key), condition.value
+    if condition.match == "equals":
+        return _equal_to(path, scalar_value(key, value))
+    if condition.match == "any_of":
+        return _any_of(path, alternatives(key, value))
+    if condition.match == "prefix":
+        return Clause(path, "prefix", prefix_value(key, value))
+    if condition.match != "range":
+        raise ConfigurationError(
+            f"cannot filter {condition.key} by {condition.match}: the comparisons are equals, any_of, prefix and range"
+        )
+    bounds = _bounds(condition.key, value)
+    if is_of_numbers(bound for _, bound in bounds):
+        return Clause(path, "number_range", {bound: _number(condition.key, at) for bound, at in bounds})
+    return Clause(path, "date_range", {bound: _date(condition.key, at) for bound, at in bounds})
+
+
+def _equal_to(path: str, value: str | float | bool) -> Clause:
+    if isinstance(value, str | bool):
+        return Clause(path, "equals", value)
+    # Qdrant compares only whole numbers for equality.
+    return Clause(path, "number_range", {"gte": value, "lte": value})
+
+
+def _any_of(path: str, values: Sequence[str | float | bool]) -> Clause:
+    texts = [value for value in values if isinstance(value, str)]
+    if len(texts) == len(values):
+        return Clause(path, "any_of", texts)
+    others = [_equal_to(path, value) for value in values if not isinstance(value, str)]
+    return Clause(path, "either", [*([Clause(path, "any_of", texts)] if texts else []), *others])
 
 
 def _is(value: object, kind: type) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rag_assets.changes.deletion_history import history_from_text
+from rag_assets.document_metadata.kinds import kinds_from_text
 from rag_assets.embedders.probe import probe_from_text
 from rag_assets.errors import StateFormatError
 from rag_assets.records import GenerationManifest
@@ -27,8 +28,9 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "format_version": (int,),
     "probe": (str,),
     "deletions": (str,),
+    "metadata_kinds": (str,),
 }
-_ADDED_LATER = {"run_id": "", "probe": "", "damaged": "", "deletions": ""}
+_ADDED_LATER = {"run_id": "", "probe": "", "damaged": "", "deletions": "", "metadata_kinds": ""}
 """Fields missing in manifests of earlier versions."""
 
 
@@ -73,5 +75,11 @@ def manifest_from_json(stored: object, where: str) -> GenerationManifest:
     except ValueError:
         raise StateFormatError(
             f"{where} holds a damaged history of deletions: materialize all assets to rebuild it"
+        ) from None
+    try:
+        kinds_from_text(manifest.metadata_kinds)
+    except ValueError:
+        raise StateFormatError(
+            f"{where} holds a damaged list of metadata: materialize all assets to rebuild it"
         ) from None
     return manifest

@@ -13,7 +13,8 @@ def build_vector_store(settings: Settings) -> VectorStore:
     if not settings.qdrant_url:
         from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
 
-        return EmbeddedVectorStore(settings.state_dir.absolute() / "vector_store", settings.collection)
+        folder = settings.state_dir.absolute() / "vector_store"
+        return EmbeddedVectorStore(folder, settings.collection, settings.metadata_policy.kinds)
     from rag_assets.vector_stores.server.client import connect
     from rag_assets.vector_stores.server.layout import CollectionLayout
     from rag_assets.vector_stores.server.store import ServerVectorStore
@@ -30,5 +31,6 @@ def build_vector_store(settings: Settings) -> VectorStore:
         settings.qdrant_replicas,
         settings.qdrant_write_consistency,
         snapshots=settings.qdrant_snapshots,
+        metadata_indexes=settings.metadata_policy.kinds,
     )
     return ServerVectorStore(client, settings.collection, layout)

@@ -68,6 +68,66 @@ def test_a_list_that_would_silently_match_nothing_is_refused(expression: str) ->
         parse_filters([expression])
 
 
+KINDS: dict[str, set[str] | None] = {
+    "year": {"number"},
+    "version": {"number", "text"},
+    "status": {"text"},
+    "reviewed": {"date"},
+    "draft": {"boolean"},
+    "missing": set(),
+}
+
+
+@pytest.mark.parametrize(
+    ("expression", "match", "value"),
+    [
+        ("year=2024", "equals", 2024),
+        ("year=2024.5", "equals", 2024.5),
+        ("year=2023,2024", "any_of", [2023, 2024]),
+        ("year>=2024", "range", {"gte": 2024}),
+        ("year<-1.5", "range", {"lt": -1.5}),
+        ("version=2", "any_of", ["2", 2]),
+        ("version=beta", "equals", "beta"),
+        ("version=2,beta", "any_of", ["2", 2, "beta"]),
+        ("version=2*", "prefix", "2"),
+        ("status=2024", "equals", "2024"),
+        ("status=true", "equals", "true"),
+        ("reviewed>=2024-01-01", "range", {"gte": "2024-01-01"}),
+        ("reviewed=2024-01-31", "equals", "2024-01-31"),
+        ("draft=True", "equals", True),
+        ("unknown=2024", "any_of", ["2024", 2024]),
+        ("unknown=false", "any_of", ["false", False]),
+        ("unknown>2024", "range", {"gt": 2024}),
+        ("unknown>2024-01-01", "range", {"gt": "2024-01-01"}),
+        ("missing=7", "equals", "7"),
+        ("Doc Type=memo", "equals", "memo"),
+        ("größe = klein", "equals", "klein"),
+    ],
+)
+def test_a_value_of_metadata_has_the_type_of_its_key(expression: str, match: Any, value: Any) -> None:
+    found = parse_filters([f"metadata.{expression}"], KINDS.get)
+    assert found is not None
+    [condition] = found.conditions
+    assert (condition.match, condition.value) == (match, value)
+    assert repr(condition.value) == repr(value)
+    parse_filter(found)
+
+
+@pytest.mark.parametrize(
+    ("expression", "problem"),
+    [
+        ("year=MMXX", "'MMXX' is not a number"),
+        ("year=2024,MMXX", "'MMXX' is not a number"),
+        ("year>=2024-01-01", "'2024-01-01' is not a number"),
+        ("draft=maybe", "'maybe' is not a boolean"),
+        ("draft=1", "'1' is not a boolean"),
+    ],
+)
+def test_a_mistyped_value_of_metadata_is_refused(expression: str, problem: str) -> None:
+    with pytest.raises(ConfigurationError, match=problem):
+        parse_filters([f"metadata.{expression}"], KINDS.get)
+
+
 def test_a_bound_that_is_not_a_number_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="'many' is not a number"):
         parse_filters(["token_count>many"])

@@ -7,18 +7,20 @@ run with one index. Filters are tested with all indexes, writing and sealing wit
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from unittest import mock
 
 import pytest
 
+from rag_assets.document_metadata.policy import MetadataIndexes
 from rag_assets.vector_stores.base import VectorStore
 from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
 from rag_assets.vector_stores.server import consensus
 from rag_assets.vector_stores.server.client import connect
+from rag_assets.vector_stores.server.layout import CollectionLayout
 from rag_assets.vector_stores.server.store import ServerVectorStore
 from rag_assets_tests.small_generations import small_generations
 from rag_assets_tests.vector_stores.server.lagging_client import LaggingClient
@@ -26,17 +28,25 @@ from rag_assets_tests.vector_stores.server.lagging_client import LaggingClient
 TEST_URL = os.environ.get("QDRANT_TEST_URL")
 
 
+class OpenStore(Protocol):
+    def __call__(self, metadata_indexes: MetadataIndexes | None = None, /) -> VectorStore: ...
+
+
+def server_store(client: Any, collection: str, indexes: MetadataIndexes | None) -> ServerVectorStore:
+    return ServerVectorStore(client, collection, CollectionLayout(metadata_indexes=indexes or {}))
+
+
 @dataclass
 class Backend:
     """One kind of store.
 
     Attributes:
-        open: returns another instance for the same data, as in another process.
+        open: returns another instance for the same data, as in another process, with these metadata indexes.
         client: client of the server adapters.
     """
 
     kind: str
-    open: Callable[[], VectorStore]
+    open: OpenStore
     collection: str
     client: Any = None
 
@@ -51,7 +61,9 @@ def in_memory_backend(collection: str = "kb") -> Backend:
     from qdrant_client import QdrantClient
 
     client = QdrantClient(":memory:")
-    return Backend("in_memory", lambda: ServerVectorStore(client, collection), collection, client)
+    return Backend(
+        "in_memory", lambda indexes=None: server_store(client, collection, indexes), collection, client
+    )
 
 
 @contextlib.contextmanager
@@ -69,7 +81,9 @@ def short_deadlines() -> Iterator[None]:
 def open_backend(kind: str, folder: Path) -> Iterator[Backend]:
     if kind in ("embedded", ONE_INDEX):
         with small_generations() if kind == ONE_INDEX else contextlib.nullcontext():
-            yield Backend("embedded", lambda: EmbeddedVectorStore(folder / "state", "kb"), "kb")
+            yield Backend(
+                "embedded", lambda indexes=None: EmbeddedVectorStore(folder / "state", "kb", indexes), "kb"
+            )
         return
     if kind == "in_memory":
         yield in_memory_backend()
@@ -77,12 +91,19 @@ def open_backend(kind: str, folder: Path) -> Iterator[Backend]:
     if kind == "lagging":
         client: Any = LaggingClient()
         with short_deadlines():
-            yield Backend("in_memory", lambda: ServerVectorStore(client, "kb"), "kb", client.inner)
+            yield Backend(
+                "in_memory", lambda indexes=None: server_store(client, "kb", indexes), "kb", client.inner
+            )
         return
     url, api_key = TEST_URL or "", os.environ.get("QDRANT_TEST_API_KEY")
     collection = f"rag-assets-test-{secrets.token_hex(6)}"
     client = connect(url, api_key)
-    yield Backend("server", lambda: ServerVectorStore(connect(url, api_key), collection), collection, client)
+    yield Backend(
+        "server",
+        lambda indexes=None: server_store(connect(url, api_key), collection, indexes),
+        collection,
+        client,
+    )
     for one in client.get_collections().collections:
         if one.name.startswith(collection):
             client.delete_collection(one.name)

@@ -47,6 +47,8 @@ def staging_collection(
         swept = sweep(knowledge_base.vector_store, ())
         if plan.base is not None and not plan.changes:
             staged = StagedGeneration(plan.base, written=False)
+            for field in knowledge_base.vector_store.add_missing_indexes(plan.base.generation):
+                context.log.info("created the index of %s in generation %s", field, plan.base.generation)
         else:
             staging = Staging(
                 knowledge_base.vector_store,

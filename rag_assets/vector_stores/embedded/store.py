@@ -6,6 +6,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from rag_assets.document_metadata.policy import MetadataIndexes
 from rag_assets.records import GenerationManifest, ProductionState, Readings
 from rag_assets.vector_stores.base import Depth, ProgressCallback
 from rag_assets.vector_stores.embedded.folders import GenerationFolders
@@ -28,12 +29,16 @@ class EmbeddedVectorStore:
     """A `VectorStore` in a folder. Any number of processes may use it at once.
 
     Nothing is read or written before the first call.
+
+    Args:
+        metadata_indexes: metadata keys with an index in new generations. Other keys are scanned.
     """
 
     exact_vectors: bool = True
 
-    def __init__(self, root: Path, collection: str) -> None:
+    def __init__(self, root: Path, collection: str, metadata_indexes: MetadataIndexes | None = None) -> None:
         check_collection_name(collection)
+        self._metadata_indexes = metadata_indexes or {}
         self.folders = GenerationFolders(Path(root).absolute() / collection)
 
     def knowledge_base_id(self) -> str:
@@ -75,7 +80,9 @@ class EmbeddedVectorStore:
         on_progress: ProgressCallback | None = None,
     ) -> EmbeddedGenerationWriter:
         check_new_generation(generation, dimensions, lambda: self.folders.exists(generation))
-        return EmbeddedGenerationWriter(self.folders, generation, dimensions, base, on_progress)
+        return EmbeddedGenerationWriter(
+            self.folders, generation, dimensions, base, on_progress, self._metadata_indexes
+        )
 
     def read(self, generation: str) -> EmbeddedGenerationReader:
         folder, stored = self.folders.complete(generation)
@@ -148,6 +155,9 @@ class EmbeddedVectorStore:
             return self.folders.write_state(
                 ProductionState(production=state.production, previous=state.previous)
             )
+
+    def add_missing_indexes(self, generation: str) -> tuple[str, ...]:  # noqa: ARG002 - it stays as it was sealed
+        return ()
 
     def close(self) -> None:
         """Do nothing: every reader and writer closes its own files."""

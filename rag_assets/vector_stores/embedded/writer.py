@@ -15,6 +15,7 @@ from rag_assets.backports import batched
 from rag_assets.disk.durability import fsync_tree
 from rag_assets.disk.sparse_copy import allocated_bytes, copy_sparse
 from rag_assets.disk.state_files import FORMAT_VERSION, disk_errors, require_free_space, write_json
+from rag_assets.document_metadata.policy import MetadataIndexes
 from rag_assets.errors import GenerationDamaged, HandleClosed, RefusedError
 from rag_assets.records import GenerationManifest, Payload, Point, Vector
 from rag_assets.text.wording import counted
@@ -23,6 +24,7 @@ from rag_assets.vector_stores.embedded.engine import (
     check_files,
     check_hashes,
     count_points,
+    create_metadata_indexes,
     create_shard,
     engine_errors,
     engine_points,
@@ -67,8 +69,10 @@ class EmbeddedGenerationWriter:
         dimensions: int,
         base: str | None,
         on_progress: ProgressCallback | None,
+        metadata_indexes: MetadataIndexes,
     ) -> None:
         self._folders = folders
+        self._metadata_indexes = metadata_indexes
         self._generation = generation
         self._dimensions = dimensions
         self._base = base
@@ -271,7 +275,7 @@ class EmbeddedGenerationWriter:
         folder = self._staging / "shard"
         folder.mkdir(mode=0o700)
         with engine_errors(f"cannot begin generation {self._generation}"):
-            return create_shard(folder, self._dimensions)
+            return create_shard(folder, self._dimensions, self._metadata_indexes)
 
     def _copied_from(self, base: Path, stored: dict[str, Any]) -> "qdrant_edge.EdgeShard":
         assert self._staging is not None  # noqa: S101 - set by `__enter__`
@@ -299,6 +303,7 @@ class EmbeddedGenerationWriter:
         with engine_errors(f"cannot open the copy of generation {self._base}"):
             shard = load_shard(target)
             self._require_points(count_points(shard), points)
+            create_metadata_indexes(shard, self._metadata_indexes)
         return shard
 
     def _rebuilt_from(self, base: Path, stored: dict[str, Any]) -> "qdrant_edge.EdgeShard":

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from rag_assets.document_metadata.policy import MetadataIndexes
 from rag_assets.errors import ConfigurationError
 from rag_assets.vector_stores.filters import LOCATIONS, Clause, Clauses, conditions_of
 from rag_assets.vector_stores.indexed_fields import (
@@ -16,6 +17,7 @@ from rag_assets.vector_stores.indexed_fields import (
     LOCATION_DATETIME_FIELDS,
     LOCATION_KEYWORD_FIELDS,
 )
+from rag_assets.vector_stores.metadata_conditions import metadata_path
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient, models
@@ -147,7 +149,7 @@ def _server_condition(clause: Clause, prefix: str) -> "models.FieldCondition":
     return models.FieldCondition(key=key, range=models.DatetimeRange(**value))
 
 
-def index_params() -> list[tuple[str, Any, Any]]:
+def index_params(metadata_indexes: MetadataIndexes) -> list[tuple[str, Any, Any]]:
     """Return (field, parameters, parameters for an older server) of every payload index."""
     from qdrant_client import models
 
@@ -156,10 +158,23 @@ def index_params() -> list[tuple[str, Any, Any]]:
     date = models.DatetimeIndexParams(type=models.DatetimeIndexType.DATETIME)
     nested_keyword = keyword.model_copy(update={"prefix": True, "nested": LOCATIONS})
     nested_date = date.model_copy(update={"nested": LOCATIONS})
+    plain = {
+        "keyword": keyword,
+        "integer": integer,
+        "float": models.FloatIndexParams(type=models.FloatIndexType.FLOAT),
+        "datetime": date,
+        "bool": models.BoolIndexParams(type=models.BoolIndexType.BOOL),
+    }
+    metadata: list[tuple[str, Any, Any]] = []
+    for key, kind in sorted(metadata_indexes.items()):
+        update = {"nested": LOCATIONS, **({"prefix": True} if kind == "keyword" else {})}
+        nested = plain[kind].model_copy(update=update)
+        metadata.append((f"{LOCATIONS}[].{metadata_path(key)}", nested, plain[kind]))
     return [
         *((name, keyword, keyword) for name in KEYWORD_FIELDS),
         *((name, integer, integer) for name in INTEGER_FIELDS),
         *((name, date, date) for name in DATETIME_FIELDS),
         *((f"{LOCATIONS}[].{name}", nested_keyword, keyword) for name in LOCATION_KEYWORD_FIELDS),
         *((f"{LOCATIONS}[].{name}", nested_date, date) for name in LOCATION_DATETIME_FIELDS),
+        *metadata,
     ]

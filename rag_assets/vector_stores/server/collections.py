@@ -244,7 +244,7 @@ class Collections:
         if not self.local:
             try:
                 self._confirm_by_all_copies(name)
-                for field_name, nested, plain in index_params():
+                for field_name, nested, plain in index_params(self.layout.metadata_indexes):
                     self._create_index(name, field_name, nested, plain)
             except BaseException:
                 self.drop(generation)
@@ -308,6 +308,17 @@ class Collections:
         with server_errors(f"delete generation {generation}"):
             self.client.delete_collection(self.name_of(generation))
         self.consensus.is_seen(lambda: generation not in self.generations())
+
+    def add_missing_indexes(self, generation: str) -> tuple[str, ...]:
+        """See `VectorStore.add_missing_indexes`."""
+        info = self.info(self.name_of(generation))
+        if info is None or self.local:
+            return ()
+        indexes = index_params(self.layout.metadata_indexes)
+        missing = [index for index in indexes if index[0] not in info.payload_schema]
+        for field_name, nested, plain in missing:
+            self._create_index(self.name_of(generation), field_name, nested, plain)
+        return tuple(field_name for field_name, _, _ in missing)
 
     def _create_index(self, collection: str, field_name: str, nested: Any, plain: Any) -> None:
         """Create an index, without its newest options if the server does not support them."""

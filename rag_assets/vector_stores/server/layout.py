@@ -1,6 +1,8 @@
-"""How the collections of a knowledge base are laid out on a cluster."""
+"""How the collections of a knowledge base are laid out on a cluster, and indexed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from rag_assets.document_metadata.policy import MetadataIndexes, MetadataKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,9 +15,11 @@ class CollectionLayout:
         replicas: copies of each part, None for the default of the cluster.
         write_consistency: copies that confirm a write, None for all.
         snapshots: whether a snapshot of a generation is stored on the server before its promotion.
+        metadata_indexes: metadata keys with an index, besides the fixed fields.
     """
 
     shards: int = 1
     replicas: int | None = None
     write_consistency: int | None = None
     snapshots: bool = False
+    metadata_indexes: MetadataIndexes = field(default_factory=dict[str, MetadataKind])

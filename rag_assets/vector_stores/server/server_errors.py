@@ -16,6 +16,7 @@ _QUOTES_NO_DOCUMENT = re.compile(
     r"(Forbidden|Bad request|Not found|Timeout|Service internal error|Too many|"
     r"Wrong input: (Vector dimension|Not existing vector|Collection))"
 )
+_UNINDEXED = re.compile(r'Index required but not found for "([^"]{1,200})')
 _PART_IS_AWAY = re.compile(
     r"no active replica|not enough active replicas|read operations? failed|Peer.*not", re.IGNORECASE
 )
@@ -97,6 +98,11 @@ def _answered(what: str, status: int, content: bytes, *, quote: bool) -> RagAsse
         return Hiccup(f"cannot {what}: the server answered {status}{shown}")
     if status in (404, 409):
         return VectorStoreUnavailable(f"cannot {what}: the server answered {status}{shown}")
+    if unindexed := _UNINDEXED.search(reason):
+        return ConfigurationError(
+            f"cannot {what}: the server is in strict mode and filters only by fields with an index, {unindexed[1]} has "
+            "none. Name a metadata key in RAG_METADATA_INDEXES and refresh, or allow unindexed filters on the server"
+        )
     return ConfigurationError(f"cannot {what}: the server answered {status}{shown}")
 
 

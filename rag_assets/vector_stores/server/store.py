@@ -193,6 +193,9 @@ class ServerVectorStore:
         collection = self._collections.name_of(names[-1]) if names else None
         return describe_server(self._collections.client, collection)
 
+    def add_missing_indexes(self, generation: str) -> tuple[str, ...]:
+        return self._collections.add_missing_indexes(generation)
+
     def close(self) -> None:
         with contextlib.suppress(Exception):
             self._collections.client.close()

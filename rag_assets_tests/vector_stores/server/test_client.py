@@ -143,3 +143,21 @@ def test_a_filter_by_prefix_names_the_version_of_an_older_server(
         ConfigurationError, match=rf"prefix filters need Qdrant 1\.19, this server is {version}"
     ):
         reader.search(unit_vector(1), None, 5, below)
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_a_server_in_strict_mode_names_the_field_without_an_index(
+    store: ServerVectorStore, status: int
+) -> None:
+    stage(store, "g1", [point(1)])
+    refusal = (
+        'Bad request: Index required but not found for "locations[].metadata.year" of one of the following types: '
+        "[integer]. Help: Create an index for this key or use a different filter."
+    )
+    with answering(status, {"status": {"error": refusal}}) as url:
+        reader = ServerGenerationReader(connect(url, None), "kb--g1", "g1", DIMENSIONS)
+        wanted = SearchFilter((Condition("metadata.year", "equals", 2024),))
+        with pytest.raises(
+            ConfigurationError, match=r"locations\[\]\.metadata\.year has none.*RAG_METADATA_INDEXES"
+        ):
+            reader.search(unit_vector(1), None, 5, wanted)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from rag_assets.document_metadata.policy import MetadataIndexes
 from rag_assets.errors import (
     ConfigurationError,
     GenerationDamaged,
@@ -18,7 +19,7 @@ from rag_assets.settings import load_settings
 from rag_assets.vector_stores.registry import build_vector_store
 from rag_assets.vector_stores.server.store import ServerVectorStore
 from rag_assets.vector_stores.server.writer import ATTEMPTS
-from rag_assets_tests.vector_stores.conftest import Backend
+from rag_assets_tests.vector_stores.conftest import Backend, server_store
 from rag_assets_tests.vector_stores.samples import (
     DIMENSIONS,
     everything,
@@ -136,3 +137,39 @@ def test_building_the_store_for_a_url_sends_nothing(tmp_path: Path) -> None:
 
 def test_vectors_of_the_local_client_are_not_exact(in_memory: Backend) -> None:
     assert not in_memory.open().exact_vectors
+
+
+# Indexes of metadata
+
+
+class _CreatesIndexes(ServerLikeClient):
+    """Records the payload indexes, as a server does. The client's local mode has none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.init_options = {"url": "http://localhost"}
+        self.indexes: dict[str, dict[str, Any]] = {}
+
+    def create_payload_index(self, collection: str, field_name: str, field_schema: Any, **_: Any) -> None:
+        self.indexes.setdefault(collection, {})[field_name] = field_schema
+
+    def get_collection(self, collection: str) -> Any:
+        info = self.inner.get_collection(collection)
+        return info.model_copy(update={"payload_schema": self.indexes.get(collection, {})})
+
+
+def test_a_generation_has_the_indexes_of_the_named_keys_and_gets_those_named_later() -> None:
+    client = _CreatesIndexes()
+    one = server_store(client, "kb", {"year": "integer", "größe": "keyword"})
+    stage(one, "g1", [point(1)])
+    indexes = client.indexes["kb--g1"]
+    year, size = indexes["locations[].metadata.year"], indexes['locations[].metadata."größe"']
+    assert (year.type, year.range, year.nested) == ("integer", True, "locations")
+    assert (size.type, size.prefix, size.nested) == ("keyword", True, "locations")
+    kinds: MetadataIndexes = {"year": "integer", "share": "float", "reviewed": "datetime", "draft": "bool"}
+    two = server_store(client, "kb", kinds)
+    added = tuple(f"locations[].metadata.{key}" for key in ("draft", "reviewed", "share"))
+    assert two.add_missing_indexes("g1") == added
+    assert [client.indexes["kb--g1"][name].type for name in added] == ["bool", "datetime", "float"]
+    assert two.add_missing_indexes("g1") == ()
+    assert two.add_missing_indexes("g2") == ()
