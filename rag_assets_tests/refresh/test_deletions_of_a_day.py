@@ -182,3 +182,60 @@ def test_a_candidate_that_failed_its_gate_deleted_nothing(world: World) -> None:
     restore(world, range(10))
     remove(world, range(10, 20))
     world.refresh().checked()
+
+
+def damage_production(world: World) -> None:
+    """Make the manifest of production unreadable, and the history of deletions in it."""
+    production = world.production().production
+    [manifest] = world.state_dir.glob(f"vector_store/**/{production}/manifest.json")
+    manifest.write_text("{")
+
+
+def approve(world: World, token: str) -> None:
+    with world.knowledge_base() as knowledge_base:
+        knowledge_base.ledger.approve(token)
+
+
+@pytest.mark.parametrize("refreshes_since", [0, 6])
+def test_a_damaged_manifest_forgets_no_deletion(world: World, refreshes_since: int) -> None:
+    """Artifacts are kept of five refreshes."""
+    remove(world, range(10))
+    world.refresh().checked()
+    for _ in range(refreshes_since):
+        world.refresh().checked()
+    damage_production(world)
+    remove(world, range(10, 20))
+    assert "20 of 42 within 24 hours" in world.refresh().message
+
+
+def test_deletions_after_an_unknown_history_need_an_approval(world: World) -> None:
+    remove(world, range(10))
+    world.refresh().checked()
+    damage_production(world)
+    world.lose("artifacts")
+    remove(world, [10])
+    outcome = world.refresh()
+    assert outcome.kind == "DeletionRefused"
+    assert (
+        "refused to delete 1 of 32 documents (the deletions of the last 24 hours are unknown"
+        in outcome.message
+    )
+    approve(world, token_in(outcome.message))
+    world.refresh().checked()
+    remove(world, [11])
+    world.refresh().checked()
+
+
+def test_an_unknown_history_stays_unknown_for_a_day(
+    world: World, pass_hours: Callable[[float], None]
+) -> None:
+    remove(world, range(10))
+    world.refresh().checked()
+    damage_production(world)
+    world.lose("artifacts")
+    world.refresh().checked()
+    remove(world, range(10, 20))
+    pass_hours(23.9)
+    assert "deletions of the last 24 hours are unknown" in world.refresh().message
+    pass_hours(0.2)
+    world.refresh().checked()
