@@ -92,6 +92,11 @@ class KnowledgeBase:
 
         return ArtifactStore(self.state_dir / "artifacts" / self.settings.collection)
 
+    @property
+    def earlier_artifacts(self) -> ArtifactStore | None:
+        """The artifacts of earlier refreshes, None before the first."""
+        return self.artifacts
+
     @cached_property
     def failures(self) -> FailureRecord:
         from rag_assets.artifacts.last_failure import FailureRecord
@@ -219,7 +224,7 @@ class KnowledgeBase:
         """Return source -> mount point -> prefix of the paths below it, of the last reading."""
         from rag_assets.ingestion.mounts import last_mounts
 
-        return last_mounts(self.artifacts)
+        return last_mounts(self.earlier_artifacts) if self.earlier_artifacts is not None else {}
 
     def media_models(self, *, asks: bool = True) -> MediaModels:
         """Return the models for recordings and pictures, for one reading of the sources.

@@ -98,6 +98,8 @@ class DeletionGuard:
         limits = f"more than {self.max_share:.0%} and more than {self.max_documents} documents"
         if self._exceeds(len(deleted), num_held):
             return f"{limits} at once"
+        if any(past.is_unknown for past in history):
+            return "the deletions of the last 24 hours are unknown, because production was damaged"
         lost = set(deleted)
         for past in reversed(history):
             lost |= past.documents

@@ -23,12 +23,21 @@ class PastDeletion:
     Attributes:
         at: time of the decision.
         num_held: number of documents in production before it.
-        documents: keys of the documents, see `key_of`.
+        documents: keys of the documents, see `key_of`. Empty if the deletions before `at` are unknown.
     """
 
     at: datetime
     num_held: int
     documents: frozenset[str]
+
+    @property
+    def is_unknown(self) -> bool:
+        return not self.documents
+
+
+def unknown_before(at: datetime) -> PastDeletion:
+    """Return the entry for a lost history."""
+    return PastDeletion(at, 0, frozenset())
 
 
 def key_of(document_id: str, content_hash: str | None) -> str:
@@ -60,7 +69,7 @@ def carried(
         missing = frozenset(
             key for key in past.documents if key[:_DIGITS] not in ids and key[_DIGITS:] not in contents
         )
-        if missing and past.at > now - _KEPT:
+        if (missing or past.is_unknown) and past.at > now - _KEPT:
             kept.append(replace(past, at=min(past.at, now), documents=missing))
     return kept
 

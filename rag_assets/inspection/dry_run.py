@@ -19,7 +19,6 @@ from rag_assets.embedders.base import Embedder
 from rag_assets.embedders.model_identity import recorded_model
 from rag_assets.embedders.openai import OpenAIEmbedder
 from rag_assets.ingestion.media_models import MediaModels
-from rag_assets.ingestion.mounts import last_mounts
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.base import Ledger
 from rag_assets.ledgers.overlay import OverlayLedger
@@ -77,9 +76,10 @@ class _DryRunKnowledgeBase(KnowledgeBase):
     def artifacts(self) -> ArtifactStore:
         return ArtifactStore(self._scratch / "artifacts")
 
-    def known_mounts(self) -> dict[str, dict[str, str]]:
+    @property
+    def earlier_artifacts(self) -> ArtifactStore | None:
         folder = self.state_dir / "artifacts" / self.settings.collection
-        return last_mounts(ArtifactStore(folder)) if folder.is_dir() else {}  # opening it would create it
+        return ArtifactStore(folder) if folder.is_dir() else None  # opening it would create it
 
     @cached_property
     def text_store(self) -> TextStore:

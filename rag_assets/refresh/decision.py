@@ -11,7 +11,6 @@ from typing import Any
 from rag_assets.changes.change_set import Change, DocumentChange, decide_changes, target_documents
 from rag_assets.changes.content_changes import content_changes
 from rag_assets.changes.deletion_guard import AdmittedDeletions
-from rag_assets.changes.deletion_history import history_from_text
 from rag_assets.changes.near_duplicates import (
     THRESHOLD,
     NearDuplicates,
@@ -21,12 +20,13 @@ from rag_assets.changes.near_duplicates import (
 )
 from rag_assets.changes.omission import keep_one_of_each
 from rag_assets.changes.outages import FailedParts
-from rag_assets.errors import MENDED_BY_REBUILD, QuarantineReason, RefusedError, StateFormatError
+from rag_assets.errors import QuarantineReason, RefusedError, StateFormatError
 from rag_assets.fingerprint import short_hash
 from rag_assets.ingestion.renamed_documents import renamed_documents
 from rag_assets.ingestion.source_reports import skipped_text
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import DocumentState, GenerationManifest, Outage
+from rag_assets.refresh.past_deletions import past_deletions
 from rag_assets.refresh.staging_plan import text_of
 from rag_assets.text.wording import counted
 from rag_assets.vector_stores.promotion_rules import check_readings
@@ -282,11 +282,7 @@ def check_deletions(knowledge_base: KnowledgeBase, decision: Decision) -> Admitt
     Raises:
         DeletionRefused: too many deletions, without an approval.
     """
-    admitted = FailedParts(decision.admitted)
-    try:
-        manifest = knowledge_base.production_manifest()
-    except MENDED_BY_REBUILD:
-        manifest = None  # damaged: its history is lost with it
+    admitted, now = FailedParts(decision.admitted), clock()
     return knowledge_base.deletion_guard().check(
         len(decision.production),
         [
@@ -294,8 +290,8 @@ def check_deletions(knowledge_base: KnowledgeBase, decision: Decision) -> Admitt
             for change in decision.changes
             if change.change is not Change.DELETED or not admitted.contain(change.location)
         ],
-        now=clock(),
+        now=now,
         base=decision.base_name,
         approved_tokens=knowledge_base.approved_tokens(),
-        history=history_from_text(manifest.deletions if manifest else ""),
+        history=past_deletions(knowledge_base, decision.base_name, now),
     )
