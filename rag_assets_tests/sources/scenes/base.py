@@ -40,3 +40,18 @@ class SourceScene(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+class DescribingScene(SourceScene, Protocol):
+    """A kind of source with metadata of its documents.
+
+    Attributes:
+        keys: keys of the word and of the number given to `describe`, in the metadata of the document. "" if this kind
+            has no such field.
+    """
+
+    keys: tuple[str, str]
+
+    def describe(self, name: str, word: str, number: int) -> None:
+        """Give a document metadata, and leave its bytes as they are. Call it after `put`."""
+        ...

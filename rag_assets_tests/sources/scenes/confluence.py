@@ -234,6 +234,7 @@ class ConfluenceScene:
     """Data Center, with a personal access token."""
 
     kind = "confluence"
+    keys = ("labels", "")
     failures: tuple[Failure, ...] = ("refused", "forbidden", "error", "hang", "torn listing")
 
     def __init__(self, folder: Path) -> None:
@@ -258,6 +259,9 @@ class ConfluenceScene:
         known = self.wiki.pages.get(page_id)
         version = known.version + 1 if known else 1
         self.wiki.add(Page(page_id, title=name, body=f"<p>{text}</p>", version=version))
+
+    def describe(self, name: str, word: str, number: int) -> None:
+        self.wiki.pages[str(100 + ord(name))].labels = [word, f"year-{number}"]
 
     def remove(self, name: str) -> None:
         del self.wiki.pages[str(100 + ord(name))]

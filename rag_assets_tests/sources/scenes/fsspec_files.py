@@ -5,7 +5,7 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from fsspec import register_implementation
 from fsspec.implementations.local import LocalFileSystem
@@ -17,12 +17,14 @@ class TroubledFileSystem(LocalFileSystem):
     """Attributes:
     failing: current failure of all file systems of this kind.
     num_bodies: number of files read.
+    metadata: name of a file -> its metadata, listed as by cloud storage.
     """
 
     protocol = "troubled"
     cachable = False
     failing: Failure | None = None
     num_bodies = 0
+    metadata: ClassVar[dict[str, dict[str, str]]] = {}
 
     @classmethod
     def _strip_protocol(cls, path: str) -> str:
@@ -45,7 +47,11 @@ class TroubledFileSystem(LocalFileSystem):
         self._fail(path)
         if TroubledFileSystem.failing == "torn listing" and Path(path).name == "d":
             raise OSError(path)
-        return super().ls(path, detail=detail, **kwargs)
+        listed = super().ls(path, detail=detail, **kwargs)
+        if detail:
+            for info in listed:
+                info["metadata"] = self.metadata.get(Path(info["name"]).name)
+        return listed
 
     def info(self, path: str, **kwargs: Any) -> Any:
         self._fail(path)
@@ -61,6 +67,7 @@ class FsspecScene:
     """Its failures affect all file systems of this kind, so use one scene at a time."""
 
     kind = "fsspec"
+    keys = ("team", "year")
     failures: tuple[Failure, ...] = ("refused", "forbidden", "error", "hang", "torn listing")
 
     def __init__(self, folder: Path) -> None:
@@ -86,6 +93,9 @@ class FsspecScene:
         self._num_written += 1
         os.utime(path, (1_700_000_000 + self._num_written,) * 2)
 
+    def describe(self, name: str, word: str, number: int) -> None:
+        TroubledFileSystem.metadata[f"{name}.txt"] = {"Team": word, "year": str(number)}
+
     def remove(self, name: str) -> None:
         (self.folder / name / f"{name}.txt").unlink()
 
@@ -99,3 +109,4 @@ class FsspecScene:
 
     def close(self) -> None:
         TroubledFileSystem.failing = None
+        TroubledFileSystem.metadata.clear()

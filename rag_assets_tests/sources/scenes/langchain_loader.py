@@ -4,7 +4,7 @@ import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -20,9 +20,11 @@ class FolderLoader:
 
     Attributes:
         failing: current failure of all loaders of this kind.
+        metadata: name of a file -> its metadata.
     """
 
     failing: Failure | None = None
+    metadata: ClassVar[dict[str, dict[str, Any]]] = {}
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
@@ -35,7 +37,10 @@ class FolderLoader:
         for number, path in enumerate(sorted(self._folder.iterdir())):
             if self.failing == "error" or (self.failing == "torn listing" and number == 2):
                 raise ValueError("a text that no log may hold")
-            yield Document(path.read_text(encoding="utf-8"), metadata={"source": str(path)})
+            yield Document(
+                path.read_text(encoding="utf-8"),
+                metadata={"source": str(path), **self.metadata.get(path.name, {})},
+            )
 
 
 class LangchainScene:
@@ -45,6 +50,7 @@ class LangchainScene:
     """
 
     kind = "langchain"
+    keys = ("team", "year")
     failures: tuple[Failure, ...] = ("refused", "error", "hang", "torn listing")
     failures_of_reading: tuple[Failure, ...] = ()
 
@@ -74,6 +80,9 @@ class LangchainScene:
     def put(self, name: str, text: str) -> None:
         (self._folder / f"{name}.txt").write_text(text, encoding="utf-8")
 
+    def describe(self, name: str, word: str, number: int) -> None:
+        FolderLoader.metadata[f"{name}.txt"] = {"team": word, "year": number}
+
     def remove(self, name: str) -> None:
         (self._folder / f"{name}.txt").unlink()
 
@@ -92,4 +101,5 @@ class LangchainScene:
 
     def close(self) -> None:
         FolderLoader.failing = None
+        FolderLoader.metadata.clear()
         self._patch.undo()

@@ -183,6 +183,7 @@ class NotionScene:
     """A workspace with old pages, one per minute."""
 
     kind = "notion"
+    keys = ("team", "year")
     failures: tuple[Failure, ...] = ("refused", "forbidden", "error", "hang", "torn listing")
 
     def __init__(self, folder: Path) -> None:
@@ -208,6 +209,12 @@ class NotionScene:
     def put(self, name: str, text: str) -> None:
         self._now += timedelta(minutes=1)
         self.workspace.add(name, block("paragraph", text), edited_at=self._now)
+
+    def describe(self, name: str, word: str, number: int) -> None:
+        self.workspace.pages[id_of(name)].properties = {
+            "Team": {"id": "1", "type": "select", "select": {"name": word}},
+            "Year": {"id": "2", "type": "number", "number": number},
+        }
 
     def remove(self, name: str) -> None:
         self.workspace.pages[id_of(name)].in_trash = True

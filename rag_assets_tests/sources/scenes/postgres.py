@@ -26,6 +26,7 @@ class PostgresScene:
     """
 
     kind = "postgres"
+    keys = ("team", "year")
     failures: tuple[Failure, ...] = ("refused", "forbidden", "error", "hang", "torn listing")
 
     def __init__(self, folder: Path) -> None:
@@ -48,6 +49,7 @@ class PostgresScene:
         self.execute(f"GRANT SELECT ON documents TO {name}")
         self.proxy = FailingProxy(port, MARK.encode())
         self.dsn = f"postgresql://{name}:{quote(PASSWORD)}@127.0.0.1:{self.proxy.port}/{name}"
+        self._metadata_columns: list[str] = []
         self._patch = pytest.MonkeyPatch()
         self._patch.setattr(postgres, "_ROWS_A_FETCH", 2)
 
@@ -67,6 +69,7 @@ class PostgresScene:
             "text_column": "body",
             "title_column": "title",
             "updated_at_column": "updated_at",
+            "metadata_columns": self._metadata_columns,
             "timeout_seconds": 1,
         }
 
@@ -77,6 +80,11 @@ class PostgresScene:
             name,
             f"{text} {MARK}",
         )
+
+    def describe(self, name: str, word: str, number: int) -> None:
+        self._metadata_columns = ["team", "year"]
+        self.execute("ALTER TABLE documents ADD IF NOT EXISTS team text, ADD IF NOT EXISTS year int")
+        self.execute("UPDATE documents SET team = %s, year = %s WHERE id = %s", word, number, name)
 
     def remove(self, name: str) -> None:
         self.execute("DELETE FROM documents WHERE id = %s", name)

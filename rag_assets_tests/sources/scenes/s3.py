@@ -14,6 +14,7 @@ class S3Scene:
     """Counts GET requests answered with the content of an object."""
 
     kind = "s3"
+    keys = ("team", "year")
     failures: tuple[Failure, ...] = ("refused", "forbidden", "error", "hang", "torn listing")
 
     def __init__(self, folder: Path) -> None:
@@ -42,6 +43,12 @@ class S3Scene:
 
     def put(self, name: str, text: str) -> None:
         self._client.put_object(Bucket=self._bucket, Key=f"wiki/{name}.txt", Body=text.encode())
+
+    def describe(self, name: str, word: str, number: int) -> None:
+        key = f"wiki/{name}.txt"
+        body = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+        metadata = {"Team": word, "year": str(number)}
+        self._client.put_object(Bucket=self._bucket, Key=key, Body=body, Metadata=metadata)
 
     def remove(self, name: str) -> None:
         self._client.delete_object(Bucket=self._bucket, Key=f"wiki/{name}.txt")

@@ -15,6 +15,7 @@ class UrlsScene:
     """Counts the transferred pages."""
 
     kind = "urls"
+    keys = ("language", "")
     failures: tuple[Failure, ...] = ("refused", "forbidden", "error", "hang", "torn listing")
 
     def __init__(self, folder: Path) -> None:
@@ -43,6 +44,13 @@ class UrlsScene:
         if name not in self._names:
             self._names.append(name)
         self._write_sitemaps()
+
+    def describe(self, name: str, word: str, number: int) -> None:
+        """Set the language, with a new ETag: the answer 304 has no new headers."""
+        reply = self.site.replies[f"/{name}"]
+        assert isinstance(reply, Reply)
+        body = f"{reply.body.decode()}<!-- {number} -->"
+        self.site.page(f"/{name}", body, **{"Content-Language": word})
 
     def remove(self, name: str) -> None:
         del self.site.replies[f"/{name}"]
