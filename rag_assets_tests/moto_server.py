@@ -4,13 +4,16 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
 import botocore.session
 import pytest
 from botocore.retries import standard
+from moto.core import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.s3.models import s3_backends
 from werkzeug.serving import make_server
 
 from rag_assets_tests.sources.scenes.base import Failure
@@ -86,6 +89,11 @@ class MotoServer:
         name = f"documents-{self.num_buckets}"
         self.client("s3").create_bucket(Bucket=name)
         return name
+
+    def age(self, bucket: str, key: str, seconds: int) -> None:
+        """Make an object older."""
+        stored = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[bucket].keys[key]
+        stored.last_modified -= timedelta(seconds=seconds)
 
     def new_queue(self, bucket: str) -> str:
         """Create a queue for the events of this bucket, and return its URL."""

@@ -1,7 +1,6 @@
 """Metadata of objects of S3: headers, which come with the object, and tags, which need a request of their own."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +32,7 @@ class Bucket:
     def replace_metadata(self, metadata: Mapping[str, str]) -> None:
         """Upload the same bytes with other metadata, a second later: AWS and moto count whole seconds."""
         self.put(Metadata=metadata)
-        self._stored().last_modified += timedelta(seconds=1)
-
-    def _stored(self) -> Any:
-        from moto.core import DEFAULT_ACCOUNT_ID
-        from moto.s3.models import s3_backends
-
-        return s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[self.name].keys["a.md"]
+        self.server.age(self.name, "a.md", -1)
 
     def tag(self, tags: Mapping[str, str]) -> None:
         tag_set = [{"Key": key, "Value": value} for key, value in tags.items()]

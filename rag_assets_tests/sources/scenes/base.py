@@ -53,5 +53,5 @@ class DescribingScene(SourceScene, Protocol):
     keys: tuple[str, str]
 
     def describe(self, name: str, word: str, number: int) -> None:
-        """Give a document metadata, and leave its bytes as they are. Call it after `put`."""
+        """Give a document metadata, and leave its text as it is. Call it after `put`."""
         ...
