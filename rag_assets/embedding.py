@@ -17,7 +17,7 @@ from rag_assets.embedders.splitting import Answer, Refusal, Requests
 from rag_assets.errors import TextRefused
 from rag_assets.ledgers.base import Ledger
 from rag_assets.progress import Progress
-from rag_assets.records import Chunk, EmbeddingModel, Vector
+from rag_assets.records import EmbeddingModel, Vector
 from rag_assets.text.wording import counted
 
 _logger = logging.getLogger(__name__)
@@ -153,36 +153,6 @@ def cached_vectors(
         for key, vector in ledger.vectors(list(keys)).items()
         if vector.shape == (model.dimensions,) and np.isfinite(vector).all() and vector.any()
     }
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddingEstimate:
-    """The work and the price of embedding some chunks.
-
-    Attributes:
-        num_texts: number of distinct texts.
-        num_embedded: of them, without a cached vector.
-        num_tokens: of `num_embedded`.
-        cost_usd: None if the price of the model is unknown.
-    """
-
-    num_texts: int
-    num_embedded: int
-    num_tokens: int
-    cost_usd: float | None
-
-
-def estimate_embedding(chunks: Iterable[Chunk], embedder: Embedder, ledger: Ledger) -> EmbeddingEstimate:
-    """Look up every distinct text in the cache, a bounded number at a time. Nothing is sent."""
-    num_texts = num_embedded = num_tokens = 0
-    for window in batched(distinct(chunks, lambda chunk: chunk.text_hash), WINDOW):
-        cached = cached_vectors([(chunk.text_hash, chunk.text) for chunk in window], embedder.model, ledger)
-        num_texts += len(window)
-        num_embedded += len(window) - len(cached)
-        num_tokens += sum(chunk.token_count for chunk in window if chunk.text_hash not in cached)
-    price = embedder.usd_per_million_tokens
-    cost_usd = None if price is None else num_tokens * price / 1_000_000
-    return EmbeddingEstimate(num_texts, num_embedded, num_tokens, cost_usd)
 
 
 def distinct(items: Iterable[_Item], text_hash_of: Callable[[_Item], str]) -> Iterator[_Item]:

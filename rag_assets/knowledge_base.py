@@ -236,7 +236,7 @@ class KnowledgeBase:
             ConfigurationError: invalid settings.
         """
         from rag_assets.ingestion.media_models import MediaModels
-        from rag_assets.openai_api import normalize_base_url
+        from rag_assets.openai_endpoint import normalize_base_url
 
         settings = self.settings
         models = {

@@ -18,7 +18,15 @@ PACKAGE = Path(rag_assets.__file__).parent
 # Lowest first, every name at the top of the package in exactly one. A module may import from its own layer and below.
 LAYERS = (
     (
-        *("backports", "document_metadata", "errors", "invalid_values", "openai_api", "progress", "records"),
+        *(
+            "backports",
+            "document_metadata",
+            "errors",
+            "invalid_values",
+            "openai_endpoint",
+            "progress",
+            "records",
+        ),
         *("settings", "time_limits"),
     ),
     ("disk",),

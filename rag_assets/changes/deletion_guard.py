@@ -38,7 +38,7 @@ class DeletionGuard:
         max_documents: this many documents may always be deleted.
     """
 
-    max_share: float = 0.3
+    max_share: float
     max_documents: int = MOST_DELETED_AT_ONCE
 
     def check(

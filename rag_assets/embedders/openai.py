@@ -29,7 +29,7 @@ from rag_assets.errors import (
     RequestRefused,
     TextRefused,
 )
-from rag_assets.openai_api import OPENAI_BASE_URL, checked_key, failure_of, normalize_base_url
+from rag_assets.openai_endpoint import OPENAI_BASE_URL, checked_key, failure_of, normalize_base_url
 from rag_assets.records import EmbeddingModel, Vector, Vectors
 from rag_assets.text.wording import counted
 

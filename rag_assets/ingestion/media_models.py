@@ -12,7 +12,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from rag_assets.errors import ConfigurationError, DocumentUnreadable
-from rag_assets.openai_api import OPENAI_BASE_URL, ApiFailure, checked_key, failure_of, normalize_base_url
+from rag_assets.openai_endpoint import (
+    OPENAI_BASE_URL,
+    ApiFailure,
+    checked_key,
+    failure_of,
+    normalize_base_url,
+)
 from rag_assets.parsers.media import AsksModel, ModelAnswer
 from rag_assets.parsers.parsed_text import ParsedText, checked_text, require_text_size
 from rag_assets.parsers.registry import asks_by_name

@@ -9,7 +9,6 @@ from typing import Any
 from rag_assets.changes.change_set import Change, DocumentChange, count_changes
 from rag_assets.changes.content_changes import content_changes
 from rag_assets.chunking import chunk_contents
-from rag_assets.embedding import estimate_embedding
 from rag_assets.errors import MENDED_BY_REBUILD, ApprovalNeeded, DeletionRefused
 from rag_assets.evaluation.benchmark import fitting_problem, reading_problem
 from rag_assets.fingerprint import fingerprint_difference
@@ -39,6 +38,7 @@ from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import Chunk
 from rag_assets.refresh.approvals import approvals_needed
 from rag_assets.refresh.decision import Decision, decide
+from rag_assets.refresh.embedding_estimate import estimate_embedding
 from rag_assets.refresh.staging_plan import staging_plan_for
 from rag_assets.settings import Settings
 from rag_assets.text.wording import counted

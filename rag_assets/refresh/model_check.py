@@ -2,11 +2,11 @@
 
 from rag_assets.chunking import chunk_contents
 from rag_assets.embedders.probe import ProbedEmbedder, probe_to_text
-from rag_assets.embedding import EmbeddingEstimate, estimate_embedding
 from rag_assets.errors import MENDED_BY_REBUILD, RebuildRefused
 from rag_assets.fingerprint import fingerprint_difference, short_hash
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.refresh.decision import Decision
+from rag_assets.refresh.embedding_estimate import EmbeddingEstimate, estimate_embedding
 from rag_assets.refresh.staging_plan import staging_plan_for
 from rag_assets.text.wording import counted
 

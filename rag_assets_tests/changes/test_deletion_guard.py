@@ -79,14 +79,10 @@ def test_the_token_approves_exactly_one_set_of_deletions() -> None:
             guarded(before, now, frozenset({token}), base=base)
 
 
-def test_the_default_limits_are_30_percent_and_10_documents() -> None:
-    assert DeletionGuard() == DeletionGuard(max_share=0.3, max_documents=10)
-
-
 def test_the_guard_accepts_an_iterator_of_changes() -> None:
     before = [*many(5), document("only", "one", "web")]
     changes = decide_changes(before, [document("other", "two", "web"), *many(5)], ALL | {"web"})
-    DeletionGuard().check(
+    DeletionGuard(0.3).check(
         len(before),
         iter(changes),
         now=NOW,

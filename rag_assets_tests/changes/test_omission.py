@@ -119,7 +119,7 @@ def test_the_deletion_guard_counts_the_kept_document_but_not_the_omitted_ones() 
     before = [document(f"{number:02}", f"text {number}") for number in range(40)]
     group = {f"text {number}" for number in range(40)}
     now = datetime(2026, 3, 1, tzinfo=UTC)
-    guard = DeletionGuard()
+    guard = DeletionGuard(0.3)
     changes = decided(before, before, group)
     guard.check(len(before), changes.values(), now=now, base="g", approved_tokens=frozenset())
 

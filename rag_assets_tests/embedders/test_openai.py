@@ -7,7 +7,7 @@ import pytest
 
 from rag_assets.embedders.openai import MAX_REQUEST_BYTES, OpenAIEmbedder
 from rag_assets.errors import ConfigurationError, EmbedderUnavailable, InvalidVectorError, RagAssetsError
-from rag_assets.openai_api import OPENAI_BASE_URL, normalize_base_url
+from rag_assets.openai_endpoint import OPENAI_BASE_URL, normalize_base_url
 from rag_assets.records import EmbeddingModel
 from rag_assets_tests import fake_openai
 from rag_assets_tests.fake_openai import API_KEY, FakeOpenAI, cosine, status, vector_of

@@ -9,7 +9,7 @@ import pytest
 
 from rag_assets.errors import ConfigurationError, DocumentUnreadable
 from rag_assets.ingestion.media_models import MediaModels, cost_usd
-from rag_assets.openai_api import OPENAI_BASE_URL
+from rag_assets.openai_endpoint import OPENAI_BASE_URL
 from rag_assets.parsers.audio import AudioParser
 from rag_assets.parsers.image import ImageParser
 from rag_assets.parsers.media import AsksModel, ModelAnswer

@@ -11,7 +11,7 @@ import pytest
 from rag_assets.errors import GenerationDamaged
 from rag_assets.records import Point, ProductionState, SparseVector
 from rag_assets.vector_stores.base import VectorStore
-from rag_assets.vector_stores.server import comparison
+from rag_assets.vector_stores.server import seal_comparison
 from rag_assets_tests.stored_damage import DAMAGE, damage, overwrite
 from rag_assets_tests.vector_stores.conftest import ONE_AND_ALL_INDEXES, Backend, open_backend
 from rag_assets_tests.vector_stores.samples import (
@@ -209,8 +209,8 @@ def test_a_generation_that_does_not_exist_is_not_verified(store: VectorStore) ->
 def test_of_a_large_generation_on_a_server_a_sample_and_the_added_points_are_compared(
     in_memory: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(comparison, "COMPARED_IN_FULL", 100)
-    monkeypatch.setattr(comparison, "SAMPLE", 30)
+    monkeypatch.setattr(seal_comparison, "COMPARED_IN_FULL", 100)
+    monkeypatch.setattr(seal_comparison, "SAMPLE", 30)
     store = in_memory.open()
     stage(store, "g1", [point(n, text=f"text {n}", refresh_id="r0") for n in range(150)])
     with store.write("g2", DIMENSIONS, "g1") as writer:

@@ -18,6 +18,7 @@ from rag_assets.defs.assets.deduped_documents import deduped_documents
 from rag_assets.defs.metadata.chunks import chunk_size_breakdown, flagged_table
 from rag_assets.fingerprint import short_hash
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.refresh.embedding_estimate import estimated_cost_usd
 from rag_assets.refresh.staging_plan import plan_staging
 
 
@@ -48,14 +49,14 @@ def chunks(
                     flagged[chunk.content_hash] += 1
             details["num_chunks"] = writer.num_rows
         num_tokens = sum(token_counts.elements())
-        price = knowledge_base.embedder.usd_per_million_tokens
+        cost_usd = estimated_cost_usd(num_tokens, knowledge_base.embedder)
         return step.materialized(
             data_version=short_hash([deduped.details["target_hash"], deduped.header.fingerprint_hash]),
             metadata={
                 "num_contents": len(new_contents),
                 "num_chunks": writer.num_rows,
                 "num_tokens": num_tokens,
-                "estimated_cost_usd": "unknown" if price is None else num_tokens * price / 1_000_000,
+                "estimated_cost_usd": "unknown" if cost_usd is None else cost_usd,
                 "num_flagged_chunks": flagged.total(),
                 "flagged": flagged_table(flagged, plan.changes),
                 "chunk_sizes": chunk_size_breakdown(token_counts, knowledge_base.settings.chunk_size),

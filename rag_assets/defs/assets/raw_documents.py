@@ -23,7 +23,7 @@ from rag_assets.artifacts.parquet_artifact import READINGS, Header
 from rag_assets.artifacts.rows import document_row, documents_schema
 from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.defs.metadata.model_check import model_check_metadata
-from rag_assets.defs.metadata.sources import ingestion_metadata, media_metadata
+from rag_assets.defs.metadata.raw_documents import ingestion_metadata, media_metadata
 from rag_assets.evaluation.benchmark import reading_problem
 from rag_assets.ingestion.listings import served_listings
 from rag_assets.ingestion.source_reports import (

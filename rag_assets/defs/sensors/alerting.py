@@ -11,7 +11,7 @@ from rag_assets.defs.asset_step import ALERTED_IN_A_ROW, IN_A_ROW_KEY, OUTCOME_K
 from rag_assets.defs.assets import ALL_ASSETS
 from rag_assets.defs.jobs import rollback
 from rag_assets.defs.metadata.generations import PRODUCTION_DAMAGE_KEY
-from rag_assets.defs.metadata.sources import NEWLY_UNREADABLE_KEY, UNREADABLE_KEY
+from rag_assets.defs.metadata.raw_documents import NEWLY_UNREADABLE_KEY, UNREADABLE_KEY
 from rag_assets.errors import MENDED_BY_REBUILD, RagAssetsError
 from rag_assets.knowledge_base import KnowledgeBase
 

@@ -12,19 +12,15 @@ Conditions for trusting the engine, learned by experiment (see DESIGN.md, and th
 """
 
 import contextlib
-import os
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rag_assets.disk.content_hash import content_crc32, content_sha256
-from rag_assets.disk.state_files import disk_errors
 from rag_assets.document_metadata.policy import MetadataIndexes, MetadataKind
-from rag_assets.errors import GenerationDamaged, RagAssetsError, VectorStoreUnavailable
+from rag_assets.errors import RagAssetsError, VectorStoreUnavailable
 from rag_assets.records import Point, SparseVector
-from rag_assets.text.wording import counted
 from rag_assets.vector_stores.base import DENSE, SPARSE
 from rag_assets.vector_stores.filters import LOCATIONS, Clause, Clauses, conditions_of
 from rag_assets.vector_stores.indexed_fields import (
@@ -45,9 +41,6 @@ _FOUND_BY_SCAN = ("embedding_model", "token_count", "total_chunks")
 An index costs a fortieth of writing, and 12 MB of pages read by every opening of a generation. A scan takes 90 ms at
 20,000 points.
 """
-
-_REWRITTEN_BY_LOAD = "edge_config.json"
-"""The only file rewritten by `load()`, with another size. All others stay as they were sealed."""
 
 
 def create_shard(
@@ -189,62 +182,6 @@ def _engine_condition(clause: Clause, prefix: str) -> "qdrant_edge.FieldConditio
         return edge.FieldCondition(key=key, range=edge.RangeFloat(**value))
     bounds = {bound: date.isoformat() for bound, date in value.items()}
     return edge.FieldCondition(key=key, range=edge.RangeDateTime(**bounds))
-
-
-def file_sizes(shard_folder: Path) -> dict[str, int]:
-    return {name: (shard_folder / name).stat().st_size for name in _file_names(shard_folder)}
-
-
-def file_hashes(shard_folder: Path, algorithm: Callable[[Path], str] = content_crc32) -> dict[str, str]:
-    """Return the hash of every file that stays as it is sealed."""
-    names = (name for name in _file_names(shard_folder) if name != _REWRITTEN_BY_LOAD)
-    return {name: algorithm(shard_folder / name) for name in names}
-
-
-def _file_names(shard_folder: Path) -> list[str]:
-    found: list[str] = []
-    for folder, _, names in os.walk(shard_folder):
-        inside = Path(folder).relative_to(shard_folder)
-        found += [(inside / name).as_posix() for name in names]
-    return sorted(name for name in found if ".atomicwrite" not in name)
-
-
-def check_hashes(shard_folder: Path, hashes: dict[str, str], generation: str) -> None:
-    """Compare the content of all files with their hashes.
-
-    Raises:
-        GenerationDamaged: a file differs, or there is one more or less.
-        DiskUnusable: a file cannot be read.
-    """
-    # Of an earlier version.
-    is_sha256 = not any(str(value).startswith("crc32:") for value in hashes.values())
-    with disk_errors(shard_folder):
-        found = file_hashes(shard_folder, content_sha256 if is_sha256 else content_crc32)
-    differing = sorted(name for name in found.keys() | hashes.keys() if found.get(name) != hashes.get(name))
-    if differing:
-        raise GenerationDamaged(
-            f"generation {generation} is damaged: {counted(len(differing), 'file')} changed after sealing, for example "
-            f"{shard_folder / differing[0]}"
-        )
-
-
-def check_files(shard_folder: Path, files: dict[str, int]) -> None:
-    """Check names and sizes of files without opening them.
-
-    Raises:
-        GenerationDamaged: a file is missing or has another size.
-    """
-    for name, size in files.items():
-        try:
-            found = (shard_folder / name).stat().st_size
-        except OSError:
-            raise GenerationDamaged(
-                f"{shard_folder / name} is missing, so the generation is not opened"
-            ) from None
-        if found != size and name != _REWRITTEN_BY_LOAD:
-            raise GenerationDamaged(
-                f"{shard_folder / name} has {counted(found, 'byte')} instead of {size:,}, so the generation is not opened"
-            )
 
 
 @contextlib.contextmanager

@@ -31,7 +31,7 @@ from rag_assets.disk.private_folders import make_private_folder
 from rag_assets.disk.state_files import FORMAT_VERSION, disk_errors, read_json, write_json
 from rag_assets.errors import GenerationDamaged, StateFormatError, VectorStoreUnavailable
 from rag_assets.records import GenerationManifest, ProductionState, Readings
-from rag_assets.vector_stores.embedded.engine import check_files, check_hashes
+from rag_assets.vector_stores.embedded.seal_comparison import check_files, check_hashes
 from rag_assets.vector_stores.manifest_format import manifest_from_json
 from rag_assets.vector_stores.names import is_name
 

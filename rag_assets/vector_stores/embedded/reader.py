@@ -12,13 +12,8 @@ from rag_assets.errors import DiskUnusable, GenerationDamaged, HandleClosed, Vec
 from rag_assets.records import Point, ScoredPoint, SearchFilter, SparseVector, Vector
 from rag_assets.text.wording import counted
 from rag_assets.vector_stores.base import DENSE, SPARSE
-from rag_assets.vector_stores.embedded.engine import (
-    check_files,
-    count_points,
-    engine_errors,
-    engine_filter,
-    load_shard,
-)
+from rag_assets.vector_stores.embedded.engine import count_points, engine_errors, engine_filter, load_shard
+from rag_assets.vector_stores.embedded.seal_comparison import check_files
 from rag_assets.vector_stores.point_checks import check_point_ids
 from rag_assets.vector_stores.ranking import rank_exactly
 from rag_assets.vector_stores.reading import checked_search, point_from

@@ -21,20 +21,22 @@ from rag_assets.records import GenerationManifest, Payload, Point, Vector
 from rag_assets.text.wording import counted
 from rag_assets.vector_stores.base import ProgressCallback
 from rag_assets.vector_stores.embedded.engine import (
-    check_files,
-    check_hashes,
     count_points,
     create_metadata_indexes,
     create_shard,
     engine_errors,
     engine_points,
-    file_hashes,
-    file_sizes,
     is_as_sent,
     load_shard,
 )
 from rag_assets.vector_stores.embedded.folders import GenerationFolders
 from rag_assets.vector_stores.embedded.reader import EmbeddedGenerationReader
+from rag_assets.vector_stores.embedded.seal_comparison import (
+    check_files,
+    check_hashes,
+    file_hashes,
+    file_sizes,
+)
 from rag_assets.vector_stores.manifest_format import manifest_to_json
 from rag_assets.vector_stores.point_checks import check_payloads, check_point_ids, checked_points
 from rag_assets.vector_stores.read_back import check_payloads_of, check_points

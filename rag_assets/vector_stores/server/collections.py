@@ -24,7 +24,7 @@ from rag_assets.text.wording import counted
 from rag_assets.vector_stores.base import DENSE, SPARSE, Depth
 from rag_assets.vector_stores.manifest_format import manifest_from_json, manifest_to_json
 from rag_assets.vector_stores.names import SEPARATOR, is_name
-from rag_assets.vector_stores.server import comparison
+from rag_assets.vector_stores.server import seal_comparison
 from rag_assets.vector_stores.server.check_values import CheckValues
 from rag_assets.vector_stores.server.client import index_params
 from rag_assets.vector_stores.server.consensus import Consensus
@@ -207,7 +207,7 @@ class Collections:
         sealed, added = self.check_values(generation)
         if manifest is None or sealed is None:
             return False
-        comparison.compare(self.client, self.name_of(generation), reader, manifest, sealed, added, depth)
+        seal_comparison.compare(self.client, self.name_of(generation), reader, manifest, sealed, added, depth)
         return True
 
     def mark_damaged(self, generation: str, problem: str) -> None:
@@ -275,8 +275,8 @@ class Collections:
         """
         name = self.name_of(generation)
         metadata = {_CHECK_VALUES_KEY: values.to_text()}
-        if manifest.points_count > comparison.COMPARED_IN_FULL:
-            added = comparison.values_of_refresh(
+        if manifest.points_count > seal_comparison.COMPARED_IN_FULL:
+            added = seal_comparison.values_of_refresh(
                 self.client, name, self.limits(generation), manifest.refresh_id, values.dimensions
             )
             metadata[_ADDED_VALUES_KEY] = added.to_text()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rag_assets.errors import ConfigurationError
-from rag_assets.vector_stores.server.comparison import COMPARED_IN_FULL
+from rag_assets.vector_stores.server.seal_comparison import COMPARED_IN_FULL
 from rag_assets.vector_stores.server.store import ServerVectorStore
 from rag_assets_tests.vector_stores.samples import (
     DIMENSIONS,
@@ -92,8 +92,8 @@ def test_a_sample_of_a_large_generation_is_compared_within_the_limits(
     strict: StrictClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert COMPARED_IN_FULL
-    monkeypatch.setattr("rag_assets.vector_stores.server.comparison.COMPARED_IN_FULL", 10)
-    monkeypatch.setattr("rag_assets.vector_stores.server.comparison.SAMPLE", 10)
+    monkeypatch.setattr("rag_assets.vector_stores.server.seal_comparison.COMPARED_IN_FULL", 10)
+    monkeypatch.setattr("rag_assets.vector_stores.server.seal_comparison.SAMPLE", 10)
     store = ServerVectorStore(strict, "kb")  # type: ignore[arg-type]
     stage(store, "g1", [point(n) for n in range(50)])
     assert store.verify("g1")
