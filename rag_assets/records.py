@@ -83,11 +83,7 @@ class ParsedDocument:
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """One place of a content. Stored in the payload of each of its points.
-
-    Attributes:
-        metadata: of the source and of the document. The payload has no such field if it is empty.
-    """
+    """One place of a content. Stored in the payload of each of its points, without `metadata` if they are empty."""
 
     document_id: str
     source: str
@@ -294,11 +290,9 @@ class Condition:
     """One condition on a payload field.
 
     Attributes:
-        key: `source`, `path`, `filename`, `title`, `document_id`, `source_uri`, `modified_at`,
-            `access` (fields of a location), or a field of the point itself such as
-            `content_hash`, `chunk_index`, `embedding_model`, `flags`, or `metadata.KEY`.
-        match: `equals`, `any_of` (values), `prefix` (text), or `range` (a mapping with any of
-            gt, gte, lt, lte, as numbers, or as ISO 8601 dates for `modified_at` and dates of metadata).
+        key: a field of a location such as `source`, `path` or `access`, `metadata.KEY`, or a field of the point such as
+            `content_hash`, `chunk_index` or `flags`. See docs/payload.md.
+        match: `equals`, `any_of` (values), `prefix` (text), or `range` (gt, gte, lt, lte -> number or ISO 8601 date).
     """
 
     key: str
@@ -326,9 +320,13 @@ class SearchHit:
     payload: Payload = field(repr=False)
 
     def to_metadata(self) -> Payload:
-        """Return the payload without the text, with the fields of the first location beside `locations`."""
+        """Return the payload without the text, with the fields of the first location and its metadata beside them.
+
+        A field of ours wins over metadata of the same name, which is also in `metadata`.
+        """
+        first = self.locations[0]
         rest = {key: value for key, value in self.payload.items() if key != "text"}
-        return {**rest, **self.locations[0].to_payload()}
+        return {**first.metadata.to_json(), **rest, **first.to_payload()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -230,6 +230,11 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="Minimum Recall@5 for a candidate to go live.",
     )
+    eval_slice_by: str = Field(
+        "",
+        alias="RAG_EVAL_SLICE_BY",
+        description="Metadata key for Recall@5 by its values, such as `department`. Empty: no such table.",
+    )
     dense_weight: float = Field(
         0.3,
         alias="RAG_DENSE_WEIGHT",

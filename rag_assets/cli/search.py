@@ -9,6 +9,7 @@ from typing import Any
 from rag_assets.cli.filters import parse_filters
 from rag_assets.document_metadata.kinds import known_kinds
 from rag_assets.document_metadata.normalization import normalized_key
+from rag_assets.document_metadata.wording import metadata_text
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import SearchHit
 from rag_assets.retrieval import Retriever
@@ -32,6 +33,8 @@ def search(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
         print(f"{rank}. {hit.locations[0].path}  (chunk {hit.chunk_index}, score {hit.score:.3f})")
         for location in hit.locations[1:]:
             print(f"   also {location.path}")
+        if hit.locations[0].metadata:
+            print(f"   {metadata_text(hit.locations[0].metadata.to_json())}")
         print(f"   {_snippet(hit.text, options.question)}\n")
     if not hits:
         print("no hits")
@@ -67,6 +70,7 @@ def _hit_json(hit: SearchHit) -> dict[str, Any]:
         "source": first.source,
         "source_uri": first.source_uri,
         "filename": first.filename,
+        "metadata": first.metadata.to_json(),
         "chunk_index": hit.chunk_index,
         "score": hit.score,
         "text": hit.text,

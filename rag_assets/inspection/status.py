@@ -30,6 +30,7 @@ from rag_assets.ledgers.lease import live_holder
 from rag_assets.text.wording import counted
 
 _WORST_QUERIES = 5
+_WORST_SLICES = 5
 _STEPS = ("raw_documents", "deduped_documents", "chunks", "embeddings", "staging_collection", "eval_report")
 """The assets with an artifact, in order."""
 
@@ -145,6 +146,8 @@ def _described_refresh(knowledge_base: KnowledgeBase) -> dict[str, Any] | None:
             "mrr": report.scores.means["mrr"] if report.scores else None,
             "ndcg_at_10": report.scores.means["ndcg_at_10"] if report.scores else None,
             "problems": list(report.problems),
+            "slice_by": evaluated.details.get("slice_by", ""),
+            "slices": evaluated.details.get("slices", []),
         }
     return result
 
@@ -269,9 +272,24 @@ def _refresh_lines(report: dict[str, Any]) -> list[str]:
                 f"nDCG@10 {evaluation['ndcg_at_10']:.3f} over {counted(evaluation['num_queries'], 'question')}",
             )
         )
+        lines.extend(_slice_lines(evaluation))
     lines.extend(degraded_lines(last["unreadable_sources"]))
     lines.extend(skipped_lines(last["skipped_files"]))
     lines.extend(metadata_lines(last["metadata_left_out"]))
     lines.extend(unsettled_lines(last["unsettled"]))
     lines.extend(labeled("quarantined", quarantined_text(entry)) for entry in last["quarantined"])
     return lines
+
+
+def _slice_lines(evaluation: dict[str, Any]) -> list[str]:
+    """Return the worst values of the metadata key of the slices."""
+    worst, more = evaluation["slices"][:_WORST_SLICES], len(evaluation["slices"]) - _WORST_SLICES
+    lines = [
+        labeled(
+            "",
+            f"Recall@5 {one['recall_at_5']:.3f}  {evaluation['slice_by']}={one['value']} "
+            f"({counted(one['num_queries'], 'question')})",
+        )
+        for one in worst
+    ]
+    return [*lines, labeled("", f"and {more:,} more")] if more > 0 else lines

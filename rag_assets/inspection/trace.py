@@ -7,6 +7,8 @@ import difflib
 import re
 from typing import Any
 
+from rag_assets.document_metadata.values import NO_METADATA
+from rag_assets.document_metadata.wording import metadata_text
 from rag_assets.embedders.model_identity import recorded_model
 from rag_assets.fingerprint import short_hash
 from rag_assets.generations.contents import points_of_content
@@ -77,6 +79,7 @@ def _known(evidence: Evidence, location: Location) -> dict[str, Any]:
         "source": _source(evidence, document),
         "parse": None if document.parse is None else _parse(document.parse),
         "content_hash": document.content_hash,
+        **_metadata(evidence, document),
         "also_at": also_at,
         "near_duplicates": near_duplicates,
         "history": [_past_change(one) for one in document.history],
@@ -122,6 +125,8 @@ def _unknown(evidence: Evidence, name: str) -> dict[str, Any]:
         "source": None,
         "parse": None,
         "content_hash": None,
+        "metadata": {},
+        "metadata_left_out": [],
         "also_at": [],
         "near_duplicates": [],
         "history": [],
@@ -178,6 +183,19 @@ def _parse(parse: ParseRecord) -> dict[str, Any]:
         "quarantine_reason": parse.quarantine_reason,
         "quarantine_detail": parse.quarantine_detail,
     }
+
+
+def _metadata(evidence: Evidence, document: TracedDocument) -> dict[str, Any]:
+    """Return the metadata of the served version, else of the newest known one, and what is left out of the newest."""
+    parse, entry = document.parse, document.entry
+    policy = evidence.knowledge_base.settings.metadata_policy
+    newest = policy.merged(
+        entry.metadata if entry else NO_METADATA,
+        parse.reading_metadata if parse else NO_METADATA,
+        parse.metadata if parse else NO_METADATA,
+    )
+    served = next((it.documents[document.id].location.metadata for it in document.holding.values()), newest)
+    return {"metadata": served.to_json(), "metadata_left_out": list(newest.left_out)}
 
 
 def _also_at(evidence: Evidence, document: TracedDocument) -> list[str]:
@@ -270,6 +288,10 @@ def describe(report: dict[str, Any]) -> str:
         lines.append(labeled("parsed by", f"{parse['parser']}, version {parse['parser_version']}"))
     if report["content_hash"]:
         lines.append(labeled("content", report["content_hash"]))
+    if report["metadata"]:
+        lines.append(labeled("metadata", metadata_text(report["metadata"])))
+    if report["metadata_left_out"]:
+        lines.append(labeled("", f"cut or left out: {', '.join(report['metadata_left_out'])}"))
     lines.extend(labeled("refresh", _history_line(entry)) for entry in report["history"])
     lines.extend(
         labeled(one["role"], f"{one['generation']}, model {one['embedding_model']}{_run_at_end(one)}")

@@ -14,7 +14,7 @@ except ModuleNotFoundError as error:
 
 
 class KnowledgeBaseRetriever(BaseRetriever):
-    """Returns chunks as documents. Their metadata are the payload, the fields of the first location, and `score`.
+    """Returns chunks as documents. Their metadata are the payload, fields and metadata of the first location, and `score`.
 
     `k` and `search_filter` can be given for one question: `invoke(question, k=3)`, or with `bind` inside a chain.
     """

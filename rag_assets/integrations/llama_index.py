@@ -14,6 +14,9 @@ try:
         RelatedNodeInfo,
         TextNode,
     )
+    from llama_index.core.vector_stores import MetadataFilters
+
+    from rag_assets.integrations.llama_index_filters import search_filter_of
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         f"{error.name} is missing: install rag-assets with its extra `llama-index`", name=error.name
@@ -23,15 +26,28 @@ _FOR_THE_MODEL = ("title", "path")
 
 
 class KnowledgeBaseRetriever(BaseRetriever):
-    """Returns chunks as text nodes. Their metadata are the payload and the fields of the first location.
+    """Returns chunks as text nodes. Their metadata are the payload, and fields and metadata of the first location.
 
     Cheap to create: use one per request, with the filter of its reader and a shared `Retriever`.
+
+    Args:
+        filters: LlamaIndex's own form of a filter. It holds together with `search_filter`.
+
+    Raises:
+        ConfigurationError: `filters` has a comparison without a counterpart.
     """
 
     def __init__(
-        self, retriever: Retriever, similarity_top_k: int = 5, search_filter: SearchFilter | None = None
+        self,
+        retriever: Retriever,
+        similarity_top_k: int = 5,
+        search_filter: SearchFilter | None = None,
+        filters: MetadataFilters | None = None,
     ) -> None:
         super().__init__()
+        if filters is not None:
+            conditions = search_filter.conditions if search_filter is not None else ()
+            search_filter = SearchFilter(conditions + search_filter_of(filters).conditions)
         self._retriever = retriever
         self._similarity_top_k = similarity_top_k
         self._search_filter = search_filter

@@ -73,6 +73,11 @@ class Clauses:
     nothing: bool = False
 
 
+def is_fixed_field(key: str) -> bool:
+    """Whether a key of a condition is a field of every point or location, and no metadata."""
+    return key in _FIELDS
+
+
 def parse_filter(search_filter: SearchFilter | None) -> Clauses:
     """Check a filter and sort its conditions.
 

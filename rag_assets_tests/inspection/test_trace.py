@@ -10,6 +10,8 @@ NOTHING: dict[str, Any] = {
     "source": None,
     "parse": None,
     "content_hash": None,
+    "metadata": {},
+    "metadata_left_out": [],
     "history": [],
     "generations": [],
     "chunks": None,

@@ -3,6 +3,7 @@
 from dataclasses import asdict, replace
 from typing import Any
 
+from rag_assets.document_metadata.values import NO_METADATA, Metadata
 from rag_assets.records import EmbeddingModel
 from rag_assets.retrieval import Retriever
 from rag_assets.vector_stores.server.store import ServerVectorStore
@@ -11,6 +12,12 @@ from rag_assets_tests.documents import FINGERPRINT, MODEL, document, embedder_of
 QUESTION = "reset a password\n"
 OTHER_MODEL = replace(MODEL, model="another-8")
 FIRST = {"it/passwords.md": QUESTION, "hr/leave.md": "parental leave lasts\n"}
+METADATA = {
+    "it/passwords.md": Metadata.of(
+        {"year": 2024, "tags": ("it", "security"), "title": "Another", "draft": True}
+    ),
+    "hr/leave.md": Metadata.of({"year": 2023}),
+}
 SECOND = {"it/passwords.md": "a password is never reset\n"}
 
 
@@ -28,7 +35,10 @@ class SmallStore:
         stage(
             self._store,
             generation,
-            [document(path, text, title=path.upper()) for path, text in texts.items()],
+            [
+                document(path, text, title=path.upper(), metadata=METADATA.get(path, NO_METADATA))
+                for path, text in texts.items()
+            ],
             texts.values(),
             fingerprint=FINGERPRINT | {"embedding_model": asdict(model)},
         )

@@ -71,6 +71,20 @@ def test_number_and_filter_can_be_set_per_retriever_or_question(
     assert paths(only_hr.invoke(QUESTION)) == ["hr/leave.md"]
 
 
+def test_metadata_of_the_document_are_flat_and_can_be_filtered(
+    store: SmallStore, adapter: "KnowledgeBaseRetriever"
+) -> None:
+    [document] = adapter.invoke(QUESTION)
+    own = {"year": 2024, "tags": ["it", "security"], "title": "Another", "draft": True}
+    assert document.metadata["metadata"] == own
+    assert (document.metadata["year"], document.metadata["tags"]) == (2024, ["it", "security"])
+    assert document.metadata["title"] == "IT/PASSWORDS.MD", "a field of ours wins"
+    of_2023 = SearchFilter((Condition("metadata.year", "equals", 2023),))
+    assert [one.metadata["path"] for one in adapter.invoke(QUESTION, search_filter=of_2023)] == [
+        "hr/leave.md"
+    ]
+
+
 def test_a_misspelled_filter_is_an_error(
     adapter: "KnowledgeBaseRetriever",
 ) -> None:

@@ -1,8 +1,9 @@
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rag_assets.errors import ConfigurationError
 from rag_assets.records import Condition, SearchFilter, SearchHit
 from rag_assets.retrieval import Retriever
 from rag_assets_tests.documents import MODEL, FakeEmbedder, embedder_of
@@ -70,6 +71,68 @@ def test_number_and_filter_reach_the_search(store: SmallStore) -> None:
     assert [node.metadata["path"] for node in both] == ["it/passwords.md", "hr/leave.md"]
     only_hr = KnowledgeBaseRetriever(store.retriever(), search_filter=IN_HR).retrieve(QUESTION)
     assert [node.metadata["path"] for node in only_hr] == ["hr/leave.md"]
+
+
+def test_metadata_of_the_document_are_flat_and_stay_out_of_the_prompt(
+    adapter: "KnowledgeBaseRetriever",
+) -> None:
+    from llama_index.core.schema import MetadataMode
+
+    [found] = adapter.retrieve(QUESTION)
+    assert (found.metadata["year"], found.metadata["tags"]) == (2024, ["it", "security"])
+    assert found.metadata["title"] == "IT/PASSWORDS.MD", "a field of ours wins"
+    assert "2024" not in found.node.get_content(MetadataMode.LLM)
+
+
+FILTERS = [
+    (("year", 2023, "=="), {"hr/leave.md"}),
+    (("metadata.year", 2024, ">="), {"it/passwords.md"}),
+    (("year", 2024, "<"), {"hr/leave.md"}),
+    (("year", [2023, 2024], "in"), {"it/passwords.md", "hr/leave.md"}),
+    (("tags", "security", "contains"), {"it/passwords.md"}),
+    (("tags", ["security", "x"], "any"), {"it/passwords.md"}),
+    (("path", "hr/leave.md", "=="), {"hr/leave.md"}),
+]
+
+
+@pytest.mark.parametrize(("own", "paths"), FILTERS)
+def test_filters_of_llama_index_are_filters_of_ours(
+    store: SmallStore, own: tuple[str, Any, str], paths: set[str]
+) -> None:
+    from llama_index.core.vector_stores import FilterOperator, MetadataFilter, MetadataFilters
+
+    from rag_assets.integrations.llama_index import KnowledgeBaseRetriever
+
+    key, value, operator = own
+    filters = MetadataFilters(
+        filters=[
+            MetadataFilter(key=key, value=value, operator=FilterOperator(operator)),
+            MetadataFilters(filters=[MetadataFilter(key="year", value=2000, operator=FilterOperator.GT)]),
+        ]
+    )
+    adapter = KnowledgeBaseRetriever(store.retriever(), 5, filters=filters)
+    assert {node.metadata["path"] for node in adapter.retrieve(QUESTION)} == paths
+    both = KnowledgeBaseRetriever(store.retriever(), 5, IN_HR, filters)
+    assert {node.metadata["path"] for node in both.retrieve(QUESTION)} == paths & {"hr/leave.md"}
+
+
+def test_a_filter_of_llama_index_without_a_counterpart_is_refused(store: SmallStore) -> None:
+    from llama_index.core.vector_stores import (
+        FilterCondition,
+        FilterOperator,
+        MetadataFilter,
+        MetadataFilters,
+    )
+
+    from rag_assets.integrations.llama_index import KnowledgeBaseRetriever
+
+    one = MetadataFilter(key="year", value=2024)
+    for filters in (
+        MetadataFilters(filters=[one, one], condition=FilterCondition.OR),
+        MetadataFilters(filters=[MetadataFilter(key="year", value=2024, operator=FilterOperator.NE)]),
+    ):
+        with pytest.raises(ConfigurationError, match="cannot filter"):
+            KnowledgeBaseRetriever(store.retriever(), filters=filters)
 
 
 def test_asynchronous_callers_are_not_blocked(store: SmallStore) -> None:

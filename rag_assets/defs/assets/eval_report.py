@@ -10,6 +10,7 @@ A report belongs to one candidate, by its digest, and to one configuration. The 
 report, so that no edited report passes. Parquet in the state folder.
 """
 
+from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
@@ -18,9 +19,11 @@ from rag_assets.artifacts.consistency import require_fingerprint
 from rag_assets.artifacts.rows import document_from_row, queries_schema, query_row, report_details
 from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.defs.assets.staging_collection import staging_collection
-from rag_assets.defs.metadata.eval_report import report_metadata
+from rag_assets.defs.metadata.eval_report import report_metadata, slice_metadata
+from rag_assets.document_metadata.normalization import normalized_key
 from rag_assets.evaluation.report import verdict_data_version
 from rag_assets.evaluation.report_checks import report_digest
+from rag_assets.evaluation.slices import recall_by_value
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.refresh.measurement import measure_candidate
 
@@ -44,16 +47,23 @@ def eval_report(
         report = measure_candidate(
             knowledge_base, staged.details["generation"], staged.details["digest"], documents
         )
+        slice_by = normalized_key(knowledge_base.settings.eval_slice_by) or ""
+        slices = recall_by_value(report, documents, slice_by) if slice_by else []
+        if slice_by and not any(slice_by in state.location.metadata for state in documents):
+            context.log.warning("RAG_EVAL_SLICE_BY: no document has metadata.%s", slice_by)
         with step.write("eval_report", queries_schema(), staged.header) as (writer, details):
             for query in report.queries:
                 writer.write(query_row(query))
             details["report"] = report_details(report)
+            details["slices"] = [asdict(one) for one in slices]
+            details["slice_by"] = slice_by
         # Last: until then the vector store vouches for no report, or for an earlier one, and nothing goes live.
         knowledge_base.vector_store.record_report(report.generation, report_digest(report))
         return step.materialized(
             data_version=verdict_data_version(report),
             metadata={
                 **report_metadata(report),
+                **slice_metadata(slices, slice_by),
                 "benchmark_file": dg.MetadataValue.path(knowledge_base.settings.benchmark_file.absolute()),
                 "file": step.file("eval_report"),
                 "generation": report.generation,

@@ -1,5 +1,6 @@
 """Metadata of `eval_report` and `recall_gate`: scores beside those of production, and the worst questions."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
@@ -7,6 +8,7 @@ import dagster as dg
 from rag_assets.defs.metadata.documents import trace_hint
 from rag_assets.defs.metadata.tables import bar, column, shown, table
 from rag_assets.evaluation.report import EvalReport, QueryResult, Scores, worst_queries
+from rag_assets.evaluation.slices import Slice
 
 
 def report_metadata(report: EvalReport) -> dict[str, Any]:
@@ -84,6 +86,28 @@ def score_table(report: EvalReport) -> dg.TableMetadataValue | None:
         column("change", description="candidate minus production"),
         column("0 to 1", description="the candidate's score as a bar"),
     )
+
+
+def slice_metadata(slices: Sequence[Slice], key: str) -> dict[str, Any]:
+    """Recall@5 by the values of a metadata key, the worst first."""
+    rows = (
+        {
+            key: one.value,
+            "num_queries": one.num_queries,
+            "recall_at_5": round(one.recall_at_5, 3),
+            "production": _rounded(one.production_recall_at_5, 3),
+            "0 to 1": bar(one.recall_at_5),
+        }
+        for one in slices
+    )
+    columns = (
+        column(key, description="value in the expected documents of the questions"),
+        column("num_queries", "int"),
+        column("recall_at_5", "float"),
+        column("production", "float", "recall_at_5 of production, on the same questions"),
+        column("0 to 1", description="the candidate's score as a bar"),
+    )
+    return {"slices": table(rows, *columns)} if slices else {}
 
 
 def _signed(difference: float) -> str:
