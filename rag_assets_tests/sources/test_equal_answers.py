@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from rag_assets_tests.pipeline import words
 from rag_assets_tests.sources.small_refresh import SmallRefresh
 from rag_assets_tests.sources.web.pages import html, source_of
 from rag_assets_tests.web_site import Reply, WebSite
@@ -88,3 +89,33 @@ def test_pages_merged_with_another_one_are_no_outage(site: WebSite, refresh: Sma
     outcome = refresh(source_of(urls=urls(site)))
     assert outcome.problem == ""
     assert list(outcome.changes.values()) == ["deleted", "deleted"]
+
+
+def maintenance(site: WebSite) -> None:
+    """Put a maintenance page in place of each page, with a number of its request."""
+
+    def reply(headers: dict[str, str]) -> Reply:
+        number = len(site.requests)
+        text = f"The service is not available at the moment. Request {number}abc{number}, please try again later."
+        return Reply(html(text).encode())
+
+    for name in NAMES:
+        site.replies[f"/{name}"] = reply
+
+
+def test_a_maintenance_page_with_a_request_id_is_an_outage_until_its_token_admits_it(
+    site: WebSite, refresh: SmallRefresh
+) -> None:
+    for name in NAMES:
+        site.page(f"/{name}", html(" ".join(words(name, 12))))
+    refresh(source_of(urls=urls(site)))
+    before = dict(refresh.production)
+    maintenance(site)
+    outcomes = [refresh(source_of(urls=urls(site))) for _ in range(2)]
+    assert refresh.production == before
+    assert "almost the same page" in outcomes[0].problem
+    assert len({outcome.tokens for outcome in outcomes}) == 1
+    admitted = refresh(source_of(urls=urls(site)), approved=outcomes[0].tokens)
+    assert (admitted.problem, set(admitted.changes.values())) == ("", {"updated"})
+    again = refresh(source_of(urls=urls(site)))
+    assert (again.problem, set(again.changes.values())) == ("", {"updated"})
