@@ -106,11 +106,11 @@ class Rehearsal:
             }
 
     def says(self) -> tuple[str, ...]:
-        """Return the lines of `status` below those of the last refresh."""
+        """Return the lines of `status` about documents that were not refreshed."""
         with self.world.knowledge_base() as knowledge_base:
             shown = describe(status(knowledge_base))
         lines = shown.partition("\nlast refresh")[2].splitlines()[1:]
-        return tuple(self._plain(line) for line in lines if not line.startswith(" "))
+        return tuple(self._plain(line) for line in lines if not line.startswith((" ", "metadata")))
 
     def _plain(self, line: str) -> str:
         for pattern, instead in (
@@ -169,7 +169,8 @@ def cell_of(kind: str, fault: Fault, home: Path) -> Cell:
         assert any(kind in line for line in says), f"nobody hears of it: {says}"
         rehearsal.refresh()
         _same(rehearsal.served(kind), troubles.texts)
-        assert rehearsal.says() == (), "the fault is over"
+        says_after = rehearsal.says()
+        assert says_after == (), f"the fault is over: {says_after}"
         return Cell(refreshed, says)
 
 
