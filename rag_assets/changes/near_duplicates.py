@@ -75,9 +75,14 @@ def _min_hash() -> Any:
     return rensa.RMinHash  # pyright: ignore[reportAttributeAccessIssue] - the wheel has no type information
 
 
+def words_of(text: str) -> list[str]:
+    """Return the words of a text, in lower case."""
+    return _WORD.findall(text.lower())
+
+
 def shingles(text: str) -> Iterator[str]:
     """Yield the shingles of a text, at least one, including repeated ones."""
-    words = _WORD.findall(text.lower())
+    words = words_of(text)
     if len(words) < _SHINGLE_WORDS:
         yield " ".join(words) if words else text  # only signs: the text itself
         return

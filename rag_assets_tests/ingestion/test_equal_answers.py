@@ -106,6 +106,16 @@ def test_a_maintenance_page_in_a_script_without_spaces() -> None:
     assert outages(PAGES, now) == [("the whole source", frozenset(PAGES))]
 
 
+def test_a_page_named_like_a_word_of_the_maintenance_page_is_in_its_place_too() -> None:
+    before = PAGES | {"hr/service.md": "Cars are washed every other Friday."}
+    now = dict.fromkeys(before, "")
+    for number, path in enumerate(before):
+        now[path] = (
+            f"The service is not available at the moment, request {number}f3a. Please try again later."
+        )
+    assert outages(before, now) == [("the whole source", frozenset(before))]
+
+
 def test_one_outage_for_equal_and_nearly_equal_pages() -> None:
     now = walls("a time")
     first, second, *_ = now
