@@ -1,12 +1,16 @@
 """What documents and sources say of a document reaches its location, and survives readings without a parse."""
 
+import math
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from rag_assets.changes.change_set import Change, decide_changes
 from rag_assets.changes.content_changes import content_changes
 from rag_assets.document_metadata.policy import MetadataPolicy
 from rag_assets.document_metadata.values import Metadata
-from rag_assets.ingestion.listings import ListingHash
+from rag_assets.ingestion.listings import ListingHash, hash_listings
 from rag_assets.ingestion.source_reports import metadata_left_out
 from rag_assets_tests.ingestion.fake_source import FakeSource, Reader
 
@@ -95,6 +99,27 @@ def test_a_key_that_cannot_be_read_keeps_its_value_in_production(read: Reader) -
     source.metadata["a.txt"] = Metadata.of({"year": 2024})
     third, _ = read(source, served=served)
     assert dict(third["a.txt"].location.metadata) == {"year": 2024}
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ({"docType": "memo", "password": "x", "nan": math.nan}, {"doc_type": "memo"}),
+        ({f"k{number}": "x" * 1000 for number in range(1000)}, None),
+        (None, {}),
+        ("text", {}),
+        ([("a", 1)], {}),
+    ],
+)
+def test_any_source_may_give_anything_as_metadata(read: Reader, raw: Any, expected: Any) -> None:
+    source = FakeSource(a_txt=b"one")
+    source.metadata["a.txt"] = source.reading_metadata["a.txt"] = raw
+    hashes, problems = hash_listings([source], 10.0)
+    documents, ingestion = read(source)
+    metadata = documents["a.txt"].location.metadata
+    assert dict(metadata) == expected or expected is None
+    assert len(str(metadata.to_json())) < 5000
+    assert (hashes, problems) == (ingestion.listing_hashes, {})
 
 
 def test_the_hash_of_a_listing_follows_its_metadata() -> None:
