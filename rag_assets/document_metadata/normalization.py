@@ -76,6 +76,15 @@ def normalized(*raws: Mapping[Any, Any]) -> Metadata:
     return Metadata.of(found, bounded_left_out(left_out))
 
 
+def as_metadata(given: object) -> Metadata:
+    """Return metadata as they are, a mapping as metadata, and anything else as no metadata."""
+    if isinstance(given, Metadata):
+        return given
+    if isinstance(given, Mapping):
+        return normalized(cast("Mapping[Any, Any]", given))
+    return NO_METADATA if given is None else Metadata(left_out=("not usable: (all metadata)",))
+
+
 def normalized_key(key: object) -> str | None:
     """Return the normal form of a key, or None if it has none."""
     text = _key_text(key)

@@ -7,10 +7,12 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from rag_assets.artifacts.store import ArtifactStore
+from rag_assets.document_metadata.normalization import as_metadata
+from rag_assets.document_metadata.values import Metadata
 from rag_assets.errors import SourceUnavailable
 from rag_assets.records import SourceEntry
 from rag_assets.sources.base import Source
@@ -58,10 +60,20 @@ def list_sources(sources: Sequence[Source]) -> Iterator[Listing]:
     A source that hangs is given up when no entry has come for three minutes. Its earlier entries count.
     """
     started = [
-        (source.name, bounded(source.list_entries, _STALLED_SECONDS, f"list-{source.name}"))
+        (source.name, bounded(partial(_entries_of, source), _STALLED_SECONDS, f"list-{source.name}"))
         for source in sources
     ]
     return (_collected(name, entries) for name, entries in started)
+
+
+def _entries_of(source: Source) -> Iterator[SourceEntry]:
+    """Yield the entries of a source. A source of a user may give any mapping as metadata."""
+    for entry in source.list_entries():
+        yield (
+            entry
+            if isinstance(entry.metadata, Metadata)
+            else replace(entry, metadata=as_metadata(entry.metadata))
+        )
 
 
 def _collected(name: str, arriving: Iterator[SourceEntry]) -> Listing:
@@ -92,7 +104,7 @@ def hash_listings(
 
     def hash_of(source: Source) -> Iterator[str]:
         listed = ListingHash()
-        for entry in source.list_entries():
+        for entry in _entries_of(source):
             if counts(entry.filename):
                 listed.add(entry)
             if time.monotonic() > deadline:

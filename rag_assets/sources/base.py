@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from rag_assets.document_metadata.normalization import as_metadata
 from rag_assets.document_metadata.values import NO_METADATA, Metadata
 from rag_assets.errors import ConfigurationError, DocumentUnreadable
 from rag_assets.records import Outage, SourceEntry
@@ -62,6 +63,9 @@ class Reading:
     version_token: str = ""
     has_moved: bool = False
     metadata: Metadata = NO_METADATA
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "metadata", as_metadata(self.metadata))
 
     @property
     def is_settled(self) -> bool:
