@@ -106,6 +106,33 @@ def test_a_change_of_metadata_is_a_change_of_the_payload(pipeline: Pipeline) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("why", ["corrupt", "source removed"])
+def test_a_key_that_is_to_be_left_out_also_leaves_the_documents_that_are_only_kept(
+    pipeline: Pipeline, why: str
+) -> None:
+    pipeline.configure(RAG_METADATA_KEEP="author")
+    pipeline.refresh().checked()
+    if why == "corrupt":
+        pipeline.write("topic03.md", b"")
+    else:
+        other = pipeline.home / "other"
+        pipeline.write("extra.md", text_about("extra"), folder=other)
+        sources = f"extra: {{kind: filesystem, folder: {other}}}"
+        pipeline.home.joinpath("sources.yaml").write_text(sources)
+        pipeline.configure(RAG_SOURCES_FILE=str(pipeline.home / "sources.yaml"))
+    pipeline.configure(RAG_METADATA_KEEP="", RAG_METADATA_LEAVE_OUT="depart*")
+    run = pipeline.refresh().checked()
+    assert run.metadata["deduped_documents"]["num_deleted"] == 0
+    metadata = {
+        location["path"]: location.get("metadata")
+        for point in pipeline.points().values()
+        for location in point.payload["locations"]
+    }
+    assert metadata["topic03.md"] == {"year": 2023}
+    assert pipeline.problems_of_production() == ()
+
+
+@pytest.mark.slow
 def test_metadata_survive_a_lost_ledger_and_a_move(pipeline: Pipeline) -> None:
     pipeline.refresh().checked()
     before = pipeline.points()
