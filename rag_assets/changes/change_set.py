@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from rag_assets.changes.outages import FailedParts
+from rag_assets.document_metadata.policy import MetadataPolicy
 from rag_assets.records import DocumentState, Location
 
 
@@ -71,6 +72,7 @@ def decide_changes(
     complete_sources: Set[str],
     failed: FailedParts | None = None,
     renamed: Mapping[str, str] | None = None,
+    metadata_policy: MetadataPolicy | None = None,
 ) -> list[DocumentChange]:
     """Compare production with the sources.
 
@@ -81,12 +83,14 @@ def decide_changes(
             deleted, because a failed, skipped or no longer configured source proves nothing.
         failed: parts of complete sources that could not be read, or are not believed.
         renamed: id now -> id in production, of documents known to be the same, even with another content.
+        metadata_policy: for the versions that are kept. The others have it already.
 
     Returns:
         One decision per document, sorted by document id. If the content of a missing document appears under a new
         id in this refresh, the new id is listed as moved and names the old one. The old id is not listed as deleted.
     """
     failed = failed or FailedParts()
+    policy = metadata_policy or MetadataPolicy()
     before = {state.document_id: state for state in production}
     renamed = {new: old for new, old in (renamed or {}).items() if old in before and new not in before}
     now: dict[str, DocumentState] = {}
@@ -121,7 +125,7 @@ def decide_changes(
         moved_from = known_as.get(document_id)
         old = before.get(moved_from or document_id)
         if state.content_hash is None:
-            changes.append(_quarantined(state, old, moved_from))
+            changes.append(_quarantined(state, old, moved_from, policy))
             continue
         if old is not None:
             location = state.location
@@ -155,7 +159,7 @@ def decide_changes(
         for state in gone.values()
     )
     for document_id, state in kept.items():
-        location = _for_readers_of_both(state.location, withheld.get(document_id, state).location)
+        location = _kept(state.location, withheld.get(document_id, state).location, policy)
         changes.append(
             DocumentChange(
                 Change.UNCHANGED if location == state.location else Change.UPDATED,
@@ -167,9 +171,11 @@ def decide_changes(
     return sorted(changes, key=lambda change: change.document_id)
 
 
-def _quarantined(state: DocumentState, old: DocumentState | None, moved_from: str | None) -> DocumentChange:
+def _quarantined(
+    state: DocumentState, old: DocumentState | None, moved_from: str | None, policy: MetadataPolicy
+) -> DocumentChange:
     """Keep the last good version of a document after it turned bad."""
-    location = _for_readers_of_both(old.location, state.location) if old else state.location
+    location = _kept(old.location, state.location, policy) if old else state.location
     if moved_from is not None:
         ids = state.location
         location = replace(
@@ -190,8 +196,12 @@ def _quarantined(state: DocumentState, old: DocumentState | None, moved_from: st
     )
 
 
-def _for_readers_of_both(old: Location, now: Location) -> Location:
-    """Return the location of a kept version: its readers may read the document now, and could read this version."""
+def _kept(old: Location, now: Location, policy: MetadataPolicy) -> Location:
+    """Return the location of a kept version: its readers may read the document now, and could read this version.
+
+    Its metadata are as the settings want them now: a key that is to be left out must not outlive an outage.
+    """
+    old = replace(old, metadata=policy.merged(old.metadata))
     if old.access is None or now.access is None:
         return replace(old, access=now.access if old.access is None else old.access)
     return replace(old, access=tuple(reader for reader in old.access if reader in now.access))

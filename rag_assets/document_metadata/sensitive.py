@@ -5,6 +5,7 @@ Authors count as personal: programs write the name of an account there, often un
 """
 
 import re
+from functools import lru_cache
 from itertools import pairwise
 
 from rag_assets.document_metadata.url_secrets import has_secret_parameter
@@ -37,6 +38,7 @@ _LONG_WORD = re.compile(r"[A-Za-z0-9+/_=-]{24,}")
 _CHANGES_BETWEEN_CHARACTERS = 0.4
 
 
+@lru_cache(4096)
 def is_secret_key(key: str) -> bool:
     """Whether a normalized key names a secret."""
     return _SECRET_KEY.search(key) is not None
@@ -51,6 +53,7 @@ def is_secret_value(text: str) -> bool:
     )
 
 
+@lru_cache(4096)
 def is_personal_key(key: str) -> bool:
     """Whether a normalized key names a person, or how to reach one."""
     return _PERSONAL_KEY.search(key) is not None
@@ -58,7 +61,7 @@ def is_personal_key(key: str) -> bool:
 
 def is_personal_value(text: str) -> bool:
     """Whether a text holds an e-mail address, or is a telephone number."""
-    return _PERSONAL_VALUE.search(text) is not None
+    return ("@" in text or text.startswith("+")) and _PERSONAL_VALUE.search(text) is not None
 
 
 def _looks_random(word: str) -> bool:

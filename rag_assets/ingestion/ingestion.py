@@ -155,6 +155,8 @@ class Ingestion:
             state = self._served.get(document.entry.document_id)
             if state is None:
                 return
+            kept = self._metadata_policy.merged(state.location.metadata)
+            state = replace(state, location=replace(state.location, metadata=kept))
         else:
             state = self._state(document.entry, document.record, report)
         report.num_listed += 1

@@ -206,7 +206,8 @@ def _compare_documents(
 ) -> tuple[list[DocumentChange], Comparison, list[NearDuplicateDocuments]]:
     failed = FailedParts(outage for outage in outages if not outage.is_admitted)
     renamed = renamed_documents(knowledge_base.sources(), production)
-    changes = decide_changes(production, current, complete_sources, failed, renamed)
+    policy = knowledge_base.settings.metadata_policy
+    changes = decide_changes(production, current, complete_sources, failed, renamed, policy)
     if not production and not any(change.content_hash for change in changes):
         raise RefusedError(_why_nothing_is_readable(knowledge_base, changes, skipped or {}))
     comparison = _compare(knowledge_base, changes)

@@ -117,7 +117,7 @@ def test_a_key_that_is_to_be_left_out_also_leaves_the_documents_that_are_only_ke
     else:
         other = pipeline.home / "other"
         pipeline.write("extra.md", text_about("extra"), folder=other)
-        sources = f"extra: {{kind: filesystem, folder: {other}}}"
+        sources = f"sources:\n  extra: {{kind: filesystem, folder: {other}}}\n"
         pipeline.home.joinpath("sources.yaml").write_text(sources)
         pipeline.configure(RAG_SOURCES_FILE=str(pipeline.home / "sources.yaml"))
     pipeline.configure(RAG_METADATA_KEEP="", RAG_METADATA_LEAVE_OUT="depart*")
