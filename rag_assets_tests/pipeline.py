@@ -15,6 +15,7 @@ import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from rag_assets.generations.verification import check_every_point
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import Point, ProductionState
 from rag_assets.settings import Settings, load_settings
+from rag_assets_tests.quick_dagster import close_connections
 
 NUM_DOCUMENTS = 20
 THRESHOLD = "0.5"
@@ -53,7 +55,6 @@ _SYLLABLES = (
     "wy",
 )
 _JOB = "selected"
-_nonces = itertools.count()
 
 
 def words(seed: object, count: int) -> list[str]:
@@ -111,16 +112,23 @@ class Run:
         return self
 
 
-def job_for(assets: Sequence[str], with_checks: bool, nonce: int) -> dg.JobDefinition:
-    """Return a job to materialize these assets. The nonce keeps Dagster from reusing an older job."""
+def job_for(assets: Sequence[str], with_checks: bool) -> dg.JobDefinition:
+    """Return a job to materialize these assets."""
+    return _job_for(tuple(assets), with_checks)
+
+
+@cache
+def _job_for(assets: tuple[str, ...], with_checks: bool) -> dg.JobDefinition:
+    """Definitions are kept: only the executor depends on the settings."""
     selection = dg.AssetSelection.assets(*assets) if assets else dg.AssetSelection.all()
     job = dg.define_asset_job(_JOB, selection if with_checks else selection.without_checks())
     definitions = dg.Definitions.merge(build_definitions(load_settings()), dg.Definitions(jobs=[job]))
     return definitions.resolve_job_def(_JOB)
 
 
-def job_named(name: str, nonce: int) -> dg.JobDefinition:
-    """Return a job of the code location with the current configuration. The nonce is as in `job_for`."""
+@cache
+def job_named(name: str) -> dg.JobDefinition:
+    """Return a job of the code location."""
     return build_definitions(load_settings()).resolve_job_def(name)
 
 
@@ -151,6 +159,7 @@ class Pipeline:
             monkeypatch.delenv(str(field.alias), raising=False)
         monkeypatch.setattr("rag_assets.defs.asset_step._RETRY_SECONDS", 0)
         home.mkdir(parents=True, exist_ok=True)
+        close_connections()
         monkeypatch.chdir(home)
         self.configure(
             RAG_DOCUMENTS_DIR=str(self.documents),
@@ -165,6 +174,7 @@ class Pipeline:
         if self._instance is not None:
             self._instance.dispose()
             self._instance = None
+        close_connections()
 
     # Documents and configuration
 
@@ -257,7 +267,7 @@ class Pipeline:
             retry_of: run to re-execute from its failure. Give the same selection.
         """
         job = dg.build_reconstructable_job(
-            "rag_assets_tests.pipeline", "job_for", (list(assets), with_checks, next(_nonces))
+            "rag_assets_tests.pipeline", "job_for", (list(assets), with_checks)
         )
         config = {"resources": {"knowledge_base": {"config": launchpad}}} if launchpad else None
         options = dg.ReexecutionOptions.from_failure(retry_of.run_id, self.instance) if retry_of else None
@@ -268,9 +278,7 @@ class Pipeline:
         """Re-execute a run of the code location from its failure. Job and steps are those of the run."""
         run = self.instance.get_run_by_id(run_id)
         assert run is not None
-        job = dg.build_reconstructable_job(
-            "rag_assets_tests.pipeline", "job_named", (run.job_name, next(_nonces))
-        )
+        job = dg.build_reconstructable_job("rag_assets_tests.pipeline", "job_named", (run.job_name,))
         options = dg.ReexecutionOptions.from_failure(run_id, self.instance)
         with dg.execute_job(job, self.instance, reexecution_options=options) as result:
             return _run_of(result)

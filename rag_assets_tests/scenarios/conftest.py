@@ -5,13 +5,13 @@ because the stored locations hold the paths of documents.
 """
 
 import shutil
-import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from rag_assets.parsers import isolation
+from rag_assets_tests.kept_workers import kept_workers
 from rag_assets_tests.pipeline import THRESHOLD, Pipeline, Run, copy_folder, page, text_about
 
 CHANGED = "topic03.md"
@@ -109,22 +109,22 @@ class Workbench:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _dagster_does_not_wait_for_the_disk() -> Iterator[None]:
-    """Dagster commits hundreds of times per run, and no file of these tests must survive a power cut."""
-    import sqlalchemy
+def _with_quick_dagster() -> Iterator[None]:
+    from rag_assets_tests.quick_dagster import quick_dagster
 
-    def do_not_sync(connection: Any, _: Any) -> None:
-        if isinstance(connection, sqlite3.Connection):
-            connection.execute("PRAGMA synchronous=OFF")
-
-    sqlalchemy.event.listen(sqlalchemy.Engine, "connect", do_not_sync)
-    yield
-    sqlalchemy.event.remove(sqlalchemy.Engine, "connect", do_not_sync)
+    with quick_dagster():
+        yield
 
 
 @pytest.fixture(autouse=True)
 def _with_small_generations(one_index: None) -> None:
     """Write small generations: these tests are about refreshes. Those in `processes/` write all indexes."""
+
+
+@pytest.fixture(autouse=True)
+def _with_kept_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parse in processes that serve all tests. Each starts in a tenth of a second."""
+    monkeypatch.setattr(isolation, "ParseWorkers", kept_workers)
 
 
 @pytest.fixture(scope="session")
