@@ -424,3 +424,59 @@ def test_no_error_quotes_a_row(scene: PostgresScene) -> None:
     problem = problem_of(source)
     assert "InvalidTextRepresentation" in problem
     assert "private" not in problem
+
+
+# Row-level security
+
+
+@pytest.fixture
+def hidden(scene: PostgresScene) -> PostgresScene:
+    """Row c is hidden from the user by a policy."""
+    for name in "abc":
+        scene.put(name, f"text of {name}")
+    scene.execute("ALTER TABLE documents ENABLE ROW LEVEL SECURITY")
+    scene.execute("CREATE POLICY most ON documents USING (id <> 'c')")
+    return scene
+
+
+def listing_of(source: PostgresSource) -> tuple[set[str], str]:
+    """Return the listed paths, and the reason for an incomplete listing."""
+    listed: set[str] = set()
+    try:
+        for entry in source.list_entries():
+            listed.add(entry.path)
+    except SourceUnavailable as error:
+        return listed, str(error)
+    return listed, ""
+
+
+@pytest.mark.parametrize("what", ["table", "query", "view"])
+def test_rows_hidden_from_the_user_are_no_deletions(hidden: PostgresScene, what: str) -> None:
+    """The listing is incomplete: rows are refreshed, and none is deleted."""
+    if what == "table":
+        source = source_of(hidden)
+    elif what == "query":
+        source = query_source(hidden, "SELECT * FROM documents")
+    else:
+        hidden.execute("CREATE VIEW shown WITH (security_invoker) AS SELECT * FROM documents")
+        hidden.execute(f"GRANT SELECT ON shown TO {hidden.user}")
+        source = source_of(hidden, table="shown")
+    listed, problem = listing_of(source)
+    assert listed == {"a", "b"}
+    assert "row-level security" in problem
+    assert "`row_security`" in problem
+    assert text_of(source, entries_of(source_of(hidden, row_security=True))["a"])
+
+
+def test_row_security_is_meant_if_the_option_says_so(hidden: PostgresScene) -> None:
+    assert listing_of(source_of(hidden, row_security=True)) == ({"a", "b"}, "")
+
+
+def test_row_security_without_an_effect_on_the_user_is_no_reason(hidden: PostgresScene) -> None:
+    hidden.execute(f"ALTER ROLE {hidden.user} BYPASSRLS")
+    assert listing_of(source_of(hidden)) == ({"a", "b", "c"}, "")
+
+
+def test_a_missing_permission_is_not_taken_for_row_security(hidden: PostgresScene) -> None:
+    hidden.execute(f"REVOKE SELECT ON documents FROM {hidden.user}")
+    assert "permission denied" in problem_of(source_of(hidden))
