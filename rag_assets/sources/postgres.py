@@ -162,19 +162,45 @@ class PostgresSource:
         try:
             connection = self._connect()
             connection.begin(self.options.timeout_seconds)
-            # Errors in the columns of the text are better found before thousands of rows are listed.
-            connection.execute(*self._texts([None], "", "", 0, limit=0))
+            are_hidden = self._check_statement(connection)
             types = self._types_of_metadata(connection)
             with connection.cursor("rag_assets_listing") as cursor:
                 cursor.execute(self._listing(types))
                 while rows := cursor.fetchmany(_ROWS_A_FETCH):
                     for row_id, version, access, *values in rows:
                         yield row_id, version, access, metadata_of(types, values)
+            if are_hidden:
+                raise SourceUnavailable(
+                    f"source {self.name}: row-level security may hide rows from the user, and hidden rows would look deleted. "
+                    "Grant BYPASSRLS to the user, or set `row_security` if only visible rows are meant"
+                )
         except (psycopg.Error, UnicodeDecodeError) as error:
             raise self._unavailable(error) from None
         finally:
             if connection is not None:
                 connection.close()
+
+    def _check_statement(self, connection: "Connection") -> bool:
+        """Try the statement for texts, and return whether row-level security may hide rows of it.
+
+        Errors in the columns are better found before thousands of rows are listed.
+        """
+        from psycopg.errors import InsufficientPrivilege
+
+        statement = self._texts([None], "", "", 0, limit=0)
+        if self.options.row_security:
+            connection.execute(*statement)
+            return False
+        # Then a statement under a policy fails, also one through a view. pg_dump does the same.
+        connection.execute("SET LOCAL row_security = off")
+        try:
+            connection.execute(*statement)
+        except InsufficientPrivilege:
+            connection.rollback()
+            connection.begin(self.options.timeout_seconds)
+            connection.execute(*statement)  # fails again if another permission is missing
+            return True
+        return False
 
     def _types_of_metadata(self, connection: "Connection") -> dict[str, str]:
         """Return column with metadata -> name of its type, or "" for an array and for a type unknown to psycopg."""

@@ -30,6 +30,11 @@ class PostgresOptions(RemoteSourceOptions):
     metadata_columns: tuple[str, ...] = Field(
         (), description="Columns with metadata of a row: texts, numbers, dates, booleans, text[]."
     )
+    row_security: bool = Field(
+        False,
+        description="Whether rows hidden from the user by row-level security count as deleted. Otherwise they make the listing "
+        "incomplete.",
+    )
     url_template: str | None = Field(
         None, description="Web page of a row, such as https://wiki.example.com/pages/{id}."
     )
