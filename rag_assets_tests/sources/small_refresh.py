@@ -26,6 +26,7 @@ class Outcome:
         tokens: of the outages.
         num_parsed: number of documents parsed.
         metadata_left_out: metadata cut or left out -> number of documents.
+        left_out: ending, or a word in parentheses -> number of documents left out.
     """
 
     changes: Mapping[str, str]
@@ -33,6 +34,7 @@ class Outcome:
     tokens: frozenset[str]
     num_parsed: int
     metadata_left_out: Mapping[str, int]
+    left_out: Mapping[str, int]
 
 
 class SmallRefresh:
@@ -81,6 +83,7 @@ class SmallRefresh:
             frozenset(outage.token for outage in report.open_outages),
             report.num_parsed,
             dict(report.metadata_left_out),
+            dict(report.skipped_files),
         )
 
 

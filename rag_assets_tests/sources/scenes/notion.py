@@ -83,6 +83,7 @@ class Workspace(JsonServer):
         failure: failure of every request, or "" for none.
         refused: page or block id -> status and error code of its answer.
         torn: page or block ids with half an answer.
+        omitted: ids of pages left out by the search.
         headers: headers of every answer.
         questions: paths of the requests, in order.
     """
@@ -92,6 +93,7 @@ class Workspace(JsonServer):
         self.pages: dict[str, Page] = {}
         self.refused: dict[str, tuple[int, str]] = {}
         self.torn: set[str] = set()
+        self.omitted: set[str] = set()
         self._blocks: dict[str, list[Block]] = {}
         super().__init__()
 
@@ -131,7 +133,11 @@ class Workspace(JsonServer):
         match path.removeprefix("/v1/").split("/"):
             case ["search"]:
                 assert question["filter"] == {"property": "object", "value": "page"}
-                return self._list("page_or_data_source", [p.described() for p in self._kept()], question)
+                return self._list(
+                    "page_or_data_source",
+                    [p.described() for p in self._kept() if p.id not in self.omitted],
+                    question,
+                )
             case ["data_sources", data_source, "query"]:
                 rows = [p.described() for p in self._kept() if p.data_source == data_source]
                 return self._list("page_or_data_source", rows, question) if rows else None
