@@ -1,4 +1,4 @@
-"""Folders and sources that go to nothing: more often a lost mount or a wrong setting than a deletion."""
+"""Folders and sources that go to nothing, or nearly: more often a lost mount or a broken site than a deletion."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence, Set
@@ -8,6 +8,8 @@ from rag_assets.text.wording import counted
 
 MOST_DELETED_AT_ONCE = 10
 """As many documents may always be deleted."""
+_FEWEST_GONE = 3
+_SHARE_GONE = 0.8
 
 
 def vanished_parts(
@@ -49,6 +51,34 @@ def vanished_parts(
             )
         )
     return found
+
+
+def gone_parts(source: str, served: Iterable[str], gone: Iterable[str]) -> list[Outage]:
+    """Return an outage for each folder with most of its documents listed, and not found when they were read.
+
+    The source contradicts itself. For a single document the later answer counts.
+
+    Args:
+        served: paths of the documents of this source in production.
+        gone: paths of the listed documents not found.
+    """
+    served = set(served)
+    gone = served.intersection(gone)
+    totals, lost = num_by_folder(served), num_by_folder(gone)
+    failed: list[str] = []
+    for folder in sorted(lost, key=len):
+        is_failed = lost[folder] >= _FEWEST_GONE and lost[folder] >= _SHARE_GONE * totals[folder]
+        if is_failed and not folder.startswith(tuple(failed)):
+            failed.append(folder)
+    return [
+        Outage(
+            source,
+            folder or "the whole source",
+            f"{lost[folder]} of {counted(totals[folder], 'listed document')} were not found when they were read",
+            paths=frozenset(path for path in gone if path.startswith(folder)),
+        )
+        for folder in failed
+    ]
 
 
 def num_by_folder(paths: Iterable[str]) -> Counter[str]:

@@ -18,6 +18,7 @@ from rag_assets.document_metadata.values import NO_METADATA, Metadata
 from rag_assets.errors import SourceUnavailable
 from rag_assets.ingestion.listings import Listing, ListingHash, list_sources
 from rag_assets.ingestion.media_models import MediaModels
+from rag_assets.ingestion.omitted_documents import Omitted, find_omitted
 from rag_assets.ingestion.outage_search import OutageSearch
 from rag_assets.ingestion.parsing import Parse, Parsing, wait_for_first
 from rag_assets.ingestion.reading import MOST_BYTES_AHEAD, ListedDocument, SourceReading
@@ -118,8 +119,14 @@ class Ingestion:
         parsing = Parsing(self._ledger, self._text_store, workers, self.media)
         try:
             for source, report, listing in zip(self._sources, self.reports, listings, strict=True):
-                looked_up = self._look_up(source, listing.entries, parsing, report)
-                read = SourceReading(source, listing.entries, report).read(looked_up)
+                omitted = (
+                    Omitted() if listing.problem else find_omitted(source, listing.entries, self._served)
+                )
+                if omitted.problem:
+                    self._incomplete(report, omitted.problem)
+                entries = [*listing.entries, *omitted.entries]
+                looked_up = self._look_up(source, entries, parsing, report)
+                read = SourceReading(source, entries, report).read(looked_up)
                 parsed = self._parse(read, parsing, report, _DOCUMENTS_AHEAD * workers.num_workers)
                 current: dict[str, DocumentState] = {}
                 try:
@@ -129,7 +136,7 @@ class Ingestion:
                             yield state
                 except SourceUnavailable as error:
                     self._incomplete(report, str(error))
-                self._outages.find(source, report, current)
+                self._outages.find(source, report, current, omitted.outages(source.name))
             for report in self.reports:
                 self._outages.find_vanished_parts(report)
         finally:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Set
 
 from rag_assets.changes.outages import FailedParts, examined
-from rag_assets.changes.vanished_parts import vanished_parts
+from rag_assets.changes.vanished_parts import gone_parts, vanished_parts
 from rag_assets.ingestion.equal_answers import equal_answers
 from rag_assets.ingestion.mounts import missing_mounts
 from rag_assets.ingestion.source_reports import SourceReport
@@ -51,11 +51,18 @@ class OutageSearch:
     def _served(self) -> Mapping[str, DocumentState]:
         return self._ask_what_is_served()
 
-    def find(self, source: Source, report: SourceReport, current: Mapping[str, DocumentState]) -> None:
-        """Report the failed parts of a source.
+    def find(
+        self,
+        source: Source,
+        report: SourceReport,
+        current: Mapping[str, DocumentState],
+        known: Iterable[Outage] = (),
+    ) -> None:
+        """Report the failed parts of a source, and count the listed documents that are gone.
 
         Args:
             current: path -> document read now.
+            known: outages found before.
         """
         self._listed_paths[source.name] = current.keys()
         self._appeared.update(
@@ -66,7 +73,11 @@ class OutageSearch:
         served = [state for state in self._served.values() if state.location.source == source.name]
         same_as = source.same_documents() if isinstance(source, FindsSameDocuments) else {}
         failed.extend(equal_answers(source.name, served, current, same_as, self._text_store.get))
-        self._report(report, failed, listed)
+        gone = set(report.gone) - same_as.keys()
+        gone_at_once = gone_parts(source.name, (state.location.path for state in served), gone)
+        self._report(report, [*failed, *known, *gone_at_once], listed)
+        if num_gone := len(gone.difference(*(outage.paths for outage in gone_at_once))):
+            report.skipped_files = {**report.skipped_files, "(gone)": num_gone}
 
     def find_in_listing(self, source: Source, report: SourceReport, entries: Iterable[SourceEntry]) -> None:
         """Report the failed parts of a source without reading it, in place of `find`.

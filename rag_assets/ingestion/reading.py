@@ -94,6 +94,7 @@ class SourceReading:
         try:
             document.reading = self._source.read(entry, known.version_token if known else "")
         except DocumentGone:
+            self._report.gone.append(entry.path)
             return None
         except DocumentUnreadable as error:
             document.record = _unreadable(entry, error)

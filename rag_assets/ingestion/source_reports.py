@@ -22,6 +22,7 @@ class SourceReport:
         outages: failed parts of a complete listing, also admitted ones.
         num_read: number of documents read, because of a new version token.
         num_parsed: number of documents without an earlier parse of the same bytes.
+        gone: paths of listed documents that were gone when they were read.
         unsettled: ids of documents that did not hold still while they were read.
         skipped_files: ending -> number of files that no parser takes, or that are left out by a pattern.
         left_out: unset variable of a model -> number of files in need of it.
@@ -38,6 +39,7 @@ class SourceReport:
     left_out: Counter[str] = field(default_factory=Counter[str])
     metadata_left_out: Counter[str] = field(default_factory=Counter[str])
     outages: list[Outage] = field(default_factory=list[Outage])
+    gone: list[str] = field(default_factory=list[str])
     unsettled: list[str] = field(default_factory=list[str])
 
     @property

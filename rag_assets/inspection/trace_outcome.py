@@ -13,6 +13,7 @@ from rag_assets.inspection.lines import last_good_version
 from rag_assets.inspection.trace_evidence import Candidate, Evidence, TracedDocument
 from rag_assets.parsers.registry import asks_by_name
 from rag_assets.records import DocumentState
+from rag_assets.sources.base import FindsOmitted
 
 
 def explain(evidence: Evidence, document: TracedDocument) -> tuple[str, list[str]]:
@@ -148,6 +149,12 @@ def _next_refresh(evidence: Evidence, document: TracedDocument) -> Iterator[str]
             yield (
                 f"its source no longer lists it, but {refusal.subject} was refused: nothing is deleted before "
                 f"`rag-assets approve {refusal.token}`"
+            )
+            return
+        if isinstance(evidence.sources[source], FindsOmitted):
+            yield (
+                "its source no longer lists it: the next refresh asks for it, and deletes it if the source says that it is "
+                "gone"
             )
             return
         skipped = evidence.why_skipped(document.id)

@@ -195,6 +195,20 @@ class FailsInParts(Protocol):
 
 
 @runtime_checkable
+class FindsOmitted(Protocol):
+    """A source whose listing may omit a document now and then, without a sign of it."""
+
+    def look_for(self, path: str) -> SourceEntry | None:
+        """Return a document that the last listing did not contain, or None if the source is sure that it is gone.
+
+        Raises:
+            DocumentUnreadable: neither is certain.
+            SourceUnavailable: the source does not answer.
+        """
+        ...
+
+
+@runtime_checkable
 class FindsSameDocuments(Protocol):
     """A source with several addresses for one document, such as a page behind redirects."""
 

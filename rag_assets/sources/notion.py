@@ -109,6 +109,24 @@ class NotionSource:
         except (KeyError, TypeError, ValueError, AttributeError):
             raise self._wiki.unavailable("answered with a listing of an unknown form") from None
 
+    def look_for(self, path: str) -> SourceEntry | None:
+        """See `FindsOmitted`. The search may omit a page. The rows of data sources are complete."""
+        if self.options.data_sources:
+            return None
+        try:
+            page = self._ask(lambda client: client.pages.retrieve(path))
+            return None if _is_in_trash(page) else self._entry(path, page)
+        except Refused as error:
+            if error.status == 404:
+                return None
+            if error.status in (400, 403):
+                raise DocumentUnreadable("unreadable", f"Notion refuses it (HTTP {error.status}).") from None
+            raise self._wiki.unavailable(error.problem) from None
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise DocumentUnreadable(
+                "unreadable", "Notion answered with a page of an unknown form."
+            ) from None
+
     def read(self, entry: SourceEntry, known_token: str = "") -> Reading:
         """Return one page as Markdown.
 
