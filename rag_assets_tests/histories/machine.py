@@ -44,6 +44,9 @@ TEXTS = (
     "bananas are long " * 19 + "or short",
     "cherries\n\n" * 12,
     "quite another matter, told in some more words than the others have",
+    # Texts from above, with metadata: only the payload changes.
+    "---\nyear: 2024\n---\napples and pears",
+    "---\nyear: 2025\ntags: [fruit]\n---\napples and pears",
 )
 BROKEN = (b"\x00\xff\xfe\x01 no text \x00\x00", b"", b"   \n")
 PLACES = st.tuples(st.sampled_from(SOURCES), st.sampled_from(NAMES))

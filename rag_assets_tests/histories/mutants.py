@@ -13,10 +13,13 @@ from rag_assets import embedding, knowledge_base
 from rag_assets.changes import change_set
 from rag_assets.changes.change_set import Change, DocumentChange
 from rag_assets.defs import asset_checks
+from rag_assets.document_metadata.values import NO_METADATA, Metadata
 from rag_assets.evaluation.gate import Verdict
 from rag_assets.generations import contents, staging
 from rag_assets.ingestion.ingestion import Ingestion
 from rag_assets.ingestion.source_reports import SourceReport
+from rag_assets.ledgers import sqlite
+from rag_assets.ledgers.base import ParseRecord
 from rag_assets.records import DocumentState
 from rag_assets.refresh import decision, measurement, promotion
 from rag_assets.vector_stores.embedded import store
@@ -49,6 +52,19 @@ def relocation_is_not_applied(stack: contextlib.ExitStack) -> None:
     _patch(stack, staging.Staging, "_relocate", lambda *_: 0)
 
 
+def metadata_of_a_parse_are_forgotten(stack: contextlib.ExitStack) -> None:
+    original = sqlite.parse_row
+
+    def row(record: ParseRecord, used_at: float) -> tuple[Any, ...]:
+        return original(replace(record, metadata=NO_METADATA), used_at)
+
+    _patch(stack, sqlite, "parse_row", row)
+
+
+def a_change_of_metadata_is_overlooked(stack: contextlib.ExitStack) -> None:
+    _patch(stack, Metadata, "__eq__", lambda *_: True)
+
+
 def old_points_stay(stack: contextlib.ExitStack) -> None:
     _patch(stack, staging.Staging, "_remove", lambda *_: 0)
 
@@ -56,8 +72,8 @@ def old_points_stay(stack: contextlib.ExitStack) -> None:
 def last_good_version_is_dropped(stack: contextlib.ExitStack) -> None:
     original = change_set._quarantined
 
-    def quarantined(state: DocumentState, old: DocumentState | None) -> DocumentChange:
-        return replace(original(state, old), content_hash=None)
+    def quarantined(*args: Any) -> DocumentChange:
+        return replace(original(*args), content_hash=None)
 
     _patch(stack, change_set, "_quarantined", quarantined)
 
@@ -130,6 +146,8 @@ MUTANTS: tuple[Mutant, ...] = (
     candidate_is_not_verified,
     deletions_are_forgotten,
     relocation_is_not_applied,
+    metadata_of_a_parse_are_forgotten,
+    a_change_of_metadata_is_overlooked,
     old_points_stay,
     last_good_version_is_dropped,
     incomplete_source_counts_as_complete,
