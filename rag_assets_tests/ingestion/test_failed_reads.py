@@ -2,6 +2,8 @@
 
 import pytest
 
+from rag_assets.errors import SourceUnavailable
+from rag_assets.ingestion.proof_of_life import ProofOfLife
 from rag_assets.ingestion.source_reports import unreadable_sources
 from rag_assets_tests.ingestion.fake_source import FakeSource, Reader
 
@@ -75,3 +77,17 @@ def test_an_outage_is_noticed_soon(read: Reader, source: FakeSource) -> None:
     _, ingestion = read(source)
     assert unreadable_sources(ingestion.reports) == {"fake": "source fake: an object was cut off"}
     assert len(source.read_paths) <= 3 + 2 * source.parallel_reads
+
+
+def test_a_source_that_takes_too_long_to_fail_is_given_up() -> None:
+    """Each failure may take as long as a timeout, and there may be thousands."""
+    source = FakeSource(**{f"{name}_txt": b"text" for name in NAMES})
+    entries = list(source.list_entries())
+    proof = ProofOfLife(source, entries)
+    down = SourceUnavailable("source fake: too slow")
+    for entry in entries[:6]:
+        proof.has_failed(entry, down, after_seconds=120)
+    proof.was_read(entries[9])
+    proof.has_failed(entries[6], down, after_seconds=1)
+    with pytest.raises(SourceUnavailable, match="too slow"):
+        proof.has_failed(entries[7], down, after_seconds=200)
