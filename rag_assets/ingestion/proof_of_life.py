@@ -7,6 +7,8 @@ from rag_assets.records import SourceEntry
 from rag_assets.sources.base import Source
 
 _FAILURES_PER_PROOF = 3
+_MOST_SECONDS = 900.0
+"""For all failures of a source together."""
 
 
 class ProofOfLife:
@@ -25,6 +27,7 @@ class ProofOfLife:
         self._sound: SourceEntry | None = None
         self._failed: set[str] = set()
         self._num_in_a_row = 0
+        self._seconds = 0.0
 
     def was_read(self, entry: SourceEntry) -> None:
         """Note that the source answers."""
@@ -36,11 +39,14 @@ class ProofOfLife:
         if self._sound is None or entry.size_bytes < self._sound.size_bytes:
             self._sound = entry
 
-    def has_failed(self, entry: SourceEntry, error: SourceUnavailable) -> None:
-        """Note a failure. Raise it if the source fails at another document too.
+    def has_failed(self, entry: SourceEntry, error: SourceUnavailable, *, after_seconds: float) -> None:
+        """Note a failure. Raise it if the source fails at another document too, or if failures take too long.
 
         Each proof is good for three failures in a row: it may take as long as a timeout.
         """
+        self._seconds += after_seconds
+        if self._seconds > _MOST_SECONDS:
+            raise error
         self._failed.add(entry.document_id)
         self._num_in_a_row += 1
         if self._num_in_a_row % _FAILURES_PER_PROOF == 1 and not any(map(self._answers, self._others())):

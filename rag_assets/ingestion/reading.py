@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from time import sleep
+from time import monotonic, sleep
 
 from rag_assets.errors import DocumentGone, DocumentUnreadable, RagAssetsError, SourceUnavailable
 from rag_assets.ingestion.parsing import Parse
@@ -36,6 +36,7 @@ class ListedDocument:
         was_read: whether it was read in this refresh, or could not be read.
         is_moving: whether it is still being written.
         failure: error of its reading, perhaps an outage of its source.
+        read_seconds: time of its reading.
     """
 
     entry: SourceEntry
@@ -45,6 +46,7 @@ class ListedDocument:
     was_read: bool = False
     is_moving: bool = False
     failure: SourceUnavailable | None = None
+    read_seconds: float = 0.0
 
     @property
     def size_bytes(self) -> int:
@@ -91,6 +93,7 @@ class SourceReading:
         entry, known = document.entry, document.record
         if known is not None and entry.version_token and known.version_token == entry.version_token:
             return document
+        began = monotonic()
         try:
             document.reading = self._source.read(entry, known.version_token if known else "")
         except DocumentGone:
@@ -108,6 +111,8 @@ class SourceReading:
                 f"source {self._source.name} failed with {type(error).__name__} while it was read"
             )
             return document
+        finally:
+            document.read_seconds = monotonic() - began
         if document.record is not known or document.reading is not None:
             self._report.num_read += not document.was_read
             document.was_read = True
@@ -117,7 +122,7 @@ class SourceReading:
         for document in documents:
             entry = document.entry
             if document.failure is not None:
-                self._proof.has_failed(entry, document.failure)
+                self._proof.has_failed(entry, document.failure, after_seconds=document.read_seconds)
                 reason = without_name(self._source.name, str(document.failure)).rstrip(".")
                 document.record = _unreadable(entry, DocumentUnreadable("unreadable", f"{reason}."))
                 self._failed.append(document)
