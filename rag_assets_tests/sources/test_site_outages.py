@@ -1,4 +1,4 @@
-"""One listed page with status 404 or 410 is gone. Most pages of a site at once are an outage."""
+"""One listed page with status 404 or 410 is gone. Most pages of a site at once are an outage, and so is a site that is down."""
 
 from pathlib import Path
 
@@ -80,3 +80,28 @@ def test_pages_that_became_the_same_page_are_not_gone(site: WebSite, refresh: Sm
     site.replies["/two"] = Reply(status=301, headers={"Location": "/one"})
     outcome = refresh(source_of(urls=urls(site)))
     assert (outcome.changes, outcome.left_out) == (changed(site, "two", to="deleted"), {})
+
+
+def test_a_site_that_is_down_is_an_outage_of_its_own_pages(
+    site: WebSite, other: WebSite, refresh: SmallRefresh
+) -> None:
+    publish(site, other)
+    refresh(source_of(urls=urls(site, other)))
+    take_away(other, "one")
+    other.page("/two", html("all about two, edited"))
+    with site.fails("error"):
+        outcome = refresh(source_of(urls=urls(site, other)))
+        assert outcome.changes == changed(other, "one", to="deleted") | changed(other, "two", to="updated")
+        assert f"the site {site.url}: its robots.txt has status 500. 6 documents kept." in outcome.problem
+        assert len(outcome.tokens) == 1
+    again = refresh(source_of(urls=urls(site, other)))
+    assert (again.changes, again.problem) == ({}, "")
+
+
+def test_the_only_site_that_is_down_is_an_outage_of_the_source(site: WebSite, refresh: SmallRefresh) -> None:
+    publish(site)
+    refresh(source_of(urls=urls(site)))
+    with site.fails("error"):
+        outcome = refresh(source_of(urls=urls(site)))
+    assert (outcome.changes, outcome.tokens) == ({}, frozenset())
+    assert "its robots.txt has status 500" in outcome.problem
