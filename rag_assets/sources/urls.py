@@ -34,6 +34,8 @@ from rag_assets.sources.web.canonical import (
 )
 from rag_assets.sources.web.fetched_page import FetchedPage, canonical_or_none, fetched_page
 from rag_assets.sources.web.options import DEFAULT_FILE, UrlsOptions
+from rag_assets.sources.web.outages import outages_of
+from rag_assets.sources.web.page_answer import GONE, require_page
 from rag_assets.sources.web.page_notes import PageNote, PageNotes
 from rag_assets.sources.web.polite import HostDown, PoliteHttp
 from rag_assets.sources.web.run import Run
@@ -46,8 +48,6 @@ _LOGGER = logging.getLogger(__name__)
 
 _BATCH = 256
 _READERS = 8
-_GONE = frozenset((404, 410))
-_FORBIDDEN = frozenset((401, 403))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,8 @@ class UrlsSource:
 
     A page with status 404 or 410 is gone. A page that is forbidden, broken, too large or slow is unreadable, and its
     last good version stays. After three failures in a row, if robots.txt fails too, a host is closed for this run,
-    and its pages are unreadable. The source is down if no host answers. The listing is incomplete, and nothing is deleted, if
-    a robots.txt or a sitemap cannot be read. With crawling the same is true of a page without any earlier reading.
+    and its pages are unreadable. A host whose robots.txt cannot be read is an outage of its pages. The source is down if no
+    host answers. The listing is incomplete if a new sitemap, or with crawling a new page, cannot be read.
 
     The server knows whether a page changed: it answers 304, and transfers nothing. A server without ETag and
     Last-Modified sends the page each time, and a hash of the page is compared. With crawling, pages are fetched during
@@ -145,6 +145,9 @@ class UrlsSource:
                 self.name,
                 counted(run.num_disallowed, "page"),
             )
+        if run.closed_sites and not run.listed:
+            run.problems.extend(run.closed_sites.values())
+            run.closed_sites.clear()
         if run.problems:
             first, others = run.problems[0], len(run.problems) - 1
             more = f" (and {counted(others, 'more problem')})" if others else ""
@@ -237,8 +240,8 @@ class UrlsSource:
             run.listed.pop(self._path(url), None)
             if not problem:
                 run.num_disallowed += 1
-            elif problem not in run.problems:
-                run.problems.append(problem)
+            else:
+                run.closed_sites[origin_of(url)] = problem
         return False
 
     def _look_at(self, url: str) -> _Look:
@@ -260,7 +263,7 @@ class UrlsSource:
             self._remember(PageNote(self._identity.of(url), token, page.links))
             self._run.keep(url, page.reading)
             return _Look(url, token, page.own_url, page.links)
-        if answer.status in _GONE:
+        if answer.status in GONE:
             return _Look(url, is_page=False)
         if answer.status == 429 or answer.status >= 500:
             return self._unknown_links(url, note, f"status {answer.status}")
@@ -335,19 +338,9 @@ class UrlsSource:
         return None if token == known_token else page.reading
 
     def outages(self) -> list[Outage]:
-        """See `FailsInParts`. Each is a sitemap."""
-        return [
-            Outage(
-                self.name,
-                f"the sitemap {failed.shown}",
-                failed.problem,
-                # Pages linked from its pages may be missing as well.
-                below="" if self.options.crawl_depth else None,
-                paths=frozenset(map(self._path, failed.pages)),
-                is_quiet=failed.is_empty,
-            )
-            for failed in self._run.failed_sitemaps
-        ]
+        """See `FailsInParts`. Each is a site or a sitemap."""
+        # Pages linked from missing pages may be missing as well, anywhere.
+        return outages_of(self.name, self._run, self._path, keeps_all=self.options.crawl_depth > 0)
 
     def same_documents(self) -> dict[str, str]:
         """See `FindsSameDocuments`."""
@@ -388,14 +381,8 @@ class UrlsSource:
             raise DocumentUnreadable(
                 "too_large", f"The limit is {self.options.max_bytes / 1e6:.0f} MB."
             ) from None
-        if answer.status == 200 or (answer.status == 304 and known is not None):
-            return answer
-        if answer.status in _GONE:
-            raise DocumentGone(f"The server answered with status {answer.status}.")
-        advice = "Every refresh tries again."
-        if answer.status in _FORBIDDEN:
-            advice = "Allow access without a login, or leave the page out with `exclude`."
-        raise DocumentUnreadable("unreadable", f"The server answered with status {answer.status}. {advice}")
+        require_page(answer, is_known=known is not None)
+        return answer
 
     def _fetched(self, url: str, answer: Answer) -> FetchedPage:
         options = self.options

@@ -24,6 +24,7 @@ class Run:
         bodies: URL -> body fetched for its links, not read yet.
         crawled: document paths found by following links.
         problems: reasons why the listing is not complete, one clause each.
+        closed_sites: origin -> reason, for hosts whose robots.txt cannot be read.
         failed_sitemaps: those whose pages are known from before.
     """
 
@@ -38,6 +39,7 @@ class Run:
     crawled: set[str] = field(default_factory=set)
     num_disallowed: int = 0
     problems: list[str] = field(default_factory=list)
+    closed_sites: dict[str, str] = field(default_factory=dict)
     failed_sitemaps: list[FailedSitemap] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 

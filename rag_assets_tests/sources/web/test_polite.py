@@ -23,15 +23,26 @@ def test_without_robots_txt_all_pages_are_allowed(status: int, site: WebSite) ->
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_an_unavailable_robots_txt_makes_the_listing_incomplete(
+def test_an_unavailable_robots_txt_is_an_outage_of_its_site(
     status: int, site: WebSite, other: WebSite
 ) -> None:
     site.replies["/robots.txt"] = Reply(b"", status)
     source = source_of(urls=[f"{site.url}/a", f"{other.url}/b"])
-    listed = []
-    with pytest.raises(SourceUnavailable, match=r"robots\.txt"):
-        listed.extend(entry.uri for entry in source.list_entries())
+    assert [entry.uri for entry in source.list_entries()] == [f"{other.url}/b"]
+    [outage] = source.outages()
+    assert (outage.place, outage.below) == (f"the site {site.url}", f"{site.url.removeprefix('http://')}/")
     assert "/a" not in site.paths
+
+
+@pytest.mark.parametrize("status", [429, 500])
+def test_an_unavailable_robots_txt_of_the_only_site_makes_the_listing_incomplete(
+    status: int, site: WebSite
+) -> None:
+    site.replies["/robots.txt"] = Reply(b"", status)
+    source = source_of(urls=[f"{site.url}/a"])
+    with pytest.raises(SourceUnavailable, match=r"robots\.txt"):
+        list(source.list_entries())
+    assert source.outages() == []
 
 
 def test_robots_txt_is_fetched_once_per_run_and_its_redirects_are_followed(
