@@ -1,7 +1,9 @@
 """The contract of every store: filters on metadata, with and without indexes for them."""
 
+import struct
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -182,3 +184,61 @@ def test_a_changed_payload_is_found_by_its_new_metadata(tmp_path: Path) -> None:
         wanted = SearchFilter((Condition("metadata.year", "range", {"gte": 2023}),))
         points, _ = store.read("g2").search(unit_vector(1), None, 10, wanted)
         assert {p.id for p in points} == {point_id(1), point_id(3)}
+
+
+VALUES = [
+    *(0.1, -0.1, 1 / 3, 1e22, 2.5e-20, 123456789.12345679, 0, 2**53 - 1, -(2**53) + 1, True, False),
+    *("\uffff", "\U0010ffff", "é", '"\\', "👩‍👩‍👧", "a" * 500),
+]
+
+
+@pytest.mark.parametrize("kind", ALL_INDEXES)
+def test_every_value_is_read_back_as_it_was_sent(kind: str, tmp_path: Path) -> None:
+    metadata = normalized({f"key{number}": value for number, value in enumerate(VALUES)}).to_json()
+    assert len(metadata) == len(VALUES)
+    with open_backend(kind, tmp_path) as backend:
+        store = backend.open({"key0": "float", "key7": "integer"})
+        stage(store, "g1", [point(1, locations=[location(1, metadata=metadata)])])
+        [found_point] = store.read("g1").retrieve([point_id(1)])
+        stored = found_point.payload["locations"][0]["metadata"]
+        assert {key: repr(value) for key, value in stored.items()} == {
+            key: repr(value) for key, value in metadata.items()
+        }
+        for key, value in metadata.items():
+            wanted = SearchFilter((Condition(f"metadata.{key}", "equals", value),))
+            points, _ = store.read("g1").search(unit_vector(1), None, 10, wanted)
+            assert [p.id for p in points] == [point_id(1)], (key, value)
+
+
+@pytest.mark.parametrize("kind", ALL_INDEXES)
+def test_no_number_of_a_document_makes_its_points_look_damaged(kind: str, tmp_path: Path) -> None:
+    """Qdrant reads some decimals back as their neighbors, and a writer compares what it has sent."""
+    random = Random(1)
+    numbers = [struct.unpack("d", random.randbytes(8))[0] for _ in range(1_000)]
+    numbers += [random.uniform(-(10.0**size), 10.0**size) for size in range(-12, 18) for _ in range(60)]
+    with open_backend(kind, tmp_path) as backend:
+        store = backend.open()
+        points = [
+            point(first, locations=[place(first, **{f"key{n}": numbers[first + n] for n in range(50)})])
+            for first in range(0, len(numbers), 50)
+        ]
+        stage(store, "g1", points)
+        assert {p.id: p.payload for p in store.read("g1").retrieve([p.id for p in points])} == {
+            p.id: p.payload for p in points
+        }
+
+
+def test_an_index_of_another_kind_takes_the_place_of_an_earlier_one(tmp_path: Path) -> None:
+    with open_backend("embedded", tmp_path) as backend:
+        texts: dict[int, Any] = {n: [place(n, year=f"{2020 + n}")] for n in range(4)}
+        stage(backend.open({"year": "keyword"}), "g1", [point(n, locations=texts[n]) for n in texts])
+        store = backend.open({"year": "integer"})
+        with store.write("g2", DIMENSIONS, "g1") as writer:
+            writer.set_payload({point_id(n): {"locations": [place(n, year=2020 + n)]} for n in texts})
+            writer.seal(manifest("g2", 4))
+        wanted = SearchFilter((Condition("metadata.year", "range", {"gte": 2022}),))
+        points, _ = store.read("g2").search(unit_vector(1), None, 10, wanted)
+        assert {p.id for p in points} == {point_id(2), point_id(3)}
+        stays = SearchFilter((Condition("metadata.year", "equals", "2022"),))
+        assert store.read("g2").search(unit_vector(1), None, 10, stays)[0] == []
+        assert len(store.read("g1").search(unit_vector(1), None, 10, stays)[0]) == 1
