@@ -31,6 +31,8 @@ MOST_LEFT_OUT = 20
 _MOST_RAW_VALUES = 1_000
 _MOST_DEPTH = 3
 _MOST_EXACT_INTEGER = 2**53
+_MOST_EXACT_DIGITS = 15
+_MOST_EXACT_POWER_OF_TEN = 22
 _WORD_BEGINS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _NO_WORD = re.compile(r"[\W_]+")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?: ?(?:Z|[+-]\d\d:?\d\d))?)?")
@@ -219,7 +221,14 @@ def _scalar(value: object) -> str | int | float | bool | None:
 
 
 def normalized_number(value: Real | float | Decimal) -> int | float | None:
-    """Return a number in the form of JSON, a whole one as an integer, or None if JSON cannot hold it exactly."""
+    """Return a number with at most 15 significant digits and 22 decimals, a whole one as an integer.
+
+    Qdrant reads other decimals back as their neighbors: 123456789.12345679 came back one bit smaller. A double holds
+    these digits, and a power of ten up to the 22nd, exactly. So one division reads them without an error.
+
+    Returns:
+        None if this form cannot hold it.
+    """
     try:
         if isinstance(value, Integral):
             whole = index(value)
@@ -229,7 +238,14 @@ def normalized_number(value: Real | float | Decimal) -> int | float | None:
         return None
     if not math.isfinite(number):
         return None
-    return int(number) if number.is_integer() and abs(number) < _MOST_EXACT_INTEGER else number
+    if number.is_integer() and abs(number) < _MOST_EXACT_INTEGER:
+        return int(number)
+    digits = Decimal(f"{number:.{_MOST_EXACT_DIGITS}g}")
+    exponent = digits.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent > _MOST_EXACT_POWER_OF_TEN:
+        return None
+    rounded = round(float(digits), _MOST_EXACT_POWER_OF_TEN)
+    return int(rounded) if rounded.is_integer() and abs(rounded) < _MOST_EXACT_INTEGER else rounded
 
 
 def _moment(moment: datetime) -> str:
