@@ -114,7 +114,7 @@ class Wiki(JsonServer):
                     self._described_by_cloud(page)
                     for page in self.pages.values()
                     if page.status == query["status"]
-                    and query.get("space-id") in (None, SPACE_IDS[page.space])
+                    and query.get("space-id") in (None, SPACE_IDS.get(page.space))
                 ]
                 return self._by_cursor(path, pages, query)
             case ["api", "v2", "pages", page, "ancestors"] if self.cloud and page in self.pages:
