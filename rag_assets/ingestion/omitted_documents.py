@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from rag_assets.changes.outages import FailedParts
 from rag_assets.errors import DocumentUnreadable, SourceUnavailable
 from rag_assets.records import DocumentState, Outage, SourceEntry
-from rag_assets.sources.base import FindsOmitted, Source
+from rag_assets.sources.base import FailsInParts, FindsOmitted, Source
 from rag_assets.text.wording import counted
 
 _MOST_ASKED = 200
@@ -40,7 +41,7 @@ class Omitted:
 def find_omitted(
     source: Source, listed: Iterable[SourceEntry], served: Mapping[str, DocumentState]
 ) -> Omitted:
-    """Ask a source for the documents in production missing from its complete listing.
+    """Ask a source for the documents in production missing from its complete listing, outside of its failed parts.
 
     Args:
         served: the documents in production by id.
@@ -48,10 +49,13 @@ def find_omitted(
     if not isinstance(source, FindsOmitted):
         return Omitted()
     known = {entry.document_id for entry in listed}
+    failed = FailedParts(source.outages() if isinstance(source, FailsInParts) else ())
     missing = sorted(
         state.location.path
         for state in served.values()
-        if state.location.source == source.name and state.document_id not in known
+        if state.location.source == source.name
+        and state.document_id not in known
+        and not failed.contain(state.location)
     )
     found = Omitted(unknown=set(missing[_MOST_ASKED:]))
     try:

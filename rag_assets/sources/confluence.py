@@ -10,7 +10,8 @@ makes a new document, with the same content.
 
 import html
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, ClassVar
@@ -19,7 +20,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from rag_assets.document_metadata.values import NO_METADATA, Metadata
 from rag_assets.errors import DocumentGone, DocumentUnreadable
-from rag_assets.records import SourceEntry
+from rag_assets.records import Outage, SourceEntry
 from rag_assets.sources.base import (
     DEFAULT_MAX_BYTES,
     Reading,
@@ -103,6 +104,7 @@ class ConfluenceSource:
             raise missing_package_error(name, "atlassian-python-api", "confluence")
         self.name = name
         self.options = options
+        self._refused: dict[str, str] = {}
         self.url = options.url
         if options.cloud and not self.url.endswith("/wiki"):
             self.url += "/wiki"
@@ -122,6 +124,7 @@ class ConfluenceSource:
         Raises:
             SourceUnavailable: Confluence did not answer as expected, or the listing is incomplete.
         """
+        self._refused = {}
         pages = self._pages_of_cloud() if self.options.cloud else self._pages_of_data_center()
         access = PageReaders(self._client, cloud=self.options.cloud) if self.options.read_access else None
         listed: set[str] = set()
@@ -222,9 +225,34 @@ class ConfluenceSource:
             query = {"type": "page", "status": "current", "expand": self._expansions()}
             if space is not None:
                 query["spaceKey"] = space
-            for page in self._client.results("rest/api/content", query):
-                if page["status"] == "current":
-                    yield self._page_of_data_center(page)
+            with self._one_space(space):
+                for page in self._client.results("rest/api/content", query, of_a_space=space is not None):
+                    if page["status"] == "current":
+                        yield self._page_of_data_center(page)
+        self._require_a_space()
+
+    @contextmanager
+    def _one_space(self, space: str | None) -> Generator[None]:
+        """Note the space as refused, in place of the whole wiki."""
+        try:
+            yield
+        except Refused as error:
+            if space is None:
+                raise self._client.unavailable(error.problem) from None
+            self._refused[space] = error.problem
+
+    def _require_a_space(self) -> None:
+        if self._refused and self._refused.keys() >= set(self.options.spaces):
+            problem = next(iter(self._refused.values()))
+            self._refused = {}
+            raise self._client.unavailable(problem)
+
+    def outages(self) -> list[Outage]:
+        """See `FailsInParts`. Each is a space."""
+        return [
+            Outage(self.name, f"space {space}", f"Confluence {problem}", below=f"{space}/")
+            for space, problem in self._refused.items()
+        ]
 
     def _expansions(self) -> str:
         expand = ["version", "space", "history"]
@@ -257,9 +285,9 @@ class ConfluenceSource:
         keys = {
             content_id(space["id"]): str(space["key"]) for space in client.results("api/v2/spaces", query)
         }
-        missing = set(self.options.spaces) - set(keys.values())
-        if missing:
-            raise client.unavailable(f"shows this user no space {', '.join(sorted(missing))}")
+        for space in sorted(set(self.options.spaces) - set(keys.values())):
+            self._refused[space] = f"shows this user no space {space}"
+        self._require_a_space()
         labels = (
             LabelSearch(client, self.options.spaces, self.options.page_size)
             if self.options.read_labels
@@ -269,7 +297,9 @@ class ConfluenceSource:
         try:
             for space in sorted(keys) if self.options.spaces else (None,):
                 query = {"status": "current"} | ({} if space is None else {"space-id": space})
-                found += client.results("api/v2/pages", query)
+                with self._one_space(keys.get(space) if space is not None else None):
+                    found += client.results("api/v2/pages", query, of_a_space=space is not None)
+            self._require_a_space()
             if labels is not None:
                 labels.wait()
         finally:

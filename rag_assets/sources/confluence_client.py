@@ -17,6 +17,7 @@ logging.getLogger("atlassian").setLevel(logging.CRITICAL + 1)
 
 _LONGEST_RETRY_AFTER_SECONDS = 30
 _MOST_ANSWERS = 100_000
+_ABOUT_A_SPACE = frozenset((403, 404))
 _REASONS = {401: "refused username and token"}
 
 
@@ -74,10 +75,14 @@ class ConfluenceClient:
         patience_seconds = 2 * self._timeout_seconds + _LONGEST_RETRY_AFTER_SECONDS
         return self._wiki.ask(request, patience_seconds, (requests.RequestException,))
 
-    def results(self, path: str, query: Mapping[str, str]) -> Iterator[Json]:
+    def results(self, path: str, query: Mapping[str, str], *, of_a_space: bool = False) -> Iterator[Json]:
         """Yield all results of a listing. A malformed or interrupted answer is not taken for its end.
 
+        Args:
+            of_a_space: whether a refusal concerns one space only.
+
         Raises:
+            Refused: the listing of this space is forbidden or not found.
             SourceUnavailable: the listing is not complete.
         """
         query = {**query, "limit": str(self._page_size)}
@@ -109,6 +114,8 @@ class ConfluenceClient:
                 if tuple(sorted(query.items())) in asked or len(asked) >= _MOST_ANSWERS:
                     raise self.unavailable("lists in a circle")
         except Refused as error:
+            if of_a_space and error.status in _ABOUT_A_SPACE:
+                raise
             raise self.unavailable(error.problem) from None
 
     def unavailable(self, problem: str) -> SourceUnavailable:

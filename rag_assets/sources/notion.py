@@ -184,12 +184,19 @@ class NotionSource:
                     filter=only, sort=order, page_size=size, start_cursor=cursor
                 )
             )
+        refused: list[str] = []
         for data_source in self.options.data_sources:
-            yield from self._results(
-                lambda client, cursor, data_source=data_source: client.data_sources.query(
-                    data_source, result_type="page", page_size=size, start_cursor=cursor
+            try:
+                yield from self._results(
+                    lambda client, cursor, data_source=data_source: client.data_sources.query(
+                        data_source, result_type="page", page_size=size, start_cursor=cursor
+                    )
                 )
-            )
+            except Refused as error:
+                # The others are listed all the same. Nothing tells which pages belong to this one.
+                refused.append(f"{error.problem} for data source {data_source}")
+        if refused:
+            raise self._wiki.unavailable("; ".join(refused))
 
     def _blocks_below(self, block_id: str, budget: "_Budget", depth: int = 0) -> list[Json]:
         if depth > _DEEPEST_BLOCK:
