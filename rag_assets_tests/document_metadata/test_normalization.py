@@ -17,6 +17,7 @@ from rag_assets.document_metadata.normalization import (
     MOST_LEFT_OUT,
     is_date,
     normalized,
+    normalized_key,
     size_bytes,
 )
 from rag_assets.document_metadata.values import Metadata
@@ -167,11 +168,18 @@ def test_a_value_that_is_none_of_the_types_is_left_out(value: object) -> None:
         ("_x_", "x"),
         ("Größe", "größe"),
         ("年", "年"),
+        ("İlçe", "i_lçe"),
         (7, "7"),
     ],
 )
 def test_a_key_has_one_form(key: object, expected: str) -> None:
     assert dict(normalized({key: 1})) == {expected: 1}
+
+
+def test_the_normal_form_of_a_key_is_stable_for_every_character() -> None:
+    keys = (f"a{chr(code)}B" for code in range(0x110000) if not 0xD800 <= code < 0xE000)
+    forms = {normalized_key(key) for key in keys} - {None}
+    assert [form for form in forms if normalized_key(form) != form] == []
 
 
 @pytest.mark.parametrize("key", ["", "  ", "!?", "x" * 65, "x" * 129, None, True, 1.5, ("a",), 10**4000])
