@@ -93,7 +93,8 @@ def normalized_key(key: object) -> str | None:
     if text is None or len(text) > 2 * MAX_KEY_CHARACTERS:
         return None
     text = _WORD_BEGINS.sub("_", unicodedata.normalize("NFC", _UNPRINTABLE.sub(" ", text)))
-    name = _NO_WORD.sub("_", text).strip("_").lower()
+    # Some letters have a lower case of two characters, one of them no letter.
+    name = _NO_WORD.sub("_", unicodedata.normalize("NFC", text.lower())).strip("_")
     return name if 0 < len(name) <= MAX_KEY_CHARACTERS else None
 
 
