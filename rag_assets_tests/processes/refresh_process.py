@@ -18,6 +18,8 @@ from typing import Any, Self
 
 from rag_assets_tests.processes.kill_points import kill_at, stop_at
 from rag_assets_tests.processes.scene import Scene
+from rag_assets_tests.quick_dagster import quick_dagster
+from rag_assets_tests.small_generations import small_generations
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
@@ -26,6 +28,7 @@ _context.set_forkserver_preload(
         "rag_assets_tests.processes.kill_points",
         "alembic.context",
         "dagster._core.storage.sqlite_storage",
+        "dagster._core.storage.event_log.sqlite.consolidated_sqlite_event_log",
         "pyarrow.parquet",
         "qdrant_edge",
         "wordllama",
@@ -51,7 +54,7 @@ class RefreshProcess:
         """
         self._scene = scene
         full = scene.environment(**(environment or {}))
-        self.process = _context.Process(target=_refresh, args=(scene.home, full, prepare, arguments))
+        self.process = _context.Process(target=_refresh, args=(scene, full, prepare, arguments))
         self.process.start()
 
     def wait(self, seconds: float = 180) -> int:
@@ -115,11 +118,11 @@ class StoppedRefresh:
 
 
 def _refresh(
-    home: Path, environment: dict[str, str], prepare: Callable[..., None] | None, arguments: tuple[Any, ...]
+    scene: Scene, environment: dict[str, str], prepare: Callable[..., None] | None, arguments: tuple[Any, ...]
 ) -> None:
     os.environ.clear()
     os.environ.update(environment)
-    os.chdir(home)
+    os.chdir(scene.home)
     log = os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -132,7 +135,11 @@ def _refresh(
         if prepare is not None:
             prepare(*arguments)
         definitions = build_definitions(load_settings())
-        with dg.DagsterInstance.get() as instance:
+        with (
+            quick_dagster(),
+            contextlib.nullcontext() if scene.all_indexes else small_generations(),
+            dg.DagsterInstance.get() as instance,
+        ):
             result = definitions.resolve_job_def("refresh").execute_in_process(
                 instance=instance, raise_on_error=False
             )

@@ -61,10 +61,14 @@ class Scene:
     """One Dagster home with its state folder. Several scenes may share the documents.
 
     A state folder may be copied. The documents must stay in their folder, because their URIs are absolute.
+
+    Attributes:
+        all_indexes: whether a `RefreshProcess` writes all payload indexes, or small generations.
     """
 
     home: Path
     documents: Path
+    all_indexes: bool = False
 
     @property
     def state_dir(self) -> Path:
@@ -114,12 +118,12 @@ class Scene:
     def copy_to(self, home: Path) -> "Scene":
         """Copy the home with the holes of its files: filled in, each generation takes 255 MB."""
         subprocess.run(["cp", "-a", "--sparse=always", str(self.home), str(home)], check=True)
-        return Scene(home, self.documents)
+        return Scene(home, self.documents, self.all_indexes)
 
 
-def new_scene(folder: Path) -> Scene:
+def new_scene(folder: Path, *, all_indexes: bool = False) -> Scene:
     """Write documents, a benchmark, and an empty Dagster home with the dagster.yaml of the repository."""
-    scene = Scene(folder / "home", folder / "documents")
+    scene = Scene(folder / "home", folder / "documents", all_indexes)
     scene.home.mkdir(parents=True)
     scene.documents.mkdir()
     shutil.copy(DAGSTER_YAML, scene.home)

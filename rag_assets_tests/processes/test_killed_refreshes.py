@@ -1,5 +1,7 @@
 """A refresh is killed at any point and run again. Production answers throughout, and ends as after an uninterrupted refresh."""
 
+from pathlib import Path
+
 import pytest
 
 from rag_assets_tests.processes.conftest import Story
@@ -30,7 +32,9 @@ def test_a_refresh_is_completed_after_a_kill(point: str, scene: Scene, story: St
     assert_same_end(scene, story.after)
 
 
-def test_a_refresh_is_completed_after_several_kills(scene: Scene, story: Story) -> None:
+def test_a_refresh_is_completed_after_several_kills(story_with_all_indexes: Story, tmp_path: Path) -> None:
+    story = story_with_all_indexes
+    scene = story.before.copy_to(tmp_path / "home")
     with Reader(scene) as reader:
         for point in (
             "in the middle of staging",
