@@ -1,5 +1,7 @@
 """The Dagster code location. Lists every definition, and reads the settings when it is loaded."""
 
+from typing import Any
+
 import dagster as dg
 
 from rag_assets.defs.asset_checks import recall_gate
@@ -24,7 +26,23 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         schedules=[refresh_every_six_hours],
         sensors=ALL_SENSORS,
         resources={"knowledge_base": KnowledgeBaseResource()},
-        executor=dg.in_process_executor if settings.executor == "in_process" else dg.multiprocess_executor,
+        executor=dg.in_process_executor if settings.executor == "in_process" else _one_process_per_step(),
+    )
+
+
+def _one_process_per_step() -> dg.ExecutorDefinition:
+    """Return Dagster's multiprocess executor, with the same fields in the Launchpad.
+
+    Its processes are forked from a server with this module imported once. Spawned ones import it for each step: eight
+    steps took 105 s instead of 25 s on a busy machine.
+    """
+    executor = dg.multiprocess_executor
+
+    def with_start_method(config: dict[str, Any]) -> dict[str, Any]:
+        return {"start_method": {"forkserver": {}}, **config}
+
+    return executor.configured(
+        with_start_method, name=executor.name, config_schema=executor.config_schema.as_field()
     )
 
 
