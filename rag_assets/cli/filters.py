@@ -103,7 +103,9 @@ def _alternatives(key: str, value: str, kinds: Set[str] | None) -> list[int | fl
             raise ConfigurationError(
                 f"filter on {key}: a list cannot contain {part!r}; write a prefix alone, as in {key}=PREFIX*"
             )
-    return [typed for part in parts for typed in _typed(key, part, kinds)]
+    found = [typed for part in parts for typed in _typed(key, part, kinds)]
+    # A value of metadata may hold a comma itself.
+    return [*found, value] if key.startswith(_METADATA) and (not kinds or "text" in kinds) else found
 
 
 def _bound(key: str, value: str) -> float | str:

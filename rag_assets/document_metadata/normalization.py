@@ -36,6 +36,7 @@ _MOST_EXACT_POWER_OF_TEN = 22
 _WORD_BEGINS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _NO_WORD = re.compile(r"[\W_]+")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?: ?(?:Z|[+-]\d\d:?\d\d))?)?")
+_SPACE_BEFORE_ZONE = re.compile(r" (?=[Z+-])")
 _DATE_FORM = "0000-00-00T00:00:00Z"
 _UNPRINTABLE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b\u2028\u2029\ufeff\ud800-\udfff]+")
 
@@ -98,6 +99,14 @@ def normalized_key(key: object) -> str | None:
     return name if 0 < len(name) <= MAX_KEY_CHARACTERS else None
 
 
+def normalized_pattern(pattern: str) -> str:
+    """Return a pattern of keys with its words in the form of keys: `docType` is `doc_type`, `internal-*` is `internal_*`."""
+    words = _WORD_BEGINS.sub("_", unicodedata.normalize("NFC", pattern.strip()))
+    return "".join(
+        part if part in ("*", "?") else _NO_WORD.sub("_", part).lower() for part in re.split(r"([*?])", words)
+    )
+
+
 def normalized_text(text: str) -> str:
     """Return one line of a text in the normal form. A text in ISO 8601 becomes the one form of dates."""
     line = _UNPRINTABLE.sub(" ", text[: 4 * MAX_TEXT_CHARACTERS])
@@ -110,7 +119,7 @@ def normalized_date(text: str) -> str | None:
     if not text[:4].isdecimal() or not text.isascii() or _DATE.fullmatch(text) is None:
         return None
     try:
-        return _moment(datetime.fromisoformat(text.replace(",", ".").replace(" Z", "Z").replace(" +", "+")))
+        return _moment(datetime.fromisoformat(_SPACE_BEFORE_ZONE.sub("", text.replace(",", "."))))
     except (ValueError, OverflowError):
         return None
 
@@ -173,6 +182,9 @@ def _kept(key: str, value: object) -> tuple[MetadataValue | None, str]:
 
 
 def _kept_text(key: str, text: str, *, was_longer: bool) -> tuple[str | None, str]:
+    # An identifier such as 1234-56-78 is a text.
+    if text.startswith(("19", "20")) and _DATE.fullmatch(text) and normalized_date(text) is None:
+        return None, f"broken date: {key}"
     if is_secret_value(text):
         return None, f"secret: {key}"
     if len(text) > MAX_TEXT_CHARACTERS or was_longer:

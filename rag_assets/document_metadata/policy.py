@@ -15,6 +15,7 @@ from rag_assets.document_metadata.normalization import (
     is_date,
     normalized_key,
     normalized_number,
+    normalized_pattern,
     size_bytes,
 )
 from rag_assets.document_metadata.sensitive import is_personal_key, is_personal_value
@@ -64,7 +65,7 @@ class MetadataPolicy:
             if kinds.setdefault(name, kind) != kind:
                 raise ValueError(f"{name} has two kinds: {kinds[name]} and {kind}")
         kept = frozenset(filter(None, map(normalized_key, keep)))
-        return cls(kinds, kept, tuple(pattern.lower() for pattern in leave_out))
+        return cls(kinds, kept, tuple(map(normalized_pattern, leave_out)))
 
     def merged(self, *sayings: Metadata) -> Metadata:
         """Return the metadata of a location.

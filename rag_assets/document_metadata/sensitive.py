@@ -13,7 +13,9 @@ from rag_assets.document_metadata.url_secrets import has_secret_parameter
 _SECRET_KEY = re.compile(
     r"(^|_)(passw(or)?d|passwords|passwort|kennwort|pwd|passphrase|passcode|secrets?|tokens?|jwt|otp|pin|"
     r"(api|access|secret|private|encryption|license|account|shared|signing)_?keys?|apikey|credentials?|creds|"
-    r"auth|authorization|bearer|cookies?|session_?(id|key)|sas|connection_?string|webhook(_?url)?)(_|$)"
+    r"auth|authorization|bearer|cookies?|session_?(id|key)|sas|connection_?string|webhook(_?url)?)(_|$)|"
+    # Written together, as many programs do.
+    r"(^|_)pw(_|$)|(password|passwd|passphrase|secret|token|(api|access|secret|private)key|credentials?)(_|$)"
 )
 _PERSONAL_KEY = re.compile(
     r"(^|_)(authors?|autor(en)?|auteurs?|creators?|contributors?|editors?|owners?|manager|artist|"
@@ -23,7 +25,10 @@ _PERSONAL_KEY = re.compile(
     r"address|addresses|street|postal_?code|zip_?code|birth(day|_?date)?|date_of_birth|dob|gender|"
     r"ssn|social_security(_number)?|passport|iban|tax_?id|salary|"
     r"(first|last|full|given|family|middle|user|nick)_?name|surname|username|user|users|user_?id|login|"
-    r"sender|recipients?|reply_to|people|persons?|contacts?|participants?|attendees)(_|$)|^(from|to|cc|bcc)$"
+    r"sender|recipients?|reply_to|people|persons?|contacts?|participants?|attendees)(_|$)|^(from|to|cc|bcc)$|"
+    # Written together, as many programs do.
+    r"(emailaddress|phonenumber|birthdate|dateofbirth|(author|creator|editor|owner|user|first|last|full|given|family)name|"
+    r"(created|modified|updated|edited|saved|changed|approved|reviewed|written|published|submitted)by)(_|$)"
 )
 _SECRET_VALUE = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY|\b(AKIA|ASIA)[0-9A-Z]{16}\b|\bsk-[\w-]{16,}|\bgh[pousr]_\w{20,}|"

@@ -70,7 +70,7 @@ def _or_text(construct: Any) -> Any:
     def constructed(loader: Any, node: Any) -> Any:
         try:
             return construct(loader, node)
-        except (ValueError, OverflowError, LookupError):
+        except (ValueError, TypeError, AttributeError, OverflowError, LookupError):
             return _text_of(loader, node)
 
     return constructed

@@ -19,6 +19,7 @@ from rag_assets.document_metadata.normalization import (
     normalized_text,
 )
 from rag_assets.document_metadata.policy import MetadataKind
+from rag_assets.document_metadata.sensitive import is_personal_key
 from rag_assets.errors import ConfigurationError
 from rag_assets.records import Condition, SearchFilter
 
@@ -126,6 +127,8 @@ def check_metadata_types(
 
 def _unknown(key: str, keys: set[str]) -> str:
     message = f"no document has metadata.{key}"
+    if is_personal_key(key):
+        return f"{message}: personal fields are left out, unless RAG_METADATA_KEEP={key} keeps them"
     if close := get_close_matches(key, keys, 1):
         return f"{message}: did you mean metadata.{close[0]}?"
     if not keys:

@@ -88,7 +88,7 @@ KINDS: dict[str, set[str] | None] = {
         ("year<-1.5", "range", {"lt": -1.5}),
         ("version=2", "any_of", ["2", 2]),
         ("version=beta", "equals", "beta"),
-        ("version=2,beta", "any_of", ["2", 2, "beta"]),
+        ("version=2,beta", "any_of", ["2", 2, "beta", "2,beta"]),
         ("version=2*", "prefix", "2"),
         ("status=2024", "equals", "2024"),
         ("status=true", "equals", "true"),

@@ -75,9 +75,10 @@ def test_front_matter_has_the_types_of_yaml() -> None:
     assert said.left_out == ("secret: api_key",)
 
 
-def test_a_broken_date_and_a_huge_number_in_front_matter_are_texts() -> None:
+def test_in_front_matter_a_broken_date_is_left_out_and_a_huge_number_is_a_text() -> None:
     said = markdown("date: 2024-02-30\nbig: " + "9" * 5000 + "\nother: !unknown x\nyear: 2024")
-    assert dict(said) == {"date": "2024-02-30", "big": "9" * 500, "other": "x", "year": 2024}
+    assert dict(said) == {"big": "9" * 500, "other": "x", "year": 2024}
+    assert "broken date: date" in said.left_out
     assert said.left_out == ("cut: big",)
 
 
@@ -360,7 +361,6 @@ def test_the_info_group_of_an_rtf_file() -> None:
         "company": "House",
         "category": "Policy",
         "created": "2024-01-31T10:05:00Z",
-        "modified": "2024-13-01T00:00:00",
     }
 
 
