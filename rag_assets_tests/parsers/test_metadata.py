@@ -78,8 +78,7 @@ def test_front_matter_has_the_types_of_yaml() -> None:
 def test_in_front_matter_a_broken_date_is_left_out_and_a_huge_number_is_a_text() -> None:
     said = markdown("date: 2024-02-30\nbig: " + "9" * 5000 + "\nother: !unknown x\nyear: 2024")
     assert dict(said) == {"big": "9" * 500, "other": "x", "year": 2024}
-    assert "broken date: date" in said.left_out
-    assert said.left_out == ("cut: big",)
+    assert said.left_out == ("broken date: date", "cut: big")
 
 
 @pytest.mark.parametrize(
