@@ -122,7 +122,7 @@ class Rehearsal:
             (r"\b[0-9a-f]{8}-[0-9a-f-]{27}\b", "PAGE"),
             (r"documents-\d+", "BUCKET"),
             (r"troubled://", "sftp://example.com"),
-            (r"\b0\.2 s\b", "N s"),
+            (r"\b(0\.2|2) s\b", "N s"),
             (r"scene_[0-9a-f]+", "USER"),
             (r"rag_assets_tests\.[a-z_.]+\.", ""),
             (r" {2,}", " "),
