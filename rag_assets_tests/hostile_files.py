@@ -96,7 +96,7 @@ def bombs() -> dict[str, bytes]:
                 "word/document.xml": b"<w:document>" + zeros,
             }
         ),
-        "gzip-bomb.txt.gz": gzip.compress(zeros, 9, mtime=0),
+        "gzip-bomb.txt.gz": gzip.compress(zeros, 1, mtime=0),
         "bzip2-bomb.txt.bz2": bz2.compress(zeros),
         "zip-bomb.zip": _zip({f"{n}.txt": zeros for n in range(4)}),
         "nested.zip": nested_zip,
@@ -141,7 +141,7 @@ def _zip(members: dict[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in members.items():
-            archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
+            archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED, compresslevel=1)
     return buffer.getvalue()
 
 

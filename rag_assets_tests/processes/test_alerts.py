@@ -49,17 +49,16 @@ class Daemon:
             self._process.wait()
         self._log.close()
 
-    def ticks(self) -> list[list[str]]:
+    def ticks(self, instance: dg.DagsterInstance) -> list[list[str]]:
         """Runs of each finished tick of the alerting sensor, in order."""
         assert self._process.poll() is None, (self._scene.home / "daemon.log").read_text(encoding="utf-8")
-        with dagster_instance(self._scene) as instance:
-            states = [state for state in instance.all_instigator_state() if state.name == SENSOR]
-            ticks = [
-                tick
-                for state in states
-                for tick in instance.get_ticks(state.instigator_origin_id, state.selector_id)
-                if tick.status is not dg_tick_started()
-            ]
+        states = [state for state in instance.all_instigator_state() if state.name == SENSOR]
+        ticks = [
+            tick
+            for state in states
+            for tick in instance.get_ticks(state.instigator_origin_id, state.selector_id)
+            if tick.status is not dg_tick_started()
+        ]
         return [list(tick.origin_run_ids or ()) for tick in sorted(ticks, key=lambda tick: tick.timestamp)]
 
 
@@ -97,25 +96,30 @@ def generations(scene: Scene) -> set[str]:
     return {path.name for path in scene.state_dir.glob("vector_store/*/generations/*")}
 
 
-def failed_runs(scene: Scene) -> list[dg.DagsterRun]:
+@pytest.fixture
+def instance(scene: Scene) -> Iterator[dg.DagsterInstance]:
+    """The Dagster home of the scene, opened once: each opening reads all migrations of Dagster."""
+    with dagster_instance(scene) as opened:
+        yield opened
+
+
+def failed_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
     """Return the failed runs, latest first."""
-    with dagster_instance(scene) as instance:
-        return list(instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])))
+    return list(instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])))
 
 
 def test_a_failed_gate_sends_one_alert_and_a_superseded_refresh_none(
-    scene: Scene, daemon: Daemon, slack: SlackReceiver
+    scene: Scene, instance: dg.DagsterInstance, daemon: Daemon, slack: SlackReceiver
 ) -> None:
     exported, kept = export(scene), generations(scene)
     # The sensor ignores failures before its first tick.
-    wait_until(lambda: bool(daemon.ticks()), "the first tick of the sensor")
+    wait_until(lambda: bool(daemon.ticks(instance)), "the first tick of the sensor")
 
     process = materialize(scene, RAG_EVAL_THRESHOLD="0.999", OPENAI_API_KEY=API_KEY)
     output = process.communicate(timeout=300)[0]
     assert process.returncode != 0, output
-    (failed,) = failed_runs(scene)
-    with dagster_instance(scene) as instance:
-        steps = {stats.step_key: stats.status.value for stats in instance.get_run_step_stats(failed.run_id)}
+    (failed,) = failed_runs(instance)
+    steps = {stats.step_key: stats.status.value for stats in instance.get_run_step_stats(failed.run_id)}
     assert steps["eval_report_recall_gate"] == "FAILURE"
     assert "production_collection" not in steps
     assert export(scene) == exported
@@ -127,18 +131,18 @@ def test_a_failed_gate_sends_one_alert_and_a_superseded_refresh_none(
         other = RefreshProcess(scene, presume_others_dead)
         assert other.wait() == 0, other.log()
         assert stopped.resume() == 1
-    superseded = failed_runs(scene)[0]
-    with dagster_instance(scene) as instance:
-        job_of_another_project.execute_in_process(instance=instance, raise_on_error=False)
-    foreign = failed_runs(scene)[0]
+    superseded = failed_runs(instance)[0]
+    job_of_another_project.execute_in_process(instance=instance, raise_on_error=False)
+    foreign = failed_runs(instance)[0]
     assert len({failed.run_id, superseded.run_id, foreign.run_id}) == 3
 
     all_runs = {failed.run_id, superseded.run_id, foreign.run_id}
     wait_until(
-        lambda: all_runs <= {run_id for tick in daemon.ticks() for run_id in tick}, "a tick about all runs"
+        lambda: all_runs <= {run_id for tick in daemon.ticks(instance) for run_id in tick},
+        "a tick about all runs",
     )
-    num_ticks = len(daemon.ticks())
-    wait_until(lambda: len(daemon.ticks()) > num_ticks, "another tick")
+    num_ticks = len(daemon.ticks(instance))
+    wait_until(lambda: len(daemon.ticks(instance)) > num_ticks, "another tick")
     (text,) = slack.texts
     assert failed.run_id[:8] in text
     assert "eval_report_recall_gate" in text
