@@ -156,7 +156,7 @@ def test_bombs_stay_within_the_limits(hostile_scene: Scene, monkeypatch: pytest.
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind("socket.txt")
         started = time.monotonic()
-        output, memory = refresh(hostile_scene, RAG_PARSE_SECONDS="5")
+        output, memory = refresh(hostile_scene, RAG_PARSE_SECONDS="3")
     reasons = assert_nothing_else_is_affected(
         hostile_scene, {*files, "two-hundred-megabytes.txt", "too-large.txt"}
     )
