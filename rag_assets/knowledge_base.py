@@ -9,7 +9,6 @@ cost an application 0.25 s of processor time before its first question.
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +17,16 @@ from rag_assets.changes.deletion_guard import DeletionGuard
 from rag_assets.disk.private_folders import claim_folder
 from rag_assets.embedders.base import Embedder
 from rag_assets.embedders.bm25 import Bm25Encoder
-from rag_assets.embedders.model_identity import assumed_embedder, is_named, recorded_model, recorded_probe
+from rag_assets.embedders.model_identity import (
+    assumed_embedder,
+    is_named,
+    recorded_model,
+    recorded_probe,
+    require_model,
+)
 from rag_assets.embedders.probe import ProbedEmbedder, probe_to_text
 from rag_assets.embedders.registry import build_embedder
-from rag_assets.errors import MENDED_BY_REBUILD, ConfigurationError, GenerationDamaged
+from rag_assets.errors import MENDED_BY_REBUILD, GenerationDamaged
 from rag_assets.fingerprint import index_fingerprint, short_hash
 from rag_assets.generations.contents import production_documents
 from rag_assets.records import DocumentState, EmbeddingModel, GenerationManifest
@@ -231,32 +236,10 @@ class KnowledgeBase:
 
         Args:
             asks: whether to send documents to the models. If not, they are only counted.
-
-        Raises:
-            ConfigurationError: invalid settings.
         """
-        from rag_assets.ingestion.media_models import MediaModels
-        from rag_assets.openai_endpoint import normalize_base_url
+        from rag_assets.ingestion.media_models import media_models_of
 
-        settings = self.settings
-        models = {
-            "RAG_TRANSCRIPTION_MODEL": settings.transcription_model,
-            "RAG_VISION_MODEL": settings.vision_model,
-        }
-        own = settings.media_base_url
-        # A key is sent only to the endpoint that it was set for.
-        shared = own is None or normalize_base_url(own, "RAG_MEDIA_BASE_URL") == normalize_base_url(
-            settings.openai_base_url
-        )
-        key = settings.media_api_key or (settings.openai_api_key if shared else None)
-        return MediaModels(
-            models,
-            own or settings.openai_base_url,
-            key.get_secret_value() if key else "",
-            key_variable="OPENAI_API_KEY" if shared and not settings.media_api_key else "RAG_MEDIA_API_KEY",
-            asks=asks,
-            text_bytes=settings.max_text_mb * 1_000_000,
-        )
+        return media_models_of(self.settings, asks=asks)
 
     def retriever(self, *, owns_store: bool = False) -> Retriever:
         return Retriever(
@@ -293,17 +276,7 @@ class KnowledgeBase:
             ConfigurationError: the environment has another model or endpoint under this name.
         """
         embedder = self._build_embedder(_name_of(model))
-        if model.provider == "openai":
-            from rag_assets.embedders.openai import OpenAIEmbedder
-
-            if isinstance(embedder, OpenAIEmbedder) and embedder.known_dimensions is None:
-                embedder.expect_dimensions(model.dimensions)
-        if replace(embedder.model, revision=model.revision) != model:
-            raise ConfigurationError(
-                f"the generation was built with {model.provider} {model.model} at {model.endpoint or 'this machine'}, "
-                f"but the environment names {embedder.model.endpoint or 'this machine'}: restore OPENAI_BASE_URL, or "
-                "refresh to rebuild"
-            )
+        require_model(embedder, model)
         return embedder
 
     def _build_embedder(self, name: str) -> Embedder:

@@ -71,6 +71,25 @@ def may_be(model: EmbeddingModel, recorded: EmbeddingModel) -> bool:
     )
 
 
+def require_model(embedder: Embedder, recorded: EmbeddingModel) -> None:
+    """Require the embedder to be of a recorded model, of any revision. It learns an unknown dimension from it.
+
+    Raises:
+        ConfigurationError: the environment has another model or endpoint under this name.
+    """
+    if recorded.provider == "openai":
+        from rag_assets.embedders.openai import OpenAIEmbedder
+
+        if isinstance(embedder, OpenAIEmbedder) and embedder.known_dimensions is None:
+            embedder.expect_dimensions(recorded.dimensions)
+    if replace(embedder.model, revision=recorded.revision) != recorded:
+        raise ConfigurationError(
+            f"the generation was built with {recorded.provider} {recorded.model} at "
+            f"{recorded.endpoint or 'this machine'}, but the environment names "
+            f"{embedder.model.endpoint or 'this machine'}: restore OPENAI_BASE_URL, or refresh to rebuild"
+        )
+
+
 def assumed_embedder(inner: Embedder, production: GenerationManifest | None) -> Embedder:
     """Return the embedder as production's, if it may be. Nothing is asked before the first text is sent.
 

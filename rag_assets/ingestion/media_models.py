@@ -23,6 +23,7 @@ from rag_assets.parsers.media import AsksModel, ModelAnswer
 from rag_assets.parsers.parsed_text import ParsedText, checked_text, require_text_size
 from rag_assets.parsers.registry import asks_by_name
 from rag_assets.records import ParsedDocument
+from rag_assets.settings import Settings
 from rag_assets.time_limits import within
 
 if TYPE_CHECKING:
@@ -306,3 +307,27 @@ class MediaModels:
             usage.audio_seconds += answer.audio_seconds
             usage.tokens += answer.input_tokens + answer.output_tokens
             usage.cost_usd = None if cost is None or usage.cost_usd is None else usage.cost_usd + cost
+
+
+def media_models_of(settings: Settings, *, asks: bool) -> MediaModels:
+    """Return the models in the settings. A key is sent only to the endpoint that it was set for.
+
+    Raises:
+        ConfigurationError: invalid settings.
+    """
+    own = settings.media_base_url
+    shared = own is None or normalize_base_url(own, "RAG_MEDIA_BASE_URL") == normalize_base_url(
+        settings.openai_base_url
+    )
+    key = settings.media_api_key or (settings.openai_api_key if shared else None)
+    return MediaModels(
+        {
+            "RAG_TRANSCRIPTION_MODEL": settings.transcription_model,
+            "RAG_VISION_MODEL": settings.vision_model,
+        },
+        own or settings.openai_base_url,
+        key.get_secret_value() if key else "",
+        key_variable="OPENAI_API_KEY" if shared and not settings.media_api_key else "RAG_MEDIA_API_KEY",
+        asks=asks,
+        text_bytes=settings.max_text_mb * 1_000_000,
+    )

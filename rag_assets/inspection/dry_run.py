@@ -22,7 +22,8 @@ from rag_assets.ingestion.media_models import MediaModels
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.base import Ledger
 from rag_assets.ledgers.overlay import OverlayLedger
-from rag_assets.ledgers.sqlite import ReadOnlySqliteLedger, SqliteLedger
+from rag_assets.ledgers.read_only_sqlite import ReadOnlySqliteLedger
+from rag_assets.ledgers.sqlite import SqliteLedger
 from rag_assets.records import EmbeddingModel
 from rag_assets.settings import Settings
 from rag_assets.text.store import TextStore

@@ -30,7 +30,6 @@ from rag_assets.ledgers.sqlite_schema import (
     parse_of,
     parse_row,
     refusal_of,
-    tables_without_checksum,
     text_of_bytes,
     vector_of_bytes,
 )
@@ -39,7 +38,7 @@ from rag_assets.records import DocumentState, Refusal, Vector
 FORMAT_VERSION = 1
 _logger = logging.getLogger(__name__)
 _Item = TypeVar("_Item", str, bytes)
-_Used = tuple[str | bytes, float, int | None, Any]
+UsedRow = tuple[str | bytes, float, int | None, Any]
 """Key, time of the last use, checksum, and the row."""
 _BATCH = 500  # below SQLite's limit on variables in one statement
 _DAY_SECONDS = 86_400.0
@@ -245,7 +244,7 @@ class SqliteLedger:
         fitting = ((row[0], row[3], row[2], row) for row in rows if row[0] in found)
         self._touch(sql, fitting, lambda row: checksum_of_bytes(row[0], row[1]))
 
-    def _touch(self, sql: str, rows: Iterable[_Used], checksum_of: Callable[[Any], int]) -> None:
+    def _touch(self, sql: str, rows: Iterable[UsedRow], checksum_of: Callable[[Any], int]) -> None:
         """Keep used entries from expiring, with at most one write per entry and day (or half the TTL).
 
         Entries of an earlier version get their checksum.
@@ -360,62 +359,3 @@ class SqliteLedger:
         self._misfits.log_rest()
         with self._lock:
             self._connection.close()
-
-
-class ReadOnlySqliteLedger(SqliteLedger):
-    """A ledger file opened for reading. It leaves no trace on disk, and every write fails.
-
-    A missing file counts as an empty ledger, and so does a file that the next refresh would set aside.
-    """
-
-    _corruption_message = "is corrupt; it is only a cache, and the next refresh recreates it"
-
-    def _open(self) -> sqlite3.Connection:
-        connection = self._connect()
-        connection.text_factory = text_of_bytes
-        try:
-            if connection.execute("PRAGMA user_version").fetchone()[0] == FORMAT_VERSION:
-                self._has_checksums = not tables_without_checksum(connection)
-                return connection
-        except BaseException:
-            connection.close()
-            raise
-        connection.close()
-        return self._empty()
-
-    def _connect(self) -> sqlite3.Connection:
-        if not self._path.is_file():
-            return self._empty()
-        # In write-ahead mode even a reader creates two files beside this one. If they are missing, no process has the
-        # file open, and it is complete. Then it may be opened as immutable, and SQLite creates none. If they exist,
-        # they hold the newest writes.
-        in_use = any(self._path.with_name(self._path.name + suffix).exists() for suffix in ("-wal", "-shm"))
-        uri = f"{self._path.absolute().as_uri()}?{'mode=ro' if in_use else 'immutable=1'}"
-        return sqlite3.connect(uri, uri=True, timeout=60, isolation_level=None, check_same_thread=False)
-
-    def _empty(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        connection.executescript(SCHEMA)
-        add_columns(connection)
-        self._has_checksums = True
-        connection.execute("PRAGMA query_only=ON")
-        return connection
-
-    def refusals(self) -> dict[str, Refusal]:
-        return super().refusals() if self._has_table("refusals") else {}
-
-    def signatures(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-        # A file of an earlier version has fewer tables. The next refresh adds it.
-        return super().signatures(keys) if self._has_table("signatures") else {}
-
-    def _has_table(self, name: str) -> bool:
-        return bool(self._query("SELECT 1 FROM sqlite_master WHERE name=?", (name,)))
-
-    def _recreate(self, error: sqlite3.DatabaseError) -> None:  # noqa: ARG002 - not logged, because nothing is lost
-        self._connection = self._empty()
-
-    def _query(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
-        return super()._query(sql if self._has_checksums else sql.replace("checksum", "NULL"), parameters)
-
-    def _touch(self, sql: str, rows: Iterable[_Used], checksum_of: Callable[[Any], int]) -> None:
-        """Do nothing: reading here does not count as use."""

@@ -37,7 +37,7 @@ from rag_assets.sources.web.options import DEFAULT_FILE, UrlsOptions
 from rag_assets.sources.web.outages import outages_of
 from rag_assets.sources.web.page_answer import GONE, require_page
 from rag_assets.sources.web.page_notes import PageNote, PageNotes
-from rag_assets.sources.web.polite import HostDown, PoliteHttp
+from rag_assets.sources.web.polite_requests import HostDown, PoliteHttp
 from rag_assets.sources.web.run import Run
 from rag_assets.sources.web.sitemaps import MAX_SITEMAP_BYTES, SitemapWalk
 from rag_assets.sources.web.start_urls import sitemap_urls, written_urls

@@ -8,7 +8,8 @@ import pytest
 
 from rag_assets.ledgers.base import Ledger
 from rag_assets.ledgers.overlay import OverlayLedger
-from rag_assets.ledgers.sqlite import ReadOnlySqliteLedger, SqliteLedger
+from rag_assets.ledgers.read_only_sqlite import ReadOnlySqliteLedger
+from rag_assets.ledgers.sqlite import SqliteLedger
 
 
 class OpenLedger(Protocol):

@@ -11,7 +11,8 @@ import pytest
 from rag_assets.document_metadata.values import Metadata
 from rag_assets.errors import LedgerUnavailable
 from rag_assets.ledgers.base import ParseRecord
-from rag_assets.ledgers.sqlite import ReadOnlySqliteLedger, SqliteLedger
+from rag_assets.ledgers.read_only_sqlite import ReadOnlySqliteLedger
+from rag_assets.ledgers.sqlite import SqliteLedger
 from rag_assets_tests.documents import corpus, vector_of
 
 KEY, OTHER = b"k" * 32, b"o" * 32

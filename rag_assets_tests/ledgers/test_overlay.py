@@ -12,7 +12,8 @@ import pytest
 from rag_assets.errors import LedgerUnavailable
 from rag_assets.ledgers.base import ParseRecord
 from rag_assets.ledgers.overlay import OverlayLedger
-from rag_assets.ledgers.sqlite import FORMAT_VERSION, ReadOnlySqliteLedger, SqliteLedger
+from rag_assets.ledgers.read_only_sqlite import ReadOnlySqliteLedger
+from rag_assets.ledgers.sqlite import FORMAT_VERSION, SqliteLedger
 from rag_assets_tests.documents import corpus, vector_of
 
 KEY, OTHER_KEY = b"k" * 32, b"o" * 32

@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rag_assets.sources.web import polite
+from rag_assets.sources.web import polite_requests
 from rag_assets_tests.safe_http.test_safe_http import SITE
 from rag_assets_tests.sources.scenes.confluence import Wiki
 from rag_assets_tests.web_site import WebSite
@@ -26,7 +26,7 @@ def other() -> Iterator[WebSite]:
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Record pauses instead of waiting."""
     seconds: list[float] = []
-    monkeypatch.setattr(polite, "sleep", seconds.append)
+    monkeypatch.setattr(polite_requests, "sleep", seconds.append)
     return seconds
 
 
