@@ -81,7 +81,7 @@ class Aliases:
             if created or time.monotonic() > deadline:
                 # Once: if another process has renamed it, a second one would be a token beside that.
                 self._create_token(aliases.state.production)
-                if not self._consensus.is_seen(lambda: self.look().token is not None):
+                if not self._consensus.seen(lambda: self.look().token):
                     raise VectorStoreUnavailable(
                         f"the alias {self._token_name(0, aliases.state.production)} was created, and is not there when "
                         "the aliases are read: retry"
@@ -190,11 +190,11 @@ class Aliases:
             try:
                 with server_errors("switch the aliases"):
                     self._client.update_collection_aliases(self._operations(aliases, new, readings, token))
-                self._consensus.is_seen(partial(self._has_moved_on, aliases))
+                self._consensus.seen(partial(self._has_moved_on, aliases))
                 return new
             except VectorStoreUnavailable:
                 # Refused, or the answer was lost: read the aliases to find out.
-                self._consensus.is_seen(partial(self._has_moved_on, aliases))
+                self._consensus.seen(partial(self._has_moved_on, aliases))
                 after = self.look()
                 as_wished = after.token == token and after.state == new and after.readings == readings
                 if trust_lost_answer and as_wished:
@@ -276,7 +276,7 @@ class Aliases:
                     )
                 ]
             )
-        self._consensus.is_seen(lambda: self.look().marks.get(generation) == SEALED)
+        self._consensus.seen(lambda: self.look().marks.get(generation) == SEALED)
 
     def move_mark(self, generation: str, old: str, new: str) -> None:
         from qdrant_client import models
@@ -294,10 +294,10 @@ class Aliases:
                     ]
                 )
         except VectorStoreUnavailable:
-            if not self._consensus.is_seen(lambda: self.look().marks.get(generation) != old):
+            if not self._consensus.seen(lambda: self.look().marks.get(generation) != old):
                 raise
         else:
-            self._consensus.is_seen(lambda: self.look().marks.get(generation) != old)
+            self._consensus.seen(lambda: self.look().marks.get(generation) != old)
 
     def _mark_name(self, mark: str, generation: str) -> str:
         return self._name(mark, generation)

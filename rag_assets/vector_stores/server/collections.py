@@ -136,10 +136,10 @@ class Collections:
                     metadata={_FORMAT_KEY: FORMAT_VERSION, _ID_KEY: str(uuid.uuid4())},
                 )
         except RagAssetsError:
-            if not self.consensus.is_seen(lambda: self.find_knowledge_base_id() is not None):
+            if self.consensus.seen(self.find_knowledge_base_id) is None:
                 raise
             return False
-        self.consensus.is_seen(lambda: self.find_knowledge_base_id() is not None)
+        self.consensus.seen(self.find_knowledge_base_id)
         return True
 
     def manifest(self, generation: str) -> GenerationManifest | None:
@@ -190,7 +190,7 @@ class Collections:
         """Write metadata of a generation. The server keeps the other keys. Return whether it was seen afterwards."""
         with server_errors(f"write {what} of generation {generation}"):
             self.client.update_collection(self.name_of(generation), metadata=metadata)
-        return self.consensus.is_seen(lambda: metadata.items() <= self._metadata(generation).items())
+        return bool(self.consensus.seen(lambda: metadata.items() <= self._metadata(generation).items()))
 
     def check_values(self, generation: str) -> tuple[CheckValues | None, CheckValues | None]:
         """Return the check values of all points and of the added ones. None for those that were not stored."""
@@ -240,7 +240,7 @@ class Collections:
                 write_consistency_factor=self.layout.write_consistency or self.layout.replicas,
                 metadata={_FORMAT_KEY: FORMAT_VERSION},
             )
-        self.consensus.is_seen(lambda: self.info(name) is not None)
+        self.consensus.seen(lambda: self.info(name))
         if not self.local:
             try:
                 self._confirm_by_all_copies(name)
@@ -307,7 +307,7 @@ class Collections:
     def delete(self, generation: str) -> None:
         with server_errors(f"delete generation {generation}"):
             self.client.delete_collection(self.name_of(generation))
-        self.consensus.is_seen(lambda: generation not in self.generations())
+        self.consensus.seen(lambda: generation not in self.generations())
 
     def add_missing_indexes(self, generation: str) -> tuple[str, ...]:
         """See `VectorStore.add_missing_indexes`."""

@@ -48,17 +48,19 @@ class Consensus:
         """The time after which a change has to be seen, 0 on a single node."""
         return DEADLINE_SECONDS if self.is_cluster else 0.0
 
-    def is_seen(self, look: Callable[[], bool]) -> bool:
-        """Wait until a change is seen. Return False if it was not seen in time."""
-        if look():
-            return True
-        deadline, pause = time.monotonic() + self.deadline_seconds, _FIRST_PAUSE_SECONDS
-        while time.monotonic() < deadline:
+    def seen(self, look: Callable[[], T | None]) -> T | None:
+        """Look until something is seen, and return it. None if it was not seen in time.
+
+        Args:
+            look: returns None or False as long as nothing is seen.
+        """
+        found = look()
+        deadline, pause = time.monotonic() + (0.0 if found else self.deadline_seconds), _FIRST_PAUSE_SECONDS
+        while not found and time.monotonic() < deadline:
             time.sleep(pause)
-            if look():
-                return True
+            found = look()
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-        return False
+        return found or None
 
     def settled(self, conclude: Callable[[], T]) -> T:
         """Return a conclusion from what was read. A negative one counts only if it stays the same until the deadline.
@@ -66,17 +68,17 @@ class Consensus:
         Raises:
             SupersededError, RefusedError, GenerationDamaged: by `conclude`, to the end.
         """
-        found: list[T] = []
-        refusal: list[Exception] = []
+        refusal: Exception | None = None
 
-        def look() -> bool:
+        def look() -> tuple[T] | None:
+            nonlocal refusal
             try:
-                found.append(conclude())
+                return (conclude(),)
             except (SupersededError, RefusedError, GenerationDamaged) as error:
-                refusal[:] = [error]
-                return False
-            return True
+                refusal = error
+                return None
 
-        if self.is_seen(look):
-            return found[0]
-        raise refusal[0]
+        found = self.seen(look)
+        if found is None:
+            raise refusal or AssertionError("unreachable")
+        return found[0]

@@ -54,8 +54,7 @@ class ServerVectorStore:
         if found is not None:
             return found
         self._aliases.bootstrap()
-        self._collections.consensus.is_seen(lambda: self.find_knowledge_base_id() is not None)
-        found = self.find_knowledge_base_id()
+        found = self._collections.consensus.seen(self.find_knowledge_base_id)
         if found is None:
             raise VectorStoreUnavailable(
                 f"collection {self._collections.name_of('meta')} was deleted in the meantime: retry"
