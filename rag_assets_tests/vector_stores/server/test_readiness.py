@@ -30,7 +30,11 @@ class Client:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readiness, "_POLL_SECONDS", 0.001)
-    monkeypatch.setattr(readiness, "TIMEOUT_SECONDS", 0.05)
+
+
+@pytest.fixture
+def deadline_passed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readiness, "TIMEOUT_SECONDS", -1.0)
 
 
 def wait(client: Client) -> None:
@@ -45,11 +49,13 @@ def test_the_optimizer_and_copies_in_transfer_are_waited_for() -> None:
     assert (client.statuses, client.states) == (["green"], [["Active", "Active"]])
 
 
+@pytest.mark.usefixtures("deadline_passed")
 def test_a_slow_index_does_not_stop_a_refresh(caplog: pytest.LogCaptureFixture) -> None:
     wait(Client(["yellow"], [["Active"]]))
     assert "g1 is still being indexed" in caplog.text
 
 
+@pytest.mark.usefixtures("deadline_passed")
 def test_an_incomplete_copy_does() -> None:
     with pytest.raises(VectorStoreUnavailable, match="1 copy in transfer"):
         wait(Client(["green"], [["Active", "Partial"]]))
