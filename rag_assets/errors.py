@@ -28,6 +28,7 @@ RagAssetsError
 │       │   ├── DeletionRefused     too many deletions
 │       │   └── RebuildRefused      a rebuild would cost money
 │       ├── PromotionRefused        a candidate may not go live
+│       │   └── GateFailed              it did not reach the threshold of the gate
 │       └── StaleInputError         inputs made for another base or other settings
 └── DocumentUnreadable      one document only, quarantined with a reason
     └── DocumentGone            a listed document does not exist any more
@@ -229,6 +230,10 @@ class RebuildRefused(ApprovalNeeded):
 
 class PromotionRefused(RefusedError):
     """The candidate may not go live."""
+
+
+class GateFailed(PromotionRefused):
+    """The candidate did not reach the threshold of the gate."""
 
 
 class StaleInputError(RefusedError):

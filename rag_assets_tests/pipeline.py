@@ -426,7 +426,7 @@ def _run_of(result: dg.JobExecutionResult) -> Run:
             error = event.step_failure_data.error
             said = declared.description if declared else (error.message if error else "")
             failures[str(event.step_key)] = str(said)
-            outcome = declared.metadata.get("rag_outcome") if declared else None
+            outcome = declared.metadata.get("outcome") if declared else None
             outcomes[str(event.step_key)] = str(outcome.value) if outcome else ""
         elif event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION:
             materialization = event.step_materialization_data.materialization

@@ -10,6 +10,7 @@ from rag_assets.defs.metadata.eval_report import gate_metadata
 from rag_assets.evaluation.gate import judge
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.refresh.evaluated import evaluated_report
+from rag_assets.refresh.outcome import OUTCOME_KEY, Outcome
 from rag_assets.refresh.promotion import check_unchanged, reject_candidate
 
 
@@ -52,6 +53,7 @@ def recall_gate(
             metadata=gate_metadata(report, knowledge_base.settings.eval_threshold)
             | {
                 "verdict": str(verdict),
+                **({} if verdict.passed else {OUTCOME_KEY: Outcome.BLOCKED.value}),
                 "candidate": outcome.removeprefix("candidate "),
                 "production": production or "nothing yet",
             },

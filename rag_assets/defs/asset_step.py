@@ -9,17 +9,18 @@ import dagster as dg
 
 from rag_assets.artifacts.parquet_artifact import Artifact, ArtifactWriter, Header
 from rag_assets.defs.metadata.tables import shown
-from rag_assets.errors import ApprovalNeeded, RagAssetsError, SupersededError, TransientError
+from rag_assets.errors import ApprovalNeeded, RagAssetsError, TransientError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.lease import lease_renewed, wait_for_lease
+from rag_assets.refresh.outcome import OUTCOME_KEY, Outcome, outcome_of
 from rag_assets.text.wording import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-OUTCOME_KEY = "rag_outcome"
+ERROR_KEY = "rag_error"
+"""The type of the error behind a failed step."""
 REPEATED_KEY = "rag_repeated_refusal"
-SUPERSEDED = "superseded"
 IN_A_ROW_KEY = "rag_num_superseded_in_a_row"
 ALERTED_IN_A_ROW = 3
 """Number of refreshes superseded one after the other before an alert. One or two are normal."""
@@ -113,12 +114,13 @@ def asset_step(
             yield AssetStep(context, _run_ids(context), knowledge_base, holds)
         knowledge_base.failures.forget(step)
     except RagAssetsError as error:
-        superseded = isinstance(error, SupersededError)
+        outcome = outcome_of(error)
+        superseded = outcome is Outcome.SUPERSEDED
         if isinstance(error, TransientError) and not superseded and context.retry_number < _MAX_RETRIES:
             context.log.warning("%s; retrying in %d s", error, _RETRY_SECONDS)
             raise dg.RetryRequested(_MAX_RETRIES, _RETRY_SECONDS) from error
         message = str(error)
-        metadata: dict[str, str | int] = {OUTCOME_KEY: SUPERSEDED if superseded else type(error).__name__}
+        metadata: dict[str, str | int] = {OUTCOME_KEY: outcome.value, ERROR_KEY: type(error).__name__}
         if isinstance(error, ApprovalNeeded) and error.is_repeated:
             metadata[REPEATED_KEY] = "yes"
         if superseded:

@@ -11,6 +11,7 @@ from typing import Any
 
 from rag_assets.changes.content_changes import ContentChange
 from rag_assets.errors import (
+    GateFailed,
     GenerationDamaged,
     PromotionRefused,
     RagAssetsError,
@@ -181,8 +182,8 @@ def promote(
         approvals: tokens used by this refresh. They end here, unless production is held.
 
     Raises:
-        PromotionRefused: the verdict is negative, the report was changed, production is held, or the candidate was
-            rejected.
+        GateFailed: the verdict is negative.
+        PromotionRefused: the report was changed, production is held, or the candidate was rejected.
         StaleInputError: the report has another verdict configuration.
         SupersededError: production has moved on, the candidate is gone, or a later reading of a source counted.
     """
@@ -194,7 +195,7 @@ def promote(
     if not verdict.passed:
         ledger.end_approvals(approvals)
         done = reject_candidate(store, report.generation, str(verdict), keep=keep_failed_candidate)
-        raise PromotionRefused(f"{report.generation} may not go live: {verdict}. {done}")
+        raise GateFailed(f"{report.generation} may not go live: {verdict}. {done}")
     manifest = check_candidate(store, report.generation, report.digest)
     state = store.production_state()
     if state.production == report.generation:

@@ -29,7 +29,7 @@ def test_a_refresh_started_in_the_browser_reaches_production(
     production = scene.production()
     assert production is not None
     ui.open_asset("production_collection")
-    assert (ui.metadata("generation"), ui.metadata("promoted")) == (production, "true")
+    assert (ui.metadata("generation"), ui.metadata("outcome")) == (production, "live")
     assert "reaches the threshold" in ui.open_check("eval_report")
 
 

@@ -24,6 +24,7 @@ from unittest import mock
 import dagster as dg
 
 from rag_assets.defs.asset_checks import recall_gate
+from rag_assets.defs.asset_step import ERROR_KEY
 from rag_assets.defs.assets import ALL_ASSETS
 from rag_assets.embedders.base import Embedder
 from rag_assets.knowledge_base import KnowledgeBase
@@ -252,7 +253,7 @@ class World:
                     if step == "recall_gate" and not result.passed and not ignoring_gate:
                         return Outcome(run_id, step, "gate", str(result.description))
             except dg.Failure as failure:
-                kind = str(failure.metadata["rag_outcome"].value)
+                kind = str(failure.metadata[ERROR_KEY].value)
                 return Outcome(run_id, step, kind, str(failure.description), failure)
             except Killed as end:
                 return Outcome(run_id, step, "killed", cause=end)

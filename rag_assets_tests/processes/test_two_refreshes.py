@@ -4,7 +4,7 @@ import dagster as dg
 import pytest
 
 from rag_assets.definitions import build_definitions
-from rag_assets.defs.asset_step import OUTCOME_KEY, SUPERSEDED
+from rag_assets.refresh.outcome import OUTCOME_KEY, Outcome
 from rag_assets.settings import load_settings
 from rag_assets_tests.processes.conftest import Story
 from rag_assets_tests.processes.kill_points import presume_others_dead
@@ -29,20 +29,20 @@ def outcomes_of_failures(scene: Scene) -> list[str]:
         ]
 
 
-def promotions(scene: Scene) -> list[bool]:
-    """Return for each materialization of `production_collection` whether it promoted, latest first."""
+def outcomes(scene: Scene) -> list[str]:
+    """Return the outcome of each materialization of `production_collection`, latest first."""
     with dagster_instance(scene) as instance:
         records = instance.fetch_materializations(dg.AssetKey("production_collection"), limit=10).records
-        return [bool(record.asset_materialization.metadata["promoted"].value) for record in records]
+        return [str(record.asset_materialization.metadata[OUTCOME_KEY].value) for record in records]
 
 
 def test_two_refreshes_started_together_promote_once(scene: Scene, story: Story) -> None:
-    before = len(promotions(scene))
+    before = len(outcomes(scene))
     with Reader(scene) as reader:
         both = [materialize(scene) for _ in range(2)]
         outputs = [process.communicate(timeout=300)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
-    assert sorted(promotions(scene)[: -before or None]) == [False, True]
+    assert sorted(outcomes(scene)[: -before or None]) == [Outcome.LIVE, Outcome.UNCHANGED]
     assert reader.problem == ""
     assert reader.answers == [story.old_answer, story.new_answer]
     assert_same_end(scene, story.after)
@@ -71,7 +71,7 @@ def test_a_refresh_presumed_dead_is_superseded(point: str, scene: Scene, story: 
         other = RefreshProcess(scene, presume_others_dead)
         assert other.wait() == 0, other.log()
         assert stopped.resume() == 1
-    assert set(outcomes_of_failures(scene)) == {SUPERSEDED}
+    assert set(outcomes_of_failures(scene)) == {Outcome.SUPERSEDED}
     assert reader.problem == ""
     assert reader.answers == [story.old_answer, story.new_answer]
     assert_same_end(scene, story.after)

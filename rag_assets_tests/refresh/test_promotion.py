@@ -7,6 +7,7 @@ import pytest
 
 from rag_assets.changes.content_changes import content_changes
 from rag_assets.errors import (
+    GateFailed,
     GenerationDamaged,
     PromotionRefused,
     StaleInputError,
@@ -130,9 +131,7 @@ def test_a_retry_repairs_the_ledger_after_a_kill_following_the_switch(
 
 
 def test_the_verdict_is_computed_again_at_promotion(store: InMemoryVectorStore, ledger: Ledger) -> None:
-    with pytest.raises(
-        PromotionRefused, match=r"Recall@5 0\.740 .* is below the threshold 0\.75.*is discarded"
-    ):
+    with pytest.raises(GateFailed, match=r"Recall@5 0\.740 .* is below the threshold 0\.75.*is discarded"):
         go_live(store, ledger, recall=0.74)
     assert store.state == ProductionState("g1")
     assert store.generations() == ["g1"]

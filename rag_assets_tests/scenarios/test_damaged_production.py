@@ -50,7 +50,7 @@ def test_the_next_refresh_builds_everything_from_what_is_kept(pipeline: Pipeline
     run = pipeline.refresh().checked()
     assert run.metadata["deduped_documents"]["full_rebuild"] is True
     assert run.metadata["raw_documents"]["num_parsed"] == (change == "an edit")
-    assert run.metadata["production_collection"]["promoted"] is True
+    assert run.metadata["production_collection"]["outcome"] == "live"
     assert pipeline.production().previous == damaged
     assert pipeline.problems_of_production() == ()
     if change == "none":
@@ -70,7 +70,7 @@ def test_production_damaged_before_it_is_copied_fails_the_run_and_is_rebuilt_by_
     damaged = spoil(pipeline, "production")
     run = pipeline.materialize("staging_collection", "eval_report", "production_collection")
     assert damaged in run.message
-    assert list(run.outcomes.values()) == ["GenerationDamaged"]
+    assert list(run.outcomes.values()) == ["failed"]
     assert pipeline.production().production == damaged
     assert pipeline.status()["production"]["problem"]
     assert pipeline.refresh().checked().metadata["deduped_documents"]["full_rebuild"] is True

@@ -68,7 +68,7 @@ def test_the_same_refusal_is_alerted_once(promoted: Pipeline, slack: SlackReceiv
     paths = [f"topic{number:02}.md" for number in range(4, 20)]
     promoted.remove(*paths)
     for _ in range(2):
-        assert promoted.refresh().outcomes["deduped_documents"] == "DeletionRefused"
+        assert promoted.refresh().outcomes["deduped_documents"] == "refused"
         evaluate_alert(promoted)
     assert len(slack.texts) == 1
     promoted.remove("topic03.md")

@@ -42,4 +42,4 @@ def test_other_patterns_rebuild_the_index_and_embed_nothing(
     assert run.metadata["deduped_documents"]["full_rebuild"] is True
     assert run.metadata["raw_documents"]["num_parsed"] == 0
     assert run.metadata["embeddings"]["num_embedded"] == 0
-    assert run.metadata["production_collection"]["promoted"] is True
+    assert run.metadata["production_collection"]["outcome"] == "live"

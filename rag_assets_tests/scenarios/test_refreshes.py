@@ -23,7 +23,7 @@ def test_an_unchanged_refresh_parses_embeds_and_writes_nothing(promoted: Pipelin
     assert run.metadata["embeddings"]["num_texts"] == 0
     assert run.metadata["staging_collection"]["written"] is False
     assert run.metadata["eval_report"]["num_embedded"] == 0
-    assert run.metadata["production_collection"]["promoted"] is False
+    assert run.metadata["production_collection"]["outcome"] == "unchanged"
     assert promoted.files_of_production() == files
 
 
@@ -125,7 +125,7 @@ def test_an_approval_allows_exactly_one_set_of_deletions(promoted: Pipeline, way
     for number in range(8, NUM_DOCUMENTS):
         promoted.remove(f"topic{number:02}.md")
     refused = promoted.refresh()
-    assert refused.outcomes["deduped_documents"] == "DeletionRefused"
+    assert refused.outcomes["deduped_documents"] == "refused"
     token = token_in(refused.message)
     assert promoted.export() == export
     promoted.write_benchmark_for(range(8))

@@ -67,7 +67,7 @@ def test_the_last_good_version_stays_and_everything_else_is_refreshed(pipeline: 
     pipeline.remove("topic05.md")
     (pipeline.documents / "topic06.md").rename(pipeline.documents / "moved.md")
     run = pipeline.refresh().checked()
-    assert run.metadata["production_collection"]["promoted"]
+    assert run.metadata["production_collection"]["outcome"] == "live"
     assert run.metadata["staging_collection"]["num_quarantined"] == 1
     served = pipeline.served()
     assert "filesystem:topic03.md" in served
@@ -131,7 +131,7 @@ def rebuilt(pipeline: Pipeline, chunk_size: str) -> None:
     pipeline.succeed("approve", token_in(pipeline.refresh().message))
     run = pipeline.refresh().checked()
     assert run.metadata["deduped_documents"]["full_rebuild"] is True
-    assert run.metadata["production_collection"]["promoted"]
+    assert run.metadata["production_collection"]["outcome"] == "live"
 
 
 def test_a_rebuild_keeps_the_last_good_version_unless_the_model_refuses_that_too(

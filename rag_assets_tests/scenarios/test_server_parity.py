@@ -65,7 +65,7 @@ def test_a_whole_cycle_on_a_server_equals_the_embedded_one(
 
 
 def _cycle(pipeline: Pipeline) -> dict[str, Any]:
-    assert pipeline.refresh().checked().metadata["production_collection"]["promoted"] is True
+    assert pipeline.refresh().checked().metadata["production_collection"]["outcome"] == "live"
     unchanged = pipeline.refresh().checked()
     assert unchanged.metadata["staging_collection"]["written"] is False
     assert pipeline.search(question_about(7))[0]["filename"] == "topic07.md"

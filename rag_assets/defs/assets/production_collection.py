@@ -20,6 +20,7 @@ from rag_assets.defs.metadata.generations import index_table
 from rag_assets.errors import StaleInputError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.refresh.evaluated import evaluated_report
+from rag_assets.refresh.outcome import OUTCOME_KEY, Outcome
 from rag_assets.refresh.promotion import promote, retire
 
 
@@ -59,7 +60,11 @@ def production_collection(
             keep_failed_candidate=knowledge_base.settings.keep_failed_candidate,
             approvals=staged.details.get("approvals", ()),
         )
-        promoted = state.production != before
+        # Another attempt of a step killed after its switch finds its own candidate in production.
+        manifest = knowledge_base.production_manifest()
+        is_own = manifest is not None and manifest.run_id in step.run_ids
+        went_live = state.production != before or is_own
+        outcome = Outcome.LIVE if went_live else Outcome.UNCHANGED
         retired = (
             retire(
                 knowledge_base.vector_store,
@@ -67,14 +72,14 @@ def production_collection(
                 knowledge_base.text_store.prune,
                 _contents_of_sources(knowledge_base),
             )
-            if promoted
+            if outcome is Outcome.LIVE
             else []
         )
         step.end_refresh()
         return step.materialized(
             data_version=report.digest,
             metadata={
-                "promoted": promoted,
+                OUTCOME_KEY: outcome.value,
                 "recall_at_5": recall_at_5(report.scores),
                 "num_documents": len(documents),
                 "num_points": report.points_count,

@@ -8,6 +8,7 @@ import dagster as dg
 from rag_assets.defs.metadata.tables import breakdown, column, shown, table
 from rag_assets.generations.staging import StagedGeneration
 from rag_assets.records import GenerationManifest, ProductionState
+from rag_assets.refresh.outcome import OUTCOME_KEY, Outcome
 
 PRODUCTION_DAMAGE_KEY = "production_damage"
 
@@ -36,7 +37,7 @@ def rollback_metadata(manifest: GenerationManifest, state: ProductionState) -> d
     """Production after a rollback, with the same keys as `production_collection`."""
     return shown(
         {
-            "promoted": False,
+            OUTCOME_KEY: Outcome.HELD.value,
             "num_documents": manifest.documents_count,
             "num_points": manifest.points_count,
             "generation": manifest.generation,

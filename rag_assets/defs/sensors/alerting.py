@@ -7,13 +7,14 @@ from pydantic import SecretStr
 
 from rag_assets.alerts.delivery import post_to_slack
 from rag_assets.alerts.messages import DamageAlert, DegradedAlert, FailureAlert
-from rag_assets.defs.asset_step import ALERTED_IN_A_ROW, IN_A_ROW_KEY, OUTCOME_KEY, REPEATED_KEY, SUPERSEDED
+from rag_assets.defs.asset_step import ALERTED_IN_A_ROW, IN_A_ROW_KEY, REPEATED_KEY
 from rag_assets.defs.assets import ALL_ASSETS
 from rag_assets.defs.jobs import rollback
 from rag_assets.defs.metadata.generations import PRODUCTION_DAMAGE_KEY
 from rag_assets.defs.metadata.raw_documents import NEWLY_UNREADABLE_KEY, UNREADABLE_KEY
 from rag_assets.errors import MENDED_BY_REBUILD, RagAssetsError
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.refresh.outcome import OUTCOME_KEY, Outcome
 
 _ASSET_KEYS = frozenset(asset.key for asset in ALL_ASSETS)
 
@@ -47,7 +48,7 @@ def slack_on_failure(
         context.log.info("no alert: an earlier run was refused for the same reason")
         return
     step, reason, outcome, num_in_a_row = _failure(context)
-    if outcome == SUPERSEDED and num_in_a_row != ALERTED_IN_A_ROW:
+    if outcome == Outcome.SUPERSEDED and num_in_a_row != ALERTED_IN_A_ROW:
         context.log.info("no alert: run %s was superseded by another refresh", context.dagster_run.run_id)
         return
     webhook_url = knowledge_base.settings.slack_webhook_url
