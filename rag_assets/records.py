@@ -309,7 +309,7 @@ class SearchFilter:
 
 @dataclass(frozen=True, slots=True)
 class SearchHit:
-    """One chunk in the answer to a query."""
+    """One chunk in the answer to a query. Its locations, in the payload too, are only those that meet the filter."""
 
     point_id: str
     score: float

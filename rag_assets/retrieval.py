@@ -26,6 +26,8 @@ from rag_assets.records import (
     Vector,
 )
 from rag_assets.vector_stores.base import GenerationReader, VectorStore
+from rag_assets.vector_stores.filters import Clauses, parse_filter
+from rag_assets.vector_stores.matching_locations import matching_locations
 from rag_assets.vector_stores.metadata_conditions import check_metadata_types
 
 _logger = logging.getLogger(__name__)
@@ -112,22 +114,30 @@ class GenerationSearch:
             raise VectorStoreUnavailable(
                 f"points of generation {self.generation} disappeared during the search: retry"
             )
-        return [_hit(point, payloads[point.id]) for point in ranked]
+        clauses = parse_filter(search_filter)
+        return [self._hit(point, payloads[point.id], clauses) for point in ranked]
 
     def close(self) -> None:
         self._reader.close()
 
-
-def _hit(point: ScoredPoint, payload: Payload) -> SearchHit:
-    return SearchHit(
-        point_id=point.id,
-        score=point.score,
-        text=payload["text"],
-        content_hash=payload["content_hash"],
-        chunk_index=payload["chunk_index"],
-        locations=locations_of(payload),
-        payload=payload,
-    )
+    def _hit(self, point: ScoredPoint, payload: Payload, clauses: Clauses) -> SearchHit:
+        shown = matching_locations(payload["locations"], clauses)
+        if not shown:
+            # Never the other locations: their reader may have no access to them.
+            raise GenerationDamaged(
+                f"generation {self.generation} finds point {point.id} by a filter that none of its locations meets: run "
+                "`rag-assets doctor --deep`"
+            )
+        payload = {**payload, "locations": shown}
+        return SearchHit(
+            point_id=point.id,
+            score=point.score,
+            text=payload["text"],
+            content_hash=payload["content_hash"],
+            chunk_index=payload["chunk_index"],
+            locations=locations_of(payload),
+            payload=payload,
+        )
 
 
 class Retriever:

@@ -1,15 +1,16 @@
 """A hit found by a filter shows only the locations that meet it. The others may be closed to its reader."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rag_assets.document_metadata.values import Metadata
+from rag_assets.errors import GenerationDamaged
 from rag_assets.records import Condition, SearchFilter, SearchHit
 from rag_assets.retrieval import Retriever
 from rag_assets_tests.documents import document, embedder_of, stage
+from rag_assets_tests.in_memory_vector_store import InMemoryVectorStore
 from rag_assets_tests.vector_stores.conftest import KINDS, open_backend
 
 TEXT = "Everyone gets thirty days.\n"
@@ -97,3 +98,12 @@ def test_a_condition_on_the_chunk_leaves_all_locations(retriever: Retriever) -> 
 def test_a_location_without_access_lists_is_not_shown_to_a_filtered_reader(retriever: Retriever) -> None:
     shown = hit_of(retriever, ("access", "any_of", ["staff"])).to_metadata()
     assert [location["path"] for location in shown["locations"]] == ["hr/leave.md"]
+
+
+def test_a_point_found_against_the_filter_is_an_error_and_not_an_answer() -> None:
+    store = InMemoryVectorStore()  # it ignores filters, like an index that contradicts its points
+    stage(store, "g1", [CLOSED], [TEXT])
+    store.promote("g1", None)
+    with pytest.raises(GenerationDamaged, match="none of its locations meets") as caught:
+        hit_of(Retriever(store, embedder_of), ("access", "any_of", ["staff"]))
+    assert [word for word in SECRETS if word in str(caught.value)] == []

@@ -15,7 +15,7 @@ TEXTS = {"a.md": "leave of twenty days", "b.md": "leave of thirty days", "c.md":
 METADATA = {
     "a.md": {"year": 2024, "department": "HR", "reviewed": "2024-01-31T00:00:00Z", "draft": True},
     "b.md": {"year": 2023, "department": ("IT", "HR"), "version": "beta"},
-    "c.md": {"version": 2},
+    "c.md": {"version": 2, "due": 2024, "size": "2024-01-31T00:00:00Z"},
 }
 
 
@@ -25,7 +25,9 @@ def retriever() -> Retriever:
     documents = [document(path, text, metadata=Metadata.of(METADATA[path])) for path, text in TEXTS.items()]
     stage(store, "g1", documents, TEXTS.values())
     store.promote("g1", None)
-    return Retriever(store, embedder_of, metadata_indexes={"team": "keyword"})
+    return Retriever(
+        store, embedder_of, metadata_indexes={"team": "keyword", "due": "datetime", "size": "integer"}
+    )
 
 
 def found(retriever: Retriever, key: str, match: Any, value: Any) -> set[str]:
@@ -71,6 +73,14 @@ def test_filters_find_documents_by_their_metadata(
         ("metadata.draft", "equals", "true", r"by equals of texts: its values are booleans"),
         ("metadata.draft", "equals", 1, r"by equals of numbers: its values are booleans"),
         ("metadata.version", "equals", True, r"by equals of booleans: its values are numbers and texts"),
+        # An index of dates compares a number as microseconds since 1970, an index of numbers a date.
+        (
+            "metadata.due",
+            "range",
+            {"lt": 2030},
+            r"by range of numbers: RAG_METADATA_INDEXES has it as datetime",
+        ),
+        ("metadata.size", "range", {"lt": "2030-01-01"}, r"by range of dates: .* as integer"),
         ("metadata.team", "equals", 7, r"by equals of numbers: its values are texts"),
     ],
 )

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from operator import ge, le
 from typing import Any, Literal, TypeVar
 
 from rag_assets.errors import ConfigurationError
@@ -39,7 +40,7 @@ _BOUNDS = ("gt", "gte", "lt", "lte")
 _DATES = (*DATETIME_FIELDS, *LOCATION_DATETIME_FIELDS)
 _LOCATION_FIELDS = (*LOCATION_KEYWORD_FIELDS, *LOCATION_DATETIME_FIELDS)
 _FIELDS = (*KEYWORD_FIELDS, *INTEGER_FIELDS, *DATETIME_FIELDS, *_LOCATION_FIELDS)
-_NAMES = ("document_id", "path", "filename", "title")
+NAMES = ("document_id", "path", "filename", "title")
 """Fields of a location that are compared in every spelling of their accents."""
 
 
@@ -117,7 +118,7 @@ def conditions_of(
     def spelled(clause: Clause, prefix: str) -> _Condition:
         if clause.match == "either":
             return either([condition(one, prefix) for one in clause.value])
-        values = spellings(clause.value) if clause.match == "prefix" and clause.key in _NAMES else []
+        values = spellings(clause.value) if clause.match == "prefix" and clause.key in NAMES else []
         if len(values) < 2:
             return condition(clause, prefix)
         return either([condition(replace(clause, value=value), prefix) for value in values])
@@ -138,18 +139,22 @@ def _clause(condition: Condition) -> Clause:
     if key in _DATES:
         if match != "range":
             raise ConfigurationError(f"cannot filter {key} by {match}: it is a date, use a range")
-        return Clause(key, "date_range", {bound: _date(key, at) for bound, at in _bounds(key, value)})
+        return Clause(
+            key, "date_range", _tightest({bound: _date(key, at) for bound, at in _bounds(key, value)})
+        )
     kind = int if key in INTEGER_FIELDS else str
     if match == "range" and kind is int:
-        return Clause(key, "number_range", {bound: _number(key, at) for bound, at in _bounds(key, value)})
-    if match == "equals" and _is(value, str) and key in _NAMES and len(spellings(value)) > 1:
+        return Clause(
+            key, "number_range", _tightest({bound: _number(key, at) for bound, at in _bounds(key, value)})
+        )
+    if match == "equals" and _is(value, str) and key in NAMES and len(spellings(value)) > 1:
         return Clause(key, "any_of", spellings(value))
     if match == "equals" and _is(value, kind):
         return Clause(key, "equals", value)
     if match == "any_of" and isinstance(value, Sequence | set | frozenset) and not isinstance(value, str):
         values: list[Any] = list(value)
         if all(_is(one, kind) for one in values):
-            if key in _NAMES:
+            if key in NAMES:
                 values = [spelling for one in values for spelling in spellings(one)]
             return Clause(key, "any_of", values)
     if match == "prefix" and kind is str and _is(value, str):
@@ -174,8 +179,10 @@ def _metadata_clause(key: str, condition: Condition) -> Clause:
         )
     bounds = _bounds(condition.key, value)
     if is_of_numbers(bound for _, bound in bounds):
-        return Clause(path, "number_range", {bound: _number(condition.key, at) for bound, at in bounds})
-    return Clause(path, "date_range", {bound: _date(condition.key, at) for bound, at in bounds})
+        numbers = {bound: _number(condition.key, at) for bound, at in bounds}
+        return Clause(path, "number_range", _tightest(numbers))
+    dates = {bound: _date(condition.key, at) for bound, at in bounds}
+    return Clause(path, "date_range", _tightest(dates))
 
 
 def _equal_to(path: str, value: str | float | bool) -> Clause:
@@ -210,6 +217,14 @@ def _bounds(key: str, value: object) -> list[tuple[str, object]]:
             f"the range of {key} must be a mapping with at least one of {', '.join(_BOUNDS)}"
         )
     return [(str(bound), at) for bound, at in value.items()]
+
+
+def _tightest(bounds: dict[str, Any]) -> dict[str, Any]:
+    """Return at most one lower and one upper bound. Of two, an index of the engine looks at one, perhaps the wrong one."""
+    for strict, loose, is_tighter in (("gt", "gte", ge), ("lt", "lte", le)):
+        if strict in bounds and loose in bounds:
+            del bounds[loose if is_tighter(bounds[strict], bounds[loose]) else strict]
+    return bounds
 
 
 def _number(key: str, value: object) -> float:

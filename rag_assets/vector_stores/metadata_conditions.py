@@ -123,6 +123,19 @@ def check_metadata_types(
                 raise ConfigurationError(
                     f"cannot filter metadata.{key} by {condition.match} of {compared}: its values are {held}"
                 )
+            if condition.match == "range" and key in indexes and not asked & _kinds_in_range(indexes[key]):
+                # The engine would compare numbers with the microseconds of dates.
+                [compared] = (_PLURALS[one] for one in asked)
+                raise ConfigurationError(
+                    f"cannot filter metadata.{key} by range of {compared}: RAG_METADATA_INDEXES has it as {indexes[key]}"
+                )
+
+
+def _kinds_in_range(index: MetadataKind) -> frozenset[ValueKind]:
+    """Return the kinds of bounds that an engine compares rightly under an index. Without one of its own it reads payloads."""
+    if index == "datetime":
+        return frozenset(("date",))
+    return frozenset(("number",)) if index in ("integer", "float") else frozenset(("number", "date"))
 
 
 def _unknown(key: str, keys: set[str]) -> str:

@@ -71,6 +71,15 @@ def test_number_and_filter_can_be_set_per_retriever_or_question(
     assert paths(only_hr.invoke(QUESTION)) == ["hr/leave.md"]
 
 
+def test_a_copy_of_the_text_that_the_filter_excludes_is_in_no_part_of_a_document(
+    store: SmallStore, adapter: "KnowledgeBaseRetriever"
+) -> None:
+    store.promote("g2", {"board/secret.md": QUESTION, "hr/leave.md": QUESTION})
+    [document] = adapter.invoke(QUESTION, search_filter=IN_HR)
+    assert (document.metadata["path"], document.metadata["year"]) == ("hr/leave.md", 2023)
+    assert "secret" not in document.model_dump_json().lower()
+
+
 def test_metadata_of_the_document_are_flat_and_can_be_filtered(
     store: SmallStore, adapter: "KnowledgeBaseRetriever"
 ) -> None:

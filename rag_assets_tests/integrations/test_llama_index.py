@@ -73,6 +73,16 @@ def test_number_and_filter_reach_the_search(store: SmallStore) -> None:
     assert [node.metadata["path"] for node in only_hr] == ["hr/leave.md"]
 
 
+def test_a_copy_of_the_text_that_the_filter_excludes_is_in_no_part_of_a_node(store: SmallStore) -> None:
+    from rag_assets.integrations.llama_index import KnowledgeBaseRetriever
+
+    store.promote("g2", {"board/secret.md": QUESTION, "hr/leave.md": QUESTION})
+    [found] = KnowledgeBaseRetriever(store.retriever(), search_filter=IN_HR).retrieve(QUESTION)
+    assert (found.metadata["path"], found.metadata["year"]) == ("hr/leave.md", 2023)
+    assert found.node.ref_doc_id == "filesystem:hr/leave.md"
+    assert "secret" not in found.model_dump_json().lower()
+
+
 def test_metadata_of_the_document_are_flat_and_stay_out_of_the_prompt(
     adapter: "KnowledgeBaseRetriever",
 ) -> None:
