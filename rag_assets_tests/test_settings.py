@@ -1,3 +1,4 @@
+import ast
 import re
 from pathlib import Path
 
@@ -6,7 +7,10 @@ import pytest
 from rag_assets.defs.resources import KnowledgeBaseResource
 from rag_assets.errors import ConfigurationError
 from rag_assets.settings import Settings, load_settings
+from rag_assets.sources.declarations import OLDER_VARIABLES
+from rag_assets.sources.unread_variables import unread_variables
 from rag_assets_tests import settings_pages
+from rag_assets_tests.syntax_trees import nodes
 
 ROOT = Path(__file__).parents[1]
 HIDDEN = "a value not shown here, because it could be a key"
@@ -252,3 +256,15 @@ def test_the_page_names_every_field_of_the_launchpad() -> None:
     section = page.partition("## For one run")[2].partition("\n## ")[0]
     fields = [name for name in KnowledgeBaseResource.model_fields if f"`{name}`" not in section]
     assert fields == []
+
+
+def test_every_setting_that_a_message_names_exists() -> None:
+    texts = [
+        node.value
+        for path in (ROOT / "rag_assets").rglob("*.py")
+        for node in nodes(path)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    named = {name for text in texts for name in re.findall(r"\bRAG_[A-Z0-9_]*[A-Z0-9]\b", text)}
+    assert len(named) > 30
+    assert unread_variables(named - set(OLDER_VARIABLES)) == []
