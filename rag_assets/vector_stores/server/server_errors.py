@@ -92,7 +92,7 @@ def _answered(what: str, status: int, content: bytes, *, quote: bool) -> RagAsse
     if status >= 500 and _PART_IS_AWAY.search(reason):
         return Hiccup(
             f"cannot {what}: a part of the collection is on a node that is away. Start the node again, or set "
-            f"RAG_QDRANT_REPLICATION to 2 before the next rebuild. The server says{shown or f' {status}'}"
+            f"RAG_QDRANT_REPLICAS to 2 before the next rebuild. The server says{shown or f' {status}'}"
         )
     if status == 429 or status >= 500:
         return Hiccup(f"cannot {what}: the server answered {status}{shown}")
