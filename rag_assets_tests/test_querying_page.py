@@ -17,9 +17,9 @@ import pytest
 
 from rag_assets.evaluation.benchmark import load_benchmark
 from rag_assets.records import Condition, SearchFilter
-from rag_assets.vector_stores.server.client import connect
 from rag_assets_tests.optional_packages import require
 from rag_assets_tests.pipeline import Pipeline
+from rag_assets_tests.qdrant_nodes import real_server, real_servers_or_skip
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "querying.md"
@@ -70,36 +70,26 @@ def in_memory_server(monkeypatch: pytest.MonkeyPatch) -> Any:
     return client
 
 
-@pytest.fixture(scope="module", params=["in memory", "server"])
+@pytest.fixture(scope="module", params=["in memory", *real_servers_or_skip()])
 def alias(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The alias of the promoted sample, with the environment of an application."""
     # Imported first: they must take the real classes from qdrant-client, before these are replaced.
     require("langchain_qdrant", "llama_index.vector_stores.qdrant")
-    on_server = request.param == "server"
-    if on_server and "QDRANT_TEST_URL" not in os.environ:
-        pytest.skip("QDRANT_TEST_URL is not set")
-    with pytest.MonkeyPatch.context() as monkeypatch:
+    with pytest.MonkeyPatch.context() as monkeypatch, contextlib.ExitStack() as stack:
         pipeline = Pipeline(tmp_path_factory.mktemp("querying"), monkeypatch)
         copy_sample(pipeline.documents)
-        name = f"querying-{secrets.token_hex(4)}" if on_server else "knowledge_base"
-        pipeline.configure(RAG_COLLECTION=name, RAG_BENCHMARK_FILE=str(BENCHMARK))
+        pipeline.configure(RAG_BENCHMARK_FILE=str(BENCHMARK))
         pipeline.unset("RAG_EVAL_THRESHOLD", "RAG_CHUNK_SIZE", "RAG_CHUNK_OVERLAP")
-        if on_server:
-            pipeline.configure(QDRANT_URL=os.environ["QDRANT_TEST_URL"])
-            if "QDRANT_TEST_API_KEY" in os.environ:
-                pipeline.configure(QDRANT_API_KEY=os.environ["QDRANT_TEST_API_KEY"])
-            client = connect(os.environ["QDRANT_URL"], os.environ.get("QDRANT_API_KEY"))
+        if request.param == "in memory":
+            name = "knowledge_base"
+            pipeline.configure(RAG_COLLECTION=name, QDRANT_URL="http://localhost:6333")
+            in_memory_server(monkeypatch)
         else:
-            pipeline.configure(QDRANT_URL="http://localhost:6333")
-            client = in_memory_server(monkeypatch)
-        try:
-            pipeline.refresh().checked()
-            yield name
-        finally:
-            pipeline.close()
-            for one in client.get_collections().collections:
-                if one.name.startswith(name):
-                    client.delete_collection(one.name)
+            name = f"querying-{secrets.token_hex(4)}"
+            stack.enter_context(real_server(request.param).configured(pipeline, name))
+        pipeline.refresh().checked()
+        yield name
+        pipeline.close()
 
 
 @dataclass(frozen=True)

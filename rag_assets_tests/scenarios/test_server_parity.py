@@ -1,6 +1,5 @@
 """A whole cycle on the server's adapter has the same result as on the embedded engine."""
 
-import os
 import secrets
 import warnings
 from collections.abc import Iterator
@@ -8,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from rag_assets.vector_stores.server.client import connect
 from rag_assets.vector_stores.server.store import ServerVectorStore
 from rag_assets_tests.pipeline import THRESHOLD, Pipeline, assert_same_points, question_about, text_about
+from rag_assets_tests.qdrant_nodes import real_server, real_servers_or_skip
 from rag_assets_tests.vector_stores.conftest import short_deadlines
 from rag_assets_tests.vector_stores.server.lagging_client import LaggingClient
 
@@ -21,17 +20,8 @@ class _SharedClientStore(ServerVectorStore):
     def close(self) -> None: ...
 
 
-def _clients() -> list[Any]:
-    reason = "QDRANT_TEST_URL is not set"
-    no_server = pytest.mark.skipif("QDRANT_TEST_URL" not in os.environ, reason=reason)
-    return [pytest.param("in memory"), pytest.param("lagging"), pytest.param("server", marks=no_server)]
-
-
-@pytest.fixture(params=_clients())
+@pytest.fixture(params=["in memory", "lagging"])
 def client(request: pytest.FixtureRequest) -> Iterator[Any]:
-    if request.param == "server":
-        yield connect(os.environ["QDRANT_TEST_URL"], os.environ.get("QDRANT_TEST_API_KEY"))
-        return
     if request.param == "lagging":
         with short_deadlines():
             yield LaggingClient()
@@ -45,22 +35,24 @@ def client(request: pytest.FixtureRequest) -> Iterator[Any]:
     client.close()
 
 
-def test_a_whole_cycle_on_a_server_equals_the_embedded_one(
+def test_a_whole_cycle_on_the_adapter_equals_the_embedded_one(
     empty: Pipeline, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = f"cycle-{secrets.token_hex(4)}"
-    empty.configure(RAG_COLLECTION=name)
     with monkeypatch.context() as patch:
         patch.setattr(
             "rag_assets.knowledge_base.build_vector_store",
             lambda settings: _SharedClientStore(client, settings.collection),
         )
-        try:
-            on_server = _cycle(empty)
-        finally:
-            for collection in getattr(client, "inner", client).get_collections().collections:
-                if collection.name.startswith(name):
-                    client.delete_collection(collection.name)
+        on_server = _cycle(empty)
+    assert_same_points(on_server, empty.points_built_from_nothing())
+
+
+@pytest.mark.parametrize("name", real_servers_or_skip())
+def test_a_whole_cycle_on_a_server_equals_the_embedded_one(empty: Pipeline, name: str) -> None:
+    server = real_server(name)
+    collection = f"cycle-{secrets.token_hex(4)}"
+    with server.configured(empty, collection):
+        on_server = _cycle(empty)
     assert_same_points(on_server, empty.points_built_from_nothing())
 
 

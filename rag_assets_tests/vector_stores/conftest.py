@@ -1,11 +1,10 @@
-"""The stores under the contract: embedded, in memory, a lagging cluster, and a real server if there is one.
+"""The stores under the contract: embedded, in memory, a lagging cluster, and real servers if there are some.
 
 An embedded generation is created and opened in 0.3 s with its fourteen payload indexes, in 0.03 s with one. So tests
 run with one index. Filters are tested with all indexes, writing and sealing with one and with all.
 """
 
 import contextlib
-import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,21 +18,22 @@ from rag_assets.document_metadata.policy import MetadataIndexes
 from rag_assets.vector_stores.base import VectorStore
 from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
 from rag_assets.vector_stores.server import consensus
-from rag_assets.vector_stores.server.client import connect
 from rag_assets.vector_stores.server.layout import CollectionLayout
 from rag_assets.vector_stores.server.store import ServerVectorStore
+from rag_assets_tests.qdrant_nodes import REAL_SERVERS, real_server
 from rag_assets_tests.small_generations import small_generations
 from rag_assets_tests.vector_stores.server.lagging_client import LaggingClient
-
-TEST_URL = os.environ.get("QDRANT_TEST_URL")
 
 
 class OpenStore(Protocol):
     def __call__(self, metadata_indexes: MetadataIndexes | None = None, /) -> VectorStore: ...
 
 
-def server_store(client: Any, collection: str, indexes: MetadataIndexes | None) -> ServerVectorStore:
-    return ServerVectorStore(client, collection, CollectionLayout(metadata_indexes=indexes or {}))
+def server_store(
+    client: Any, collection: str, indexes: MetadataIndexes | None, replicas: int | None = None
+) -> ServerVectorStore:
+    layout = CollectionLayout(replicas=replicas, metadata_indexes=indexes or {})
+    return ServerVectorStore(client, collection, layout)
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Backend:
 
 
 ONE_INDEX = "embedded with one index"
-KINDS = [ONE_INDEX, "in_memory", "lagging", *(["server"] if TEST_URL else [])]
+KINDS = [ONE_INDEX, "in_memory", "lagging", *REAL_SERVERS]
 ALL_INDEXES = ["embedded", *KINDS[1:]]
 ONE_AND_ALL_INDEXES = [*KINDS, pytest.param("embedded", marks=pytest.mark.slow)]
 
@@ -95,18 +95,15 @@ def open_backend(kind: str, folder: Path) -> Iterator[Backend]:
                 "in_memory", lambda indexes=None: server_store(client, "kb", indexes), "kb", client.inner
             )
         return
-    url, api_key = TEST_URL or "", os.environ.get("QDRANT_TEST_API_KEY")
+    server = real_server(kind)
     collection = f"rag-assets-test-{secrets.token_hex(6)}"
-    client = connect(url, api_key)
     yield Backend(
         "server",
-        lambda indexes=None: server_store(connect(url, api_key), collection, indexes),
+        lambda indexes=None: server_store(server.connect(), collection, indexes, server.replicas),
         collection,
-        client,
+        server.connect(),
     )
-    for one in client.get_collections().collections:
-        if one.name.startswith(collection):
-            client.delete_collection(one.name)
+    server.delete_collections(collection)
 
 
 @pytest.fixture(params=KINDS)
