@@ -200,7 +200,9 @@ class Settings(BaseSettings):
         None,
         alias="RAG_QDRANT_WRITE_CONSISTENCY",
         ge=1,
-        description="Copies that confirm a write on a Qdrant cluster. Empty: all of them.",
+        description="Copies that have to take a write on a Qdrant cluster. With as many as `RAG_QDRANT_REPLICAS` a refresh "
+        "fails while a node is away. Empty: the default of the cluster. A copy that misses a write is never read before "
+        "it is complete again.",
     )
     qdrant_shards: int = Field(
         1,

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from rag_assets.text.wording import counted
 from rag_assets.vector_stores.server.client import PREFIX_SINCE, version_of
+from rag_assets.vector_stores.server.collection_limit import CollectionLimit
 from rag_assets.vector_stores.server.limits import CollectionLimits
 from rag_assets.vector_stores.server.readiness import replica_states
 from rag_assets.vector_stores.server.server_errors import server_errors
@@ -26,6 +27,9 @@ def describe_server(client: "QdrantClient", collection: str | None) -> list[str]
     if version and version[1] < PREFIX_SINCE:
         lines.append(f"no filters by prefix, they need Qdrant {'.'.join(map(str, PREFIX_SINCE))}")
     lines.append(_nodes(client))
+    limit = CollectionLimit.of(client)
+    if limit is not None:
+        lines.append(f"{limit}{', no room for a candidate' if limit.is_reached else ''}")
     if collection is not None:
         with server_errors(f"look at collection {collection}"):
             info = client.get_collection(collection)

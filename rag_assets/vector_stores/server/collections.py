@@ -27,6 +27,7 @@ from rag_assets.vector_stores.names import SEPARATOR, is_name
 from rag_assets.vector_stores.server import seal_comparison
 from rag_assets.vector_stores.server.check_values import CheckValues
 from rag_assets.vector_stores.server.client import index_params
+from rag_assets.vector_stores.server.collection_limit import check_room
 from rag_assets.vector_stores.server.consensus import Consensus
 from rag_assets.vector_stores.server.layout import CollectionLayout
 from rag_assets.vector_stores.server.limits import CollectionLimits, count_points
@@ -230,6 +231,8 @@ class Collections:
         from qdrant_client import models
 
         name = self.name_of(generation)
+        if not self.local:
+            check_room(self.client)
         with server_errors(f"create generation {generation}"):
             self.client.create_collection(
                 name,
@@ -237,35 +240,17 @@ class Collections:
                 sparse_vectors_config={SPARSE: models.SparseVectorParams(modifier=models.Modifier.IDF)},
                 shard_number=self.layout.shards,
                 replication_factor=self.layout.replicas,
-                write_consistency_factor=self.layout.write_consistency or self.layout.replicas,
+                write_consistency_factor=self.layout.write_consistency,
                 metadata={_FORMAT_KEY: FORMAT_VERSION},
             )
         self.consensus.seen(lambda: self.info(name))
         if not self.local:
             try:
-                self._confirm_by_all_copies(name)
                 for field_name, nested, plain in index_params(self.layout.metadata_indexes):
                     self._create_index(name, field_name, nested, plain)
             except BaseException:
                 self.drop(generation)
                 raise
-
-    def _confirm_by_all_copies(self, collection: str) -> None:
-        """Let every copy confirm a write, also where the cluster decides their number: any of them may be read next."""
-        from qdrant_client import models
-
-        info = self.info(collection)
-        params = info.config.params if info is not None else None
-        copies = (params.replication_factor or 1) if params is not None else 1
-        if (
-            self.layout.write_consistency is None
-            and params
-            and (params.write_consistency_factor or 1) < copies
-        ):
-            with server_errors(f"set the write consistency of {collection}"):
-                self.client.update_collection(
-                    collection, collection_params=models.CollectionParamsDiff(write_consistency_factor=copies)
-                )
 
     def finish(self, generation: str, manifest: GenerationManifest, values: CheckValues) -> None:
         """Write the check values and the manifest of a generation, the last act of sealing.

@@ -13,7 +13,8 @@ class CollectionLayout:
         shards: parts of a collection. Keyword scores count documents in each part alone, so more than one ranks
             differently.
         replicas: copies of each part, None for the default of the cluster.
-        write_consistency: copies that confirm a write, None for all.
+        write_consistency: copies that have to take a write, None for the default of the cluster, usually 1. A copy that
+            misses a write is out of use until it is complete again.
         snapshots: whether a snapshot of a generation is stored on the server before its promotion.
         metadata_indexes: metadata keys with an index, besides the fixed fields.
     """
