@@ -6,7 +6,7 @@ from rag_assets.text.wording import counted
 from rag_assets.vector_stores.server.client import PREFIX_SINCE, version_of
 from rag_assets.vector_stores.server.collection_limit import CollectionLimit
 from rag_assets.vector_stores.server.limits import CollectionLimits
-from rag_assets.vector_stores.server.readiness import replica_states
+from rag_assets.vector_stores.server.readiness import Copies
 from rag_assets.vector_stores.server.server_errors import server_errors
 
 if TYPE_CHECKING:
@@ -53,9 +53,11 @@ def _copies(client: "QdrantClient", collection: str, params: "models.CollectionP
     lines = [f"{counted(copies, 'copy', 'copies')} of {counted(parts, 'part')}"]
     if parts > 1:
         lines.append("keyword scores count documents in each part alone")
-    away = replica_states(client, collection).count("Dead")
-    if away:
-        lines.append(f"{counted(away, 'copy', 'copies')} on a node that is away")
+    found = Copies.of(client, collection)
+    if found.num_away:
+        lines.append(f"{counted(found.num_away, 'copy', 'copies')} on a node that is away")
+    if found.num_in_transfer:
+        lines.append(f"{counted(found.num_in_transfer, 'copy', 'copies')} in transfer")
     return lines
 
 

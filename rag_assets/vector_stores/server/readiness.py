@@ -2,6 +2,8 @@
 
 import logging
 import time
+from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag_assets.errors import VectorStoreUnavailable
@@ -13,20 +15,58 @@ if TYPE_CHECKING:
     from qdrant_client import QdrantClient
 
 TIMEOUT_SECONDS = 600.0
+AWAY_SECONDS = 15.0
+"""After this time a copy without a sign of life counts as on a node that is away. A restarted node needs less."""
 _POLL_SECONDS = 0.5
-_STATES_WITHOUT_CHANGE = ("Active", "ActiveRead", "Dead", "ManualRecovery")
+_SERVING = ("Active", "ActiveRead")
+_AWAY = ("Dead", "Initializing")
 _logger = logging.getLogger(__name__)
 
 
-def wait_until_ready(client: "QdrantClient", collection: str, generation: str, *, is_cluster: bool) -> None:
-    """Wait for the optimizer and for copies in transfer, so the evaluation sees the same index as later searches.
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """The copies of all parts of a collection.
 
-    Copies on a node that is away are not waited for: the others serve. A large index may take longer than the wait.
+    Attributes:
+        states: number of copies in each state, such as `Active`.
+        num_unserved: parts without a copy that serves.
+    """
+
+    states: Counter[str]
+    num_unserved: int = 0
+
+    @classmethod
+    def of(cls, client: "QdrantClient", collection: str) -> "Copies":
+        """Return the copies. None of them if they may not be asked for, for example with this key."""
+        try:
+            info = client.collection_cluster_info(collection)
+        except Exception:
+            return cls(Counter())
+        shards = [(one.shard_id, str(one.state)) for one in (*info.local_shards, *info.remote_shards)]
+        served = {part for part, state in shards if state in _SERVING}
+        return cls(Counter(state for _, state in shards), len({part for part, _ in shards} - served))
+
+    @property
+    def num_away(self) -> int:
+        return sum(self.states[state] for state in _AWAY)
+
+    @property
+    def num_in_transfer(self) -> int:
+        return self.states.total() - sum(
+            self.states[state] for state in (*_SERVING, *_AWAY, "ManualRecovery")
+        )
+
+
+def wait_until_ready(client: "QdrantClient", collection: str, generation: str, *, is_cluster: bool) -> None:
+    """Wait for the optimizer and for every copy, so the evaluation sees the same index as later searches.
+
+    Copies on a node that is away are waited for briefly: the others serve. A large index may take longer than the wait.
 
     Raises:
-        VectorStoreUnavailable: the collection is gone or broken, or a copy is still incomplete after ten minutes.
+        VectorStoreUnavailable: the collection is gone or broken, a part of it has no copy that serves, or a copy is still
+            incomplete after ten minutes.
     """
-    deadline = time.monotonic() + TIMEOUT_SECONDS
+    begun = time.monotonic()
     progress = Progress("vectors indexed")
     while True:
         with server_errors(f"look at generation {generation}"):
@@ -35,33 +75,27 @@ def wait_until_ready(client: "QdrantClient", collection: str, generation: str, *
             raise VectorStoreUnavailable(
                 f"generation {generation} has status red on the server: check the log of the server"
             )
-        states = replica_states(client, collection) if is_cluster else []
-        in_transfer = [state for state in states if state not in _STATES_WITHOUT_CHANGE]
-        if info.status.value != "yellow" and not in_transfer:
-            if "Dead" in states:
-                _logger.warning(
-                    "generation %s: %s on a node that is away, the others serve",
-                    generation,
-                    counted(states.count("Dead"), "copy is", "copies are"),
-                )
+        copies = Copies.of(client, collection) if is_cluster else Copies(Counter())
+        waited = time.monotonic() - begun
+        in_transfer = copies.num_in_transfer
+        unseen = copies.num_away if waited < AWAY_SECONDS else copies.num_unserved
+        if info.status.value != "yellow" and not in_transfer and not unseen:
+            if copies.num_away:
+                are = counted(copies.num_away, "copy is", "copies are")
+                _logger.warning("generation %s: %s on a node that is away, the others serve", generation, are)
             return
-        if time.monotonic() > deadline:
+        if waited > TIMEOUT_SECONDS or (waited >= AWAY_SECONDS and copies.num_unserved):
+            if copies.num_unserved:
+                raise VectorStoreUnavailable(
+                    f"generation {generation} has {counted(copies.num_unserved, 'part')} on a node that is away, and no "
+                    "other copy of it: start the node again and refresh. With RAG_QDRANT_REPLICAS=2 another copy serves"
+                )
             if in_transfer:
                 raise VectorStoreUnavailable(
-                    f"generation {generation} has {counted(len(in_transfer), 'copy', 'copies')} in transfer after "
-                    f"{TIMEOUT_SECONDS:.0f} s: refresh again, or check the server"
+                    f"generation {generation} has {counted(in_transfer, 'copy', 'copies')} in transfer after "
+                    f"{waited:.0f} s: refresh again, or check the server"
                 )
-            _logger.warning("generation %s is still being indexed after %.0f s", generation, TIMEOUT_SECONDS)
+            _logger.warning("generation %s is still being indexed after %.0f s", generation, waited)
             return
         progress.advance((info.indexed_vectors_count or 0) - progress.done)
         time.sleep(_POLL_SECONDS)
-
-
-def replica_states(client: "QdrantClient", collection: str) -> list[str]:
-    """Return the state of each copy of each part, `Active` for those that serve. Empty if it may not be asked."""
-    try:
-        info = client.collection_cluster_info(collection)
-    except Exception:  # for example not allowed with this key
-        return []
-    shards = (*info.local_shards, *info.remote_shards)
-    return [getattr(shard.state, "value", str(shard.state)) for shard in shards]

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from qdrant_client.models import ReplicaState
 
 from rag_assets.errors import VectorStoreUnavailable
 from rag_assets.vector_stores.server import readiness
@@ -23,13 +24,14 @@ class Client:
 
     def collection_cluster_info(self, _: str) -> Any:
         states = self.states.pop(0) if len(self.states) > 1 else self.states[0]
-        shards = [SimpleNamespace(state=SimpleNamespace(value=state)) for state in states]
+        shards = [SimpleNamespace(shard_id=0, state=ReplicaState(state)) for state in states]
         return SimpleNamespace(local_shards=shards[:1], remote_shards=shards[1:])
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readiness, "_POLL_SECONDS", 0.001)
+    monkeypatch.setattr(readiness, "AWAY_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -61,10 +63,25 @@ def test_an_incomplete_copy_does() -> None:
         wait(Client(["green"], [["Active", "Partial"]]))
 
 
-def test_a_copy_on_a_node_that_is_away_is_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("state", ["Dead", "Initializing"])
+def test_a_copy_on_a_node_that_is_away_is_waited_for_briefly(
+    state: str, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.WARNING)
-    wait(Client(["green"], [["Active", "Dead"]]))
+    wait(Client(["green"], [["Active", state]]))
     assert "1 copy is on a node that is away" in caplog.text
+
+
+def test_a_copy_that_comes_back_is_complete_before_the_evaluation(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    client = Client(["green"], [["Active", "Dead"], ["Active", "Recovery"], ["Active", "Active"]])
+    wait(client)
+    assert (client.states, caplog.text) == ([["Active", "Active"]], "")
+
+
+def test_a_part_without_a_copy_that_serves_is_an_error() -> None:
+    with pytest.raises(VectorStoreUnavailable, match=r"no other copy of it.*RAG_QDRANT_REPLICAS"):
+        wait(Client(["green"], [["Dead", "Dead"]]))
 
 
 def test_a_broken_collection_is_an_error() -> None:
