@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag_assets.errors import ConfigurationError
+from rag_assets.text.wording import counted
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
@@ -33,7 +34,7 @@ class CollectionLimit:
         return self.used >= self.most
 
     def __str__(self) -> str:
-        return f"{self.used:,} of at most {self.most:,} collections (max_collections)"
+        return f"{self.used:,} of at most {counted(self.most, 'collection')} (max_collections)"
 
 
 def check_room(client: "QdrantClient") -> None:
