@@ -24,7 +24,7 @@ def chunk_contents(
     Raises:
         RefusedError: a text is lost and cannot be recovered.
     """
-    progress = Progress("contents", len(content_hashes))
+    progress = Progress("texts chunked", len(content_hashes))
     num_chunks = 0
     for batch in _text_batches(content_hashes, text_of):
         for (content_hash, text), spans in zip(

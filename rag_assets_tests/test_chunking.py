@@ -83,6 +83,6 @@ def test_no_content_gives_no_chunk() -> None:
 def test_progress_counts_contents_and_their_chunks(progress_lines: list[str]) -> None:
     chunks = list(chunk_contents(TEXTS, TEXTS.get, FourCharacters()))
     assert [line.split(",")[0] for line in progress_lines] == [
-        f"{done} of {len(TEXTS)} contents" for done in (1, 2, 3)
+        f"{done} of {len(TEXTS)} texts chunked" for done in (1, 2, 3)
     ]
     assert progress_lines[-1].endswith(f", {len(chunks)} chunks")

@@ -27,7 +27,7 @@ def evaluate_generation(
         BenchmarkError: a name is ambiguous, or most expected documents are missing.
     """
     contents = expected_contents(benchmark, names)
-    progress = Progress("questions", len(benchmark.queries))
+    progress = Progress("questions asked", len(benchmark.queries))
     results = [
         _ask(search, query, contents, vector_of(query.query)) for query in progress.over(benchmark.queries)
     ]

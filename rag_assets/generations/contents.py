@@ -44,7 +44,7 @@ def production_documents(store: VectorStore, ledger: Ledger, generation: str | N
         )
         return []
     try:
-        progress = Progress("points", reader.count())
+        progress = Progress("points read", reader.count())
         for batch in reader.scroll():
             for point in progress.over(batch):
                 if point.payload["chunk_index"] == 0:

@@ -175,7 +175,7 @@ class Staging:
         embedded_chunks: Iterable[tuple[Chunk, Vector]],
         total_chunks: int,
     ) -> int:
-        progress = Progress("points", total_chunks)
+        progress = Progress("points written", total_chunks)
         seen: set[str] = set()
         for batch in batched(embedded_chunks, _BATCH):
             points = [self._point(chunk, vector, new) for chunk, vector in batch]

@@ -111,7 +111,7 @@ def check_every_point(store: VectorStore, manifest: GenerationManifest, fingerpr
     except GenerationDamaged as error:
         problems.append(str(error))
     digest = 0
-    progress = Progress("points", manifest.points_count)
+    progress = Progress("points checked", manifest.points_count)
     reader = store.read(manifest.generation)
     try:
         for batch in reader.scroll(with_vectors=True):

@@ -114,7 +114,7 @@ class Ingestion:
         for name, endings in skipped_files(self.reports).items():
             _logger.info("source %s: %s", name, skipped_text(endings))
         listed = (entry for listing in listings for entry in listing.entries)
-        progress = Progress("documents", sum(self.media.reads(entry.filename) for entry in listed))
+        progress = Progress("documents checked", sum(self.media.reads(entry.filename) for entry in listed))
         workers = self._parse_workers()
         parsing = Parsing(self._ledger, self._text_store, workers, self.media)
         try:

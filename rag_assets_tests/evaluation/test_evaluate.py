@@ -159,4 +159,7 @@ def test_the_tenth_document_counts_and_the_eleventh_does_not() -> None:
 
 def test_progress_counts_the_questions(progress_lines: list[str]) -> None:
     evaluated((["a"], ["a"]), (["b"], ["b"]))
-    assert [line.split(",")[0] for line in progress_lines] == ["1 of 2 questions", "2 of 2 questions"]
+    assert [line.split(",")[0] for line in progress_lines] == [
+        "1 of 2 questions asked",
+        "2 of 2 questions asked",
+    ]

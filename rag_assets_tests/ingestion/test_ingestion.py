@@ -261,4 +261,6 @@ def test_progress_starts_with_the_number_of_all_listed_documents(
     read: Reader, progress_lines: list[str]
 ) -> None:
     read(FakeSource("one", a_md=b"one", b_md=b"two"), FakeSource("other", a_md=b"three"))
-    assert [line.split(",")[0] for line in progress_lines] == [f"{done} of 3 documents" for done in (1, 2, 3)]
+    assert [line.split(",")[0] for line in progress_lines] == [
+        f"{done} of 3 documents checked" for done in (1, 2, 3)
+    ]
