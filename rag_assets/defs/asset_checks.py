@@ -1,6 +1,6 @@
 """The gate: the blocking check between a candidate and production."""
 
-import logging
+from collections.abc import Iterator
 
 import dagster as dg
 
@@ -14,16 +14,23 @@ from rag_assets.refresh.outcome import OUTCOME_KEY, Outcome
 from rag_assets.refresh.promotion import check_unchanged, reject_candidate
 
 
-@dg.asset_check(
-    asset=eval_report,
-    blocking=True,
-    description="Passes if Recall@5 of the candidate reaches `RAG_EVAL_THRESHOLD`.\n\nOtherwise production is unchanged, "
-    "the candidate is discarded, and `slack_on_failure` posts the reason. `production_collection` repeats the "
-    "judgment, so skipping this check lets nothing through.",
+@dg.multi_asset_check(
+    # One check. A function for several may fail after its result, with a reason in words.
+    name="eval_report_recall_gate",
+    specs=[
+        dg.AssetCheckSpec(
+            "recall_gate",
+            asset=eval_report,
+            blocking=True,
+            description="Passes if Recall@5 of the candidate reaches `RAG_EVAL_THRESHOLD`.\n\nOtherwise production is "
+            "unchanged, the candidate is discarded, and `slack_on_failure` posts the reason. `production_collection` "
+            "repeats the judgment, so skipping this check lets nothing through.",
+        )
+    ],
 )
 def recall_gate(
     context: dg.AssetCheckExecutionContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
-) -> dg.AssetCheckResult:
+) -> Iterator[dg.AssetCheckResult]:
     with asset_step(context, knowledge_base) as step:
         report = evaluated_report(knowledge_base, step.read("eval_report"))
         verdict = judge(report, knowledge_base.settings.eval_threshold)
@@ -44,17 +51,21 @@ def recall_gate(
             if staged.details["generation"] == report.generation:
                 knowledge_base.ledger.end_approvals(staged.details.get("approvals", ()))
             step.end_refresh()
-        # Dagster's own log line for a failed check gives no reason.
-        context.log.log(logging.INFO if verdict.passed else logging.ERROR, "%s; %s", verdict, outcome)
-        return dg.AssetCheckResult(
-            passed=verdict.passed,
-            severity=dg.AssetCheckSeverity.ERROR,
-            description=str(verdict),
-            metadata=gate_metadata(report, knowledge_base.settings.eval_threshold)
-            | {
-                "verdict": str(verdict),
-                **({} if verdict.passed else {OUTCOME_KEY: Outcome.BLOCKED.value}),
-                "candidate": outcome.removeprefix("candidate "),
-                "production": production or "nothing yet",
-            },
-        )
+        if verdict.passed:
+            context.log.info("%s; %s", verdict, outcome)
+    blocked = {OUTCOME_KEY: Outcome.BLOCKED.value}
+    yield dg.AssetCheckResult(
+        passed=verdict.passed,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=str(verdict),
+        metadata=gate_metadata(report, knowledge_base.settings.eval_threshold)
+        | {
+            "verdict": str(verdict),
+            **({} if verdict.passed else blocked),
+            "candidate": outcome.removeprefix("candidate "),
+            "production": production or "nothing yet",
+        },
+    )
+    if not verdict.passed:
+        # Dagster's own error for a failed check gives no reason.
+        raise dg.Failure(str(verdict), metadata=blocked, allow_retries=False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from rag_assets.artifacts.parquet_artifact import Artifact, ArtifactWriter, Header
+from rag_assets.defs.metadata.sentences import sentence
 from rag_assets.defs.metadata.tables import shown
 from rag_assets.errors import ApprovalNeeded, RagAssetsError, TransientError
 from rag_assets.knowledge_base import KnowledgeBase
@@ -69,14 +70,9 @@ class AssetStep:
         return dg.MetadataValue.path(self.read(asset).folder / "data.parquet")
 
     def materialized(self, data_version: str, metadata: Mapping[str, Any]) -> dg.MaterializeResult[Any]:
-        """Return the result of an asset, and log it in one line."""
+        """Return the result of an asset, and log it as a sentence."""
         metadata = shown(metadata)
-        facts = {key: value for key, value in metadata.items() if isinstance(value, str | int | float)}
-        line = ", ".join(
-            f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}"
-            for key, value in facts.items()
-        )
-        self.context.log.info(line)
+        self.context.log.info(sentence(self.context.op_execution_context.op.name, metadata))
         return dg.MaterializeResult(data_version=dg.DataVersion(data_version), metadata=metadata)
 
 
@@ -131,7 +127,9 @@ def asset_step(
                 message = f"{runs} in a row ended superseded. The last one: {message}"
         if not superseded or message != str(error):
             knowledge_base.failures.put(step, run_id, message)
-        raise dg.Failure(message, metadata=metadata, allow_retries=False) from error
+        # Dagster's console prints the traces of the whole chain, twice. The message of a verdict or a refusal is complete.
+        cause = error if isinstance(error, TransientError) and not superseded else None
+        raise dg.Failure(message, metadata=metadata, allow_retries=False) from cause
     except Exception as error:
         # Its message may quote a document, so only its type is kept here.
         knowledge_base.failures.put(

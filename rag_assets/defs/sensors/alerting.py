@@ -149,7 +149,7 @@ def _failure(context: dg.RunFailureSensorContext) -> tuple[str, str, str, int]:
                 str(outcome.value if outcome else ""),
                 int(str(in_a_row.value)) if in_a_row else 0,
             )
-        return event.step_key or "", _failed_check(context) or _reason(data.error), "", 0
+        return event.step_key or "", _reason(data.error), "", 0
     # For example invalid settings, or a process that was killed.
     return "", _reason(context.failure_event.job_failure_data.error), "", 0
 
@@ -163,17 +163,6 @@ def _reason(error: _RecordedError | None) -> str:
     if error.message.startswith(f"{RagAssetsError.__module__}."):
         return error.message.partition(": ")[2].strip()
     return f"unexpected {error.cls_name}; see the log of the run in the Dagster UI"
-
-
-def _failed_check(context: dg.RunFailureSensorContext) -> str:
-    records = context.instance.get_records_for_run(
-        context.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
-    ).records
-    for record in records:
-        event = record.event_log_entry.dagster_event
-        if event is not None and not event.asset_check_evaluation_data.passed:
-            return event.asset_check_evaluation_data.description or ""
-    return ""
 
 
 def _production(knowledge_base: KnowledgeBase) -> str:

@@ -1,0 +1,139 @@
+"""One sentence per step for a person: in Dagster's log and in `rag-assets refresh`.
+
+Each fact stands once: a number of one step is not repeated by the next.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rag_assets.refresh.outcome import OUTCOME_KEY, Outcome
+from rag_assets.text.wording import counted
+
+_CHANGES = ("added", "updated", "moved", "duplicate", "deleted", "quarantined", "omitted", "unchanged")
+
+
+def sentence(step: str, metadata: Mapping[str, Any]) -> str:
+    """Return what a step did.
+
+    Args:
+        step: key of an asset.
+        metadata: of its materialization, as plain values.
+    """
+    match step:
+        case "raw_documents":
+            return _read(metadata)
+        case "deduped_documents":
+            return _changed(metadata)
+        case "chunks":
+            return _chunked(metadata)
+        case "embeddings":
+            return _embedded(metadata)
+        case "staging_collection":
+            return _staged(metadata)
+        case "eval_report":
+            return _measured(metadata)
+        case "production_collection":
+            return _promoted(metadata)
+        case _:
+            return "done"
+
+
+def usd(amount: float) -> str:
+    """Return an amount of money with at least two significant digits: `0.0013 USD`, `12.40 USD`."""
+    return f"{amount:,.2f} USD" if amount >= 1 else f"{amount:.4f} USD"
+
+
+def _read(metadata: Mapping[str, Any]) -> str:
+    num_read, num_parsed = metadata["num_read"], metadata["num_parsed"]
+    parts = [counted(metadata["num_documents"], "document")]
+    if not num_read:
+        parts.append("none changed at the source")
+    elif not num_parsed:
+        parts += [f"{num_read:,} read again", "with the same bytes"]
+    elif num_read == num_parsed:
+        parts.append(f"{num_read:,} read and parsed")
+    else:
+        parts.append(f"{num_read:,} read, {num_parsed:,} parsed")
+    if metadata.get("num_asked"):
+        parts.append(
+            f"{counted(metadata['num_asked'], 'recording or picture', 'recordings and pictures')} asked"
+        )
+    if metadata["num_quarantined"]:
+        parts.append(f"{metadata['num_quarantined']:,} quarantined")
+    if metadata["num_unreadable_sources"]:
+        parts.append(f"{counted(metadata['num_unreadable_sources'], 'source')} not read completely")
+    if metadata.get("num_skipped_files"):
+        parts.append(f"{counted(metadata['num_skipped_files'], 'file')} left out")
+    return ", ".join(parts)
+
+
+def _changed(metadata: Mapping[str, Any]) -> str:
+    counts = {name: metadata.get(f"num_{name}", 0) for name in _CHANGES}
+    parts = [f"{count:,} {name}" for name, count in counts.items() if count]
+    if metadata.get("num_payload_updates"):
+        parts.append(f"{counted(metadata['num_payload_updates'], 'text')} with new metadata")
+    if metadata.get("full_rebuild") and metadata.get("base_generation", "none") != "none":
+        parts.append("all points are built again")
+    return ", ".join(parts) or "no documents"
+
+
+def _chunked(metadata: Mapping[str, Any]) -> str:
+    if not metadata["num_chunks"]:
+        return "no new text"
+    text = f"{counted(metadata['num_chunks'], 'chunk')}, {counted(metadata['num_tokens'], 'token')}"
+    flagged = metadata.get("num_flagged_chunks")
+    return f"{text}, {flagged:,} flagged" if flagged else text
+
+
+def _embedded(metadata: Mapping[str, Any]) -> str:
+    if not metadata["num_texts"]:
+        return "nothing to embed"
+    parts: list[str] = []
+    if metadata["num_embedded"]:
+        parts.append(
+            f"{counted(metadata['num_embedded'], 'text')} embedded with {metadata['embedding_model']}"
+        )
+    if metadata["num_cached"]:
+        parts.append(f"{metadata['num_cached']:,} from the cache")
+    if metadata.get("num_refused"):
+        parts.append(f"{metadata['num_refused']:,} refused by the model")
+    cost = metadata["cost_usd"]
+    if isinstance(cost, str):
+        parts.append(f"{counted(metadata['num_tokens'], 'token')} of unknown price")
+    elif cost:
+        parts.append(f"{counted(metadata['num_tokens'], 'token')}, {usd(cost)}")
+    return ", ".join(parts)
+
+
+def _staged(metadata: Mapping[str, Any]) -> str:
+    if not metadata["written"]:
+        return "nothing to write: production is the candidate"
+    parts = [f"{metadata['num_points_added']:,} added"]
+    if metadata["num_points_deleted"]:
+        parts.append(f"{metadata['num_points_deleted']:,} deleted")
+    if metadata["num_points_relocated"]:
+        parts.append(f"{metadata['num_points_relocated']:,} with new locations")
+    if metadata.get("num_quarantined"):
+        parts.append(f"{counted(metadata['num_quarantined'], 'document')} quarantined")
+    return f"candidate of {counted(metadata['num_points'], 'chunk')}: {', '.join(parts)}"
+
+
+def _measured(metadata: Mapping[str, Any]) -> str:
+    if metadata.get("mrr") is None:
+        return metadata.get("problems") or "nothing was measured"
+    milliseconds = metadata["latency_p50_seconds"] * 1000
+    return (
+        f"{counted(metadata['num_queries'], 'question')}: MRR {metadata['mrr']:.3f}, "
+        f"nDCG@10 {metadata['ndcg_at_10']:.3f}, {milliseconds:.1f} ms per search"
+    )
+
+
+def _promoted(metadata: Mapping[str, Any]) -> str:
+    outcome = metadata[OUTCOME_KEY]
+    if outcome == Outcome.UNCHANGED:
+        return "unchanged"
+    if outcome == Outcome.HELD:
+        return "held: the candidate waits, production is unchanged"
+    return (
+        f"live: {counted(metadata['num_documents'], 'document')}, {counted(metadata['num_points'], 'chunk')}"
+    )
