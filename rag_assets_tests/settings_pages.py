@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
+from rag_assets.environment import HOME
 from rag_assets.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -18,9 +19,9 @@ EXAMPLE_FILE = ROOT / ".env.example"
 PAGE = ROOT / "docs" / "settings.md"
 TABLE_HEAD = "| variable | default | meaning |\n|---|---|---|\n"
 _EXAMPLE_HEAD = """\
-# Copy to .env, and uncomment the lines to change. Every line shows the default. For `rag-assets` the environment wins
-# over this file, for `dagster` this file wins: do not set a variable in both. Options of sources are variables too,
-# `RAG_<KIND>_<OPTION>`. See docs/sources.md.
+# Copy to .env, and uncomment the lines to change. Every line shows the default. This file wins over the environment.
+# Relative paths are relative to the folder of this file. Options of sources are variables too, `RAG_<KIND>_<OPTION>`. See
+# docs/sources.md.
 """
 _TABLE = re.compile(re.escape(TABLE_HEAD) + r"(?:\|.*\n)*")
 
@@ -30,6 +31,7 @@ def example_file() -> str:
         f"{textwrap.fill(str(field.description), 115, initial_indent='# ', subsequent_indent='# ')}\n"
         f"#{field.alias}={_default(field)}\n"
         for field in Settings.model_fields.values()
+        if field.alias != HOME  # the folder of this file
     ]
     return "\n".join([_EXAMPLE_HEAD, *entries])
 
@@ -45,7 +47,7 @@ def with_table(page: str) -> str:
 
 
 def _default(field: FieldInfo) -> str:
-    if field.default in (None, ()):
+    if field.default in (None, (), Path()):
         return ""
     return str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
 

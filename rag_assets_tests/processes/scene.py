@@ -97,7 +97,6 @@ class Scene:
     def knowledge_base(self) -> KnowledgeBase:
         """Return the knowledge base, opened in this process. The caller closes it."""
         settings = Settings(
-            _env_file=None,  # pyright: ignore[reportCallIssue]
             RAG_STATE_DIR=self.state_dir,
             RAG_DOCUMENTS_DIR=self.documents,
             RAG_BENCHMARK_FILE=self.benchmark,
