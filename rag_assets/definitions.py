@@ -10,6 +10,7 @@ from rag_assets.defs.jobs import refresh, rollback
 from rag_assets.defs.resources import KnowledgeBaseResource
 from rag_assets.defs.schedules import refresh_every_six_hours
 from rag_assets.defs.sensors import ALL_SENSORS
+from rag_assets.environment import read_environment
 from rag_assets.settings import Settings, load_settings
 
 
@@ -46,4 +47,6 @@ def _one_process_per_step() -> dg.ExecutorDefinition:
     )
 
 
+# For libraries with variables of their own, such as AWS_PROFILE. Dagster has done it for the working folder only.
+read_environment().export()
 defs = build_definitions(load_settings())

@@ -26,12 +26,13 @@ from rag_assets.embedders.model_identity import (
 )
 from rag_assets.embedders.probe import ProbedEmbedder, probe_to_text
 from rag_assets.embedders.registry import build_embedder
+from rag_assets.environment import read_environment
 from rag_assets.errors import MENDED_BY_REBUILD, GenerationDamaged
 from rag_assets.fingerprint import index_fingerprint, short_hash
 from rag_assets.generations.contents import production_documents
 from rag_assets.records import DocumentState, EmbeddingModel, GenerationManifest
 from rag_assets.retrieval import Retriever
-from rag_assets.settings import Settings, environment_with_dotenv, load_settings
+from rag_assets.settings import Settings, load_settings
 from rag_assets.text.tokenizers import build_tokenizer
 from rag_assets.vector_stores.base import VectorStore
 from rag_assets.vector_stores.registry import build_vector_store
@@ -72,7 +73,7 @@ class KnowledgeBase:
 
     @cached_property
     def state_dir(self) -> Path:
-        folder = self.settings.state_dir.absolute()
+        folder = self.settings.state_dir
         claim_folder(folder, "RAG_STATE_DIR")
         return folder
 
@@ -131,7 +132,7 @@ class KnowledgeBase:
     def model_record(self) -> ModelRecord:
         from rag_assets.artifacts.model_record import ModelRecord
 
-        return ModelRecord(self.settings.state_dir.absolute() / "artifacts" / self.settings.collection)
+        return ModelRecord(self.settings.state_dir / "artifacts" / self.settings.collection)
 
     def use_for_run(self, run_id: str) -> None:
         """Identify the model by the probe, once in this run, when `embedder` is used first."""
@@ -177,7 +178,7 @@ class KnowledgeBase:
 
     def unread_variables(self) -> list[str]:
         """Return one sentence per unknown `RAG_` variable of the environment or `.env`."""
-        names = environment_with_dotenv().keys()
+        names = read_environment().variables.keys()
         if all(name.upper() in _SETTINGS for name in names if name.startswith("RAG_")):
             return []  # no need to import every source for its options
         from rag_assets.sources.unread_variables import unread_variables
@@ -190,9 +191,11 @@ class KnowledgeBase:
         from rag_assets.sources.state_folder import require_separate
 
         # The Launchpad can set the documents folder too, so the environment alone is not enough.
-        environment = environment_with_dotenv() | {"RAG_DOCUMENTS_DIR": str(self.settings.documents_dir)}
-        sources = build_sources(self.settings.sources, self.settings.sources_file, environment)
-        require_separate(self.settings.state_dir.absolute(), sources)
+        environment = read_environment().variables | {"RAG_DOCUMENTS_DIR": str(self.settings.documents_dir)}
+        sources = build_sources(
+            self.settings.sources, self.settings.sources_file, environment, self.settings.home
+        )
+        require_separate(self.settings.state_dir, sources)
         for source in sources:
             if isinstance(source, UsesFolder):
                 source.use_folder(self.folder_of_source(source.name))
@@ -202,7 +205,7 @@ class KnowledgeBase:
 
     def folder_of_source(self, name: str) -> Path:
         """Return the folder for the notes of a source. The source creates it."""
-        return self.settings.state_dir.absolute() / "sources" / name
+        return self.settings.state_dir / "sources" / name
 
     def ingestion(self) -> Ingestion:
         from rag_assets.ingestion.ingestion import Ingestion
@@ -387,7 +390,7 @@ def open_retriever(settings: Settings | None = None) -> Retriever:
     Opening sends and writes nothing. A missing knowledge base is an error of the first search.
 
     Args:
-        settings: by default from the environment and `.env`, as by `load_settings()`.
+        settings: by default from the environment and the `.env` files, as by `load_settings()`.
 
     Raises:
         ConfigurationError: invalid settings.

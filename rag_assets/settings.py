@@ -1,17 +1,26 @@
 """The settings: every environment variable of the package, once, with its description.
 
 Options of sources are described beside each source. `.env.example` and the table in docs/settings.md are rendered from
-this class, and tested against it. A `.env` file in the working directory is read too. The environment wins over it.
+this class, and tested against it. `environment` says which of several values counts.
 """
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from rag_assets.document_metadata.policy import MetadataPolicy
+from rag_assets.environment import HOME, Environment, read_environment
 from rag_assets.errors import ConfigurationError
 from rag_assets.invalid_values import FORM, describe_invalid_values
 
@@ -25,22 +34,23 @@ UserPath = Annotated[Path, AfterValidator(_expand_home)]
 """A path with `~` for the home folder: no shell replaces it in a `.env` file or in YAML."""
 
 
-class Settings(BaseSettings):
-    """Places, parts in use, and the numbers behind every decision."""
+class Settings(BaseModel):
+    """Places, parts in use, and the numbers behind every decision. All paths are absolute."""
 
-    model_config = SettingsConfigDict(
-        env_file=".env",
-        env_file_encoding="utf-8",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    home: UserPath = Field(
+        Path(),
+        alias=HOME,
+        description="Folder for relative paths and for `.env`. Empty: the working folder. Set it in the shell or the "
+        "service, as an absolute path.",
     )
 
     # Documents
     documents_dir: UserPath = Field(
         Path("data/documents"), alias="RAG_DOCUMENTS_DIR", description="Folder with the documents."
     )
-    sources: Annotated[tuple[str, ...], NoDecode] = Field(
+    sources: tuple[str, ...] = Field(
         (),
         alias="RAG_SOURCES",
         description="Sources to read, separated by commas: names from the sources file, or kinds such as "
@@ -66,18 +76,18 @@ class Settings(BaseSettings):
     max_text_mb: int = Field(
         25, alias="RAG_MAX_TEXT_MB", ge=1, description="Maximum text per document, in MB of UTF-8."
     )
-    metadata_indexes: Annotated[tuple[str, ...], NoDecode] = Field(
+    metadata_indexes: tuple[str, ...] = Field(
         (),
         alias="RAG_METADATA_INDEXES",
         description="Metadata keys with an index, and their kind: `keyword`, `integer`, `float`, `datetime` or `bool`, for "
         "example `year:integer,department:keyword`. See docs/metadata.md.",
     )
-    metadata_keep: Annotated[tuple[str, ...], NoDecode] = Field(
+    metadata_keep: tuple[str, ...] = Field(
         (),
         alias="RAG_METADATA_KEEP",
         description="Personal metadata keys to keep, such as `author`. Others are left out. See docs/metadata.md.",
     )
-    metadata_leave_out: Annotated[tuple[str, ...], NoDecode] = Field(
+    metadata_leave_out: tuple[str, ...] = Field(
         (),
         alias="RAG_METADATA_LEAVE_OUT",
         description="Patterns of metadata keys to leave out, such as `internal_*`. `*` leaves out all.",
@@ -282,13 +292,20 @@ class Settings(BaseSettings):
         MetadataPolicy.of(value)
         return value
 
+    @model_validator(mode="after")
+    def _resolve_paths(self) -> Self:
+        home = self.home.absolute()
+        # The model is frozen, and defaults are resolved too.
+        vars(self).update({name: home / value for name, value in self if isinstance(value, Path)})
+        return self
+
     @property
     def metadata_policy(self) -> MetadataPolicy:
         return MetadataPolicy.of(self.metadata_indexes, self.metadata_keep, self.metadata_leave_out)
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Read the environment and `.env`.
+    """Read the environment and the `.env` files.
 
     Args:
         overrides: values by field name. They win over both.
@@ -298,42 +315,18 @@ def load_settings(**overrides: Any) -> Settings:
     """
     # Not `populate_by_name`: with it COLLECTION, SOURCES or EXECUTOR in the environment would be read too.
     by_alias = {Settings.model_fields[name].alias or name: value for name, value in overrides.items()}
+    environment = read_environment()
     try:
-        return Settings(**by_alias)
+        return Settings.model_validate({**settings_in(environment), **by_alias, HOME: environment.home})
     except ValidationError as error:
         fields = {str(field.alias): field for field in Settings.model_fields.values()}
         raise ConfigurationError(describe_invalid_values(error, fields, str, "Settings")) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"cannot read the file .env ({type(error).__name__})") from None
 
 
-def environment_with_dotenv() -> dict[str, str]:
-    """Return the variables of the environment, and of `.env` those not set there. Options of sources are read from it.
-
-    Raises:
-        ConfigurationError: `.env` cannot be read.
-    """
-    from dotenv import dotenv_values
-
-    try:
-        below = {name: value for name, value in dotenv_values(".env").items() if value is not None}
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"cannot read the file .env ({type(error).__name__})") from None
-    return {**below, **os.environ}
-
-
-def worker_environment() -> dict[str, str]:
-    """Return the environment of a process for parsing documents: this package, and no secret."""
-    kept = (
-        *("PATH", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "TESSDATA_PREFIX"),
-        *("PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"),
-    )
-    package = str(Path(__file__).parents[1])
-    paths = [package, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    return {
-        **{name: os.environ[name] for name in kept if name in os.environ},
-        "PYTHONPATH": os.pathsep.join(paths),
-        "OMP_THREAD_LIMIT": "1",
-        # openpyxl imports numpy. Its OpenBLAS takes address space per processor, and a parser has little of it.
-        "OPENBLAS_NUM_THREADS": "1",
-    }
+def settings_in(environment: Environment) -> dict[str, str]:
+    """Return the variables of settings with a value. Names are read in lower case too."""
+    known = {str(field.alias) for field in Settings.model_fields.values()}
+    variables = environment.variables
+    found = {name.upper(): value for name, value in variables.items() if name.upper() in known}
+    found |= {name: variables[name] for name in known if name in variables}
+    return {name: value for name, value in found.items() if value}

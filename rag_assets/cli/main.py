@@ -6,7 +6,8 @@ A command imports its own modules when it runs. So `--help` is instant, and `sea
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rag_assets.cli.options import parser
@@ -23,11 +24,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     knowledge_base: KnowledgeBase | None = None
     try:
-        knowledge_base = _open_knowledge_base()
-        if options.command != "doctor":  # doctor reports them in a line of its own
-            for sentence in knowledge_base.unread_variables():
-                print(f"rag-assets: {sentence}", file=sys.stderr)
-        return _run(knowledge_base, options)
+        with _environment():
+            knowledge_base = _open_knowledge_base()
+            if options.command != "doctor":  # doctor reports them in a line of its own
+                for sentence in knowledge_base.unread_variables():
+                    print(f"rag-assets: {sentence}", file=sys.stderr)
+            return _run(knowledge_base, options)
     except RagAssetsError as error:
         print(f"rag-assets: {error}", file=sys.stderr)
         return 1
@@ -41,6 +43,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         if knowledge_base is not None:
             knowledge_base.close()
+
+
+@contextmanager
+def _environment() -> Generator[None]:
+    """Name the variables with two values, and export those of `.env`."""
+    from rag_assets.effective_settings import difference_lines
+    from rag_assets.environment import read_environment
+
+    environment = read_environment()
+    for sentence in difference_lines(environment):
+        print(f"rag-assets: {sentence}", file=sys.stderr)
+    with environment.exported():
+        yield
 
 
 def _open_knowledge_base() -> KnowledgeBase:

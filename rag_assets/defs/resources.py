@@ -24,7 +24,7 @@ def _description_of(name: str, effect: str = "") -> str:
 class KnowledgeBaseResource(dg.ConfigurableResource[KnowledgeBase]):
     """Settings shared by all assets of a run.
 
-    Empty fields take their value from the environment at the start of the run. Secrets and addresses are set only there.
+    Empty fields take their value from `.env` and the environment at the start of the run. Secrets and addresses are set only there.
     """
 
     sources: list[str] | None = Field(

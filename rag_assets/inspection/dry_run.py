@@ -53,7 +53,7 @@ class _DryRunKnowledgeBase(KnowledgeBase):
 
     @cached_property
     def state_dir(self) -> Path:
-        return self.settings.state_dir.absolute()
+        return self.settings.state_dir
 
     @cached_property
     def vector_store(self) -> VectorStore:

@@ -6,9 +6,10 @@ The removal may be a mistake, or the source may have a new name. So its document
 from collections import Counter
 from collections.abc import Iterable
 
+from rag_assets.environment import read_environment
 from rag_assets.errors import ConfigurationError
 from rag_assets.records import DocumentState
-from rag_assets.settings import Settings, environment_with_dotenv
+from rag_assets.settings import Settings
 from rag_assets.sources.declarations import source_names
 from rag_assets.sources.unasked_sources import unasked_sources
 
@@ -26,6 +27,8 @@ def unconfigured_sources(settings: Settings, production: Iterable[DocumentState]
 def ignored_sources(settings: Settings) -> dict[str, str]:
     """Return kind -> sign of its set-up, for sources that `RAG_SOURCES` does not name."""
     try:
-        return unasked_sources(settings.sources, settings.sources_file, environment_with_dotenv())
+        return unasked_sources(
+            settings.sources, settings.sources_file, read_environment().variables, settings.home
+        )
     except ConfigurationError:
         return {}

@@ -20,12 +20,12 @@ from typing import Any, get_args
 
 from rag_assets.document_metadata.normalization import bounded_left_out, normalized
 from rag_assets.document_metadata.values import Metadata
+from rag_assets.environment import worker_environment
 from rag_assets.errors import DocumentUnreadable, ParserUnavailable, QuarantineReason
 from rag_assets.parsers import worker
 from rag_assets.parsers.base import AnyParser
 from rag_assets.parsers.parsed_text import ParsedText
 from rag_assets.parsers.worker import READY
-from rag_assets.settings import worker_environment
 
 _WALL_TIME_FACTOR = 5
 _START_SECONDS = 120

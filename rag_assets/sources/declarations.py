@@ -18,6 +18,7 @@ from rag_assets.sources.registry import SOURCES
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_HERE = Path()
 OLDER_VARIABLES = {"RAG_FILESYSTEM_FOLDER": "RAG_DOCUMENTS_DIR"}
 """Variable by the rule -> actual variable, for an option older than the rule."""
 
@@ -38,13 +39,14 @@ def referenced_variables(sources_file: Path | None) -> set[str]:
 
 
 def build_sources(
-    names: Sequence[str], sources_file: Path | None, environment: Mapping[str, str]
+    names: Sequence[str], sources_file: Path | None, environment: Mapping[str, str], home: Path = _HERE
 ) -> list[Source]:
     """Return the named sources, without duplicates.
 
     Args:
         names: empty for all sources of the file, or for the folder of documents if there is no file.
         environment: variables with options, and for `${NAME}` in the file.
+        home: folder of relative paths in options.
 
     Raises:
         ConfigurationError: an unknown name, or a missing or invalid option.
@@ -53,9 +55,9 @@ def build_sources(
     sources: list[Source] = []
     for name in _chosen(names, declared):
         if name in declared:
-            sources.append(_from_file(name, declared[name], sources_file, environment))
+            sources.append(_from_file(name, declared[name], sources_file, environment, home))
         elif name in SOURCES:
-            sources.append(_from_variables(name, environment))
+            sources.append(_from_variables(name, environment, home))
         else:
             known = ", ".join(sorted({*declared, *SOURCES}))
             raise ConfigurationError(f"RAG_SOURCES: unknown source {name}. Known: {known}.")
@@ -116,7 +118,11 @@ def _read_declarations(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def _from_file(
-    name: str, declaration: Mapping[str, Any], path: Path | None, environment: Mapping[str, str]
+    name: str,
+    declaration: Mapping[str, Any],
+    path: Path | None,
+    environment: Mapping[str, str],
+    home: Path,
 ) -> Source:
     where, kind = f"{path}: source {name}", declaration["kind"]
     options = {
@@ -125,10 +131,10 @@ def _from_file(
         if option != "kind"
     }
     shown = {option: f"{where}: {option}" for option in (*SOURCES[kind].Options.model_fields, *options)}
-    return _build(name, kind, options, shown, where)
+    return _build(name, kind, options, shown, where, home)
 
 
-def _from_variables(kind: str, environment: Mapping[str, str]) -> Source:
+def _from_variables(kind: str, environment: Mapping[str, str], home: Path) -> Source:
     fields = SOURCES[kind].Options.model_fields
     variables = {option: variable_of(kind, option) for option in fields}
     options: dict[str, Any] = {}
@@ -136,12 +142,17 @@ def _from_variables(kind: str, environment: Mapping[str, str]) -> Source:
         if environment.get(variable):
             value = environment[variable]
             options[option] = _split(value) if _is_list(fields[option].annotation) else value
-    return _build(kind, kind, options, variables, f"source {kind}")
+    return _build(kind, kind, options, variables, f"source {kind}", home)
 
 
-def _build(name: str, kind: str, options: Mapping[str, Any], shown: Mapping[str, str], where: str) -> Source:
+def _build(
+    name: str, kind: str, options: Mapping[str, Any], shown: Mapping[str, str], where: str, home: Path
+) -> Source:
     try:
-        return SOURCES[kind](name, SOURCES[kind].Options(**options))
+        checked = SOURCES[kind].Options(**options)
+        # Not `model_copy`, which would count a default as set.
+        vars(checked).update({option: home / value for option, value in checked if isinstance(value, Path)})
+        return SOURCES[kind](name, checked)
     except ValidationError as error:
         fields = SOURCES[kind].Options.model_fields
         labels = {"": where, **shown}

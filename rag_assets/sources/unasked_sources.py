@@ -10,16 +10,17 @@ from rag_assets.text.wording import counted
 
 _FOREIGN_PREFIXES = {"notion": "NOTION_", "confluence": "CONFLUENCE_"}
 """Kind -> prefix of variables that other programs read for it."""
+_HERE = Path()
 _LISTS_OF_URLS = ("file", "urls", "sitemaps")
 
 
 def unasked_sources(
-    names: Sequence[str], sources_file: Path | None, environment: Mapping[str, str]
+    names: Sequence[str], sources_file: Path | None, environment: Mapping[str, str], home: Path = _HERE
 ) -> dict[str, str]:
     """Return kind -> sign of its set-up, as a clause without values, for kinds that no source has.
 
     Args:
-        names, sources_file: as in `build_sources`.
+        names, sources_file, home: as in `build_sources`.
 
     Raises:
         ConfigurationError: the sources file is missing or invalid.
@@ -44,7 +45,7 @@ def unasked_sources(
         variables = [variable for variable in variables if variable not in referenced]
         if variables:
             found[kind] = f"{' and '.join(variables)} {'is' if len(variables) == 1 else 'are'} set"
-        elif kind == "urls" and (count := _num_lines(DEFAULT_FILE)):
+        elif kind == "urls" and (count := _num_lines(home / DEFAULT_FILE)):
             found[kind] = f"{DEFAULT_FILE} has {counted(count, 'line')}"
     return found
 

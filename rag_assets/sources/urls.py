@@ -33,7 +33,7 @@ from rag_assets.sources.web.canonical import (
     site_of,
 )
 from rag_assets.sources.web.fetched_page import FetchedPage, canonical_or_none, fetched_page
-from rag_assets.sources.web.options import DEFAULT_FILE, UrlsOptions
+from rag_assets.sources.web.options import UrlsOptions
 from rag_assets.sources.web.outages import outages_of
 from rag_assets.sources.web.page_answer import GONE, require_page
 from rag_assets.sources.web.page_notes import PageNote, PageNotes
@@ -157,7 +157,7 @@ class UrlsSource:
     def _listed_pages(self) -> Iterator[list[str]]:
         """Yield canonical URLs in batches, from the file, the option `urls` and the sitemaps."""
         options, problems = self.options, self._run.problems
-        file_is_required = options.file != DEFAULT_FILE or not (options.urls or options.sitemaps)
+        file_is_required = "file" in options.model_fields_set or not (options.urls or options.sitemaps)
         written = written_urls(options.file, options.urls, problems, file_is_required=file_is_required)
         for start in range(0, len(written), _BATCH):
             yield written[start : start + _BATCH]

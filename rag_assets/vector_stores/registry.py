@@ -13,7 +13,7 @@ def build_vector_store(settings: Settings) -> VectorStore:
     if not settings.qdrant_url:
         from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
 
-        folder = settings.state_dir.absolute() / "vector_store"
+        folder = settings.state_dir / "vector_store"
         return EmbeddedVectorStore(folder, settings.collection, settings.metadata_policy.kinds)
     from rag_assets.vector_stores.server.client import connect
     from rag_assets.vector_stores.server.layout import CollectionLayout

@@ -64,7 +64,7 @@ def eval_report(
             metadata={
                 **report_metadata(report),
                 **slice_metadata(slices, slice_by),
-                "benchmark_file": dg.MetadataValue.path(knowledge_base.settings.benchmark_file.absolute()),
+                "benchmark_file": dg.MetadataValue.path(knowledge_base.settings.benchmark_file),
                 "file": step.file("eval_report"),
                 "generation": report.generation,
                 "refresh_id": staged.header.refresh_id,

@@ -110,7 +110,7 @@ def raw_documents(
                 **ingestion_metadata(ingestion.reports, quarantined, known_failures),
                 **media_metadata(ingestion.media.usage.values(), ingestion.reports),
                 **model_check_metadata(knowledge_base.model_record.get()),
-                "documents_dir": dg.MetadataValue.path(knowledge_base.settings.documents_dir.absolute()),
+                "documents_dir": dg.MetadataValue.path(knowledge_base.settings.documents_dir),
                 "file": step.file("raw_documents"),
                 "refresh_id": header.refresh_id,
             },

@@ -1,0 +1,35 @@
+"""The values in effect as people may see them: with their origin, and without secrets."""
+
+from typing import Any, get_args
+
+from pydantic import SecretStr
+
+from rag_assets.document_metadata.sensitive import is_secret_value
+from rag_assets.environment import HOME, SHELL, Difference, Environment
+from rag_assets.settings import Settings
+
+_PLACES = (HOME, "DAGSTER_HOME")
+
+
+def difference_lines(environment: Environment) -> list[str]:
+    """Return one sentence for each variable with different values in the shell and in `.env` files."""
+    return [_sentence(difference) for difference in environment.differences()]
+
+
+def _sentence(difference: Difference) -> str:
+    loser = "the shell" if difference.loser == SHELL else difference.loser
+    if not _may_be_shown(difference.name, difference.lost, difference.won):
+        return f"{difference.name} differs between {loser} and {difference.winner}, which wins"
+    won = difference.won or "empty"
+    return f"{difference.name} is {difference.lost} in {loser} and {won} in {difference.winner}, which wins"
+
+
+def _may_be_shown(name: str, *values: str) -> bool:
+    """Whether a variable is no secret: a setting of another type, or a place, and with no secret in its value."""
+    shown = {str(it.alias) for it in Settings.model_fields.values() if not is_secret_type(it.annotation)}
+    return (name in shown or name in _PLACES) and not any(map(is_secret_value, values))
+
+
+def is_secret_type(annotation: Any) -> bool:
+    """Whether a field holds a secret: `SecretStr`, or an alternative of it."""
+    return annotation is SecretStr or SecretStr in get_args(annotation)

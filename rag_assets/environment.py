@@ -1,0 +1,159 @@
+"""The environment of a process: its variables, and the `.env` files, which win over them.
+
+Dagster copies the `.env` of its working directory over its environment when it starts, and its code servers and runs
+inherit the result. The same order here gives every process one value, whichever command started it:
+environment, `.env` of the working directory, `.env` of `RAG_HOME`.
+"""
+
+import os
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from rag_assets.errors import ConfigurationError
+
+HOME = "RAG_HOME"
+SHELL = "environment"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The variables of one place.
+
+    Attributes:
+        origin: `SHELL`, or the path of a `.env` file.
+    """
+
+    origin: str
+    variables: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A variable with two values, from `loser` and `winner`."""
+
+    name: str
+    loser: str
+    lost: str
+    winner: str
+    won: str
+
+
+@dataclass(frozen=True)
+class Environment:
+    """All variables in effect.
+
+    Attributes:
+        home: folder of relative paths, absolute.
+        layers: lowest first. A variable of a later one wins, also if it is empty, as in Dagster.
+    """
+
+    home: Path
+    layers: tuple[Layer, ...]
+
+    @cached_property
+    def variables(self) -> dict[str, str]:
+        """Name -> value in effect. An empty value counts as unset."""
+        return _merged(self.layers)
+
+    def origin(self, name: str) -> str:
+        """Return the origin of the value in effect. The variable must be set."""
+        return next(layer.origin for layer in reversed(self.layers) if name in layer.variables)
+
+    def differences(self) -> Iterator[Difference]:
+        """Yield each variable of a `.env` file with another value below it. An empty value below is none."""
+        for number, layer in enumerate(self.layers[1:], start=1):
+            below = Environment(self.home, self.layers[:number])
+            for name, won in layer.variables.items():
+                lost = below.variables.get(name)
+                if lost and lost != won:
+                    yield Difference(name, below.origin(name), lost, layer.origin, won)
+
+    @contextmanager
+    def exported(self) -> Generator[None]:
+        """Export for the length of a block."""
+        names = {name for layer in self.layers[1:] for name in layer.variables}
+        before = {name: os.environ.get(name) for name in names}
+        self.export()
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+
+    def export(self) -> None:
+        """Copy the values in effect to the variables of this process, as Dagster does, for libraries that read them."""
+        for layer in self.layers[1:]:
+            os.environ.update(layer.variables)
+
+
+def read_environment() -> Environment:
+    """Read the variables of this process and the `.env` files.
+
+    Raises:
+        ConfigurationError: a file cannot be read, or RAG_HOME is not the absolute path of a folder.
+    """
+    working_folder = Path.cwd()
+    layers = [Layer(SHELL, dict(os.environ)), *_env_file(working_folder)]
+    given = _merged(layers).get(HOME)
+    home = _checked_home(given) if given else working_folder
+    if given and not home.samefile(working_folder):
+        above = _env_file(home)
+        layers += above
+        moved = _merged(above).get(HOME)
+        if moved and not _checked_home(moved).samefile(home):
+            raise ConfigurationError(
+                f"{HOME}: {home / '.env'} names another folder, {moved}. The file is read because {HOME} is {home}: remove "
+                "that line"
+            )
+    return Environment(home, tuple(layers))
+
+
+def worker_environment() -> dict[str, str]:
+    """Return the environment of a process for parsing documents: this package, and no secret."""
+    kept = (
+        *("PATH", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "TESSDATA_PREFIX"),
+        *("PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"),
+    )
+    package = str(Path(__file__).parents[1])
+    paths = [package, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    return {
+        **{name: os.environ[name] for name in kept if name in os.environ},
+        "PYTHONPATH": os.pathsep.join(paths),
+        "OMP_THREAD_LIMIT": "1",
+        # openpyxl imports numpy. Its OpenBLAS takes address space per processor, and a parser has little of it.
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+
+
+def _merged(layers: "list[Layer] | tuple[Layer, ...]") -> dict[str, str]:
+    return {name: value for layer in layers for name, value in layer.variables.items()}
+
+
+def _env_file(folder: Path) -> list[Layer]:
+    path = folder / ".env"
+    if not path.exists():
+        return []
+    from dotenv import dotenv_values
+
+    try:
+        values = {name: value for name, value in dotenv_values(path).items() if value is not None}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"cannot read the file {path} ({type(error).__name__})") from None
+    return [Layer(str(path), values)]
+
+
+def _checked_home(text: str) -> Path:
+    home = Path(os.path.expanduser(text))  # noqa: PTH111 - Path.expanduser raises if there is no such home
+    if not home.is_absolute():
+        raise ConfigurationError(
+            f"{HOME}: expected an absolute path, found `{text}`: processes in other folders would take it for another one"
+        )
+    if not home.is_dir():
+        raise ConfigurationError(f"{HOME}: {home} is not a folder")
+    return home
