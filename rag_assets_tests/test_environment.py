@@ -9,6 +9,7 @@ from rag_assets.cli import main as cli
 from rag_assets.effective_settings import difference_lines
 from rag_assets.environment import read_environment
 from rag_assets.errors import ConfigurationError
+from rag_assets.invalid_values import may_hold_secrets
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.settings import Settings, load_settings
 
@@ -198,3 +199,84 @@ def test_libraries_see_the_same_values(home: Path, monkeypatch: pytest.MonkeyPat
         assert read_environment().origin("AWS_PROFILE") == str(home / ".env")
     assert os.environ["AWS_PROFILE"] == "of-the-shell"
     assert "AWS_REGION" not in os.environ
+
+
+# Secrets from files
+
+SECRETS = {
+    "OPENAI_API_KEY": "openai_api_key",
+    "RAG_MEDIA_API_KEY": "media_api_key",
+    "QDRANT_API_KEY": "qdrant_api_key",
+    "SLACK_WEBHOOK_URL": "slack_webhook_url",
+}
+
+
+def secret_of(settings: Settings, field: str) -> str | None:
+    secret = getattr(settings, field)
+    return secret.get_secret_value() if secret else None
+
+
+def test_these_are_all_secret_settings() -> None:
+    secrets = {name for name, field in Settings.model_fields.items() if may_hold_secrets(field.annotation)}
+    assert secrets == set(SECRETS.values())
+
+
+@pytest.mark.parametrize("variable", SECRETS)
+def test_a_secret_may_stand_in_a_file(
+    working: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    (tmp_path / "secret").write_text("word\n", encoding="utf-8")
+    monkeypatch.setenv(f"{variable}_FILE", str(tmp_path / "secret"))
+    assert secret_of(load_settings(), SECRETS[variable]) == "word"
+    # Relative to the home, and also in `.env`.
+    (working / "other").write_text("another", encoding="utf-8")
+    write_env(working, f"{variable}_FILE=other")
+    assert secret_of(load_settings(), SECRETS[variable]) == "another"
+
+
+@pytest.mark.parametrize(
+    ("content", "secret"), [("a\n\n", "a\n"), ("a\r\n", "a"), (" a ", " a "), ("a\nb", "a\nb")]
+)
+def test_one_newline_at_the_end_is_no_part_of_the_secret(working: Path, content: str, secret: str) -> None:
+    (working / "secret").write_bytes(content.encode())
+    write_env(working, "SLACK_WEBHOOK_URL_FILE=secret")
+    assert secret_of(load_settings(), "slack_webhook_url") == secret
+
+
+def test_a_variable_and_its_file_are_one_too_many(working: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (working / "secret").write_text("word", encoding="utf-8")
+    monkeypatch.setenv("OPENAI_API_KEY", "another")
+    write_env(working, "OPENAI_API_KEY_FILE=secret")
+    with pytest.raises(ConfigurationError) as refusal:
+        load_settings()
+    assert str(refusal.value).startswith("OPENAI_API_KEY and OPENAI_API_KEY_FILE are both set")
+    assert "another" not in str(refusal.value)
+    write_env(working, "OPENAI_API_KEY_FILE=secret", "OPENAI_API_KEY=")
+    assert secret_of(load_settings(), "openai_api_key") == "word"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        (b"", "is empty"),
+        (b"\n", "is empty"),
+        (b"\xff\xfe", "is no text in UTF-8"),
+    ],
+)
+def test_a_file_without_a_secret_is_named(working: Path, content: bytes | None, problem: str) -> None:
+    if content is not None:
+        (working / "secret").write_bytes(content)
+    write_env(working, "QDRANT_API_KEY_FILE=secret")
+    with pytest.raises(ConfigurationError) as refusal:
+        load_settings()
+    assert str(refusal.value) == f"QDRANT_API_KEY_FILE: {working}/secret {problem}"
+
+
+def test_other_settings_have_no_file(working: Path) -> None:
+    """RAG_SOURCES_FILE is a setting of its own."""
+    (working / "secret").write_text("9", encoding="utf-8")
+    write_env(working, "RAG_CHUNK_SIZE_FILE=secret", "RAG_SOURCES=web", "RAG_SOURCES_FILE=sources.yaml")
+    settings = load_settings()
+    assert settings.chunk_size == 512
+    assert settings.sources == ("web",)

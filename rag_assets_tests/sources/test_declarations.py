@@ -73,6 +73,32 @@ def test_a_list_in_a_variable_is_separated_by_commas() -> None:
     assert source.options.access == ("staff", "board")
 
 
+def test_a_secret_option_may_stand_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("word\n", encoding="utf-8")
+    (tmp_path / "options").write_text('{"key": "word"}\n', encoding="utf-8")
+    environment = {
+        "RAG_CONFLUENCE_URL": "https://wiki.example.com",
+        "RAG_CONFLUENCE_TOKEN_FILE": "token",
+        "RAG_CONFLUENCE_SPACES": "HR",
+        "RAG_FSSPEC_URL": "memory://documents",
+        "RAG_FSSPEC_STORAGE_OPTIONS_FILE": str(tmp_path / "options"),
+    }
+    wiki, files = build_sources(["confluence", "fsspec"], None, environment, tmp_path)
+    assert wiki.options.token.get_secret_value() == "word"  # pyright: ignore[reportAttributeAccessIssue]
+    assert files.options.storage_options == {"key": "word"}  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(ConfigurationError, match="RAG_CONFLUENCE_TOKEN and RAG_CONFLUENCE_TOKEN_FILE are both"):
+        build_sources(["confluence"], None, environment | {"RAG_CONFLUENCE_TOKEN": "word"}, tmp_path)
+
+
+def test_a_variable_of_the_file_of_sources_may_stand_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("word\n", encoding="utf-8")
+    path = declared(
+        tmp_path, "sources: {wiki: {kind: confluence, url: https://w, spaces: [HR], token: '${WIKI}'}}"
+    )
+    (wiki,) = build_sources((), path, {"WIKI_FILE": "token"}, tmp_path)
+    assert wiki.options.token.get_secret_value() == "word"  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def test_the_folder_of_documents_keeps_its_older_variable() -> None:
     assert variable_of("filesystem", "folder") == "RAG_DOCUMENTS_DIR"
     assert variable_of("s3", "bucket") == "RAG_S3_BUCKET"

@@ -24,6 +24,12 @@ def test_variables_of_a_kind_that_is_not_asked_are_reported(here: Path) -> None:
     assert unasked_sources(("filesystem", "s3"), None, environment) == {}
 
 
+def test_the_file_of_a_secret_is_a_sign(here: Path) -> None:
+    assert unasked_sources((), None, {"RAG_POSTGRES_DSN_FILE": "dsn"}) == {
+        "postgres": "RAG_POSTGRES_DSN_FILE is set"
+    }
+
+
 def test_variables_of_other_programs_are_reported_for_their_kind(here: Path) -> None:
     environment = {"NOTION_TOKEN": "secret", "CONFLUENCE_URL": "u"}
     assert unasked_sources((), None, environment) == {
@@ -48,5 +54,6 @@ def test_a_source_of_the_file_counts_by_its_kind(here: Path) -> None:
     declared.write_text("sources:\n  wiki:\n    kind: notion\n    token: ${NOTION_TOKEN}\n")
     environment = {"NOTION_TOKEN": "secret"}
     assert unasked_sources((), declared, environment) == {}
+    assert unasked_sources(("filesystem",), declared, {"NOTION_TOKEN_FILE": "token"}) == {}
     # Left out of RAG_SOURCES on purpose, like its variable.
     assert unasked_sources(("filesystem",), declared, environment) == {}

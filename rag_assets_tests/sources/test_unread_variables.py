@@ -40,6 +40,12 @@ def test_known_variables_are_not_reported() -> None:
     assert unread_variables([*settings, *options, "RAG_documents_dir"]) == []
 
 
+def test_files_of_secrets_are_known() -> None:
+    secrets = ["RAG_MEDIA_API_KEY_FILE", "RAG_POSTGRES_DSN_FILE", "RAG_FSSPEC_STORAGE_OPTIONS_FILE"]
+    assert unread_variables(secrets) == []
+    assert unread_variables(["RAG_CHUNK_SIZE_FILE"]) != []
+
+
 def test_variables_of_other_programs_are_not_reported() -> None:
     assert unread_variables(["PATH", "STORAGE_DIR", "DRAG_DOCUMENT_DIR", "OPENAI_API_KEE"]) == []
 
@@ -48,7 +54,7 @@ def test_variables_in_the_sources_file_are_known(tmp_path: Path) -> None:
     path = tmp_path / "sources.yaml"
     path.write_text("sources: {a: {kind: filesystem, folder: '${RAG_HANDBOOK}'}}", encoding="utf-8")
     assert unread_variables(["RAG_HANDBOOK"]) != []
-    assert unread_variables(["RAG_HANDBOOK"], path) == []
+    assert unread_variables(["RAG_HANDBOOK", "RAG_HANDBOOK_FILE"], path) == []
 
 
 def test_an_unreadable_sources_file_is_ignored(tmp_path: Path) -> None:
