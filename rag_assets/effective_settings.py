@@ -1,11 +1,8 @@
 """The values in effect as people may see them: with their origin, and without secrets."""
 
-from typing import Any, get_args
-
-from pydantic import SecretStr
-
 from rag_assets.document_metadata.sensitive import is_secret_value
 from rag_assets.environment import HOME, SHELL, Difference, Environment
+from rag_assets.invalid_values import may_hold_secrets
 from rag_assets.settings import Settings
 
 _PLACES = (HOME, "DAGSTER_HOME")
@@ -26,10 +23,5 @@ def _sentence(difference: Difference) -> str:
 
 def _may_be_shown(name: str, *values: str) -> bool:
     """Whether a variable is no secret: a setting of another type, or a place, and with no secret in its value."""
-    shown = {str(it.alias) for it in Settings.model_fields.values() if not is_secret_type(it.annotation)}
+    shown = {str(it.alias) for it in Settings.model_fields.values() if not may_hold_secrets(it.annotation)}
     return (name in shown or name in _PLACES) and not any(map(is_secret_value, values))
-
-
-def is_secret_type(annotation: Any) -> bool:
-    """Whether a field holds a secret: `SecretStr`, or an alternative of it."""
-    return annotation is SecretStr or SecretStr in get_args(annotation)

@@ -16,6 +16,7 @@ from rag_assets.errors import ConfigurationError
 
 HOME = "RAG_HOME"
 SHELL = "environment"
+FILE_SUFFIX = "_FILE"
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,37 @@ def read_environment() -> Environment:
     return Environment(home, tuple(layers))
 
 
+def secret(name: str, variables: Mapping[str, str], home: Path) -> str | None:
+    """Return the value of a variable, or the content of the file named by `<variable>_FILE`, as containers hand over secrets.
+
+    Args:
+        home: folder of a relative path.
+
+    Raises:
+        ConfigurationError: both are set, or the file has no content to read.
+    """
+    variable = f"{name}{FILE_SUFFIX}"
+    named = variables.get(variable)
+    if not named:
+        return variables.get(name)
+    if variables.get(name):
+        raise ConfigurationError(
+            f"{name} and {variable} are both set: keep one. An empty line for the other in `.env` unsets it"
+        )
+    path = home / _expanded(named)
+    try:
+        # Not `read_text`, which would replace a carriage return within the secret.
+        content = path.read_bytes().decode()
+    except OSError as error:
+        raise ConfigurationError(f"{variable}: {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{variable}: {path} is no text in UTF-8") from None
+    content = content.removesuffix("\n").removesuffix("\r")
+    if not content:
+        raise ConfigurationError(f"{variable}: {path} is empty")
+    return content
+
+
 def worker_environment() -> dict[str, str]:
     """Return the environment of a process for parsing documents: this package, and no secret."""
     kept = (
@@ -148,8 +180,12 @@ def _env_file(folder: Path) -> list[Layer]:
     return [Layer(str(path), values)]
 
 
+def _expanded(text: str) -> Path:
+    return Path(os.path.expanduser(text))  # noqa: PTH111 - Path.expanduser raises if there is no such home
+
+
 def _checked_home(text: str) -> Path:
-    home = Path(os.path.expanduser(text))  # noqa: PTH111 - Path.expanduser raises if there is no such home
+    home = _expanded(text)
     if not home.is_absolute():
         raise ConfigurationError(
             f"{HOME}: expected an absolute path, found `{text}`: processes in other folders would take it for another one"

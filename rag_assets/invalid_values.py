@@ -96,12 +96,13 @@ def _shown(value: object, field: FieldInfo) -> str:
     text = str(value)
     if not text:
         return "an empty value"
-    if _QUOTABLE.fullmatch(text) and not _may_hold_secrets(field.annotation):
+    if _QUOTABLE.fullmatch(text) and not may_hold_secrets(field.annotation):
         return f"`{text}`"
     return "a value not shown here, because it could be a key"
 
 
-def _may_hold_secrets(annotation: Any) -> bool:
+def may_hold_secrets(annotation: Any) -> bool:
+    """Whether a field is a secret, or a mapping of arguments with secrets among them."""
     annotation = _without_none(annotation)
     return annotation is SecretStr or get_origin(annotation) is dict
 

@@ -20,9 +20,9 @@ from pydantic import (
 )
 
 from rag_assets.document_metadata.policy import MetadataPolicy
-from rag_assets.environment import HOME, Environment, read_environment
+from rag_assets.environment import HOME, Environment, read_environment, secret
 from rag_assets.errors import ConfigurationError
-from rag_assets.invalid_values import FORM, describe_invalid_values
+from rag_assets.invalid_values import FORM, describe_invalid_values, may_hold_secrets
 
 
 def _expand_home(path: Path) -> Path:
@@ -324,9 +324,16 @@ def load_settings(**overrides: Any) -> Settings:
 
 
 def settings_in(environment: Environment) -> dict[str, str]:
-    """Return the variables of settings with a value. Names are read in lower case too."""
+    """Return the settings with a value, by variable. Names are read in lower case too.
+
+    Raises:
+        ConfigurationError: the file of a secret is unusable.
+    """
     known = {str(field.alias) for field in Settings.model_fields.values()}
     variables = environment.variables
     found = {name.upper(): value for name, value in variables.items() if name.upper() in known}
     found |= {name: variables[name] for name in known if name in variables}
+    for field in Settings.model_fields.values():
+        if may_hold_secrets(field.annotation):
+            found[str(field.alias)] = secret(str(field.alias), variables | found, environment.home) or ""
     return {name: value for name, value in found.items() if value}

@@ -11,8 +11,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from rag_assets.environment import FILE_SUFFIX, secret
 from rag_assets.errors import ConfigurationError
-from rag_assets.invalid_values import describe_invalid_values
+from rag_assets.invalid_values import describe_invalid_values, may_hold_secrets
 from rag_assets.sources.base import Source
 from rag_assets.sources.registry import SOURCES
 
@@ -30,12 +31,13 @@ def variable_of(kind: str, option: str) -> str:
 
 
 def referenced_variables(sources_file: Path | None) -> set[str]:
-    """Return the variables in the sources file. An unreadable file has none here: `build_sources` reports it."""
+    """Return the variables in the sources file, and those for their files. An unreadable file has none here: `build_sources` reports it."""
     try:
         text = sources_file.read_text(encoding="utf-8") if sources_file else ""
     except (OSError, UnicodeDecodeError):
         return set()
-    return set(_REFERENCE.findall(text))
+    names = set(_REFERENCE.findall(text))
+    return names | {f"{name}{FILE_SUFFIX}" for name in names}
 
 
 def build_sources(
@@ -126,7 +128,7 @@ def _from_file(
 ) -> Source:
     where, kind = f"{path}: source {name}", declaration["kind"]
     options = {
-        option: _resolved(value, environment, where)
+        option: _resolved(value, environment, where, home)
         for option, value in declaration.items()
         if option != "kind"
     }
@@ -139,8 +141,9 @@ def _from_variables(kind: str, environment: Mapping[str, str], home: Path) -> So
     variables = {option: variable_of(kind, option) for option in fields}
     options: dict[str, Any] = {}
     for option, variable in variables.items():
-        if environment.get(variable):
-            value = environment[variable]
+        is_secret = may_hold_secrets(fields[option].annotation)
+        value = secret(variable, environment, home) if is_secret else environment.get(variable)
+        if value:
             options[option] = _split(value) if _is_list(fields[option].annotation) else value
     return _build(kind, kind, options, variables, f"source {kind}", home)
 
@@ -163,22 +166,23 @@ def _build(
         ) from None
 
 
-def _resolved(value: Any, environment: Mapping[str, str], where: str) -> Any:
-    """Replace `${NAME}` by the value of the variable, at any depth."""
+def _resolved(value: Any, environment: Mapping[str, str], where: str, home: Path) -> Any:
+    """Replace `${NAME}` by the value of the variable, or of its file, at any depth."""
     if isinstance(value, str):
 
         def variable(match: re.Match[str]) -> str:
-            if match[1] not in environment:
+            found = secret(match[1], environment, home)
+            if found is None:
                 raise ConfigurationError(
                     f"{where}: ${{{match[1]}}} is not set. Set the variable, or write the value."
                 )
-            return environment[match[1]]
+            return found
 
         return _REFERENCE.sub(variable, value)
     if isinstance(value, dict):
-        return {key: _resolved(inner, environment, where) for key, inner in value.items()}
+        return {key: _resolved(inner, environment, where, home) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_resolved(inner, environment, where) for inner in value]
+        return [_resolved(inner, environment, where, home) for inner in value]
     return value
 
 

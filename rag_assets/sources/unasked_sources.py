@@ -3,6 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pydantic.fields import FieldInfo
+
+from rag_assets.environment import FILE_SUFFIX
+from rag_assets.invalid_values import may_hold_secrets
 from rag_assets.sources.declarations import kinds_of, referenced_variables, variable_of
 from rag_assets.sources.registry import SOURCES
 from rag_assets.sources.web.options import DEFAULT_FILE
@@ -36,7 +40,10 @@ def unasked_sources(
         if kind == "urls":
             signs.extend(_LISTS_OF_URLS)
         variables = [
-            variable for variable in (variable_of(kind, name) for name in signs) if environment.get(variable)
+            variable
+            for name in signs
+            for variable in _variables(variable_of(kind, name), fields[name])
+            if environment.get(variable)
         ]
         if prefix := _FOREIGN_PREFIXES.get(kind):
             variables += sorted(
@@ -48,6 +55,11 @@ def unasked_sources(
         elif kind == "urls" and (count := _num_lines(home / DEFAULT_FILE)):
             found[kind] = f"{DEFAULT_FILE} has {counted(count, 'line')}"
     return found
+
+
+def _variables(variable: str, field: FieldInfo) -> list[str]:
+    """Return the variables for an option: its own, and that for its file if it is a secret."""
+    return [variable, f"{variable}{FILE_SUFFIX}"] if may_hold_secrets(field.annotation) else [variable]
 
 
 def _num_lines(path: Path) -> int:

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
+from rag_assets.environment import FILE_SUFFIX
+from rag_assets.invalid_values import may_hold_secrets
 from rag_assets.settings import Settings
 from rag_assets.sources.declarations import OLDER_VARIABLES, referenced_variables, variable_of
 from rag_assets.sources.registry import SOURCES
@@ -21,11 +23,17 @@ def unread_variables(names: Iterable[str], sources_file: Path | None = None) -> 
         names: all variables of the environment.
         sources_file: its `${NAME}` references count as known variables.
     """
-    settings = {str(field.alias) for field in Settings.model_fields.values()}
-    options = {variable_of(kind, option) for kind in SOURCES for option in SOURCES[kind].Options.model_fields}
-    read = settings | options | referenced_variables(sources_file)
+    settings = {str(field.alias): field for field in Settings.model_fields.values()}
+    options = {
+        variable_of(kind, option): field
+        for kind in SOURCES
+        for option, field in SOURCES[kind].Options.model_fields.items()
+    }
+    known = settings | options
+    files = {f"{it}{FILE_SUFFIX}" for it, field in known.items() if may_hold_secrets(field.annotation)}
+    read = known.keys() | files | referenced_variables(sources_file)
     return [
-        f"Unknown setting {name}; {_advice(name, settings | options)}"
+        f"Unknown setting {name}; {_advice(name, known)}"
         for name in sorted(set(names))
         # Settings are read in lower case too.
         if name.startswith(_PREFIX) and name not in read and name.upper() not in settings

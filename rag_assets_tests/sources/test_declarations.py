@@ -86,7 +86,9 @@ def test_a_secret_option_may_stand_in_a_file(tmp_path: Path) -> None:
     wiki, files = build_sources(["confluence", "fsspec"], None, environment, tmp_path)
     assert wiki.options.token.get_secret_value() == "word"  # pyright: ignore[reportAttributeAccessIssue]
     assert files.options.storage_options == {"key": "word"}  # pyright: ignore[reportAttributeAccessIssue]
-    with pytest.raises(ConfigurationError, match="RAG_CONFLUENCE_TOKEN and RAG_CONFLUENCE_TOKEN_FILE are both"):
+    with pytest.raises(
+        ConfigurationError, match="RAG_CONFLUENCE_TOKEN and RAG_CONFLUENCE_TOKEN_FILE are both"
+    ):
         build_sources(["confluence"], None, environment | {"RAG_CONFLUENCE_TOKEN": "word"}, tmp_path)
 
 
