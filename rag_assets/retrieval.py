@@ -93,6 +93,8 @@ class GenerationSearch:
     def search(
         self, query: str, limit: int = 5, search_filter: SearchFilter | None = None
     ) -> list[SearchHit]:
+        """Return the best chunks for a question, best first. Raises the errors of `Retriever.search`."""
+        _check_question(query, limit)
         check_metadata_types(
             search_filter, self.metadata_kinds, self._metadata_indexes
         )  # before it is paid for
@@ -138,6 +140,13 @@ class GenerationSearch:
             locations=locations_of(payload),
             payload=payload,
         )
+
+
+def _check_question(query: str, limit: int) -> None:
+    if not query.strip():
+        raise ConfigurationError("the question is empty")
+    if limit < 1:
+        raise ConfigurationError(f"limit must be at least 1, not {limit}")
 
 
 class Retriever:
@@ -195,10 +204,7 @@ class Retriever:
             ModelChanged: another model answers under the name of the generation's.
             GenerationDamaged: production cannot be opened. The next refresh rebuilds it.
         """
-        if not query.strip():
-            raise ConfigurationError("the question is empty")
-        if limit < 1:
-            raise ConfigurationError(f"limit must be at least 1, not {limit}")
+        _check_question(query, limit)
         try:
             with self._production() as production:
                 return production.search(query, limit, search_filter)
@@ -219,12 +225,12 @@ class Retriever:
     @contextmanager
     def _production(self) -> Generator[GenerationSearch]:
         """Lend the generation in production for one search. After a failure it is not lent again."""
-        name = self._name_of_production()
+        name = self.name_of_production()
         with self._lock:
             lent = self._current
             if lent is not None and lent.generation != name:
                 # Another thread may have opened a newer generation while this one waited: never switch back.
-                name = self._name_of_production()
+                name = self.name_of_production()
             if lent is None or lent.generation != name:
                 lent = self.open(name)
                 self._switch_to(lent)
@@ -240,7 +246,8 @@ class Retriever:
                 self._searches_in[lent] -= 1
                 self._switch_to(None if broken and lent is self._current else self._current)
 
-    def _name_of_production(self) -> str:
+    def name_of_production(self) -> str:
+        """Return the generation in production. Raises `RefusedError` if there is none yet."""
         production = self._store.production_state().production
         if production is None:
             raise RefusedError(

@@ -88,6 +88,10 @@ HEAVY = (
 )
 
 
+PRINTS = {"cli.terminal", "cli.options"}
+"""`terminal` escapes control characters in the names and texts of documents, `options` prints the version."""
+
+
 @cache
 def trees() -> dict[str, tuple[ast.AST, ...]]:
     """Module name, relative to the package and without `__init__` -> the nodes of its syntax tree, the module first."""
@@ -191,6 +195,17 @@ def test_only_one_module_reads_the_environment() -> None:
         & {"os.environ", "os.getenv", "os.environb"}
     }
     assert offenders == set()
+
+
+def test_output_goes_through_the_terminal_module() -> None:
+    offenders = {
+        module
+        for module in MODULES
+        if module not in PRINTS
+        and {ast.unparse(node.func) for node in trees()[module] if isinstance(node, ast.Call)}
+        & {"print", "sys.stdout.write", "sys.stderr.write"}
+    }
+    assert offenders == set(), "use `say`, `say_json` and `complain` of rag_assets.cli.terminal"
 
 
 def test_annotations_stay_what_dagster_can_read() -> None:

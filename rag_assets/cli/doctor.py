@@ -2,6 +2,7 @@
 
 import argparse
 
+from rag_assets.cli.terminal import one_line, say
 from rag_assets.inspection.doctor import describe, examine
 from rag_assets.knowledge_base import KnowledgeBase
 
@@ -10,7 +11,7 @@ def doctor(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     """Print the findings. Any failure exits with 1."""
     exit_code = 0
     for finding in examine(knowledge_base, deep=options.deep):
-        print(describe(finding), flush=True)
+        say(one_line(describe(finding)))
         if finding.failed:
             exit_code = 1
     return exit_code

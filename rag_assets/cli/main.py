@@ -28,17 +28,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             knowledge_base = _open_knowledge_base()
             if options.command != "doctor":  # doctor reports them in a line of its own
                 for sentence in knowledge_base.unread_variables():
-                    print(f"rag-assets: {sentence}", file=sys.stderr)
+                    _complain(sentence)
             return _run(knowledge_base, options)
     except RagAssetsError as error:
-        print(f"rag-assets: {error}", file=sys.stderr)
+        _complain(str(error))
         return 1
     except BrokenPipeError:
         sys.stderr.close()
         return 0
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
-        print(f"rag-assets: {error.strerror or type(error).__name__}{where}", file=sys.stderr)
+        _complain(f"{error.strerror or type(error).__name__}{where}")
         return 1
     finally:
         if knowledge_base is not None:
@@ -53,19 +53,28 @@ def _environment() -> Generator[None]:
 
     environment = read_environment()
     for sentence in difference_lines(environment):
-        print(f"rag-assets: {sentence}", file=sys.stderr)
+        _complain(sentence)
     with environment.exported():
         yield
+
+
+def _complain(message: str) -> None:
+    from rag_assets.cli.terminal import complain
+
+    complain(message)
 
 
 def _open_knowledge_base() -> KnowledgeBase:
     import logging
 
     from rag_assets import progress
+    from rag_assets.cli.terminal import OneLineFormatter
     from rag_assets.knowledge_base import KnowledgeBase
     from rag_assets.settings import load_settings
 
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    to_stderr = logging.StreamHandler()
+    to_stderr.setFormatter(OneLineFormatter("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[to_stderr])
     logging.getLogger(progress.__name__).setLevel(logging.INFO)  # progress lines
     return KnowledgeBase(load_settings())
 

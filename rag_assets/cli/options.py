@@ -57,6 +57,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="FIELD=VALUE",
         help="only hits that match; see below; may be repeated, and all filters must match",
     )
+    search.add_argument(
+        "--generation",
+        metavar="NAME",
+        help="search another generation: its name, previous, held, or candidate (the latest one, such as one that failed "
+        "the gate, if RAG_KEEP_FAILED_CANDIDATE is true)",
+    )
     status = command("status", "Show production, the last refresh and its problems.")
     plan = command("plan", "Show the changes and the cost of the next refresh. Writes nothing.")
     quarantine = command("quarantine", "List every quarantined document with its reason.")

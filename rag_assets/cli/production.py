@@ -1,10 +1,10 @@
 """The commands on production: `rag-assets rollback`, `resume`, `approve` and `export`."""
 
 import argparse
-import json
 from collections.abc import Iterator
 from typing import Any
 
+from rag_assets.cli.terminal import one_line, say, say_json
 from rag_assets.errors import RefusedError
 from rag_assets.generations.contents import locations_of
 from rag_assets.knowledge_base import KnowledgeBase
@@ -15,7 +15,7 @@ from rag_assets.refresh.promotion import roll_back
 def rollback(knowledge_base: KnowledgeBase, _: argparse.Namespace) -> int:
     """Put the previous generation back into production and hold it there."""
     state = roll_back(knowledge_base.vector_store)
-    print(
+    say(
         f"production is {state.production} again and held there: refreshes are staged and evaluated, but not promoted "
         "until `rag-assets resume`"
     )
@@ -27,9 +27,9 @@ def resume(knowledge_base: KnowledgeBase, _: argparse.Namespace) -> int:
     held = knowledge_base.vector_store.production_state().held
     state = knowledge_base.vector_store.resume()
     if held is None:
-        print(f"nothing was held, production is {state.production or 'empty'}")
+        say(f"nothing was held, production is {state.production or 'empty'}")
     else:
-        print(
+        say(
             f"hold lifted: production is {state.production}, and the next refresh to pass the gate is promoted"
         )
     return 0
@@ -52,7 +52,7 @@ def approve(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     knowledge_base.ledger.approve(token)
     when = f"refused on {refusal.refused_at}" if refusal.refused_at else "not refused by a refresh yet"
     examples = f": {', '.join(refusal.examples)}, …" if refusal.examples else ""
-    print(f"approved for the next refresh, once: {refusal.subject}, {when}{examples}")
+    say(one_line(f"approved for the next refresh, once: {refusal.subject}, {when}{examples}"))
     return 0
 
 
@@ -66,7 +66,7 @@ def export(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
         for batch in reader.scroll(with_vectors=options.vectors):
             for point in batch:
                 for line in _export_lines(point):
-                    print(json.dumps(line, ensure_ascii=False))
+                    say_json(line, indent=None)
     finally:
         reader.close()
     return 0

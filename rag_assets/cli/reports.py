@@ -1,10 +1,10 @@
 """The four reports: `rag-assets status`, `plan`, `quarantine` and `trace`."""
 
 import argparse
-import json
 from collections.abc import Callable
 from typing import Any
 
+from rag_assets.cli.terminal import in_lines, say, say_json
 from rag_assets.knowledge_base import KnowledgeBase
 
 _Report = dict[str, Any]
@@ -13,7 +13,10 @@ _Report = dict[str, Any]
 def report(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     """Print the report of the command, as JSON or as text. Exit code 1: a name unknown to `trace`."""
     found, describe = _inspected(knowledge_base, options)
-    print(json.dumps(found, ensure_ascii=False, indent=2) if options.json else describe(found))
+    if options.json:
+        say_json(found)
+    else:
+        say(describe(in_lines(found)))
     return 1 if found.get("outcome") == "unknown" else 0
 
 

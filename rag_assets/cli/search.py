@@ -1,66 +1,78 @@
 """`rag-assets search`: the hits of one question, for a person or as JSON."""
 
 import argparse
-import json
-import re
 from collections.abc import Set
+from contextlib import closing
 from typing import Any
 
 from rag_assets.cli.filters import parse_filters
+from rag_assets.cli.snippets import QuestionWords
+from rag_assets.cli.terminal import Bold, columns, one_line, say, say_json, wrapped
 from rag_assets.document_metadata.kinds import known_kinds
 from rag_assets.document_metadata.normalization import normalized_key
 from rag_assets.document_metadata.wording import metadata_text
+from rag_assets.generations.lookup import find_generation
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import SearchHit
-from rag_assets.retrieval import Retriever
+from rag_assets.retrieval import GenerationSearch
 
-_SNIPPET_CHARACTERS = 300
+_INDENT = "   "
 
 
 def search(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     """Print the best hits of a question, best first."""
-    retriever = knowledge_base.retriever()
-    try:
-        wanted = parse_filters(options.filter, lambda key: _kinds_of(retriever, key))
-        hits = retriever.search(options.question, options.limit, wanted)
-    finally:
-        retriever.close()
+    indexes = knowledge_base.settings.metadata_policy.kinds
+    with closing(knowledge_base.retriever()) as retriever:
+        generation = find_generation(
+            knowledge_base.vector_store, options.generation or retriever.name_of_production()
+        )
+        with closing(retriever.open(generation.name)) as opened:
+            wanted = parse_filters(options.filter, lambda key: _kinds_of(opened, indexes, key))
+            hits = opened.search(options.question, options.limit, wanted)
     if options.json:
-        answer = {"query": options.question, "hits": [_hit_json(hit) for hit in hits]}
-        print(json.dumps(answer, ensure_ascii=False, indent=2))
+        say_json(
+            {
+                "query": options.question,
+                "generation": generation.name,
+                "role": generation.role,
+                "hits": [_hit_json(hit) for hit in hits],
+            }
+        )
         return 0
+    _say_wrapped(str(generation), indent="")
+    words = QuestionWords(options.question)
     for rank, hit in enumerate(hits, start=1):
-        print(f"{rank}. {hit.locations[0].path}  (chunk {hit.chunk_index}, score {hit.score:.3f})")
-        for location in hit.locations[1:]:
-            print(f"   also {location.path}")
-        if hit.locations[0].metadata:
-            print(f"   {metadata_text(hit.locations[0].metadata.to_json())}")
-        print(f"   {_snippet(hit.text, options.question)}\n")
+        _say_hit(rank, hit, words)
     if not hits:
-        print("no hits")
+        say("no hits")
     return 0
 
 
-def _kinds_of(retriever: Retriever, key: str) -> Set[str] | None:
+def _say_hit(rank: int, hit: SearchHit, words: QuestionWords) -> None:
+    first, *others = hit.locations
+    say()
+    _say_wrapped(f"{first.title or first.filename} ({hit.score:.3f})", f"{rank}.", bold=True)
+    # Never wrapped, to be copied.
+    say(one_line(f"{_INDENT}{first.path}, chunk {hit.chunk_index}"))
+    for location in others:
+        say(one_line(f"{_INDENT}also {location.path}"))
+    if hit.payload["heading_path"]:
+        _say_wrapped(f"in {' > '.join(hit.payload['heading_path'])}")
+    if first.metadata:
+        _say_wrapped(metadata_text(first.metadata.to_json()))
+    for line in wrapped(one_line(words.snippet(hit.text)), columns() - len(_INDENT)):
+        say(_INDENT, *words.marked(line))
+
+
+def _say_wrapped(text: str, begin: str = "", *, indent: str = _INDENT, bold: bool = False) -> None:
+    for line in wrapped(one_line(text), columns() - len(indent)):
+        say(f"{begin or indent:<{len(indent)}}", Bold(line) if bold else line)
+        begin = indent
+
+
+def _kinds_of(opened: GenerationSearch, indexes: Any, key: str) -> Set[str] | None:
     name = normalized_key(key)
-    if name is None:
-        return None
-    return known_kinds(retriever.metadata_kinds(), retriever.metadata_indexes, name)
-
-
-def _snippet(text: str, question: str) -> str:
-    """Return the few lines of a chunk with most words of the question."""
-    text = " ".join(text.split())
-    asked = {word for word in re.findall(r"\w+", question.lower()) if len(word) > 3}
-    starts = [0, *(match.end() for match in re.finditer(r"[.!?:] ", text))]
-
-    def shared(start: int) -> int:
-        return len(asked.intersection(re.findall(r"\w+", text[start : start + _SNIPPET_CHARACTERS].lower())))
-
-    # The last of the best starts, to show the words of the question near the beginning.
-    start = max(reversed(starts), key=shared)
-    end = start + _SNIPPET_CHARACTERS
-    return f"{'… ' if start else ''}{text[start:end].rstrip()}{' …' if end < len(text) else ''}"
+    return None if name is None else known_kinds(opened.metadata_kinds, indexes, name)
 
 
 def _hit_json(hit: SearchHit) -> dict[str, Any]:
@@ -70,6 +82,8 @@ def _hit_json(hit: SearchHit) -> dict[str, Any]:
         "source": first.source,
         "source_uri": first.source_uri,
         "filename": first.filename,
+        "title": first.title,
+        "heading_path": list(hit.payload["heading_path"]),
         "metadata": first.metadata.to_json(),
         "chunk_index": hit.chunk_index,
         "score": hit.score,

@@ -1,0 +1,134 @@
+"""Output of every command, and the only place that prints.
+
+Names, titles and texts of documents belong to others. Here they lose what a terminal would act on: escape sequences,
+line ends in a name, and marks that reverse the order of letters. Imports nothing heavy: `--help` needs it.
+"""
+
+import json
+import logging
+import re
+import shutil
+import sys
+import unicodedata
+from collections.abc import Iterator
+from typing import Any
+
+COLUMNS_IN_A_PIPE = 80
+_MOST_COLUMNS = 120
+"""Longer lines are hard to read."""
+
+# C0 and C1 controls, separators of lines, embeddings and overrides of the direction, and surrogates, which no encoding has.
+_ACTS = "\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+_IN_A_LINE = re.compile(f"[\t\n{_ACTS}]")
+_IN_A_TEXT = re.compile(f"[{_ACTS}]")
+
+
+class Bold(str):
+    """A part of a line in bold on a terminal, and plain in a pipe."""
+
+    __slots__ = ()
+
+
+def say(*parts: str) -> None:
+    """Print one line, or a text of several lines, from its parts.
+
+    A line end within a name or a title must be escaped before, with `one_line`.
+    """
+    is_bold = sys.stdout.isatty()
+    print(
+        "".join(
+            f"\x1b[1m{printable(part)}\x1b[0m" if is_bold and isinstance(part, Bold) else printable(part)
+            for part in parts
+        ),
+        flush=True,
+    )
+
+
+def say_json(value: object, *, indent: int | None = 2) -> None:
+    """Print a value as JSON. What a terminal would act on is escaped, so every reader gets the same value."""
+    print(printable(json.dumps(value, ensure_ascii=False, indent=indent)))
+
+
+def complain(message: str) -> None:
+    """Print one line on standard error."""
+    print(f"rag-assets: {one_line(message)}", file=sys.stderr)
+
+
+def printable(text: str) -> str:
+    """Return a text of several lines with its control characters as `\\u001b`."""
+    return text if text.isascii() and text.isprintable() else _IN_A_TEXT.sub(_escaped, text)
+
+
+def one_line(text: str) -> str:
+    """Return a text as one line, with control characters as `\\u001b`, and line ends and tabs as `\\n` and `\\t`."""
+    return text if text.isascii() and text.isprintable() else _IN_A_LINE.sub(_escaped, text)
+
+
+def in_lines(report: Any) -> Any:
+    """Return JSON-compatible data with every text in it as one line, keys included."""
+    if isinstance(report, str):
+        return one_line(report)
+    if isinstance(report, dict):
+        return {in_lines(key): in_lines(value) for key, value in report.items()}
+    return [in_lines(value) for value in report] if isinstance(report, list) else report
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return json.dumps(found[0])[1:-1] if found[0] != "\x7f" else "\\u007f"
+
+
+def columns() -> int:
+    """Return the width for text: that of the terminal, and 80 in a pipe."""
+    if not sys.stdout.isatty():
+        return COLUMNS_IN_A_PIPE
+    return max(20, min(shutil.get_terminal_size().columns, _MOST_COLUMNS))
+
+
+def width_of(text: str) -> int:
+    """Return the columns of a text on a terminal: two for a wide letter, none for an accent."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(one) else 1 + (unicodedata.east_asian_width(one) in "WF") for one in text
+    )
+
+
+def wrapped(text: str, width: int) -> Iterator[str]:
+    """Yield a text in lines of at most `width` columns, divided between words, or within a word that is too long."""
+    line, used = "", 0
+    for word in text.split():
+        needed = width_of(word)
+        if line and used + 1 + needed <= width:
+            line, used = f"{line} {word}", used + 1 + needed
+            continue
+        if line:
+            yield line
+        *full, line = _pieces(word, width) if needed > width else [word]
+        yield from full
+        used = width_of(line)
+    if line:
+        yield line
+
+
+def _pieces(word: str, width: int) -> list[str]:
+    pieces = [""]
+    used = 0
+    for letter in word:
+        needed = width_of(letter)
+        if used + needed > width:
+            pieces.append("")
+            used = 0
+        pieces[-1] += letter
+        used += needed
+    return pieces
+
+
+class OneLineFormatter(logging.Formatter):
+    """Log lines for standard error, without control characters from the names in them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name of logging
+        record.message = one_line(record.message)
+        return super().formatMessage(record)

@@ -1,0 +1,75 @@
+"""The generations in a store by name or role, for people."""
+
+from dataclasses import dataclass
+
+from rag_assets.errors import RefusedError, StateFormatError
+from rag_assets.records import GenerationManifest
+from rag_assets.vector_stores.base import VectorStore
+
+CANDIDATE = "candidate"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredGeneration:
+    """A sealed generation.
+
+    Attributes:
+        role: `production`, `previous`, `held` or `candidate`.
+    """
+
+    role: str
+    manifest: GenerationManifest
+
+    @property
+    def name(self) -> str:
+        return self.manifest.generation
+
+    def __str__(self) -> str:
+        match self.role:
+            case "production":
+                return f"generation {self.name}, in production"
+            case "previous":
+                return f"generation {self.name}, the previous one"
+            case "held":
+                return f"generation {self.name}, taken out of production by a rollback"
+            case _:
+                if self.manifest.rejected:
+                    reason = self.manifest.rejected.partition(";")[0]
+                    return f"generation {self.name}, a candidate rejected by the gate: {reason}"
+                return f"generation {self.name}, a candidate not in production"
+
+
+def stored_generations(store: VectorStore) -> list[StoredGeneration]:
+    """Return all sealed generations: production, previous, held, and the candidates, latest first.
+
+    A candidate outlives its refresh if it waits, or failed the gate with `RAG_KEEP_FAILED_CANDIDATE`. The next refresh
+    sweeps it.
+    """
+    state = store.production_state()
+    roles = {state.production: "production", state.previous: "previous", state.held: "held"}
+    named = [name for name in roles if name is not None]
+    candidates = sorted((name for name in store.generations() if name not in roles), reverse=True)
+    found: list[StoredGeneration] = []
+    for name in (*named, *candidates):
+        try:
+            manifest = store.manifest(name)
+        except StateFormatError:
+            continue  # of another version
+        if manifest is not None:
+            found.append(StoredGeneration(roles.get(name, CANDIDATE), manifest))
+    return found
+
+
+def find_generation(store: VectorStore, name: str) -> StoredGeneration:
+    """Return the generation of this name, or the latest one in this role.
+
+    Raises:
+        RefusedError: there is none. The message lists the existing ones.
+    """
+    generations = stored_generations(store)
+    for one in generations:
+        if name in (one.name, one.role):
+            return one
+    kept = "" if name != CANDIDATE else ". RAG_KEEP_FAILED_CANDIDATE=true keeps one that fails the gate"
+    existing = "; ".join(map(str, generations)) or "nothing was refreshed yet"
+    raise RefusedError(f"there is no generation {name!r}{kept}. Existing: {existing}")
