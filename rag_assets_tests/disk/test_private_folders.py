@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rag_assets.disk.private_folders import claim_folder, make_private_folder
+from rag_assets.disk.private_folders import claim_folder, make_private_folder, require_folder
 from rag_assets.errors import ConfigurationError
 
 
@@ -36,3 +36,10 @@ def test_a_file_in_place_of_the_folder_is_a_one_line_error(tmp_path: Path) -> No
     for path in ("state", "state/below"):
         with pytest.raises(ConfigurationError, match=r"^RAG_STATE_DIR: .*cannot be used as a folder"):
             claim_folder(tmp_path / path, "RAG_STATE_DIR")
+        with pytest.raises(ConfigurationError, match=r"^RAG_STATE_DIR: .*cannot be used as a folder"):
+            require_folder(tmp_path / path, "RAG_STATE_DIR")
+
+
+def test_a_missing_folder_may_be_created_later(tmp_path: Path) -> None:
+    require_folder(tmp_path / "a" / "b", "RAG_STATE_DIR")
+    assert list(tmp_path.iterdir()) == []

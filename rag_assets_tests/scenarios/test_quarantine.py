@@ -19,6 +19,7 @@ def quarantine(pipeline: Pipeline) -> dict[str, Any]:
 def test_before_the_first_refresh_no_document_is_quarantined(empty: Pipeline) -> None:
     assert "no document is quarantined" in empty.succeed("quarantine")
     assert quarantine(empty) == {
+        "knowledge_base": {"name": "knowledge_base", "place": str(empty.state_dir)},
         "refresh_id": None,
         "at": None,
         "num_quarantined": 0,
