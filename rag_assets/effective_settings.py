@@ -13,6 +13,14 @@ def difference_lines(environment: Environment) -> list[str]:
     return [_sentence(difference) for difference in environment.differences()]
 
 
+def place_of(settings: Settings) -> str:
+    """Return the place of the vector store: its server without credentials, or the state folder."""
+    if not settings.qdrant_url:
+        return str(settings.state_dir)
+    scheme, separator, rest = settings.qdrant_url.rpartition("://")
+    return f"{scheme}{separator}{rest.partition('?')[0].rpartition('@')[2]}"
+
+
 def _sentence(difference: Difference) -> str:
     loser = "the shell" if difference.loser == SHELL else difference.loser
     if not _may_be_shown(difference.name, difference.lost, difference.won):

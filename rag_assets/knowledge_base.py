@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag_assets.changes.deletion_guard import DeletionGuard
-from rag_assets.disk.private_folders import claim_folder
+from rag_assets.disk.private_folders import claim_folder, require_folder
+from rag_assets.effective_settings import place_of
 from rag_assets.embedders.base import Embedder
 from rag_assets.embedders.bm25 import Bm25Encoder
 from rag_assets.embedders.model_identity import (
@@ -69,23 +70,33 @@ class KnowledgeBase:
         self._embedders: dict[str, Embedder] = {}
         self._run_id: str | None = None
 
+    @property
+    def names(self) -> dict[str, str]:
+        """Name and place of the knowledge base, for reports."""
+        return {"name": self.settings.collection, "place": place_of(self.settings)}
+
+    @property
+    def place(self) -> str:
+        """Name and place of the knowledge base, as a clause for people."""
+        return "knowledge base {name} in {place}".format(**self.names)
+
     # Parts
 
-    @cached_property
+    @property
     def state_dir(self) -> Path:
-        folder = self.settings.state_dir
-        claim_folder(folder, "RAG_STATE_DIR")
-        return folder
+        return self.settings.state_dir
 
     @cached_property
     def vector_store(self) -> VectorStore:
-        # Not with `self.state_dir`, which creates the folder: an application that only reads leaves nothing behind.
+        require_folder(self.state_dir, "RAG_STATE_DIR")
         return build_vector_store(self.settings)
 
     @cached_property
     def ledger(self) -> Ledger:
         from rag_assets.ledgers.sqlite import SqliteLedger
 
+        # Here, because every refresh opens the ledger before it writes elsewhere. Opening other parts creates nothing.
+        claim_folder(self.state_dir, "RAG_STATE_DIR")
         return SqliteLedger(
             self.state_dir / "ledger.sqlite",
             self.vector_store.knowledge_base_id(),
@@ -99,8 +110,8 @@ class KnowledgeBase:
         return ArtifactStore(self.state_dir / "artifacts" / self.settings.collection)
 
     @property
-    def earlier_artifacts(self) -> ArtifactStore | None:
-        """The artifacts of earlier refreshes, None before the first."""
+    def earlier_artifacts(self) -> ArtifactStore:
+        """The artifacts of earlier refreshes."""
         return self.artifacts
 
     @cached_property
@@ -232,7 +243,7 @@ class KnowledgeBase:
         """Return source -> mount point -> prefix of the paths below it, of the last reading."""
         from rag_assets.ingestion.mounts import last_mounts
 
-        return last_mounts(self.earlier_artifacts) if self.earlier_artifacts is not None else {}
+        return last_mounts(self.earlier_artifacts)
 
     def media_models(self, *, asks: bool = True) -> MediaModels:
         """Return the models for recordings and pictures, for one reading of the sources.
@@ -251,6 +262,7 @@ class KnowledgeBase:
             self.settings.dense_weight,
             owns_store=owns_store,
             metadata_indexes=self.settings.metadata_policy.kinds,
+            place=self.place,
         )
 
     def embedder_of(self, manifest: GenerationManifest) -> Embedder:

@@ -161,6 +161,7 @@ class Retriever:
         dense_weight: share of the dense score, 0 (BM25 alone) to 1 (dense alone).
         owns_store: whether `close` closes the store too.
         metadata_indexes: as in `RAG_METADATA_INDEXES`. Filters by these keys are never refused as unknown.
+        place: name and place of the store, for the error of an empty one.
     """
 
     def __init__(
@@ -171,8 +172,10 @@ class Retriever:
         *,
         owns_store: bool = False,
         metadata_indexes: MetadataIndexes | None = None,
+        place: str = "",
     ) -> None:
         self._store = store
+        self._place = place
         self.metadata_indexes: MetadataIndexes = metadata_indexes or {}
         self._embedder_of = embedder_of
         self._dense_weight = dense_weight
@@ -250,8 +253,9 @@ class Retriever:
         """Return the generation in production. Raises `RefusedError` if there is none yet."""
         production = self._store.production_state().production
         if production is None:
+            where = f" ({self._place})" if self._place else ""
             raise RefusedError(
-                "nothing is in production yet: run `dagster asset materialize -m rag_assets.definitions --select '*'`"
+                f"nothing is in production yet{where}: run `dagster asset materialize -m rag_assets.definitions --select '*'`"
             )
         return production
 

@@ -39,11 +39,10 @@ _ABANDONED_AFTER_SECONDS = 86_400.0  # much longer than a writer pauses between 
 
 
 class ArtifactStore:
-    """The artifacts of one state folder."""
+    """The artifacts of one state folder. Opening it creates nothing."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        make_private_folder(root)
 
     @contextmanager
     def write(

@@ -11,12 +11,19 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rag_assets.cli.options import parser
-from rag_assets.errors import RagAssetsError
+from rag_assets.errors import RagAssetsError, RefusedError
 
 if TYPE_CHECKING:
     import argparse
 
     from rag_assets.knowledge_base import KnowledgeBase
+
+_CHANGING = frozenset({"rollback", "resume", "approve"})
+"""Commands that change an existing knowledge base."""
+_WRITING = frozenset({"benchmark draft", "benchmark accept"})
+"""Other commands that write."""
+_OPENS_THE_STORE_ONLY = frozenset({"search"})
+"""Commands that need no read-only ledger, to create nothing."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     knowledge_base: KnowledgeBase | None = None
     try:
         with _environment():
-            knowledge_base = _open_knowledge_base()
+            knowledge_base = _open_knowledge_base(options.command)
             if options.command != "doctor":  # doctor reports them in a line of its own
                 for sentence in knowledge_base.unread_variables():
                     _complain(sentence)
@@ -64,19 +71,32 @@ def _complain(message: str) -> None:
     complain(message)
 
 
-def _open_knowledge_base() -> KnowledgeBase:
+def _open_knowledge_base(command: str) -> KnowledgeBase:
+    """Open the knowledge base. Only a command that changes something may create folders and files.
+
+    Raises:
+        RefusedError: there is nothing to change.
+    """
     import logging
 
     from rag_assets import progress
     from rag_assets.cli.terminal import OneLineFormatter
-    from rag_assets.knowledge_base import KnowledgeBase
     from rag_assets.settings import load_settings
 
     to_stderr = logging.StreamHandler()
     to_stderr.setFormatter(OneLineFormatter("%(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[to_stderr])
     logging.getLogger(progress.__name__).setLevel(logging.INFO)  # progress lines
-    return KnowledgeBase(load_settings())
+    if command not in _CHANGING | _WRITING | _OPENS_THE_STORE_ONLY:
+        from rag_assets.inspection.read_only import ReadOnlyKnowledgeBase
+
+        return ReadOnlyKnowledgeBase(load_settings())
+    from rag_assets.knowledge_base import KnowledgeBase
+
+    knowledge_base = KnowledgeBase(load_settings())
+    if command in _CHANGING and knowledge_base.vector_store.find_knowledge_base_id() is None:
+        raise RefusedError(f"there is no {knowledge_base.place}: nothing was refreshed there yet")
+    return knowledge_base
 
 
 def _run(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:

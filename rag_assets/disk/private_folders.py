@@ -15,6 +15,19 @@ def make_private_folder(folder: Path) -> None:
     folder.mkdir(mode=0o700, exist_ok=True)
 
 
+def require_folder(folder: Path, setting: str) -> None:
+    """Check that a path is a folder, or can become one. Nothing is created.
+
+    Args:
+        setting: environment variable with the path of the folder.
+
+    Raises:
+        ConfigurationError: the path, or a part of it, is something else.
+    """
+    if not next(path for path in (folder, *folder.parents) if path.exists()).is_dir():
+        raise ConfigurationError(f"{setting}: {folder} cannot be used as a folder: Not a directory")
+
+
 def claim_folder(folder: Path, setting: str) -> None:
     """Make a new or existing folder private.
 

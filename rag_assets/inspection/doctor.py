@@ -64,7 +64,7 @@ def _variables(knowledge_base: KnowledgeBase) -> str:
 
 
 def _vector_store(knowledge_base: KnowledgeBase) -> str:
-    where = knowledge_base.settings.qdrant_url or f"embedded in {knowledge_base.state_dir}"
+    where = knowledge_base.place
     if isinstance(knowledge_base.vector_store, DescribesServer):
         where = "; ".join([where, *knowledge_base.vector_store.describe_server()])
     manifest = knowledge_base.production_manifest()

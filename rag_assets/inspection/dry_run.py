@@ -4,9 +4,6 @@ It reads the real state and writes to a temporary folder, deleted at the end of 
 touched, not even created. No endpoint is asked, neither to embed nor to read recordings and pictures.
 """
 
-import contextlib
-import shutil
-import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import cached_property
@@ -19,10 +16,9 @@ from rag_assets.embedders.base import Embedder
 from rag_assets.embedders.model_identity import recorded_model
 from rag_assets.embedders.openai import OpenAIEmbedder
 from rag_assets.ingestion.media_models import MediaModels
+from rag_assets.inspection.read_only import ReadOnlyKnowledgeBase
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.base import Ledger
-from rag_assets.ledgers.overlay import OverlayLedger
-from rag_assets.ledgers.read_only_sqlite import ReadOnlySqliteLedger
 from rag_assets.ledgers.sqlite import SqliteLedger
 from rag_assets.records import EmbeddingModel
 from rag_assets.settings import Settings
@@ -38,59 +34,40 @@ UNKNOWN_DIMENSIONS = 0
 @contextmanager
 def dry_run(settings: Settings) -> Generator[KnowledgeBase]:
     """Yield a knowledge base for a dry run. Everything written to it is deleted when the block ends."""
-    with tempfile.TemporaryDirectory(prefix="rag-assets-") as scratch:
-        knowledge_base = _DryRunKnowledgeBase(settings, Path(scratch))
-        try:
-            yield knowledge_base
-        finally:
-            knowledge_base.close()
+    knowledge_base = _DryRunKnowledgeBase(settings)
+    try:
+        yield knowledge_base
+    finally:
+        knowledge_base.close()
 
 
-class _DryRunKnowledgeBase(KnowledgeBase):
-    def __init__(self, settings: Settings, scratch: Path) -> None:
-        super().__init__(settings)
-        self._scratch = scratch
-
-    @cached_property
-    def state_dir(self) -> Path:
-        return self.settings.state_dir
-
+class _DryRunKnowledgeBase(ReadOnlyKnowledgeBase):
     @cached_property
     def vector_store(self) -> VectorStore:
         store = super().vector_store
         if isinstance(store, EmbeddedVectorStore):
             return _CopyingVectorStore(
-                self.state_dir / "vector_store", self.settings.collection, self._scratch
+                self.settings.state_dir / "vector_store", self.settings.collection, self.scratch
             )
         return store
 
-    @cached_property
-    def ledger(self) -> Ledger:
-        # A knowledge base without an id has no rows.
-        identity = self.vector_store.find_knowledge_base_id() or ""
-        return OverlayLedger(
-            above=SqliteLedger(self._scratch / "ledger.sqlite", identity),
-            below=ReadOnlySqliteLedger(self.state_dir / "ledger.sqlite", identity),
-        )
+    def _ledger_above(self, identity: str) -> Ledger:
+        # Not in memory: it holds the vectors of all new texts.
+        return SqliteLedger(self.scratch / "ledger.sqlite", identity)
 
     @cached_property
     def artifacts(self) -> ArtifactStore:
-        return ArtifactStore(self._scratch / "artifacts")
+        return ArtifactStore(self.scratch / "artifacts")
 
     @property
-    def earlier_artifacts(self) -> ArtifactStore | None:
-        folder = self.state_dir / "artifacts" / self.settings.collection
-        return ArtifactStore(folder) if folder.is_dir() else None  # opening it would create it
+    def earlier_artifacts(self) -> ArtifactStore:
+        return ArtifactStore(self.settings.state_dir / "artifacts" / self.settings.collection)
 
     @cached_property
     def text_store(self) -> TextStore:
-        return _OverlayTextStore(self._scratch / "texts", self.state_dir / "texts" / self.settings.collection)
-
-    def folder_of_source(self, name: str) -> Path:
-        copy = self._scratch / "sources" / name
-        with contextlib.suppress(OSError, shutil.Error):  # missing notes are fetched again
-            shutil.copytree(super().folder_of_source(name), copy, dirs_exist_ok=True)
-        return copy
+        return _OverlayTextStore(
+            self.scratch / "texts", self.settings.state_dir / "texts" / self.settings.collection
+        )
 
     def media_models(self, *, asks: bool = False) -> MediaModels:
         return super().media_models(asks=asks)

@@ -20,6 +20,12 @@ def labeled(label: str, text: str, width: int = _LABEL_WIDTH) -> str:
     return f"{label:<{width}}{text}"
 
 
+def knowledge_base_line(report: Mapping[str, Any]) -> str:
+    """Return the line about the knowledge base of a report: its name and place."""
+    names = report["knowledge_base"]
+    return labeled("knowledge base", f"{names['name']} in {names['place']}")
+
+
 def last_good_version(served: bool) -> str:
     """Return a clause about a quarantined document.
 

@@ -24,6 +24,7 @@ from rag_assets.inspection.dry_run import UNKNOWN_DIMENSIONS, dry_run
 from rag_assets.inspection.lines import (
     degraded_lines,
     ignored_lines,
+    knowledge_base_line,
     labeled,
     metadata_lines,
     quarantined_text,
@@ -70,6 +71,7 @@ def plan(settings: Settings) -> dict[str, Any]:
         needed = approvals_needed(knowledge_base, decision)
         refused = {outage.token for outage in outages} | {error.token for error in needed}
         return {
+            "knowledge_base": knowledge_base.names,
             "base_generation": decision.base_name,
             "pending_approvals": [
                 one
@@ -208,6 +210,7 @@ def describe(report: dict[str, Any]) -> str:
     """Return the plan as text for a person."""
     raw, deduped, chunked = report["raw_documents"], report["deduped_documents"], report["chunks"]
     lines = [
+        knowledge_base_line(report),
         labeled("production", report["base_generation"] or "nothing yet"),
         labeled(
             "sources",

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from rag_assets.artifacts.parquet_artifact import Artifact
 from rag_assets.errors import QuarantineReason, StateFormatError
-from rag_assets.inspection.lines import labeled, last_good_version
+from rag_assets.inspection.lines import knowledge_base_line, labeled, last_good_version
 from rag_assets.inspection.settled import refused_rows
 from rag_assets.knowledge_base import KnowledgeBase
 
@@ -31,6 +31,7 @@ def quarantine(knowledge_base: KnowledgeBase) -> dict[str, Any]:
     since = _since([last, *others] if last else [], [row["document_id"] for row in rows], staged)
     served = knowledge_base.served_documents() if rows else {}
     return {
+        "knowledge_base": knowledge_base.names,
         "refresh_id": last and last.header.refresh_id,
         "at": last and last.header.created_at,
         "num_quarantined": len(rows),
@@ -93,7 +94,7 @@ def _since(
 def describe(report: dict[str, Any]) -> str:
     """Return the quarantine as text for a person, by reason."""
     if report["refresh_id"] is None:
-        return "no document is quarantined: nothing was refreshed yet"
+        return f"{knowledge_base_line(report)}\nno document is quarantined: nothing was refreshed yet"
     if not report["documents"]:
         return f"no document is quarantined (refresh {report['refresh_id']}, {report['at']})"
     lines = [f"{report['num_quarantined']:,} quarantined by refresh {report['refresh_id']}, {report['at']}"]

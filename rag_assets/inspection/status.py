@@ -14,6 +14,7 @@ from rag_assets.generations.verification import check_sealed
 from rag_assets.inspection.lines import (
     degraded_lines,
     ignored_lines,
+    knowledge_base_line,
     labeled,
     metadata_lines,
     quarantined_text,
@@ -41,6 +42,7 @@ def status(knowledge_base: KnowledgeBase) -> dict[str, Any]:
     holder = live_holder(knowledge_base.ledger)
     failure = knowledge_base.failures.get()
     return {
+        "knowledge_base": knowledge_base.names,
         "production": _production(knowledge_base, state.production),
         "previous_generation": state.previous,
         "held_generation": state.held,
@@ -190,7 +192,7 @@ def _is_unfinished(report: dict[str, Any]) -> bool:
 
 def describe(report: dict[str, Any]) -> str:
     """Return the status as text for a person."""
-    lines = _production_lines(report["production"])
+    lines = [knowledge_base_line(report), *_production_lines(report["production"])]
     lines.append(labeled("previous", report["previous_generation"] or "none"))
     if report["held_generation"]:
         lines.append(

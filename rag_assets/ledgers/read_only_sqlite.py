@@ -1,7 +1,8 @@
-"""The SQLite ledger opened for reading, by a dry run: it changes nothing on disk."""
+"""SQLite ledgers that change nothing on disk, for dry runs and reports: one opened for reading, and one in memory."""
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from rag_assets.ledgers.sqlite import FORMAT_VERSION, SqliteLedger, UsedRow
@@ -41,9 +42,7 @@ class ReadOnlySqliteLedger(SqliteLedger):
         return sqlite3.connect(uri, uri=True, timeout=60, isolation_level=None, check_same_thread=False)
 
     def _empty(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        connection.executescript(SCHEMA)
-        add_columns(connection)
+        connection = _in_memory()
         self._has_checksums = True
         connection.execute("PRAGMA query_only=ON")
         return connection
@@ -66,3 +65,25 @@ class ReadOnlySqliteLedger(SqliteLedger):
 
     def _touch(self, sql: str, rows: Iterable[UsedRow], checksum_of: Callable[[Any], int]) -> None:
         """Do nothing: reading here does not count as use."""
+
+
+class InMemoryLedger(SqliteLedger):
+    """An empty ledger. It ends with the process.
+
+    Args:
+        knowledge_base_id: see `SqliteLedger`.
+    """
+
+    def __init__(self, knowledge_base_id: str) -> None:
+        super().__init__(Path(":memory:"), knowledge_base_id)
+
+    def _open(self) -> sqlite3.Connection:
+        return _in_memory()
+
+
+def _in_memory() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    connection.text_factory = text_of_bytes
+    connection.executescript(SCHEMA)
+    add_columns(connection)
+    return connection

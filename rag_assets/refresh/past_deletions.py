@@ -23,17 +23,16 @@ def past_deletions(knowledge_base: KnowledgeBase, base: str | None, now: datetim
     except MENDED_BY_REBUILD:
         pass
     artifacts = knowledge_base.earlier_artifacts
-    if artifacts is not None:
-        staged = artifacts.kept("staging_collection")
-        made_by = {one.header.refresh_id for one in staged if one.details.get("generation") == base}
-        for decided in artifacts.kept("deduped_documents"):
-            # Either it led to production, or it carried the history of production further.
-            if "deletions" in decided.details and (
-                decided.header.refresh_id in made_by or decided.header.base == base
-            ):
-                try:
-                    return history_from_text(decided.details["deletions"])
-                except ValueError:
-                    continue
+    staged = artifacts.kept("staging_collection")
+    made_by = {one.header.refresh_id for one in staged if one.details.get("generation") == base}
+    for decided in artifacts.kept("deduped_documents"):
+        # Either it led to production, or it carried the history of production further.
+        if "deletions" in decided.details and (
+            decided.header.refresh_id in made_by or decided.header.base == base
+        ):
+            try:
+                return history_from_text(decided.details["deletions"])
+            except ValueError:
+                continue
     _logger.warning("the deletions of the last 24 hours are unknown: new ones need an approval")
     return [unknown_before(now)]
