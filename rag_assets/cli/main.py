@@ -105,6 +105,8 @@ def _run(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
             from rag_assets.cli.search import search as run
         case "status" | "plan" | "quarantine" | "trace":
             from rag_assets.cli.reports import report as run
+        case "show":
+            from rag_assets.cli.show import show as run
         case "doctor":
             from rag_assets.cli.doctor import doctor as run
         case "rollback":

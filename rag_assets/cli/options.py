@@ -29,6 +29,11 @@ examples:
 """
 # A test compares the fields with those that the vector stores index, which --help does not import.
 
+_GENERATION = (
+    "ask another generation: its name, previous, held, or candidate (the latest one, such as one that failed the gate, if "
+    "RAG_KEEP_FAILED_CANDIDATE is true)"
+)
+
 
 def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(prog="rag-assets", description="Search and operate the knowledge base.")
@@ -60,8 +65,7 @@ def parser() -> argparse.ArgumentParser:
     search.add_argument(
         "--generation",
         metavar="NAME",
-        help="search another generation: its name, previous, held, or candidate (the latest one, such as one that failed "
-        "the gate, if RAG_KEEP_FAILED_CANDIDATE is true)",
+        help=_GENERATION,
     )
     status = command("status", "Show production, the last refresh and its problems.")
     plan = command("plan", "Show the changes and the cost of the next refresh. Writes nothing.")
@@ -72,7 +76,10 @@ def parser() -> argparse.ArgumentParser:
         metavar="DOCUMENT|POINT",
         help="id, URI, path or unique filename of a document, or id of a point",
     )
-    for one in (search, status, plan, quarantine, trace):
+    show = command("show", "Show one document: its chunks with text, its locations, its history in short.")
+    show.add_argument("name", metavar="DOCUMENT", help="id, URI, path or unique filename of a document")
+    show.add_argument("--generation", metavar="NAME", help=_GENERATION)
+    for one in (show, search, status, plan, quarantine, trace):
         one.add_argument("--json", action="store_true", help="print one JSON object")
     command("rollback", "Restore the previous generation and hold it in production.")
     command("resume", "Lift the hold of a rollback. The next refresh to pass the gate is promoted again.")

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 COLUMNS_IN_A_PIPE = 80
+_LABEL_WIDTH = 15
 _MOST_COLUMNS = 120
 """Longer lines are hard to read."""
 
@@ -42,6 +43,18 @@ def say(*parts: str) -> None:
         ),
         flush=True,
     )
+
+
+def say_labeled(label: str, text: str, *, to_copy: bool = False) -> None:
+    """Print a text beside its label, in the width of the terminal.
+
+    Args:
+        to_copy: never divide it, for a name.
+    """
+    text = one_line(text)
+    for line in [text] if to_copy else wrapped(text, columns() - _LABEL_WIDTH):
+        say(f"{label:<{_LABEL_WIDTH}}{line}")
+        label = ""
 
 
 def say_json(value: object, *, indent: int | None = 2) -> None:

@@ -3,7 +3,6 @@
 Reports only recorded facts. The form of `trace --json` is stable.
 """
 
-import difflib
 import re
 from typing import Any
 
@@ -13,8 +12,10 @@ from rag_assets.embedders.model_identity import recorded_model
 from rag_assets.fingerprint import short_hash
 from rag_assets.generations.contents import points_of_content
 from rag_assets.ingestion.source_reports import outage_text
+from rag_assets.inspection.document_names import close_matches
+from rag_assets.inspection.history import change_entry, history_line, run_at_end, run_entry
 from rag_assets.inspection.lines import labeled
-from rag_assets.inspection.trace_evidence import Evidence, KeptGeneration, PastChange, TracedDocument
+from rag_assets.inspection.trace_evidence import Evidence, KeptGeneration, TracedDocument
 from rag_assets.inspection.trace_outcome import explain, why_not_live
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.base import ParseRecord
@@ -23,7 +24,6 @@ from rag_assets.text.wording import counted
 
 UNKNOWN = "unknown"
 _POINT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_MOST_SUGGESTIONS = 5
 _MOST_CHUNKS = 20
 _MOST_NEAR_DUPLICATES = 10
 
@@ -82,14 +82,14 @@ def _known(evidence: Evidence, location: Location) -> dict[str, Any]:
         **_metadata(evidence, document),
         "also_at": also_at,
         "near_duplicates": near_duplicates,
-        "history": [_past_change(one) for one in document.history],
+        "history": [change_entry(one) for one in document.history],
         "generations": [_generation(one, document.id) for one in document.holding.values()],
         "candidate": None
         if candidate is None
         else {
             "generation": candidate.name,
             "refresh_id": candidate.staged.header.refresh_id,
-            **_run(candidate.staged.header.run_id),
+            **run_entry(candidate.staged.header.run_id),
             "content_hash": document.candidate.content_hash if document.candidate else None,
             "not_live_because": why_not_live(evidence, candidate),
         },
@@ -116,7 +116,7 @@ def _unknown(evidence: Evidence, name: str) -> dict[str, Any]:
         refreshes = f"nor any refresh since {oldest}" if oldest else "and nothing was refreshed yet"
         noun = "point with this id" if _POINT_ID.fullmatch(name) else "document with this name"
         explanation = [f"there is no {noun} in any source or generation, {refreshes}"]
-        suggestions = _close_matches(name, evidence.current_locations())
+        suggestions = close_matches(name, evidence.current_locations())
     return {
         "outcome": outcome,
         "explanation": explanation,
@@ -137,22 +137,7 @@ def _unknown(evidence: Evidence, name: str) -> dict[str, Any]:
     }
 
 
-def _close_matches(name: str, locations: list[Location]) -> list[str]:
-    """Return the ids of the documents with the most similar names, best match first."""
-    ids: dict[str, str] = {}
-    for location in locations:
-        for known in (location.path, location.filename, location.document_id):
-            ids.setdefault(known.lower(), location.document_id)
-    matches = difflib.get_close_matches(name.lower(), ids, n=3 * _MOST_SUGGESTIONS)
-    return list(dict.fromkeys(ids[match] for match in matches))[:_MOST_SUGGESTIONS]
-
-
 # Parts of the report
-
-
-def _run(run_id: str | None) -> dict[str, str | None]:
-    """Return a run id and its path in the Dagster UI."""
-    return {"run_id": run_id or None, "run_path": f"/runs/{run_id}" if run_id else None}
 
 
 def _source(evidence: Evidence, document: TracedDocument) -> dict[str, Any]:
@@ -210,28 +195,13 @@ def _also_at(evidence: Evidence, document: TracedDocument) -> list[str]:
     return sorted(found - {document.id})
 
 
-def _past_change(past: PastChange) -> dict[str, Any]:
-    return {
-        "refresh_id": past.refresh_id,
-        **_run(past.artifact.header.run_id),
-        "at": past.artifact.header.created_at,
-        "change": past.change,
-        "content_hash": past.content_hash,
-        "moved_from": past.moved_from,
-        "moved_to": past.moved_to,
-        "near_duplicate_of": past.near_duplicate_of,
-        "quarantine_reason": past.quarantine_reason,
-        "quarantine_detail": past.quarantine_detail,
-    }
-
-
 def _generation(generation: KeptGeneration, document_id: str) -> dict[str, Any]:
     manifest = generation.manifest
     return {
         "generation": manifest.generation,
         "role": generation.role,
         "refresh_id": manifest.refresh_id,
-        **_run(manifest.run_id),
+        **run_entry(manifest.run_id),
         "embedding_model": recorded_model(manifest).model,
         "sealed_at": manifest.sealed_at,
         "content_hash": generation.documents[document_id].content_hash,
@@ -255,7 +225,7 @@ def _chunks(evidence: Evidence, document: TracedDocument) -> dict[str, Any] | No
         "num_chunks": len(points),
         "num_tokens": sum(point.payload["token_count"] for point in points),
         "refresh_id": first["refresh_id"],
-        **_run(evidence.run_of(first["refresh_id"])),
+        **run_entry(evidence.run_of(first["refresh_id"])),
         "indexed_at": first["indexed_at"],
         "points": [
             {
@@ -292,13 +262,13 @@ def describe(report: dict[str, Any]) -> str:
         lines.append(labeled("metadata", metadata_text(report["metadata"])))
     if report["metadata_left_out"]:
         lines.append(labeled("", f"cut or left out: {', '.join(report['metadata_left_out'])}"))
-    lines.extend(labeled("refresh", _history_line(entry)) for entry in report["history"])
+    lines.extend(labeled("refresh", history_line(entry)) for entry in report["history"])
     lines.extend(
-        labeled(one["role"], f"{one['generation']}, model {one['embedding_model']}{_run_at_end(one)}")
+        labeled(one["role"], f"{one['generation']}, model {one['embedding_model']}{run_at_end(one)}")
         for one in report["generations"]
     )
     if chunks is not None:
-        made = f"made by refresh {chunks['refresh_id']}{_run_at_end(chunks)}"
+        made = f"made by refresh {chunks['refresh_id']}{run_at_end(chunks)}"
         tokens = counted(chunks["num_tokens"], "token")
         lines.append(labeled("chunks", f"{chunks['num_chunks']:,}, {tokens}, {made}"))
         for point in chunks["points"][:_MOST_CHUNKS]:
@@ -309,15 +279,3 @@ def describe(report: dict[str, Any]) -> str:
         if chunks["num_chunks"] > _MOST_CHUNKS:
             lines.append(f"  and {chunks['num_chunks'] - _MOST_CHUNKS:,} more")
     return "\n".join(lines)
-
-
-def _history_line(entry: dict[str, Any]) -> str:
-    line = f"{entry['refresh_id']}: {entry['change'] or 'read, not compared with production'}"
-    for way in ("from", "to"):
-        if entry[f"moved_{way}"]:
-            line += f" {way} {entry[f'moved_{way}']}"
-    return line + _run_at_end(entry)
-
-
-def _run_at_end(entry: dict[str, Any]) -> str:
-    return f", run {entry['run_path']}" if entry["run_path"] else ""

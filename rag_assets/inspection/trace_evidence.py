@@ -5,7 +5,6 @@ refreshes. `rag_assets.inspection.trace_outcome` interprets them.
 """
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,10 +14,10 @@ from rag_assets.artifacts.parquet_artifact import Artifact
 from rag_assets.artifacts.rows import location_from_row
 from rag_assets.changes.change_set import Change
 from rag_assets.changes.outages import FailedParts
-from rag_assets.errors import RefusedError
 from rag_assets.evaluation.benchmark import ids_named
+from rag_assets.inspection.document_names import ambiguous_name, spelled_names
 from rag_assets.inspection.settled import settled_rows
-from rag_assets.inspection.source_listings import list_with_outages
+from rag_assets.inspection.source_listings import ListedSource, list_with_outages
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.base import ParseRecord
 from rag_assets.records import (
@@ -30,7 +29,7 @@ from rag_assets.records import (
     Refusal,
     SourceEntry,
 )
-from rag_assets.sources.base import ExplainsWhatItSkips
+from rag_assets.sources.base import ExplainsWhatItSkips, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +139,7 @@ class TracedDocument:
 
 
 class Evidence:
-    """The records of a knowledge base about its documents.
+    """The records of a knowledge base about its documents. The sources are listed when they are first needed.
 
     Attributes:
         listed: id -> entry of each listed document.
@@ -151,11 +150,26 @@ class Evidence:
     def __init__(self, knowledge_base: KnowledgeBase) -> None:
         self.knowledge_base = knowledge_base
         self.state = knowledge_base.vector_store.production_state()
-        listings = list_with_outages(knowledge_base, self.served)
-        self.sources = {one.source.name: one.source for one in listings}
-        self.listed = {entry.document_id: entry for one in listings for entry in one.entries}
-        self.problems = {one.source.name: one.report.problem for one in listings if not one.report.complete}
-        self.outages = [outage for one in listings for outage in one.report.open_outages]
+
+    @cached_property
+    def _listings(self) -> list[ListedSource]:
+        return list_with_outages(self.knowledge_base, self.served)
+
+    @cached_property
+    def sources(self) -> dict[str, Source]:
+        return {one.source.name: one.source for one in self._listings}
+
+    @cached_property
+    def listed(self) -> dict[str, SourceEntry]:
+        return {entry.document_id: entry for one in self._listings for entry in one.entries}
+
+    @cached_property
+    def problems(self) -> dict[str, str]:
+        return {one.source.name: one.report.problem for one in self._listings if not one.report.complete}
+
+    @cached_property
+    def outages(self) -> list[Outage]:
+        return [outage for one in self._listings for outage in one.report.open_outages]
 
     @cached_property
     def generations(self) -> list[KeptGeneration]:
@@ -237,18 +251,12 @@ class Evidence:
         Raises:
             RefusedError: the name fits several different documents.
         """
-        names = [name]
-        with suppress(OSError, ValueError):
-            if Path(name).exists():  # a path completed by the shell
-                names.append(Path(name).absolute().as_uri())
         for locations in (self.current_locations(), self.earlier_locations()):
             by_id = {location.document_id: location for location in locations}
-            for one in names:
+            for one in spelled_names(name):
                 ids = ids_named(one, by_id.values())
                 if len(ids) > 1 and not self._are_one_text(ids):
-                    raise RefusedError(
-                        f"{name!r} is ambiguous, it fits {', '.join(ids)}: use one of these ids"
-                    )
+                    raise ambiguous_name(name, ids)
                 if ids:
                     return by_id[ids[0]]
         return None

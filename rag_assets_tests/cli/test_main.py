@@ -21,6 +21,7 @@ COMMANDS = (
     ("plan",),
     ("quarantine",),
     ("trace", "name"),
+    ("show", "name"),
     ("rollback",),
     ("resume",),
     ("approve", "0" * 16),
