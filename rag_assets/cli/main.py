@@ -103,7 +103,7 @@ def _run(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     match options.command:
         case "search":
             from rag_assets.cli.search import search as run
-        case "status" | "plan" | "quarantine" | "trace":
+        case "status" | "plan" | "quarantine" | "diff" | "trace":
             from rag_assets.cli.reports import report as run
         case "show":
             from rag_assets.cli.show import show as run

@@ -79,7 +79,16 @@ def parser() -> argparse.ArgumentParser:
     show = command("show", "Show one document: its chunks with text, its locations, its history in short.")
     show.add_argument("name", metavar="DOCUMENT", help="id, URI, path or unique filename of a document")
     show.add_argument("--generation", metavar="NAME", help=_GENERATION)
-    for one in (show, search, status, plan, quarantine, trace):
+    diff = command(
+        "diff", "Show the documents and chunks that differ between production and another generation."
+    )
+    diff.add_argument(
+        "generation",
+        nargs="?",
+        metavar="GENERATION",
+        help="its name, previous, held, or candidate (default: previous, or else candidate)",
+    )
+    for one in (show, diff, search, status, plan, quarantine, trace):
         one.add_argument("--json", action="store_true", help="print one JSON object")
     command("rollback", "Restore the previous generation and hold it in production.")
     command("resume", "Lift the hold of a rollback. The next refresh to pass the gate is promoted again.")

@@ -1,4 +1,4 @@
-"""The four reports: `rag-assets status`, `plan`, `quarantine` and `trace`."""
+"""The reports: `rag-assets status`, `plan`, `quarantine`, `diff` and `trace`."""
 
 import argparse
 from collections.abc import Callable
@@ -37,6 +37,10 @@ def _inspected(
             from rag_assets.inspection import quarantine
 
             return quarantine.quarantine(knowledge_base), quarantine.describe
+        case "diff":
+            from rag_assets.inspection import diff
+
+            return diff.diff(knowledge_base, options.generation), diff.describe
         case _:
             from rag_assets.inspection import trace
 

@@ -22,6 +22,7 @@ COMMANDS = (
     ("quarantine",),
     ("trace", "name"),
     ("show", "name"),
+    ("diff", "name"),
     ("rollback",),
     ("resume",),
     ("approve", "0" * 16),
