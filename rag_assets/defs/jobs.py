@@ -5,6 +5,7 @@ import dagster as dg
 from rag_assets.defs.asset_step import ASSET_GROUP
 from rag_assets.defs.assets import production_collection
 from rag_assets.defs.metadata.generations import rollback_metadata
+from rag_assets.defs.run_log import logged_in_run
 from rag_assets.errors import RagAssetsError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.refresh.promotion import roll_back
@@ -25,8 +26,9 @@ def roll_back_production(
     context: dg.OpExecutionContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
 ) -> None:
     try:
-        state = roll_back(knowledge_base.vector_store)
-        manifest = knowledge_base.production_manifest()
+        with logged_in_run(context.log, context.instance):
+            state = roll_back(knowledge_base.vector_store)
+            manifest = knowledge_base.production_manifest()
     except RagAssetsError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     # Otherwise the page of the asset would still name the generation taken out of service.
