@@ -28,6 +28,7 @@ RagAssetsError
 │       │   ├── DeletionRefused     too many deletions
 │       │   └── RebuildRefused      a rebuild would cost money
 │       ├── PromotionRefused        a candidate may not go live
+│       │   ├── ProductionHeld          a person holds production after a rollback
 │       │   └── GateFailed              it did not reach the threshold of the gate
 │       └── StaleInputError         inputs made for another base or other settings
 └── DocumentUnreadable      one document only, quarantined with a reason
@@ -230,6 +231,10 @@ class RebuildRefused(ApprovalNeeded):
 
 class PromotionRefused(RefusedError):
     """The candidate may not go live."""
+
+
+class ProductionHeld(PromotionRefused):
+    """A person holds production after a rollback. The candidate waits."""
 
 
 class GateFailed(PromotionRefused):

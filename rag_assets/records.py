@@ -378,23 +378,3 @@ class Readings:
 
     last: int = 0
     counted: Mapping[str, int] = field(default_factory=dict[str, int])
-
-
-@dataclass(frozen=True, slots=True)
-class ProductionState:
-    """The generation in production, the one before it, and the hold after a rollback.
-
-    Attributes:
-        production: the generation in production. None before the first promotion.
-        previous: the one before it, the target of a rollback.
-        held: the one taken out of service by a rollback. New candidates wait until a person resumes.
-    """
-
-    production: str | None = None
-    previous: str | None = None
-    held: str | None = None
-
-    @property
-    def kept(self) -> frozenset[str]:
-        """The generations that are never discarded: a reader or a rollback can reach each of them."""
-        return frozenset(name for name in (self.production, self.previous, self.held) if name)

@@ -24,7 +24,6 @@ from rag_assets.records import (
     GenerationManifest,
     Payload,
     Point,
-    ProductionState,
     Readings,
     ScoredPoint,
     SearchFilter,
@@ -32,7 +31,15 @@ from rag_assets.records import (
     Vector,
 )
 from rag_assets.vector_stores.base import Depth, ProgressCallback
-from rag_assets.vector_stores.promotion_rules import check_readings, count_readings, next_reading
+from rag_assets.vector_stores.production_state import ProductionState
+from rag_assets.vector_stores.promotion_rules import (
+    check_hold,
+    check_readings,
+    count_readings,
+    next_reading,
+    previous_of,
+    rolled_back,
+)
 
 
 class InMemoryVectorStore:
@@ -137,6 +144,7 @@ class InMemoryVectorStore:
     def promote(
         self, generation: str, expected_production: str | None, readings: Mapping[str, int] | None = None
     ) -> ProductionState:
+        check_hold(generation, self.state)
         if self.state.production != expected_production or generation not in self.points:
             raise SupersededError(f"production is {self.state.production}, no longer {expected_production}")
         manifest = self.manifests.get(generation)
@@ -144,8 +152,6 @@ class InMemoryVectorStore:
             raise PromotionRefused(f"generation {generation} is not sealed, or rejected")
         if readings is not None:
             check_readings(readings, self.numbers)
-        if self.state.held is not None and generation != self.state.production:
-            raise PromotionRefused("production is held")
         self.numbers = count_readings(self.numbers, readings or {})
         if generation == self.state.production:
             return self.state
@@ -153,16 +159,13 @@ class InMemoryVectorStore:
         self.state = ProductionState(generation, previous=self.state.production)
         return self.state
 
-    def rollback(self, expected_production: str | None) -> ProductionState:
-        if self.state.production != expected_production:
-            raise SupersededError("production has moved on")
-        if self.state.previous is None:
-            raise RefusedError("there is no previous generation")
-        self.state = ProductionState(self.state.previous, held=self.state.production)
+    def rollback(self, expected_production: str | None, *, by: str = "", reason: str = "") -> ProductionState:
+        previous = previous_of(self.state, expected_production)
+        self.state = rolled_back(self.state, previous, by, reason)
         return self.state
 
     def resume(self) -> ProductionState:
-        self.state = replace(self.state, held=None)
+        self.state = replace(self.state, hold=None)
         return self.state
 
     def close(self) -> None: ...

@@ -29,8 +29,9 @@ from rag_assets.errors import RagAssetsError
 from rag_assets.fingerprint import short_hash
 from rag_assets.generations.verification import check_every_point
 from rag_assets.knowledge_base import KnowledgeBase
-from rag_assets.records import Point, ProductionState
+from rag_assets.records import Point
 from rag_assets.settings import Settings, load_settings
+from rag_assets.vector_stores.production_state import ProductionState
 from rag_assets_tests.quick_dagster import close_connections
 
 NUM_DOCUMENTS = 20

@@ -5,8 +5,8 @@ from pydantic import SecretStr
 
 from rag_assets.errors import GenerationDamaged
 from rag_assets.knowledge_base import KnowledgeBase
-from rag_assets.records import ProductionState
 from rag_assets.settings import load_settings
+from rag_assets.vector_stores.production_state import ProductionState
 from rag_assets_tests.documents import document, stage
 from rag_assets_tests.in_memory_vector_store import InMemoryVectorStore
 

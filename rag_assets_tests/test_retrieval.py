@@ -23,13 +23,13 @@ from rag_assets.records import (
     EmbeddingModel,
     GenerationManifest,
     Point,
-    ProductionState,
     ScoredPoint,
     SearchFilter,
     SparseVector,
     Vector,
 )
 from rag_assets.retrieval import GenerationSearch, Retriever, fuse
+from rag_assets.vector_stores.production_state import ProductionState
 from rag_assets_tests.documents import MODEL, FakeEmbedder, document, place, stage
 from rag_assets_tests.in_memory_vector_store import InMemoryReader, InMemoryVectorStore
 

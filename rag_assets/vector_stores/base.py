@@ -18,13 +18,13 @@ from rag_assets.records import (
     GenerationManifest,
     Payload,
     Point,
-    ProductionState,
     Readings,
     ScoredPoint,
     SearchFilter,
     SparseVector,
     Vector,
 )
+from rag_assets.vector_stores.production_state import ProductionState
 
 DENSE = "dense"
 SPARSE = "bm25"
@@ -266,20 +266,25 @@ class VectorStore(Protocol):
         Raises:
             SupersededError: production has changed, the candidate was deleted, or a source was read before a reading
                 that counted. Nothing was changed.
-            PromotionRefused: the generation is not sealed, or rejected, or production is held.
+            ProductionHeld: a person holds production.
+            PromotionRefused: the generation is not sealed, or rejected.
             GenerationDamaged: it is incomplete.
             VectorStoreUnavailable: the store does not answer.
         """
         ...
 
-    def rollback(self, expected_production: str | None) -> ProductionState:
+    def rollback(self, expected_production: str | None, *, by: str = "", reason: str = "") -> ProductionState:
         """Put the previous generation back into production and hold it there. The old production becomes held.
 
         The hold stands until `resume`, even if the held generation is deleted by hand.
         Afterwards there is no previous generation.
 
+        Args:
+            by: name of the person, stored with the hold and the time.
+            reason: stored too.
+
         Raises:
-            RefusedError: there is no previous generation.
+            RefusedError: there is no previous generation, or production is held already.
             SupersededError: production has changed.
         """
         ...

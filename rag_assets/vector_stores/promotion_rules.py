@@ -1,17 +1,40 @@
 """Rules of promotion, rollback and deletion, the same in every store."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
-from rag_assets.errors import GenerationDamaged, PromotionRefused, RefusedError, SupersededError
-from rag_assets.records import GenerationManifest, ProductionState, Readings
+from rag_assets.errors import (
+    GenerationDamaged,
+    ProductionHeld,
+    PromotionRefused,
+    RefusedError,
+    SupersededError,
+)
+from rag_assets.records import GenerationManifest, Readings
+from rag_assets.vector_stores.production_state import Hold, ProductionState
+
+
+def check_hold(generation: str, state: ProductionState) -> None:
+    """Check that no person holds production. Comes before every other check: a rollback also changes production.
+
+    Raises:
+        ProductionHeld: one does, and this generation is another.
+    """
+    if state.hold is not None and generation != state.production:
+        raise ProductionHeld(
+            f"{state.hold_in_words}. Candidate {generation} waits. `rag-assets resume` lifts the hold"
+        )
 
 
 def expect_production(state: ProductionState, expected: str | None) -> None:
     """Raises: SupersededError: another generation is in production than expected."""
-    if state.production != expected:
+    if state.production == expected:
+        return
+    if state.hold is not None and state.held == expected:
         raise SupersededError(
-            f"production is now {state.production}, not {expected} as expected: refresh again"
+            f"a rollback came first: {state.hold_in_words}. Refresh again: the candidate is evaluated, and waits"
         )
+    raise SupersededError(f"production is now {state.production}, not {expected} as expected: refresh again")
 
 
 def check_readings(numbers: Mapping[str, int], readings: Readings) -> None:
@@ -48,7 +71,6 @@ def count_readings(readings: Readings, numbers: Mapping[str, int]) -> Readings:
 def check_promotable(
     generation: str,
     manifest: GenerationManifest | None,
-    state: ProductionState,
     *,
     exists: bool,
 ) -> None:
@@ -60,7 +82,7 @@ def check_promotable(
 
     Raises:
         SupersededError: the candidate was deleted.
-        PromotionRefused: it is not sealed, or rejected, or production is held.
+        PromotionRefused: it is not sealed, or rejected.
         GenerationDamaged: its points differ from its seal.
     """
     if not exists:
@@ -71,22 +93,37 @@ def check_promotable(
         raise PromotionRefused(f"generation {generation} was rejected: {manifest.rejected}")
     if manifest.damaged:
         raise GenerationDamaged(f"generation {generation} is damaged: {manifest.damaged}")
-    if generation != state.production and state.held is not None:
-        raise PromotionRefused(
-            f"production is held at {state.production or 'nothing'} since the rollback from {state.held}: run "
-            "`rag-assets resume` first"
-        )
 
 
-def previous_of(state: ProductionState) -> str:
+def previous_of(state: ProductionState, expected: str | None) -> str:
     """Return the target of a rollback.
 
+    Args:
+        expected: the generation to be taken out of service.
+
     Raises:
-        RefusedError: there is none.
+        RefusedError: there is none, or production is held already.
+        SupersededError: another generation is in production.
     """
+    if state.hold is not None:
+        raise RefusedError(
+            f"{state.hold_in_words.replace('is held', 'is already held', 1)}. Nothing was changed: no generation "
+            "before it is kept"
+        )
+    if state.production != expected:
+        raise SupersededError(
+            f"production is now {state.production or 'nothing'}, not {expected or 'nothing'} as expected: look at it, then "
+            "roll back again"
+        )
     if state.previous is None:
         raise RefusedError("there is no previous generation to roll back to")
     return state.previous
+
+
+def rolled_back(state: ProductionState, previous: str, by: str, reason: str) -> ProductionState:
+    """Return the state after a rollback, held from now on."""
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    return ProductionState(production=previous, hold=Hold(state.production or "", since, by, reason))
 
 
 def check_deletable(generation: str, state: ProductionState) -> None:

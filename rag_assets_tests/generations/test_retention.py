@@ -4,7 +4,7 @@ import pytest
 
 from rag_assets.errors import RefusedError
 from rag_assets.generations.retention import sweep
-from rag_assets.records import ProductionState
+from rag_assets.vector_stores.production_state import Hold, ProductionState
 from rag_assets_tests.documents import stage
 from rag_assets_tests.generations.samples import DOCUMENTS, TEXTS
 from rag_assets_tests.in_memory_vector_store import InMemoryVectorStore
@@ -13,7 +13,7 @@ from rag_assets_tests.in_memory_vector_store import InMemoryVectorStore
 def test_a_sweep_keeps_production_previous_held_and_named_generations(store: InMemoryVectorStore) -> None:
     for name in ("g1", "g2", "g3", "g4", "dead"):
         stage(store, name, DOCUMENTS, TEXTS)
-    store.state = ProductionState("g2", previous="g1", held="g3")
+    store.state = ProductionState("g2", previous="g1", hold=Hold("g3"))
     assert sweep(store, ["g4"]) == ["dead"]
     assert store.generations() == ["g1", "g2", "g3", "g4"]
 

@@ -8,9 +8,15 @@ import numpy as np
 
 from rag_assets.records import GenerationManifest, Location, Point, SparseVector, Vector
 from rag_assets.vector_stores.base import VectorStore
+from rag_assets.vector_stores.production_state import ProductionState
 
 DIMENSIONS = 8
 _NAMESPACE = uuid.UUID("6f0d7a3e-0d4c-4b43-8f59-1d1f5f0c7a11")
+
+
+def names(state: ProductionState) -> tuple[str | None, str | None, str | None]:
+    """Return the generation in production, the previous one and the held one."""
+    return state.production, state.previous, state.held
 
 
 def point_id(number: int) -> str:

@@ -17,8 +17,9 @@ from rag_assets.errors import (
     RefusedError,
     StaleInputError,
 )
-from rag_assets.records import Point, ProductionState, ScoredPoint, SparseVector
+from rag_assets.records import Point, ScoredPoint, SparseVector
 from rag_assets.vector_stores.base import VectorStore
+from rag_assets.vector_stores.production_state import ProductionState
 from rag_assets_tests.vector_stores.conftest import ONE_AND_ALL_INDEXES, Backend, open_backend
 from rag_assets_tests.vector_stores.samples import (
     DIMENSIONS,

@@ -5,9 +5,10 @@ from itertools import pairwise
 
 import pytest
 
-from rag_assets.errors import PromotionRefused, SupersededError
-from rag_assets.records import ProductionState, Readings
+from rag_assets.errors import ProductionHeld, SupersededError
+from rag_assets.records import Readings
 from rag_assets.vector_stores.base import VectorStore
+from rag_assets.vector_stores.production_state import ProductionState
 from rag_assets_tests.vector_stores.conftest import Backend
 from rag_assets_tests.vector_stores.samples import point, stage
 
@@ -82,8 +83,11 @@ def test_a_refused_promotion_counts_nothing(store: VectorStore) -> None:
     store.promote("g2", "g1")
     store.rollback("g2")
     number = store.begin_reading()
-    with pytest.raises(PromotionRefused):
+    with pytest.raises(ProductionHeld):
         store.promote("g3", "g1", {"files": number})
+    with pytest.raises(ProductionHeld):
+        store.promote("g3", "g2", {"files": number})
+    store.resume()
     with pytest.raises(SupersededError):
         store.promote("g3", "g2", {"files": number})
     assert store.readings() == Readings(number)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from rag_assets.errors import GenerationDamaged
-from rag_assets.records import Point, ProductionState, SparseVector
+from rag_assets.records import Point, SparseVector
 from rag_assets.vector_stores.base import VectorStore
+from rag_assets.vector_stores.production_state import ProductionState
 from rag_assets.vector_stores.server import seal_comparison
 from rag_assets_tests.stored_damage import DAMAGE, damage, overwrite
 from rag_assets_tests.vector_stores.conftest import ONE_AND_ALL_INDEXES, Backend, open_backend

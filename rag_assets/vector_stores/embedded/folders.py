@@ -2,7 +2,8 @@
 
     <root>/<collection>/
         knowledge_base.json        the random id of this knowledge base
-        production.json            production, previous, held: the pointer for readers
+        production.json            production, previous, held: the pointer for readers. With a hold, who holds it,
+                                   since when and why
         readings.json              numbers of the readings of the sources
         lock                       held while these files, or the names below, change
         generations/<name>/        a sealed generation: manifest.json and shard/, never written again, and
@@ -30,10 +31,11 @@ from rag_assets.disk.durability import fsync_path
 from rag_assets.disk.private_folders import make_private_folder
 from rag_assets.disk.state_files import FORMAT_VERSION, disk_errors, read_json, write_json
 from rag_assets.errors import GenerationDamaged, StateFormatError, VectorStoreUnavailable
-from rag_assets.records import GenerationManifest, ProductionState, Readings
+from rag_assets.records import GenerationManifest, Readings
 from rag_assets.vector_stores.embedded.seal_comparison import check_files, check_hashes
 from rag_assets.vector_stores.manifest_format import manifest_from_json
 from rag_assets.vector_stores.names import is_name
+from rag_assets.vector_stores.production_state import Hold, ProductionState
 
 LOCK_TIMEOUT_SECONDS = 30.0
 
@@ -108,9 +110,16 @@ class GenerationFolders:
         production, previous = (
             name if name and (self._generations / name).is_dir() else None for name in names[:2]
         )
-        return ProductionState(production, previous, held=names[2])
+        hold = None
+        if names[2] is not None:
+            # A version without these fields wrote none.
+            noted = (stored.get(f"held_{key}") for key in ("since", "by", "reason"))
+            since, by, reason = (text if isinstance(text, str) else "" for text in noted)
+            hold = Hold(names[2], since, by, reason)
+        return ProductionState(production, previous, hold)
 
     def write_state(self, state: ProductionState) -> ProductionState:
+        hold = state.hold
         write_json(
             self.home / "production.json",
             {
@@ -118,6 +127,11 @@ class GenerationFolders:
                 "production": state.production,
                 "previous": state.previous,
                 "held": state.held,
+                **(
+                    {}
+                    if hold is None
+                    else {"held_since": hold.since, "held_by": hold.by, "held_reason": hold.reason}
+                ),
             },
         )
         return state

@@ -7,20 +7,23 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rag_assets.document_metadata.policy import MetadataIndexes
-from rag_assets.records import GenerationManifest, ProductionState, Readings
+from rag_assets.records import GenerationManifest, Readings
 from rag_assets.vector_stores.base import Depth, ProgressCallback
 from rag_assets.vector_stores.embedded.folders import GenerationFolders
 from rag_assets.vector_stores.embedded.reader import EmbeddedGenerationReader
 from rag_assets.vector_stores.embedded.writer import EmbeddedGenerationWriter
 from rag_assets.vector_stores.names import check_collection_name
+from rag_assets.vector_stores.production_state import ProductionState
 from rag_assets.vector_stores.promotion_rules import (
     check_deletable,
+    check_hold,
     check_promotable,
     check_readings,
     count_readings,
     expect_production,
     next_reading,
     previous_of,
+    rolled_back,
 )
 from rag_assets.vector_stores.write_checks import check_new_generation
 
@@ -122,10 +125,11 @@ class EmbeddedVectorStore:
     ) -> ProductionState:
         with self.folders.locked():
             state = self.production_state()
+            check_hold(generation, state)
             expect_production(state, expected_production)
             exists = generation in self.folders.names()
             manifest = self.manifest(generation)
-            check_promotable(generation, manifest, state, exists=exists)
+            check_promotable(generation, manifest, exists=exists)
             if readings is not None:
                 check_readings(readings, self.readings())
             if generation != state.production:
@@ -137,20 +141,19 @@ class EmbeddedVectorStore:
                 return state
             return self.folders.write_state(ProductionState(production=generation, previous=state.production))
 
-    def rollback(self, expected_production: str | None) -> ProductionState:
+    def rollback(self, expected_production: str | None, *, by: str = "", reason: str = "") -> ProductionState:
         with self.folders.locked():
             state = self.production_state()
-            expect_production(state, expected_production)
-            previous = previous_of(state)
+            previous = previous_of(state, expected_production)
             self.folders.complete(previous)
-            return self.folders.write_state(ProductionState(production=previous, held=state.production))
+            return self.folders.write_state(rolled_back(state, previous, by, reason))
 
     def resume(self) -> ProductionState:
         if not self.folders.home.is_dir():
             return ProductionState()
         with self.folders.locked():
             state = self.production_state()
-            if state.held is None:
+            if state.hold is None:
                 return state
             return self.folders.write_state(
                 ProductionState(production=state.production, previous=state.previous)

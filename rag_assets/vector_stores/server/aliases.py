@@ -3,6 +3,7 @@
     <kb>                             alias of production, for any client
     <kb>--previous, <kb>--held       aliases of the previous and the held generation
     <kb>--hold--<generation>         alias of <kb>--meta: the hold, even after the held generation was deleted by hand
+    <kb>--note--<i>--<text>          alias of <kb>--meta: part i of who set the hold, when and why. See `hold_note.py`
     <kb>--sealed--<generation>       alias of a promotable generation, --rejected-- after it failed its gate,
                                      --discarded-- before its deletion
     <kb>--reading--<n>               alias of <kb>--meta: the last reading of the sources has number n
@@ -21,15 +22,17 @@ number distinguishes an unchanged production from one replaced and then restored
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from rag_assets.errors import ConfigurationError, VectorStoreUnavailable
-from rag_assets.records import ProductionState, Readings
+from rag_assets.records import Readings
+from rag_assets.vector_stores.production_state import ProductionState
 from rag_assets.vector_stores.promotion_rules import count_readings, next_reading
 from rag_assets.vector_stores.server.collections import Collections
+from rag_assets.vector_stores.server.hold_note import hold_from, note_of
 from rag_assets.vector_stores.server.server_errors import server_errors
 
 BOOTSTRAP_TIMEOUT_SECONDS = 10.0
@@ -138,7 +141,15 @@ class Aliases:
                 if alias.startswith(prefix):
                     marks[alias.removeprefix(prefix)] = mark
         top, token = max(tokens, default=(0, None))
-        return AliasView(ProductionState(**serving), token, top, marks, readings, frozenset(found))
+        held = serving["held"]
+        hold = hold_from(held, self._note_in(found)) if held is not None else None
+        state = ProductionState(serving["production"], serving["previous"], hold)
+        return AliasView(state, token, top, marks, readings, frozenset(found))
+
+    def _note_in(self, names: Iterable[str]) -> dict[int, str]:
+        """Return the parts of the note about a hold, by their number."""
+        pattern = re.compile(re.escape(self._name("note", "")) + r"(\d+)--(.+)")
+        return {int(part[1]): part[2] for name in names if (part := pattern.fullmatch(name)) is not None}
 
     def _with_reading(self, readings: Readings, alias: str) -> Readings:
         last = re.fullmatch(re.escape(self._name("reading", "")) + r"(\d+)", alias)
@@ -250,11 +261,13 @@ class Aliases:
                 operations.append(delete(alias))
             if target is not None:
                 operations.append(create(alias, target))
-        if new.held != aliases.state.held:
-            holds = (alias for alias in aliases.names if alias.startswith(self._name("hold", "")))
-            operations.extend(delete(alias) for alias in holds)
-            if new.held is not None:
-                operations.append(create(self._name("hold", new.held), "meta"))
+        if new.hold != aliases.state.hold:
+            prefixes = (self._name("hold", ""), self._name("note", ""))
+            operations.extend(delete(alias) for alias in sorted(aliases.names) if alias.startswith(prefixes))
+            if new.hold is not None:
+                operations.append(create(self._name("hold", new.hold.generation), "meta"))
+                parts = note_of(new.hold).items()
+                operations.extend(create(self._name("note", str(part), text), "meta") for part, text in parts)
         return operations
 
     def _reading_names(self, readings: Readings) -> set[str]:

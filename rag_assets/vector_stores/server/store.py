@@ -8,17 +8,20 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rag_assets.errors import GenerationDamaged, RefusedError, SupersededError, VectorStoreUnavailable
-from rag_assets.records import GenerationManifest, ProductionState, Readings
+from rag_assets.records import GenerationManifest, Readings
 from rag_assets.vector_stores.base import Depth, ProgressCallback
 from rag_assets.vector_stores.manifest_format import manifest_to_json
 from rag_assets.vector_stores.names import check_collection_name, is_name
+from rag_assets.vector_stores.production_state import ProductionState
 from rag_assets.vector_stores.promotion_rules import (
     check_deletable,
+    check_hold,
     check_promotable,
     check_readings,
     count_readings,
     expect_production,
     previous_of,
+    rolled_back,
 )
 from rag_assets.vector_stores.server.about import describe_server
 from rag_assets.vector_stores.server.aliases import DISCARDED, REJECTED, SEALED, Aliases, AliasView
@@ -155,10 +158,11 @@ class ServerVectorStore:
 
         def change(aliases: AliasView) -> ProductionState:
             state = aliases.state
+            check_hold(generation, state)
             expect_production(state, expected_production)
             exists = self._collections.exists(generation)
             manifest = self.manifest(generation)
-            check_promotable(generation, manifest, state, exists=exists)
+            check_promotable(generation, manifest, exists=exists)
             if readings is not None:
                 check_readings(readings, aliases.readings)
             if generation == state.production:
@@ -170,13 +174,17 @@ class ServerVectorStore:
 
         return self._aliases.swap(change, lambda counted: count_readings(counted, readings or {}))
 
-    def rollback(self, expected_production: str | None) -> ProductionState:
+    def rollback(self, expected_production: str | None, *, by: str = "", reason: str = "") -> ProductionState:
+        wished: ProductionState | None = None
+
         def change(aliases: AliasView) -> ProductionState:
-            state = aliases.state
-            expect_production(state, expected_production)
-            previous = previous_of(state)
+            nonlocal wished
+            if wished is not None and aliases.state == wished:
+                return wished  # done by an attempt with a lost answer
+            previous = previous_of(aliases.state, expected_production)
             self.check_whole(previous)
-            return ProductionState(production=previous, held=state.production)
+            wished = rolled_back(aliases.state, previous, by, reason)
+            return wished
 
         return self._aliases.swap(change)
 

@@ -16,9 +16,9 @@ from rag_assets.errors import (
     SupersededError,
     VectorStoreUnavailable,
 )
-from rag_assets.records import ProductionState
 from rag_assets.vector_stores.embedded.folders import GenerationFolders
 from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
+from rag_assets.vector_stores.production_state import ProductionState
 from rag_assets_tests.vector_stores.samples import (
     everything,
     point,
@@ -48,6 +48,22 @@ def test_folders_and_state_files_are_private(store: EmbeddedVectorStore, root: P
         "previous": None,
         "held": None,
     }
+
+
+@pytest.mark.parametrize("damage", [7, None, ["ana"], ""])
+def test_a_hold_with_a_damaged_note_still_holds(
+    store: EmbeddedVectorStore, root: Path, damage: object
+) -> None:
+    stage(store, "g1", [point(1)])
+    stage(store, "g2", [point(2)])
+    store.promote("g1", None)
+    store.promote("g2", "g1")
+    store.rollback("g2", by="ana", reason="prices are wrong")
+    path = root / "kb" / "production.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"held_by": damage}))
+    hold = store.production_state().hold
+    assert hold is not None
+    assert (hold.generation, hold.by, hold.reason) == ("g2", "", "prices are wrong")
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from rag_assets.disk.sparse_copy import allocated_bytes
-from rag_assets.records import ProductionState
 from rag_assets.settings import load_settings
 from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
+from rag_assets.vector_stores.production_state import ProductionState
 from rag_assets.vector_stores.registry import build_vector_store
 from rag_assets_tests.vector_stores.samples import (
     DIMENSIONS,

@@ -20,9 +20,10 @@ from rag_assets.errors import (
     RefusedError,
     VectorStoreUnavailable,
 )
-from rag_assets.records import ProductionState, SparseVector
+from rag_assets.records import SparseVector
 from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
 from rag_assets.vector_stores.embedded.writer import is_worn
+from rag_assets.vector_stores.production_state import ProductionState
 from rag_assets_tests.vector_stores.samples import (
     DIMENSIONS,
     everything,

@@ -1,5 +1,6 @@
 """Aliases on the server: their names, and races between clients."""
 
+import re
 from functools import partial
 from typing import Any
 
@@ -12,11 +13,12 @@ from rag_assets.errors import (
     SupersededError,
     VectorStoreUnavailable,
 )
-from rag_assets.records import ProductionState
+from rag_assets.vector_stores.production_state import Hold, ProductionState
 from rag_assets.vector_stores.server import aliases
 from rag_assets.vector_stores.server.store import ServerVectorStore
 from rag_assets_tests.vector_stores.samples import (
     DIMENSIONS,
+    names,
     point,
     point_id,
     stage,
@@ -47,7 +49,7 @@ def test_a_plain_client_reads_production_under_the_name_of_the_knowledge_base(
     }
     store.rollback("g2")
     assert plain_read(client) == {point_id(1)}
-    assert client.aliases() == {
+    assert {alias: to for alias, to in client.aliases().items() if "--note--" not in alias} == {
         "kb": "kb--g1",
         "kb--held": "kb--g2",
         "kb--hold--g2": "kb--meta",
@@ -56,7 +58,7 @@ def test_a_plain_client_reads_production_under_the_name_of_the_knowledge_base(
         "kb--sealed--g2": "kb--g2",
     }
     store.resume()
-    assert client.aliases().keys().isdisjoint({"kb--held", "kb--hold--g2"})
+    assert not [alias for alias in client.aliases() if "hold" in alias or "held" in alias or "note" in alias]
 
 
 def test_a_hold_of_the_first_released_version_stands_and_ends(
@@ -71,7 +73,7 @@ def test_a_hold_of_the_first_released_version_stands_and_ends(
     store.rollback("g2")
     delete = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name="kb--hold--g2"))
     client.inner.update_collection_aliases([delete])
-    assert store.production_state() == ProductionState("g1", None, "g2")
+    assert names(store.production_state()) == ("g1", None, "g2")
     assert store.resume() == store.production_state() == ProductionState("g1", None, None)
 
 
@@ -139,7 +141,7 @@ def test_a_production_replaced_and_restored_in_between_is_noticed(
     client.before_batch = there_and_back
     with pytest.raises(PromotionRefused, match="resume"):
         store.promote("g2", "g0")
-    assert store.production_state() == ProductionState("g0", None, "g1")
+    assert names(store.production_state()) == ("g0", None, "g1")
 
 
 def test_a_change_other_than_of_production_causes_a_retry(
@@ -154,7 +156,7 @@ def test_a_change_other_than_of_production_causes_a_retry(
     store.resume()
     store.promote("g2", "g0")
     client.before_batch = partial(other.promote, "g2", "g2")
-    assert store.rollback("g2") == ProductionState("g0", None, "g2")
+    assert names(store.rollback("g2")) == ("g0", None, "g2")
 
 
 def test_a_candidate_deleted_just_before_the_switch_leaves_production_unchanged(
@@ -208,6 +210,76 @@ def test_a_switch_with_a_lost_answer_is_recognized(
     client.fail_after_batch = True
     assert store.promote("g1", None) == ProductionState("g1", None, None)
     assert store.production_state() == ProductionState("g1", None, None)
+
+
+def test_a_rollback_with_a_lost_answer_is_recognized(
+    store: ServerVectorStore, client: ServerLikeClient
+) -> None:
+    stage(store, "g1", [point(1)])
+    stage(store, "g2", [point(2)])
+    store.promote("g1", None)
+    store.promote("g2", "g1")
+    client.fail_after_batch = True
+    state = store.rollback("g2", by="ana", reason="prices are wrong")
+    assert names(state) == ("g1", None, "g2")
+    assert store.production_state() == state
+
+
+def test_of_two_rollbacks_at_once_the_faster_one_is_described(
+    store: ServerVectorStore, client: ServerLikeClient
+) -> None:
+    other = ServerVectorStore(client, "kb")  # type: ignore[arg-type]
+    stage(store, "g1", [point(1)])
+    stage(store, "g2", [point(2)])
+    store.promote("g1", None)
+    store.promote("g2", "g1")
+    client.before_batch = partial(other.rollback, "g2", by="ana", reason="prices are wrong")
+    with pytest.raises(RefusedError, match=r"already held at g1 since .* by ana: prices are wrong"):
+        store.rollback("g2", by="ben", reason="me too")
+    hold = store.production_state().hold
+    assert hold is not None
+    assert (hold.by, hold.reason) == ("ana", "prices are wrong")
+
+
+def test_the_note_of_an_earlier_hold_does_not_describe_a_later_one(
+    store: ServerVectorStore, client: ServerLikeClient
+) -> None:
+    """A version without notes leaves them behind when it resumes, and writes none when it holds again."""
+    from qdrant_client import models
+
+    for name in ("g1", "g2", "g3"):
+        stage(store, name, [point(1)])
+    store.promote("g1", None)
+    store.promote("g2", "g1")
+    store.rollback("g2", by="ana", reason="prices are wrong")
+    left = [alias for alias in client.aliases() if "--note--" in alias]
+    store.resume()
+    store.promote("g3", "g1")
+    store.rollback("g3", by="ben", reason="too slow")
+    theirs = [alias for alias in client.aliases() if "--note--" in alias]
+    meta = "kb--meta"
+    for alias in theirs:
+        delete = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias))
+        client.inner.update_collection_aliases([delete])
+    for alias in left:
+        create = models.CreateAlias(collection_name=meta, alias_name=alias)
+        client.inner.update_collection_aliases([models.CreateAliasOperation(create_alias=create)])
+    assert store.production_state().hold == Hold("g3")
+    assert store.resume() == ProductionState("g1")
+    assert not [alias for alias in client.aliases() if "--note--" in alias]
+
+
+def test_every_alias_of_a_hold_is_a_name_that_a_server_takes(client: ServerLikeClient) -> None:
+    store = ServerVectorStore(client, "k" * 120)  # type: ignore[arg-type]
+    stage(store, "a" * 100, [point(1)])
+    stage(store, "b" * 100, [point(2)])
+    store.promote("a" * 100, None)
+    store.promote("b" * 100, "a" * 100)
+    before = client.aliases().keys()
+    state = store.rollback("b" * 100, by="é" * 100, reason="🚒?" * 250)
+    assert store.production_state() == state
+    new = client.aliases().keys() - before
+    assert all(len(alias) <= 255 and re.fullmatch(r"[A-Za-z0-9_-]+", alias) for alias in new)
 
 
 def test_a_failed_switch_raises(store: ServerVectorStore, client: ServerLikeClient) -> None:

@@ -14,8 +14,8 @@ from rag_assets.errors import (
     StateFormatError,
     VectorStoreUnavailable,
 )
-from rag_assets.records import ProductionState
 from rag_assets.settings import load_settings
+from rag_assets.vector_stores.production_state import ProductionState
 from rag_assets.vector_stores.registry import build_vector_store
 from rag_assets.vector_stores.server.store import ServerVectorStore
 from rag_assets.vector_stores.server.writer import ATTEMPTS
