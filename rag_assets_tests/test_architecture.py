@@ -46,7 +46,7 @@ LAYERS = (
     ("definitions",),
     ("cli",),
 )
-PLANNED = {"tracking", "operations", "serving"}
+PLANNED = {"tracking", "serving"}
 """Folders that CONTRIBUTING.md names and nothing fills yet."""
 DAGSTER = {"defs", "definitions", "scaffolded"}
 """What may import Dagster."""

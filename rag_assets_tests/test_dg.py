@@ -56,7 +56,7 @@ def test_dg_lists_all_definitions(home: Path) -> None:
     assert all(entry["description"] and entry["owners"] and entry["kinds"] for entry in assets.values())
     found = {kind: {entry["name"] for entry in entries} for kind, entries in listed.items()}
     assert found["asset_checks"] == {"recall_gate"}
-    assert found["jobs"] == {"refresh", "rollback"}
+    assert found["jobs"] == {"refresh", "rollback", "resume", "approve"}
     assert found["schedules"] == {"refresh_every_six_hours"}
     assert found["sensors"] == {
         "refresh_on_changed_documents",

@@ -108,13 +108,8 @@ def every_verdict_is_positive(stack: contextlib.ExitStack) -> None:
 
 
 def hold_is_ignored(stack: contextlib.ExitStack) -> None:
-    original = store.check_promotable
-
-    def promotable(generation: str, manifest: Any, state: Any, **arguments: Any) -> None:
-        original(generation, manifest, replace(state, held=None), **arguments)
-
-    _patch(stack, promotion, "_check_hold", lambda *_: None)
-    _patch(stack, store, "check_promotable", promotable)  # the store looks again
+    _patch(stack, promotion, "check_hold", lambda *_: None)
+    _patch(stack, store, "check_hold", lambda *_: None)  # the store looks again
 
 
 def cache_mixes_texts_up(stack: contextlib.ExitStack) -> None:

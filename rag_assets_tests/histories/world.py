@@ -32,8 +32,10 @@ from rag_assets.parsers.base import AnyParser
 from rag_assets.parsers.isolation import ParseLimits
 from rag_assets.parsers.parsed_text import ParsedText
 from rag_assets.parsers.registry import parse_with
-from rag_assets.records import ProductionState
+from rag_assets.refresh.outcome import OUTCOME_KEY
+from rag_assets.refresh.outcome import Outcome as Result
 from rag_assets.settings import Settings, load_settings
+from rag_assets.vector_stores.production_state import ProductionState
 from rag_assets_tests.documents import FakeEmbedder
 from rag_assets_tests.small_generations import small_generations
 
@@ -103,7 +105,7 @@ class Outcome:
     Attributes:
         run_id: for a re-execution.
         failed_step: None after a success.
-        kind: name of our error, "gate", "killed" or "" after a success.
+        kind: name of our error, "gate", "killed", or "" after a success. "held" if that left the candidate waiting.
         message: for a person.
     """
 
@@ -116,6 +118,10 @@ class Outcome:
     @property
     def succeeded(self) -> bool:
         return self.failed_step is None
+
+    @property
+    def is_held(self) -> bool:
+        return self.kind == "held"
 
     def checked(self) -> "Outcome":
         if not self.succeeded:
@@ -244,6 +250,7 @@ class World:
         first = STEPS.index(again.failed_step) if again and again.failed_step else 0
         step = STEPS[first]
         with self.knowledge_base(**overrides) as knowledge_base:
+            result: Any = None
             try:
                 for step in STEPS[first:]:
                     if step == until:
@@ -261,7 +268,8 @@ class World:
                 return Outcome(run_id, step, type(error).__name__, str(error), error)
             finally:
                 self._end(run_id, knowledge_base)
-        return Outcome(run_id)
+        held = result.metadata[OUTCOME_KEY] == Result.HELD
+        return Outcome(run_id, kind="held" if held else "")
 
     def let_go_of_lease(self, outcome: Outcome) -> None:
         """End the lease of a run, as the death of its process does."""

@@ -48,7 +48,7 @@ def refused(world: World, numbers: Iterable[int] = range(20)) -> str:
 
 def approve_token(world: World, token: str) -> None:
     with world.knowledge_base() as knowledge_base:
-        approve(knowledge_base, argparse.Namespace(token=token))
+        approve(knowledge_base, argparse.Namespace(token=token, by=None, reason=None))
 
 
 def approved(world: World) -> frozenset[str]:

@@ -12,12 +12,12 @@ from rag_assets.disk.content_hash import content_sha256
 from rag_assets.errors import GenerationDamaged
 from rag_assets.evaluation.report_checks import report_digest
 from rag_assets.knowledge_base import KnowledgeBase
-from rag_assets.records import ProductionState
 from rag_assets.refresh.measurement import measure_candidate
 from rag_assets.refresh.promotion import promote
 from rag_assets.settings import load_settings
 from rag_assets.vector_stores.base import VectorStore
 from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
+from rag_assets.vector_stores.production_state import ProductionState
 from rag_assets_tests.documents import corpus, stage
 from rag_assets_tests.kept_folder import KeptFolder
 from rag_assets_tests.reports import VERDICT_CONFIGURATION, passing_report
@@ -86,7 +86,7 @@ def go_live(knowledge_base: KnowledgeBase, digest: str) -> ProductionState:
         threshold=0.75,
         documents=NEW,
         contents=content_changes((), NEW),
-    )
+    ).state
 
 
 def test_an_undamaged_candidate_goes_live(knowledge_base: KnowledgeBase, store: VectorStore) -> None:

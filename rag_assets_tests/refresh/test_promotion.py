@@ -17,10 +17,14 @@ from rag_assets.errors import (
 from rag_assets.evaluation.report_checks import report_digest
 from rag_assets.ledgers.base import Ledger
 from rag_assets.ledgers.sqlite import SqliteLedger
-from rag_assets.records import DocumentState, ProductionState
-from rag_assets.refresh.promotion import check_candidate, promote, reject_candidate, retire
+from rag_assets.records import DocumentState
+from rag_assets.refresh import promotion
+from rag_assets.refresh.outcome import Outcome
+from rag_assets.refresh.promotion import Promotion, check_candidate, promote, reject_candidate, retire
 from rag_assets.vector_stores.base import VectorStore
 from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
+from rag_assets.vector_stores.production_state import Hold, ProductionState
+from rag_assets.vector_stores.promotion_rules import check_hold
 from rag_assets_tests.documents import FINGERPRINT, OTHER_FINGERPRINT, corpus, stage
 from rag_assets_tests.in_memory_vector_store import InMemoryVectorStore
 from rag_assets_tests.reports import VERDICT_CONFIGURATION, passing_report
@@ -68,6 +72,19 @@ def go_live(
     documents: list[DocumentState] = NEW,
     **changed: Any,
 ) -> ProductionState:
+    return attempt(store, ledger, generation, base, recall=recall, documents=documents, **changed).state
+
+
+def attempt(
+    store: VectorStore,
+    ledger: Ledger,
+    generation: str = "g2",
+    base: str | None = "g1",
+    *,
+    recall: float = 0.9,
+    documents: list[DocumentState] = NEW,
+    **changed: Any,
+) -> Promotion:
     manifest = store.manifest(generation)
     arguments: dict[str, Any] = {
         "base": base,
@@ -123,8 +140,11 @@ def test_a_retry_repairs_the_ledger_after_a_kill_following_the_switch(
         with pytest.raises(Killed):
             go_live(store, ledger)
     assert store.state.production == "g2"
-    assert go_live(store, ledger) == ProductionState("g2", previous="g1")
+    store.manifests["g2"] = replace(store.manifests["g2"], run_id="run1")
+    retried = attempt(store, ledger, run_ids=("run2", "run1"))
+    assert retried == Promotion(Outcome.LIVE, ProductionState("g2", previous="g1"))
     assert ledger.documents("g2") == NEW
+    assert attempt(store, ledger, run_ids=("run3",)).outcome is Outcome.UNCHANGED
 
 
 # Nothing unverified goes live
@@ -260,9 +280,9 @@ def test_a_missing_candidate_is_superseded(store: InMemoryVectorStore, ledger: L
 # A rollback holds
 
 
-def rolled_back(store: VectorStore, ledger: Ledger) -> None:
+def rolled_back(store: VectorStore, ledger: Ledger) -> ProductionState:
     go_live(store, ledger)
-    store.rollback("g2")
+    return store.rollback("g2", by="ana", reason="prices are wrong")
 
 
 @pytest.fixture(params=["in memory", "embedded"])
@@ -280,18 +300,16 @@ def test_a_rollback_holds_until_it_is_resumed_under_all_settings(
     build(store, "g1", None, OLD)
     go_live(store, ledger, "g1", None, documents=OLD)
     build(store, "g2", "g1", NEW)
-    rolled_back(store, ledger)
-    held = ProductionState("g1", held="g2")
+    held = rolled_back(store, ledger)
     assert store.production_state() == held
     build(store, "g3", "g1", NEW)
-    with pytest.raises(PromotionRefused, match=r"held at g1 since a rollback from g2.*rag-assets resume"):
-        go_live(store, ledger, "g3")
+    assert attempt(store, ledger, "g3") == Promotion(Outcome.HELD, held)
     assert store.production_state() == held
-    # The candidate stays ready: a refusal is not a rejection.
+    # The candidate stays ready: waiting is not a rejection.
     assert check_candidate(store, "g3", _digest(store, "g3")).rejected == ""
+    assert ledger.documents("g3") is None
     build(store, "g4", "g1", NEW, OTHER_FINGERPRINT)
-    with pytest.raises(PromotionRefused, match="held at g1"):
-        go_live(store, ledger, "g4")
+    assert attempt(store, ledger, "g4") == Promotion(Outcome.HELD, held)
     assert store.production_state() == held
     store.resume()
     assert go_live(store, ledger, "g4") == ProductionState("g4", previous="g1")
@@ -301,22 +319,103 @@ def test_after_resume_the_candidate_goes_live(store: InMemoryVectorStore, ledger
     rolled_back(store, ledger)
     build(store, "g3", "g1", NEW)
     store.resume()
-    assert go_live(store, ledger, "g3").production == "g3"
+    assert attempt(store, ledger, "g3") == Promotion(Outcome.LIVE, ProductionState("g3", previous="g1"))
 
 
 def test_a_hold_on_a_missing_generation_still_holds(store: InMemoryVectorStore, ledger: Ledger) -> None:
     rolled_back(store, ledger)
     store.vanish("g2")
     build(store, "g3", "g1", NEW)
-    with pytest.raises(PromotionRefused, match="held at g1"):
-        go_live(store, ledger, "g3")
+    assert attempt(store, ledger, "g3").outcome is Outcome.HELD
 
 
-def test_a_refresh_without_changes_passes_quietly_while_production_is_held(
+def test_a_refresh_without_changes_is_unchanged_while_production_is_held(
+    store: InMemoryVectorStore, ledger: Ledger
+) -> None:
+    held = rolled_back(store, ledger)
+    assert attempt(store, ledger, "g1", documents=OLD) == Promotion(Outcome.UNCHANGED, held)
+
+
+def test_a_failed_gate_is_a_failure_also_while_production_is_held(
     store: InMemoryVectorStore, ledger: Ledger
 ) -> None:
     rolled_back(store, ledger)
-    assert go_live(store, ledger, "g1", documents=OLD) == ProductionState("g1", held="g2")
+    build(store, "g3", "g1", NEW)
+    with pytest.raises(GateFailed):
+        go_live(store, ledger, "g3", recall=0.5)
+
+
+def test_a_rollback_between_evaluation_and_promotion_holds_the_candidate(
+    store: InMemoryVectorStore, ledger: Ledger
+) -> None:
+    """Production is no longer the base of the candidate. Nobody overtook it: a person decided."""
+    go_live(store, ledger)
+    build(store, "g3", "g2", NEW)
+    held = store.rollback("g2", by="ana", reason="prices are wrong")
+    assert attempt(store, ledger, "g3", "g2") == Promotion(Outcome.HELD, held)
+
+
+def test_a_rollback_during_the_last_checks_holds_the_candidate(
+    store: InMemoryVectorStore, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_live(store, ledger)
+    build(store, "g3", "g2", NEW)
+    monkeypatch.setattr(promotion, "verify_candidate", lambda *_: store.rollback("g2", by="ana"))
+    promoted = attempt(store, ledger, "g3", "g2")
+    assert promoted == Promotion(Outcome.HELD, store.state)
+    assert (store.state.production, store.state.held) == ("g1", "g2")
+
+
+def test_a_rollback_during_a_refresh_without_changes_is_held(
+    store: InMemoryVectorStore, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_live(store, ledger)
+    original = store.promote
+
+    def late(*arguments: Any) -> ProductionState:
+        store.rollback("g2", by="ana")
+        return original(*arguments)
+
+    monkeypatch.setattr(store, "promote", late)
+    assert attempt(store, ledger).outcome is Outcome.HELD
+
+
+def test_a_hold_lifted_during_the_promotion_lets_the_candidate_go_live(
+    store: InMemoryVectorStore, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rolled_back(store, ledger)
+    build(store, "g3", "g1", NEW)
+
+    def resumed(generation: str, state: ProductionState) -> None:
+        try:
+            check_hold(generation, state)
+        finally:
+            store.resume()
+
+    monkeypatch.setattr(promotion, "check_hold", resumed)
+    assert attempt(store, ledger, "g3") == Promotion(Outcome.LIVE, ProductionState("g3", previous="g1"))
+
+
+def test_an_older_reading_is_superseded_also_while_production_is_held(
+    store: InMemoryVectorStore, ledger: Ledger
+) -> None:
+    rolled_back(store, ledger)
+    build(store, "g3", "g1", NEW)
+    older, newer = store.begin_reading(), store.begin_reading()
+    attempt(store, ledger, "g1", documents=OLD, readings={"files": newer})
+    with pytest.raises(SupersededError, match="older than reading"):
+        attempt(store, ledger, "g3", readings={"files": older})
+
+
+def test_approvals_of_a_held_candidate_wait_with_it(store: InMemoryVectorStore, ledger: Ledger) -> None:
+    rolled_back(store, ledger)
+    build(store, "g3", "g1", NEW)
+    ledger.approve("a" * 16)
+    attempt(store, ledger, "g3", approvals=["a" * 16])
+    assert ledger.approved_tokens() == {"a" * 16}
+    store.resume()
+    attempt(store, ledger, "g3", approvals=["a" * 16])
+    assert ledger.approved_tokens() == frozenset()
 
 
 def _digest(store: VectorStore, generation: str) -> str:
@@ -330,7 +429,7 @@ def _digest(store: VectorStore, generation: str) -> str:
 
 @pytest.mark.parametrize(
     "state",
-    [ProductionState("g2"), ProductionState("g1", previous="g2"), ProductionState("g1", held="g2")],
+    [ProductionState("g2"), ProductionState("g1", previous="g2"), ProductionState("g1", hold=Hold("g2"))],
     ids=["production", "previous", "held"],
 )
 def test_current_and_former_production_is_never_rejected_or_discarded(

@@ -20,7 +20,7 @@ def test_a_refused_deletion_is_shown_with_its_token_until_a_refresh_succeeds(pro
     assert failure["step"] == "deduped_documents"
     assert failure["message"] == run.failures["deduped_documents"]
     said = promoted.succeed("status")
-    assert "FAILED         deduped_documents, " in said
+    assert "REFUSED        deduped_documents, " in said
     assert "rag-assets approve " in said
     assert "UNFINISHED" not in said
 

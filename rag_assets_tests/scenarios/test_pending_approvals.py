@@ -27,10 +27,10 @@ def test_a_refusal_is_shown_with_its_command_until_it_is_approved(refused: Pipel
     assert f"WAITS          {waiting}" in refused.succeed("status").splitlines()
     refused.configure(RAG_DOCUMENTS_DIR=str(refused.documents))
     assert refused.succeed("plan").count(token) == 1, "the refusal itself"
-    refused.succeed("approve", token)
+    refused.succeed("approve", token, "--by", "ana")
     for command in ("status", "plan"):
         assert (
-            "APPROVED       the deletion of 12 of 20 documents (source filesystem), for the next refresh"
+            "APPROVED       the deletion of 12 of 20 documents (source filesystem), by ana, for the next refresh"
             in (refused.succeed(command).splitlines())
         )
         assert "WAITS" not in refused.succeed(command)

@@ -159,7 +159,10 @@ def test_a_plan_shows_a_refusal_of_deletions_with_its_token_until_it_is_approved
 def test_a_plan_reports_a_hold_under_all_settings(rolled_back: Pipeline) -> None:
     held = rolled_back.production().held
     assert plan(rolled_back)["production_collection"]["held_generation"] == held
-    assert f"rolled back from {held}" in rolled_back.succeed("plan")
+    hold = rolled_back.production().hold
+    shown = rolled_back.succeed("plan")
+    assert f"HELD           {hold}\n" in shown
+    assert f"{held} is out of service" in shown
     rolled_back.configure(RAG_CHUNK_SIZE="48")
     assert plan(rolled_back)["production_collection"]["held_generation"] == held
 
@@ -222,7 +225,7 @@ def test_a_plan_reports_a_missing_benchmark(empty: Pipeline) -> None:
     said = plan(empty)["eval_report"]
     assert f"no benchmark file at {empty.benchmark}" in said["no_benchmark"]
     assert said["benchmark_does_not_fit"] is None
-    assert f"NO BENCHMARK   the gate would hold this refresh back: {said['no_benchmark']}" in empty.succeed(
+    assert f"NO BENCHMARK   the gate would block this refresh: {said['no_benchmark']}" in empty.succeed(
         "plan"
     )
 
@@ -234,6 +237,6 @@ def test_a_plan_reports_a_benchmark_for_other_documents(promoted: Pipeline) -> N
     said = plan(promoted)["eval_report"]
     assert "2 of 2 expected documents are missing" in said["benchmark_does_not_fit"]
     assert said["no_benchmark"] is None
-    assert f"BENCHMARK      the gate would hold this refresh back: {said['benchmark_does_not_fit']}" in (
+    assert f"BENCHMARK      the gate would block this refresh: {said['benchmark_does_not_fit']}" in (
         promoted.succeed("plan")
     )

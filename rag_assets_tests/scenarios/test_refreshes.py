@@ -179,8 +179,8 @@ def test_a_rollback_holds_production_until_resume(promoted: Pipeline) -> None:
     promoted.succeed("rollback")
     older = promoted.export()
     assert older != newest
-    held = promoted.refresh()
-    assert "rag-assets resume" in held.failures["production_collection"]
+    held = promoted.refresh().checked()
+    assert held.metadata["production_collection"]["outcome"] == "held"
     assert promoted.export() == older
     promoted.succeed("resume")
     promoted.refresh().checked()

@@ -9,11 +9,21 @@ from rag_assets_tests.pipeline import Pipeline, text_about
 
 def test_a_rollback_is_shown(promoted: Pipeline) -> None:
     before = promoted.production()
-    promoted.succeed("rollback")
+    said = promoted.succeed("rollback", "--reason", "prices are wrong,\nsee #12", "--by", "ana")
     state = promoted.production()
+    assert state.hold is not None
+    assert (state.hold.by, state.hold.reason) == ("ana", "prices are wrong, see #12")
+    assert (
+        f"production is held at {state.production} since {state.hold.since} by ana: prices are wrong" in said
+    )
     assert (state.production, state.previous, state.held) == (before.previous, None, before.production)
-    assert promoted.status()["held_generation"] == before.production
-    assert "rag-assets resume" in promoted.succeed("status")
+    status = promoted.status()
+    assert status["held_generation"] == before.production
+    assert status["hold"] == {"since": state.hold.since, "by": "ana", "reason": "prices are wrong, see #12"}
+    assert f"HELD           since {state.hold.since} by ana: prices are wrong" in promoted.succeed("status")
+    assert [(one["decision"], one["by"], one["about"]) for one in status["decisions"]] == [
+        ("rollback", "ana", before.production)
+    ]
     assert promoted.problems_of_production() == ()
 
 
@@ -21,7 +31,7 @@ def test_a_second_rollback_is_refused(rolled_back: Pipeline) -> None:
     export = rolled_back.export()
     code, _, errors = rolled_back.command("rollback")
     assert code == 1
-    assert "there is no previous generation" in errors
+    assert "already held at" in errors
     assert len(errors.splitlines()) == 1
     assert rolled_back.export() == export
 
@@ -37,11 +47,18 @@ def test_the_rollback_job_of_dagster_does_the_same(promoted: Pipeline) -> None:
 
 def test_refreshes_during_a_hold_are_evaluated_but_not_promoted(rolled_back: Pipeline) -> None:
     export, held = rolled_back.export(), rolled_back.production().held
+    hold = rolled_back.production().hold
+    assert hold is not None
     for version in ("first", "second"):
         rolled_back.write("topic04.md", text_about(version))
-        run = rolled_back.refresh()
+        run = rolled_back.refresh().checked()
         assert run.gate_passed is True
-        assert "rag-assets resume" in run.failures["production_collection"]
+        shown = run.metadata["production_collection"]
+        assert (shown["outcome"], shown["held_since"]) == ("held", hold.since)
+        assert shown["generation"] == rolled_back.production().production
+        assert shown["candidate"] == run.metadata["eval_report"]["generation"] != shown["generation"]
+        assert run.data_versions["production_collection"] == shown["digest"]
+        assert run.data_versions["production_collection"] == rolled_back.status()["production"]["digest"]
         assert rolled_back.export() == export
         assert rolled_back.production().held == held
     assert len(rolled_back.generations()) == 3  # production, held, and only one candidate
@@ -50,16 +67,16 @@ def test_refreshes_during_a_hold_are_evaluated_but_not_promoted(rolled_back: Pip
 def test_a_hold_does_not_stop_a_refresh_without_changes(rolled_back: Pipeline) -> None:
     """Production equals the sources, so nothing is held back."""
     rolled_back.write("topic03.md", text_about(3))
-    run = rolled_back.refresh()
-    assert run.success or "rag-assets resume" in run.message
+    run = rolled_back.refresh().checked()
+    assert run.metadata["production_collection"]["outcome"] == "unchanged"
     assert rolled_back.production().held is not None
 
 
 def test_a_hold_stands_with_another_index_fingerprint(rolled_back: Pipeline) -> None:
     before, export = rolled_back.production(), rolled_back.export()
     rolled_back.configure(RAG_CHUNK_SIZE="48")
-    run = rolled_back.refresh()
-    assert "rag-assets resume" in run.failures["production_collection"]
+    run = rolled_back.refresh().checked()
+    assert run.metadata["production_collection"]["outcome"] == "held"
     assert rolled_back.production() == before
     assert rolled_back.export() == export
     plan = rolled_back.json("plan", "--json")
@@ -75,8 +92,8 @@ def test_a_hold_stands_after_the_held_generation_was_deleted_by_hand(rolled_back
     (folder,) = (rolled_back.state_dir / "vector_store").rglob(held)
     shutil.rmtree(folder)
     rolled_back.write("topic04.md", text_about("first"))
-    run = rolled_back.refresh()
-    assert "rag-assets resume" in run.failures["production_collection"]
+    run = rolled_back.refresh().checked()
+    assert run.metadata["production_collection"]["outcome"] == "held"
     assert rolled_back.export() == export
     assert rolled_back.status()["held_generation"] == held
     assert held in rolled_back.succeed("status")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rag_assets.records import ProductionState
+from rag_assets.vector_stores.production_state import ProductionState
 from rag_assets_tests.pipeline import THRESHOLD, Pipeline, question_about, text_about, words
 
 LEAVE = f"""# Leave

@@ -97,10 +97,10 @@ def test_an_unusable_benchmark_is_reported_before_anything_is_embedded(
     warnings = [
         (entry.step_key, entry.user_message)
         for entry in empty.instance.all_logs(run.run_id)
-        if entry.level == logging.WARNING and "the gate will hold" in entry.user_message
+        if entry.level == logging.WARNING and "the gate will block" in entry.user_message
     ]
     assert problem in run.gate_description
-    assert warnings == [(asset, f"the gate will hold this refresh back: {run.gate_description}")]
+    assert warnings == [(asset, f"the gate will block this refresh: {run.gate_description}")]
 
 
 def test_after_the_rollback_job_the_production_asset_names_the_served_generation(promoted: Pipeline) -> None:

@@ -189,10 +189,10 @@ def test_trace_explains_a_rollback_and_a_refresh_during_its_hold(promoted: Pipel
     assert report["outcome"] == "rolled_back"
     assert "until `rag-assets resume`" in why(report)
     promoted.write("newer.md", text_about("newer"))
-    assert not promoted.refresh().success
+    promoted.refresh().checked()
     report = trace(promoted, "newer.md")
     assert report["outcome"] == "not_promoted"
-    assert "production is held since a rollback" in why(report)
+    assert f"it waits: {promoted.production().hold_in_words}" in why(report)
 
 
 def test_trace_explains_an_older_version_after_a_rollback(rolled_back: Pipeline) -> None:
