@@ -6,7 +6,8 @@ import dagster as dg
 
 from rag_assets.defs.asset_checks import recall_gate
 from rag_assets.defs.assets import ALL_ASSETS
-from rag_assets.defs.jobs import refresh, rollback
+from rag_assets.defs.decisions import approve, resume, rollback
+from rag_assets.defs.jobs import refresh
 from rag_assets.defs.resources import KnowledgeBaseResource
 from rag_assets.defs.schedules import refresh_every_six_hours
 from rag_assets.defs.sensors import ALL_SENSORS
@@ -23,7 +24,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     return dg.Definitions(
         assets=ALL_ASSETS,
         asset_checks=[recall_gate],
-        jobs=[refresh, rollback],
+        jobs=[refresh, rollback, resume, approve],
         schedules=[refresh_every_six_hours],
         sensors=ALL_SENSORS,
         resources={"knowledge_base": KnowledgeBaseResource()},

@@ -13,6 +13,7 @@ class FailureAlert:
     Attributes:
         failed_step: empty if the run failed outside its steps.
         production_damage: difference of production from its seal, "" if none is known.
+        hold: who holds production, since when and why, "" without a hold.
     """
 
     job_name: str
@@ -22,6 +23,7 @@ class FailureAlert:
     production: str
     unreadable_sources: Mapping[str, str] = field(default_factory=dict[str, str])
     production_damage: str = ""
+    hold: str = ""
 
     def text(self) -> str:
         run = f"run `{self.run_id[:8]}` ({self.job_name})"
@@ -29,7 +31,7 @@ class FailureAlert:
         return (
             f":rotating_light: *Knowledge base not refreshed*: {failed}\n{_shortened(self.reason)}"
             f"{_problems(self.unreadable_sources)}\nProduction still serves `{self.production}`"
-            f"{_damage(self.production_damage)}"
+            f"{_damage(self.production_damage)}{_held(self.hold)}"
         )
 
 
@@ -39,38 +41,50 @@ class DegradedAlert:
 
     Attributes:
         unreadable_sources: source -> problem.
+        hold: as in `FailureAlert`.
     """
 
     run_id: str
     unreadable_sources: Mapping[str, str]
     production: str
+    hold: str = ""
 
     def text(self) -> str:
         return (
             f":warning: *Knowledge base refreshed in part*: run `{self.run_id[:8]}` could not read all sources"
             f"{_problems(self.unreadable_sources)}\nTheir documents in production are kept and still served: "
-            f"`{self.production}`"
+            f"`{self.production}`{_held(self.hold)}"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class DamageAlert:
-    """A successful refresh after production was found damaged."""
+    """A successful refresh after production was found damaged.
+
+    Attributes:
+        hold: as in `FailureAlert`.
+    """
 
     run_id: str
     damage: str
     production: str
+    hold: str = ""
 
     def text(self) -> str:
         return (
             f":warning: *Production was damaged*: run `{self.run_id[:8]}` copied none of its points and built all of "
             f"them again\n{_shortened(self.damage)}\nCheck the disk or the Qdrant server. Production now: "
-            f"`{self.production}`"
+            f"`{self.production}`{_held(self.hold)}"
         )
 
 
 def _damage(damage: str) -> str:
     return f", and is damaged: {_shortened(damage)}" if damage else ""
+
+
+def _held(hold: str) -> str:
+    """State the decision of a colleague as a fact. An alert never asks to undo it."""
+    return f"\nHeld by a decision: {_shortened(hold)}. A refresh that passes the gate waits" if hold else ""
 
 
 def _problems(unreadable_sources: Mapping[str, str]) -> str:

@@ -31,10 +31,14 @@ class StepFailure:
 
 
 class FailureRecord:
-    """The last failure of one knowledge base, in a file replaced as a whole."""
+    """The last failure of one knowledge base, in a file replaced as a whole.
+
+    Attributes:
+        folder: with the records of one knowledge base.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._path = folder / "last_failure.json"
         self._superseded_path = folder / "superseded.json"
 
@@ -42,7 +46,7 @@ class FailureRecord:
         """Record a failure. If that fails, the log of the run still has it."""
         failure = StepFailure(step, run_id, datetime.now(UTC).isoformat(timespec="seconds"), message)
         with suppress(OSError):
-            make_private_folder(self._folder)
+            make_private_folder(self.folder)
             write_json(self._path, asdict(failure))
 
     def get(self) -> StepFailure | None:
@@ -65,7 +69,7 @@ class FailureRecord:
         if run_id not in runs:
             runs.append(run_id)
             with suppress(OSError):
-                make_private_folder(self._folder)
+                make_private_folder(self.folder)
                 write_json(self._superseded_path, {"runs": runs})
         return len(runs)
 

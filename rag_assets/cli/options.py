@@ -90,10 +90,15 @@ def parser() -> argparse.ArgumentParser:
     )
     for one in (show, diff, search, status, plan, quarantine, trace):
         one.add_argument("--json", action="store_true", help="print one JSON object")
-    command("rollback", "Restore the previous generation and hold it in production.")
-    command("resume", "Lift the hold of a rollback. The next refresh to pass the gate is promoted again.")
+    rollback = command("rollback", "Restore the previous generation and hold it in production.")
+    resume = command(
+        "resume", "Lift the hold of a rollback. The next refresh to pass the gate goes live again."
+    )
     approve = command("approve", "Allow one refused set of deletions, or one refused rebuild, once.")
     approve.add_argument("token", help="16 hexadecimal digits from the message of the refusal")
+    for one in (rollback, resume, approve):
+        one.add_argument("--reason", metavar="TEXT", help="why, recorded and shown (maximum: 500 characters)")
+        one.add_argument("--by", metavar="NAME", help="who decides (default: the user of this system)")
     export = command("export", "Print every chunk in production, one JSON object per line and location.")
     export.add_argument("--vectors", action="store_true", help="include the vectors")
     check = command("doctor", "Check the configuration, and whether each part answers.")

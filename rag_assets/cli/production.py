@@ -4,56 +4,60 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from rag_assets.cli.terminal import one_line, say, say_json
-from rag_assets.errors import RefusedError
+from rag_assets.cli.terminal import ask, one_line, say, say_json
 from rag_assets.generations.contents import locations_of
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import Point
-from rag_assets.refresh.promotion import roll_back
 
 
-def rollback(knowledge_base: KnowledgeBase, _: argparse.Namespace) -> int:
+def rollback(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     """Put the previous generation back into production and hold it there."""
-    state = roll_back(knowledge_base.vector_store)
+    from rag_assets.operations.decisions import roll_back
+
+    state = roll_back(knowledge_base, by=_by(options), reason=reason_for_rollback(options))
+    say(one_line(state.hold_in_words))
     say(
-        f"production is {state.production} again and held there: refreshes are staged and evaluated, but not promoted "
-        "until `rag-assets resume`"
+        f"{state.held} is out of service. Refreshes still build and evaluate a candidate, and it waits until "
+        "`rag-assets resume`"
     )
     return 0
 
 
-def resume(knowledge_base: KnowledgeBase, _: argparse.Namespace) -> int:
+def resume(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     """Lift the hold of a rollback."""
-    held = knowledge_base.vector_store.production_state().held
-    state = knowledge_base.vector_store.resume()
-    if held is None:
+    from rag_assets.operations.decisions import resume as lift_hold
+
+    hold, state = lift_hold(knowledge_base, by=_by(options), reason=options.reason or "")
+    if hold is None:
         say(f"nothing was held, production is {state.production or 'empty'}")
     else:
-        say(
-            f"hold lifted: production is {state.production}, and the next refresh to pass the gate is promoted"
-        )
+        say(one_line(f"lifted the hold of {state.production or 'an empty production'}, held {hold}"))
+        say("the next refresh to pass the gate goes live")
     return 0
 
 
 def approve(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     """Admit one refused set of deletions or one refused rebuild, once."""
-    from rag_assets.refresh.approvals import parsed_token, unknown_token
+    from rag_assets.operations.decisions import approve as admit
 
-    token = parsed_token(options.token)
-    refusal = knowledge_base.ledger.refusals().get(token)
-    if refusal is None:
-        from rag_assets.inspection.pending_refusals import pending_refusals
-
-        # From `rag-assets plan`, or the ledger was lost.
-        refusal = pending_refusals(knowledge_base.settings).get(token)
-        if refusal is None:
-            raise RefusedError(unknown_token(token))
-        knowledge_base.ledger.put_refusals([refusal])
-    knowledge_base.ledger.approve(token)
+    refusal = admit(knowledge_base, options.token, by=_by(options), reason=options.reason or "")
     when = f"refused on {refusal.refused_at}" if refusal.refused_at else "not refused by a refresh yet"
     examples = f": {', '.join(refusal.examples)}, …" if refusal.examples else ""
     say(one_line(f"approved for the next refresh, once: {refusal.subject}, {when}{examples}"))
     return 0
+
+
+def _by(options: argparse.Namespace) -> str:
+    from rag_assets.operations.decisions import current_user
+
+    return options.by if options.by is not None else current_user()
+
+
+def reason_for_rollback(options: argparse.Namespace) -> str:
+    """Return the reason, asked for on a terminal. A script is never kept waiting."""
+    if options.reason is not None:
+        return options.reason
+    return ask("Why? Shown to everyone with the hold (Enter for no reason): ")
 
 
 def export(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:

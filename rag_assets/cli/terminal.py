@@ -62,6 +62,14 @@ def say_json(value: object, *, indent: int | None = 2) -> None:
     print(printable(json.dumps(value, ensure_ascii=False, indent=indent)))
 
 
+def ask(question: str) -> str:
+    """Return the answer of a person at a terminal, "" without one: a script is never kept waiting."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return ""
+    print(question, end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip()
+
+
 def complain(message: str) -> None:
     """Print one line on standard error."""
     print(f"rag-assets: {one_line(message)}", file=sys.stderr)

@@ -34,12 +34,15 @@ def recall_gate(
     with asset_step(context, knowledge_base) as step:
         report = evaluated_report(knowledge_base, step.read("eval_report"))
         verdict = judge(report, knowledge_base.settings.eval_threshold)
-        production = knowledge_base.vector_store.production_state().production
+        state = knowledge_base.vector_store.production_state()
+        production = state.production
         outcome = f"candidate {report.generation} can be promoted"
         if report.generation == production:
             outcome = f"{production} is already in production"
         elif verdict.passed:
             check_unchanged(knowledge_base.vector_store, report, unknown_allowed=False)
+            if state.hold is not None:
+                outcome = f"candidate {report.generation} waits: {state.hold_in_words}"
         if not verdict.passed:
             outcome = reject_candidate(
                 knowledge_base.vector_store,
@@ -50,7 +53,7 @@ def recall_gate(
             staged = step.read("staging_collection")
             if staged.details["generation"] == report.generation:
                 knowledge_base.ledger.end_approvals(staged.details.get("approvals", ()))
-            step.end_refresh()
+            step.end_refresh(Outcome.BLOCKED, report.generation, str(verdict))
         if verdict.passed:
             context.log.info("%s; %s", verdict, outcome)
     blocked = {OUTCOME_KEY: Outcome.BLOCKED.value}

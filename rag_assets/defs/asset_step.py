@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from rag_assets.artifacts.last_outcome import OutcomeRecord
 from rag_assets.artifacts.parquet_artifact import Artifact, ArtifactWriter, Header
 from rag_assets.defs.metadata.sentences import sentence
 from rag_assets.defs.metadata.tables import shown
-from rag_assets.defs.run_log import logged_in_run
 from rag_assets.errors import ApprovalNeeded, RagAssetsError, TransientError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.lease import lease_renewed, wait_for_lease
@@ -61,8 +61,16 @@ class AssetStep:
     ) -> "AbstractContextManager[tuple[ArtifactWriter, dict[str, Any]]]":
         return self.knowledge_base.artifacts.write(asset, self.run_id, schema, header)
 
-    def end_refresh(self) -> None:
-        """Release the lease after the last step. With one process per step, no process sees the end of the run."""
+    def end_refresh(self, outcome: Outcome, generation: str, message: str = "") -> None:
+        """Record the outcome and release the lease. With one process per step, no process sees the end of the run.
+
+        Args:
+            generation: the candidate.
+            message: the reason for a failure.
+        """
+        step = self.context.op_execution_context.op.name
+        outcomes = _outcomes(self.knowledge_base)
+        outcomes.put(outcome, step, self.run_id, generation=generation, message=message)
         self.knowledge_base.failures.forget_superseded()
         self.knowledge_base.ledger.release_lease(self.run_id)
 
@@ -93,26 +101,13 @@ def asset_step(
         dg.RetryRequested: the error is transient, and retries are left.
         dg.Failure: any other error of ours. Its description is the message of that error.
     """
-    with (
-        logged_in_run(context.log, context.instance),
-        _asset_step(context, knowledge_base, begins_refresh=begins_refresh) as step,
-    ):
-        yield step
-
-
-@contextmanager
-def _asset_step(
-    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext,
-    knowledge_base: KnowledgeBase,
-    *,
-    begins_refresh: bool,
-) -> Generator[AssetStep]:
     run_id = context.run.run_id
     step = context.op_execution_context.op.name
     knowledge_base.use_for_run(run_id)
     try:
         if begins_refresh:
             knowledge_base.failures.forget()
+            _outcomes(knowledge_base).forget()
             aside = knowledge_base.vector_store.set_aside_unreadable()
             if aside:
                 context.log.warning(
@@ -124,6 +119,7 @@ def _asset_step(
         with lease_renewed(knowledge_base.ledger, run_id, process_outlives_step=in_process) as holds:
             yield AssetStep(context, _run_ids(context), knowledge_base, holds)
         knowledge_base.failures.forget(step)
+        _outcomes(knowledge_base).forget_failure(step, run_id)
     except RagAssetsError as error:
         outcome = outcome_of(error)
         superseded = outcome is Outcome.SUPERSEDED
@@ -142,15 +138,20 @@ def _asset_step(
                 message = f"{runs} in a row ended superseded. The last one: {message}"
         if not superseded or message != str(error):
             knowledge_base.failures.put(step, run_id, message)
+        _outcomes(knowledge_base).put(outcome, step, run_id, message=str(error))
         # Dagster's console prints the traces of the whole chain, twice. The message of a verdict or a refusal is complete.
         cause = error if isinstance(error, TransientError) and not superseded else None
         raise dg.Failure(message, metadata=metadata, allow_retries=False) from cause
     except Exception as error:
         # Its message may quote a document, so only its type is kept here.
-        knowledge_base.failures.put(
-            step, run_id, f"unexpected {type(error).__name__}; see the log of the run in the Dagster UI"
-        )
+        message = f"unexpected {type(error).__name__}; see the log of the run in the Dagster UI"
+        knowledge_base.failures.put(step, run_id, message)
+        _outcomes(knowledge_base).put(outcome_of(error), step, run_id, message=message)
         raise
+
+
+def _outcomes(knowledge_base: KnowledgeBase) -> OutcomeRecord:
+    return OutcomeRecord(knowledge_base.failures.folder)
 
 
 def _run_ids(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> tuple[str, ...]:

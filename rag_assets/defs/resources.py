@@ -6,7 +6,6 @@ from contextlib import contextmanager
 import dagster as dg
 from pydantic import Field
 
-from rag_assets.defs.run_log import logged_in_run
 from rag_assets.errors import ConfigurationError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.refresh.approvals import parsed_token
@@ -72,5 +71,4 @@ class KnowledgeBaseResource(dg.ConfigurableResource[KnowledgeBase]):
             if settings.executor == "in_process" and context.run_id:
                 # One process executes the whole run, so the run ends here.
                 knowledge_base.ledger.release_lease(context.run_id)
-            with logged_in_run(context.log, context.instance):
-                knowledge_base.close()
+            knowledge_base.close()

@@ -4,13 +4,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from rag_assets.artifacts.decisions import DecisionLog, RecordedDecision
 from rag_assets.inspection.lines import labeled
-from rag_assets.ledgers.base import Ledger
+from rag_assets.knowledge_base import KnowledgeBase
+
+_MOST_DECISIONS = 1000
 
 
-def pending_approvals(ledger: Ledger) -> list[dict[str, Any]]:
+def pending_approvals(knowledge_base: KnowledgeBase) -> list[dict[str, Any]]:
     """Return the refusals as JSON-compatible data, the oldest first."""
+    ledger = knowledge_base.ledger
     approved = ledger.approved_tokens()
+    decisions = DecisionLog(knowledge_base.failures.folder).last(_MOST_DECISIONS) if approved else []
+    by_token = {one.about: one for one in reversed(decisions) if one.decision == "approve"}
     refusals = sorted(ledger.refusals().values(), key=lambda refusal: (refusal.refused_at, refusal.token))
     return [
         {
@@ -18,9 +24,18 @@ def pending_approvals(ledger: Ledger) -> list[dict[str, Any]]:
             "sources": list(refusal.sources),
             "examples": list(refusal.examples),
             "is_approved": refusal.token in approved,
+            **_approval(by_token.get(refusal.token) if refusal.token in approved else None),
         }
         for refusal in refusals
     ]
+
+
+def _approval(decision: RecordedDecision | None) -> dict[str, str | None]:
+    return {
+        "approved_by": (decision and decision.by) or None,
+        "approved_at": decision and decision.at,
+        "approval_reason": (decision and decision.reason) or None,
+    }
 
 
 def pending_lines(pending: Iterable[Mapping[str, Any]], lines: Iterable[str]) -> list[str]:
@@ -35,7 +50,8 @@ def pending_lines(pending: Iterable[Mapping[str, Any]], lines: Iterable[str]) ->
     for refusal in pending:
         subject, token = refusal["subject"], refusal["token"]
         if refusal["is_approved"]:
-            found.append(labeled("APPROVED", f"{subject}, for the next refresh"))
+            by = f", by {refusal['approved_by']}" if refusal["approved_by"] else ""
+            found.append(labeled("APPROVED", f"{subject}{by}, for the next refresh"))
         elif token not in shown:
             when = f", refused on {refusal['refused_at']}" if refusal["refused_at"] else ""
             found.append(labeled("WAITS", f"{subject}{when}: run `rag-assets approve {token}` and refresh"))

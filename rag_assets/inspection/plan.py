@@ -21,6 +21,7 @@ from rag_assets.ingestion.source_reports import (
     unsettled_documents,
 )
 from rag_assets.inspection.dry_run import UNKNOWN_DIMENSIONS, dry_run
+from rag_assets.inspection.holds import described_hold, hold_lines
 from rag_assets.inspection.lines import (
     degraded_lines,
     ignored_lines,
@@ -75,7 +76,7 @@ def plan(settings: Settings) -> dict[str, Any]:
             "base_generation": decision.base_name,
             "pending_approvals": [
                 one
-                for one in pending_approvals(knowledge_base.ledger)
+                for one in pending_approvals(knowledge_base)
                 if one["is_approved"] or one["token"] in refused
             ],
             "raw_documents": {
@@ -113,7 +114,7 @@ def plan(settings: Settings) -> dict[str, Any]:
                 "benchmark_does_not_fit": fitting_problem(settings.benchmark_file, decision.documents)
                 or None,
             },
-            "production_collection": {"held_generation": knowledge_base.vector_store.production_state().held},
+            "production_collection": described_hold(knowledge_base.vector_store.production_state()),
         }
 
 
@@ -268,12 +269,8 @@ def describe(report: dict[str, Any]) -> str:
     for label, key in (("NO BENCHMARK", "no_benchmark"), ("BENCHMARK", "benchmark_does_not_fit")):
         if report["eval_report"][key]:
             problem = report["eval_report"][key]
-            lines.append(labeled(label, f"the gate would hold this refresh back: {problem}"))
-    held = report["production_collection"]["held_generation"]
-    if held:
-        lines.append(
-            labeled("HELD", f"rolled back from {held}: no candidate goes live until `rag-assets resume`")
-        )
+            lines.append(labeled(label, f"the gate would block this refresh: {problem}"))
+    lines.extend(hold_lines(report["production_collection"]))
     return "\n".join(lines)
 
 

@@ -3,6 +3,8 @@
 from dataclasses import asdict
 from typing import Any
 
+from rag_assets.artifacts.decisions import DecisionLog
+from rag_assets.artifacts.last_outcome import OutcomeRecord
 from rag_assets.artifacts.rows import change_from_row, report_from
 from rag_assets.artifacts.store import Artifact, ArtifactStore
 from rag_assets.changes.change_set import count_changes
@@ -11,6 +13,7 @@ from rag_assets.errors import MENDED_BY_REBUILD, StateFormatError
 from rag_assets.evaluation.gate import judge
 from rag_assets.evaluation.report import worst_queries
 from rag_assets.generations.verification import check_sealed
+from rag_assets.inspection.holds import described_hold, hold_lines, outcome_line
 from rag_assets.inspection.lines import (
     degraded_lines,
     ignored_lines,
@@ -28,6 +31,7 @@ from rag_assets.inspection.settled import refused_rows, settled, settled_rows
 from rag_assets.inspection.unconfigured_sources import ignored_sources, unconfigured_sources
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.lease import live_holder
+from rag_assets.refresh.outcome import Outcome
 from rag_assets.text.wording import counted
 
 _WORST_QUERIES = 5
@@ -40,22 +44,25 @@ def status(knowledge_base: KnowledgeBase) -> dict[str, Any]:
     """Return the state of a knowledge base as JSON-compatible data. The keys are documented in docs/cli.md."""
     state = knowledge_base.vector_store.production_state()
     holder = live_holder(knowledge_base.ledger)
-    failure = knowledge_base.failures.get()
+    failure, folder = knowledge_base.failures.get(), knowledge_base.failures.folder
+    outcome = OutcomeRecord(folder).get()
     return {
         "knowledge_base": knowledge_base.names,
         "production": _production(knowledge_base, state.production),
         "previous_generation": state.previous,
-        "held_generation": state.held,
+        **described_hold(state),
         "live_refresh": None if holder is None else holder.owner,
         "model_check": _model_check(knowledge_base),
         "last_failure": None if failure is None else asdict(failure),
+        "last_outcome": None if outcome is None else asdict(outcome),
+        "decisions": [asdict(one) for one in DecisionLog(folder).last()],
         "unconfigured_sources": unconfigured_sources(
             # From the ledger only. If it was lost, every point would have to be read.
             knowledge_base.settings,
             knowledge_base.ledger.documents(state.production or "") or (),
         ),
         "ignored_sources": ignored_sources(knowledge_base.settings),
-        "pending_approvals": pending_approvals(knowledge_base.ledger),
+        "pending_approvals": pending_approvals(knowledge_base),
         "last_refresh": _last_refresh(knowledge_base),
     }
 
@@ -180,27 +187,31 @@ def _last_step(artifacts: ArtifactStore, refresh_id: str) -> str:
 
 
 def _is_unfinished(report: dict[str, Any]) -> bool:
-    """Whether the last refresh ended without a recorded reason: killed, rolled back, or run for some assets only."""
-    last, production = report["last_refresh"], report["production"]
+    """Whether the last refresh ended without a recorded outcome: killed, or run for some assets only."""
+    last, production, outcome = report["last_refresh"], report["production"], report["last_outcome"]
     if report["live_refresh"] or report["last_failure"] or report["held_generation"]:
         return False
     evaluation = last["evaluation"]
     if evaluation is None:
-        return True
+        return outcome is None
+    if outcome is not None and outcome["generation"] in ("", evaluation["generation"]):
+        return False
     return evaluation["gate_passed"] and evaluation["generation"] != (production and production["generation"])
+
+
+def _is_refusal(outcome: dict[str, Any] | None, failure: dict[str, Any]) -> bool:
+    return (
+        outcome is not None
+        and outcome["outcome"] == Outcome.REFUSED
+        and outcome["run_id"] == failure["run_id"]
+    )
 
 
 def describe(report: dict[str, Any]) -> str:
     """Return the status as text for a person."""
     lines = [knowledge_base_line(report), *_production_lines(report["production"])]
     lines.append(labeled("previous", report["previous_generation"] or "none"))
-    if report["held_generation"]:
-        lines.append(
-            labeled(
-                "HELD",
-                f"rolled back from {report['held_generation']}; lift the hold with `rag-assets resume`",
-            )
-        )
+    lines.extend(hold_lines(report))
     if report["live_refresh"]:
         lines.append(labeled("refreshing", f"run {report['live_refresh']}"))
     lines.extend(_model_lines(report["model_check"]))
@@ -208,7 +219,8 @@ def describe(report: dict[str, Any]) -> str:
     lines.extend(ignored_lines(report["ignored_sources"]))
     failure = report["last_failure"]
     if failure is not None:
-        lines.append(labeled("FAILED", f"{failure['step']}, {failure['at']}: {failure['message']}"))
+        label = "REFUSED" if _is_refusal(report["last_outcome"], failure) else "FAILED"
+        lines.append(labeled(label, f"{failure['step']}, {failure['at']}: {failure['message']}"))
     if report["last_refresh"] is not None:
         lines.extend(_refresh_lines(report))
     lines.extend(pending_lines(report["pending_approvals"], lines))
@@ -247,7 +259,7 @@ def _model_lines(check: dict[str, Any] | None) -> list[str]:
 def _refresh_lines(report: dict[str, Any]) -> list[str]:
     last = report["last_refresh"]
     evaluation = last["evaluation"]
-    lines = [labeled("last refresh", f"{last['refresh_id']}, {last['at']}")]
+    lines = [labeled("last refresh", f"{last['refresh_id']}, {last['at']}"), *outcome_line(report)]
     if last["changes"]:
         counts = ", ".join(f"{count:,} {name[4:]}" for name, count in last["changes"].items() if count)
         lines.append(labeled("", counts or "no documents"))

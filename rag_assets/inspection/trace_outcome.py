@@ -34,8 +34,8 @@ def why_not_live(evidence: Evidence, candidate: Candidate) -> str:
     verdict = judge(report, report.verdict_configuration["eval_threshold"])
     if not verdict.passed:
         return f"it failed its gate: {verdict.reason}"
-    if evidence.state.held is not None:
-        return "production is held since a rollback: run `rag-assets resume`, then materialize all assets"
+    if evidence.state.hold is not None:
+        return f"it waits: {evidence.state.hold_in_words}; `rag-assets resume` lifts the hold"
     if candidate.staged.header.base != evidence.state.production:
         return "production changed before it was promoted: materialize all assets"
     return "it passed its gate but was not promoted yet: materialize production_collection"

@@ -7,12 +7,14 @@ written only after the switch.
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rag_assets.changes.content_changes import ContentChange
 from rag_assets.errors import (
     GateFailed,
     GenerationDamaged,
+    ProductionHeld,
     PromotionRefused,
     RagAssetsError,
     StaleInputError,
@@ -24,10 +26,26 @@ from rag_assets.evaluation.report_checks import MEASURE_AGAIN, report_digest
 from rag_assets.generations.retention import sweep
 from rag_assets.generations.verification import check_sealed, verify_documents
 from rag_assets.ledgers.base import Ledger
-from rag_assets.records import DocumentState, GenerationManifest, ProductionState
+from rag_assets.records import DocumentState, GenerationManifest
+from rag_assets.refresh.outcome import Outcome
 from rag_assets.vector_stores.base import GenerationReader, VectorStore
+from rag_assets.vector_stores.production_state import ProductionState
+from rag_assets.vector_stores.promotion_rules import check_hold, check_readings
 
 _logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """The end of a refresh without an error.
+
+    Attributes:
+        outcome: `live`, `unchanged` or `held`.
+        state: production afterwards.
+    """
+
+    outcome: Outcome
+    state: ProductionState
 
 
 def check_candidate(store: VectorStore, generation: str, digest: str) -> GenerationManifest:
@@ -110,12 +128,16 @@ def verify_candidate(
     verify_documents(reader, manifest, contents)
 
 
-def roll_back(store: VectorStore) -> ProductionState:
+def roll_back(store: VectorStore, *, by: str = "", reason: str = "") -> ProductionState:
     """Put the previous generation back into production and hold it there, if it is as it was sealed.
+
+    Args:
+        by: name of the person.
+        reason: stored with the hold, for everyone to see.
 
     Raises:
         GenerationDamaged: the previous generation is damaged. Production stays as it is.
-        RefusedError: there is no previous generation.
+        RefusedError: there is no previous generation, or production is held already.
         SupersededError: production has changed.
     """
     state = store.production_state()
@@ -129,7 +151,7 @@ def roll_back(store: VectorStore) -> ProductionState:
                 f"no rollback to a damaged generation: {error}. Production is still {state.production}. Materialize all "
                 "assets to build a new generation from the sources"
             ) from None
-    return store.rollback(state.production)
+    return store.rollback(state.production, by=by, reason=reason)
 
 
 def reject_candidate(store: VectorStore, generation: str, reason: str, *, keep: bool) -> str:
@@ -169,8 +191,9 @@ def promote(
     contents: Sequence[ContentChange],
     keep_failed_candidate: bool = False,
     approvals: Sequence[str] = (),
-) -> ProductionState:
-    """Put the candidate of a report into production, if all checks pass.
+    run_ids: Sequence[str] = (),
+) -> Promotion:
+    """Put the candidate of a report into production, if all checks pass and no person holds production.
 
     Args:
         base: base of the change set, a generation.
@@ -180,10 +203,14 @@ def promote(
         documents: documents of the candidate, for the ledger.
         contents: the same by content, for the sample compared with the store.
         approvals: tokens used by this refresh. They end here, unless production is held.
+        run_ids: this run and the ones it retries. Their own candidate in production went live, in an earlier attempt.
+
+    Returns:
+        The outcome `live`, `unchanged` or `held`.
 
     Raises:
         GateFailed: the verdict is negative.
-        PromotionRefused: the report was changed, production is held, or the candidate was rejected.
+        PromotionRefused: the report was changed, or the candidate was rejected.
         StaleInputError: the report has another verdict configuration.
         SupersededError: production has moved on, the candidate is gone, or a later reading of a source counted.
     """
@@ -197,39 +224,54 @@ def promote(
         done = reject_candidate(store, report.generation, str(verdict), keep=keep_failed_candidate)
         raise GateFailed(f"{report.generation} may not go live: {verdict}. {done}")
     manifest = check_candidate(store, report.generation, report.digest)
-    state = store.production_state()
-    if state.production == report.generation:
-        state = store.promote(report.generation, report.generation, readings)
-        if ledger.documents(report.generation) is None:
-            ledger.put_documents(report.generation, documents)
+    while True:
+        try:
+            promotion = _promotion(
+                store, ledger, report, manifest, base, readings, documents, contents, run_ids
+            )
+        except ProductionHeld:
+            state = store.production_state()
+            if state.hold is None:
+                continue  # a person has just resumed
+            check_readings(readings, store.readings())
+            return Promotion(Outcome.HELD, state)
         ledger.end_approvals(approvals)
-        return state
+        return promotion
+
+
+def _promotion(
+    store: VectorStore,
+    ledger: Ledger,
+    report: EvalReport,
+    manifest: GenerationManifest,
+    base: str | None,
+    readings: Mapping[str, int],
+    documents: Sequence[DocumentState],
+    contents: Sequence[ContentChange],
+    run_ids: Sequence[str],
+) -> Promotion:
+    generation = manifest.generation
+    state = store.production_state()
+    if state.production == generation:
+        state = store.promote(generation, generation, readings)
+        if ledger.documents(generation) is None:
+            ledger.put_documents(generation, documents)
+        return Promotion(Outcome.LIVE if manifest.run_id in run_ids else Outcome.UNCHANGED, state)
     check_unchanged(store, report, unknown_allowed=False)
+    check_hold(generation, state)
     if state.production != base or manifest.base != base:
         raise SupersededError(
-            f"candidate {report.generation} was made for production {manifest.base or 'none'}, but production is now "
+            f"candidate {generation} was made for production {manifest.base or 'none'}, but production is now "
             f"{state.production or 'none'}: another refresh or a rollback came first. Materialize all assets"
         )
-    _check_hold(state)
-    reader = store.read(report.generation)
+    reader = store.read(generation)
     try:
         verify_candidate(store, reader, manifest, contents)
     finally:
         reader.close()
-    state = store.promote(report.generation, base, readings)
-    ledger.put_documents(report.generation, documents)
-    ledger.end_approvals(approvals)
-    return state
-
-
-def _check_hold(state: ProductionState) -> None:
-    """Raise `PromotionRefused` while a rollback holds production: until `resume`, under all settings."""
-    if state.held is None:
-        return
-    raise PromotionRefused(
-        f"production is held at {state.production or 'nothing'} since a rollback from {state.held}. The candidate is ready: run "
-        "`rag-assets resume`, then materialize all assets"
-    )
+    state = store.promote(generation, base, readings)
+    ledger.put_documents(generation, documents)
+    return Promotion(Outcome.LIVE, state)
 
 
 def retire(

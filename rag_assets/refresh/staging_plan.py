@@ -51,9 +51,12 @@ def plan_staging(
         StaleInputError: the change set is from another run, for another production.
     """
     check_readings(deduped.header.readings, knowledge_base.vector_store.readings())
-    production = knowledge_base.vector_store.production_state().production
+    state = knowledge_base.vector_store.production_state()
+    production = state.production
     if deduped.header.base != production:
         overtaken = deduped.header.run_id == run_id
+        if overtaken and state.hold is not None:
+            expect_production(state, deduped.header.base)
         raise (SupersededError if overtaken else StaleInputError)(
             f"deduped_documents of refresh {deduped.header.refresh_id} was compared with production "
             f"{deduped.header.base or 'none'}, but production is now {production or 'none'}: materialize "

@@ -67,7 +67,7 @@ def deduped_documents(
         changes, documents = decision.changes, decision.documents
         # Before anything is embedded. `raw_documents` has warned about an unreadable benchmark.
         if problem := fitting_problem(knowledge_base.settings.benchmark_file, documents):
-            context.log.warning("the gate will hold this refresh back: %s", problem)
+            context.log.warning("the gate will block this refresh: %s", problem)
         header = Header(
             raw.header.refresh_id,
             decision.base_name,

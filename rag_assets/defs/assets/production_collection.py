@@ -3,9 +3,11 @@
 Earlier steps are not trusted: the verdict is computed again, and candidate and production are checked once more. If
 production has changed in the meantime, the newer production wins. After a failure here readers keep the current
 generation: a red box is a refresh without promotion, not an outage. The previous generation stays available for
-`rag-assets rollback` and for the job `rollback`.
+`rag-assets rollback` and for the job `rollback`. While a person holds production after a rollback, the candidate waits,
+and the run ends green with `outcome` held.
 """
 
+from contextlib import suppress
 from typing import Any
 
 import dagster as dg
@@ -13,15 +15,17 @@ import dagster as dg
 from rag_assets.artifacts.consistency import require_fingerprint
 from rag_assets.artifacts.rows import document_from_row
 from rag_assets.changes.content_changes import content_changes
-from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
+from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, AssetStep, asset_step
 from rag_assets.defs.assets.eval_report import eval_report
 from rag_assets.defs.metadata.eval_report import recall_at_5
-from rag_assets.defs.metadata.generations import index_table
-from rag_assets.errors import StaleInputError
+from rag_assets.defs.metadata.generations import held_metadata, index_table
+from rag_assets.errors import MENDED_BY_REBUILD, StaleInputError
+from rag_assets.evaluation.report import EvalReport
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.refresh.evaluated import evaluated_report
 from rag_assets.refresh.outcome import OUTCOME_KEY, Outcome
 from rag_assets.refresh.promotion import promote, retire
+from rag_assets.vector_stores.production_state import ProductionState
 
 
 @dg.asset(
@@ -46,8 +50,7 @@ def production_collection(
                 f"{staged.details['generation']}; materialize eval_report and production_collection"
             )
         documents = [document_from_row(row) for row in staged.rows()]
-        before = knowledge_base.vector_store.production_state().production
-        state = promote(
+        promotion = promote(
             knowledge_base.vector_store,
             knowledge_base.ledger,
             report,
@@ -59,12 +62,10 @@ def production_collection(
             contents=content_changes((), documents),
             keep_failed_candidate=knowledge_base.settings.keep_failed_candidate,
             approvals=staged.details.get("approvals", ()),
+            run_ids=step.run_ids,
         )
-        # Another attempt of a step killed after its switch finds its own candidate in production.
-        manifest = knowledge_base.production_manifest()
-        is_own = manifest is not None and manifest.run_id in step.run_ids
-        went_live = state.production != before or is_own
-        outcome = Outcome.LIVE if went_live else Outcome.UNCHANGED
+        if promotion.outcome is Outcome.HELD:
+            return _held(step, promotion.state, report)
         retired = (
             retire(
                 knowledge_base.vector_store,
@@ -72,25 +73,41 @@ def production_collection(
                 knowledge_base.text_store.prune,
                 _contents_of_sources(knowledge_base),
             )
-            if outcome is Outcome.LIVE
+            if promotion.outcome is Outcome.LIVE
             else []
         )
-        step.end_refresh()
+        step.end_refresh(promotion.outcome, report.generation)
         return step.materialized(
             data_version=report.digest,
             metadata={
-                OUTCOME_KEY: outcome.value,
+                OUTCOME_KEY: promotion.outcome.value,
                 "recall_at_5": recall_at_5(report.scores),
                 "num_documents": len(documents),
                 "num_points": report.points_count,
                 "num_generations_retired": len(retired),
                 "generation": report.generation,
-                "previous_generation": state.previous or "none",
+                "previous_generation": promotion.state.previous or "none",
                 "index": index_table(staged.header.fingerprint),
                 "digest": report.digest,
                 "refresh_id": staged.header.refresh_id,
             },
         )
+
+
+def _held(step: AssetStep, state: ProductionState, report: EvalReport) -> dg.MaterializeResult[Any]:
+    """Describe production, which did not change: its own data version, so that nothing downstream looks stale."""
+    step.end_refresh(Outcome.HELD, report.generation)
+    manifest = None
+    with suppress(*MENDED_BY_REBUILD):
+        manifest = step.knowledge_base.production_manifest()
+    return step.materialized(
+        data_version=manifest.digest if manifest is not None else "none",
+        metadata={
+            **held_metadata(manifest, state),
+            "candidate": report.generation,
+            "candidate_recall_at_5": recall_at_5(report.scores),
+        },
+    )
 
 
 def _contents_of_sources(knowledge_base: KnowledgeBase) -> set[str]:

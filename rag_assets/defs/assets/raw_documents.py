@@ -55,7 +55,7 @@ def raw_documents(
             context.log.warning(sentence)
         # Before anything is paid for. Only a warning: a benchmark written during the refresh is in time.
         if problem := reading_problem(knowledge_base.settings.benchmark_file):
-            context.log.warning("the gate will hold this refresh back: %s", problem)
+            context.log.warning("the gate will block this refresh: %s", problem)
         knowledge_base.artifacts.prune()
         header = Header(
             # Only shown: the order of the refreshes is that of their numbers.

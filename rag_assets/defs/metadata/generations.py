@@ -7,8 +7,9 @@ import dagster as dg
 
 from rag_assets.defs.metadata.tables import breakdown, column, shown, table
 from rag_assets.generations.staging import StagedGeneration
-from rag_assets.records import GenerationManifest, ProductionState
+from rag_assets.records import GenerationManifest
 from rag_assets.refresh.outcome import OUTCOME_KEY, Outcome
+from rag_assets.vector_stores.production_state import Hold, ProductionState
 
 PRODUCTION_DAMAGE_KEY = "production_damage"
 
@@ -33,20 +34,42 @@ def staging_metadata(staged: StagedGeneration) -> dict[str, Any]:
     }
 
 
-def rollback_metadata(manifest: GenerationManifest, state: ProductionState) -> dict[str, Any]:
-    """Production after a rollback, with the same keys as `production_collection`."""
+def production_metadata(manifest: GenerationManifest | None) -> dict[str, Any]:
+    """The generation in production. Empty without a readable one."""
+    if manifest is None:
+        return {}
+    return {
+        "num_documents": manifest.documents_count,
+        "num_points": manifest.points_count,
+        "generation": manifest.generation,
+        "index": index_table(manifest.fingerprint),
+        "digest": manifest.digest,
+        "refresh_id": manifest.refresh_id,
+    }
+
+
+def held_metadata(manifest: GenerationManifest | None, state: ProductionState) -> dict[str, Any]:
+    """Production while a person holds it, with the same keys as without a hold, and who holds it, since when and why.
+
+    Args:
+        manifest: of production, None if it cannot be read.
+    """
+    hold = state.hold or Hold("")
     return shown(
         {
             OUTCOME_KEY: Outcome.HELD.value,
-            "num_documents": manifest.documents_count,
-            "num_points": manifest.points_count,
-            "generation": manifest.generation,
-            "held_generation": state.held,
-            "index": index_table(manifest.fingerprint),
-            "digest": manifest.digest,
-            "refresh_id": manifest.refresh_id,
+            "held_since": hold.since or "unknown",
+            "held_by": hold.by or "unknown",
+            "hold_reason": hold.reason or None,
+            "held_generation": hold.generation,
+            **production_metadata(manifest),
         }
     )
+
+
+def resumed_metadata(manifest: GenerationManifest | None) -> dict[str, Any]:
+    """Production after a hold."""
+    return {OUTCOME_KEY: Outcome.UNCHANGED.value, **production_metadata(manifest)}
 
 
 def index_table(fingerprint: Mapping[str, Any]) -> dg.TableMetadataValue:

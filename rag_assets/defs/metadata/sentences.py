@@ -133,7 +133,8 @@ def _promoted(metadata: Mapping[str, Any]) -> str:
     if outcome == Outcome.UNCHANGED:
         return "unchanged"
     if outcome == Outcome.HELD:
-        return "held: the candidate waits, production is unchanged"
+        why = f": {metadata['hold_reason']}" if metadata.get("hold_reason") else ""
+        return f"held since {metadata['held_since']} by {metadata['held_by']}{why}. The candidate waits, production is unchanged"
     return (
         f"live: {counted(metadata['num_documents'], 'document')}, {counted(metadata['num_points'], 'chunk')}"
     )

@@ -9,7 +9,7 @@ from rag_assets.alerts.delivery import post_to_slack
 from rag_assets.alerts.messages import DamageAlert, DegradedAlert, FailureAlert
 from rag_assets.defs.asset_step import ALERTED_IN_A_ROW, IN_A_ROW_KEY, REPEATED_KEY
 from rag_assets.defs.assets import ALL_ASSETS
-from rag_assets.defs.jobs import rollback
+from rag_assets.defs.decisions import rollback
 from rag_assets.defs.metadata.generations import PRODUCTION_DAMAGE_KEY
 from rag_assets.defs.metadata.raw_documents import NEWLY_UNREADABLE_KEY, UNREADABLE_KEY
 from rag_assets.errors import MENDED_BY_REBUILD, RagAssetsError
@@ -65,6 +65,7 @@ def slack_on_failure(
         production=_production(knowledge_base),
         unreadable_sources=_unreadable_sources(context, UNREADABLE_KEY),
         production_damage=_production_damage(knowledge_base),
+        hold=_hold(knowledge_base),
     )
     _post_alert(context, webhook_url, alert.text())
 
@@ -85,12 +86,16 @@ def slack_on_degraded_source(
         return
     damage = _metadata(context, PRODUCTION_DAMAGE_KEY)
     if damage:
-        damaged = DamageAlert(context.dagster_run.run_id, str(damage), _production(knowledge_base))
+        damaged = DamageAlert(
+            context.dagster_run.run_id, str(damage), _production(knowledge_base), _hold(knowledge_base)
+        )
         _post_alert(context, webhook_url, damaged.text())
     problems = _unreadable_sources(context, NEWLY_UNREADABLE_KEY)
     if not problems:
         return
-    alert = DegradedAlert(context.dagster_run.run_id, problems, _production(knowledge_base))
+    alert = DegradedAlert(
+        context.dagster_run.run_id, problems, _production(knowledge_base), _hold(knowledge_base)
+    )
     _post_alert(context, webhook_url, alert.text())
 
 
@@ -170,6 +175,13 @@ def _production(knowledge_base: KnowledgeBase) -> str:
         return knowledge_base.vector_store.production_state().production or "nothing yet"
     except RagAssetsError:
         return "unknown: the vector store does not answer"
+
+
+def _hold(knowledge_base: KnowledgeBase) -> str:
+    try:
+        return knowledge_base.vector_store.production_state().hold_in_words
+    except RagAssetsError:
+        return ""
 
 
 def _production_damage(knowledge_base: KnowledgeBase) -> str:

@@ -110,7 +110,7 @@ def _refresh_if_listing_changed(
         ]
         if not sources:
             return dg.SkipReason(f"no configured source is a {watched_as}")
-        reason = _reason_to_wait(knowledge_base)
+        reason = reason_to_skip(knowledge_base)
         if reason:
             return dg.SkipReason(reason)
         changes = _compare(knowledge_base, sources)
@@ -139,7 +139,7 @@ def _refresh_if_announced(knowledge_base: KnowledgeBase, handed_over: HandedOver
     def skip(reason: str) -> dg.SensorResult:
         return dg.SensorResult(skip_reason=reason, cursor=HandedOver({}, asked).to_cursor())
 
-    reason = _reason_to_wait(knowledge_base)
+    reason = reason_to_skip(knowledge_base)
     if reason:
         return skip(reason)
     received = {queue: queue.receive() for queue in queues}
@@ -170,16 +170,6 @@ def _refresh_if_announced(knowledge_base: KnowledgeBase, handed_over: HandedOver
         run_requests=[dg.RunRequest(run_key=changes.run_key)],
         cursor=HandedOver(receipts, asked).to_cursor(),
     )
-
-
-def _reason_to_wait(knowledge_base: KnowledgeBase) -> str | None:
-    reason = reason_to_skip(knowledge_base)
-    if reason:
-        return reason
-    state = knowledge_base.vector_store.production_state()
-    if state.held is not None:
-        return f"production is held at {state.production} after a rollback, until `rag-assets resume`"
-    return None
 
 
 def _compare(knowledge_base: KnowledgeBase, sources: Sequence[Source]) -> Changes:

@@ -1,0 +1,1 @@
+"""What a person does to a knowledge base: decisions about production and refusals."""
