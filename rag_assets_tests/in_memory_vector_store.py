@@ -235,7 +235,13 @@ class InMemoryReader:
         found = [points[point_id] for point_id in dict.fromkeys(point_ids) if point_id in points]
         return [_shown(point, with_vectors) for point in found]
 
-    def scroll(self, batch_size: int = 512, *, with_vectors: bool = False) -> Iterator[list[Point]]:
+    def scroll(
+        self,
+        batch_size: int = 512,
+        *,
+        search_filter: SearchFilter | None = None,
+        with_vectors: bool = False,
+    ) -> Iterator[list[Point]]:
         points = self._points()
         ids = sorted(points)
         for first in range(0, len(ids), batch_size):

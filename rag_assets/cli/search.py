@@ -5,7 +5,6 @@ from collections.abc import Set
 from contextlib import closing
 from typing import Any
 
-from rag_assets.cli.filters import parse_filters
 from rag_assets.cli.snippets import QuestionWords
 from rag_assets.cli.terminal import Bold, columns, one_line, say, say_json, wrapped
 from rag_assets.document_metadata.kinds import known_kinds
@@ -15,6 +14,7 @@ from rag_assets.generations.lookup import find_generation
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import SearchHit
 from rag_assets.retrieval import GenerationSearch
+from rag_assets.vector_stores.filter_expressions import parse_filters
 
 _INDENT = "   "
 

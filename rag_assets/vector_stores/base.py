@@ -96,8 +96,14 @@ class GenerationReader(Protocol):
         """Return the existing points among these ids, in any order."""
         ...
 
-    def scroll(self, batch_size: int = 512, *, with_vectors: bool = False) -> Iterator[list[Point]]:
-        """Yield every point once, in batches, in ascending id order."""
+    def scroll(
+        self,
+        batch_size: int = 512,
+        *,
+        search_filter: SearchFilter | None = None,
+        with_vectors: bool = False,
+    ) -> Iterator[list[Point]]:
+        """Yield every point that meets the filter once, in batches, in ascending id order."""
         ...
 
     def search(

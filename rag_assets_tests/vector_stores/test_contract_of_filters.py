@@ -125,6 +125,8 @@ def test_filters(
     words = SparseVector(tuple(range(40)), (1.0,) * 40)
     for found in placed.search(unit_vector(1), words, 10, wanted):
         assert {p.id for p in found} == {point_id(n) for n in expected}
+    scrolled = [p.id for batch in placed.scroll(2, search_filter=wanted) for p in batch]
+    assert scrolled == sorted(point_id(n) for n in expected)
 
 
 def test_filters_see_changed_payloads_and_deleted_points(store: VectorStore) -> None:
@@ -170,3 +172,5 @@ def test_a_filter_that_could_silently_match_nothing_is_refused(
 ) -> None:
     with pytest.raises(ConfigurationError):
         placed.search(unit_vector(1), None, 5, SearchFilter((Condition(*condition),)))
+    with pytest.raises(ConfigurationError):
+        next(placed.scroll(search_filter=SearchFilter((Condition(*condition),))))

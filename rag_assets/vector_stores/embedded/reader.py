@@ -14,6 +14,7 @@ from rag_assets.text.wording import counted
 from rag_assets.vector_stores.base import DENSE, SPARSE
 from rag_assets.vector_stores.embedded.engine import count_points, engine_errors, engine_filter, load_shard
 from rag_assets.vector_stores.embedded.seal_comparison import check_files
+from rag_assets.vector_stores.filters import parse_filter
 from rag_assets.vector_stores.point_checks import check_point_ids
 from rag_assets.vector_stores.ranking import rank_exactly
 from rag_assets.vector_stores.reading import checked_search, point_from
@@ -52,15 +53,29 @@ class EmbeddedGenerationReader:
             records = self._handle().retrieve(list(dict.fromkeys(point_ids)), True, with_vectors)
         return [point_from(record, with_vectors) for record in records]
 
-    def scroll(self, batch_size: int = 512, *, with_vectors: bool = False) -> Iterator[list[Point]]:
+    def scroll(
+        self,
+        batch_size: int = 512,
+        *,
+        search_filter: SearchFilter | None = None,
+        with_vectors: bool = False,
+    ) -> Iterator[list[Point]]:
         import qdrant_edge as edge
 
+        clauses = parse_filter(search_filter)
+        if clauses.nothing:
+            return
+        conditions = engine_filter(clauses)
         offset: Any = None
         while True:
             with engine_errors(f"cannot read generation {self.generation}"):
                 records, offset = self._handle().scroll(
                     edge.ScrollRequest(
-                        offset=offset, limit=batch_size, with_payload=True, with_vector=with_vectors
+                        offset=offset,
+                        limit=batch_size,
+                        filter=conditions,
+                        with_payload=True,
+                        with_vector=with_vectors,
                     )
                 )
             if records:

@@ -8,6 +8,7 @@ from rag_assets.backports import batched
 from rag_assets.errors import HandleClosed
 from rag_assets.records import Point, ScoredPoint, SearchFilter, SparseVector, Vector
 from rag_assets.vector_stores.base import DENSE, SPARSE
+from rag_assets.vector_stores.filters import parse_filter
 from rag_assets.vector_stores.point_checks import check_point_ids
 from rag_assets.vector_stores.ranking import rank_exactly
 from rag_assets.vector_stores.reading import checked_search, point_from
@@ -55,8 +56,25 @@ class ServerGenerationReader:
             points += [point_from(record, with_vectors) for record in found]
         return points
 
-    def scroll(self, batch_size: int = 512, *, with_vectors: bool = False) -> Iterator[list[Point]]:
-        pages = scroll(self._client, self._collection, self.limits, batch_size, with_vectors=with_vectors)
+    def scroll(
+        self,
+        batch_size: int = 512,
+        *,
+        search_filter: SearchFilter | None = None,
+        with_vectors: bool = False,
+    ) -> Iterator[list[Point]]:
+        clauses = parse_filter(search_filter)
+        if clauses.nothing:
+            return
+        check_supported(self._client, clauses)
+        pages = scroll(
+            self._client,
+            self._collection,
+            self.limits,
+            batch_size,
+            only=server_filter(clauses),
+            with_vectors=with_vectors,
+        )
         while True:
             with self._errors("read"):
                 records = next(pages, None)

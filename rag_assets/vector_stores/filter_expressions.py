@@ -1,10 +1,11 @@
-"""Filters of the command line -> `SearchFilter`."""
+"""Filters as text, such as `path=hr/*` -> `SearchFilter`. The command line and the MCP server read them."""
 
 import re
 from collections.abc import Callable, Sequence, Set
 
 from rag_assets.errors import ConfigurationError
 from rag_assets.records import Condition, SearchFilter
+from rag_assets.vector_stores.indexed_fields import INTEGER_FIELDS
 
 _EXPRESSION = re.compile(r"\s*([A-Za-z_]+|metadata\.[^<>=]{1,200}?)\s*(<=|>=|<|>|=)(.*)", re.DOTALL)
 _NUMBER = re.compile(r"[-+]?\d+(\.\d+)?", re.ASCII)
@@ -55,8 +56,6 @@ def parse_filters(expressions: Sequence[str], kinds_of: KindsOf = lambda _: None
 
 def _typed(key: str, value: str, kinds: Set[str] | None) -> list[int | float | bool | str]:
     """Return a value in the type of its field, or in each of its types."""
-    from rag_assets.vector_stores.indexed_fields import INTEGER_FIELDS
-
     if key.startswith(_METADATA):
         return _metadata_values(key, value, kinds)
     if key not in INTEGER_FIELDS:
@@ -110,8 +109,6 @@ def _alternatives(key: str, value: str, kinds: Set[str] | None) -> list[int | fl
 
 def _bound(key: str, value: str) -> float | str:
     """Return a number for a numeric field. Values of other fields are dates, even `20260131`."""
-    from rag_assets.vector_stores.indexed_fields import INTEGER_FIELDS
-
     if key not in INTEGER_FIELDS:
         return value
     try:

@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 
-from rag_assets.cli.filters import parse_filters
 from rag_assets.errors import ConfigurationError
 from rag_assets.records import Condition, SearchFilter
+from rag_assets.vector_stores.filter_expressions import parse_filters
 from rag_assets.vector_stores.filters import parse_filter
 
 
