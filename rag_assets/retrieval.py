@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from rag_assets.document_metadata.kinds import Kinds, kinds_from_text
 from rag_assets.document_metadata.policy import MetadataIndexes
@@ -18,6 +18,7 @@ from rag_assets.embedders.bm25 import Bm25Encoder
 from rag_assets.errors import ConfigurationError, GenerationDamaged, RefusedError, VectorStoreUnavailable
 from rag_assets.generations.contents import locations_of
 from rag_assets.records import (
+    Condition,
     GenerationManifest,
     Payload,
     ScoredPoint,
@@ -31,6 +32,8 @@ from rag_assets.vector_stores.matching_locations import matching_locations
 from rag_assets.vector_stores.metadata_conditions import check_metadata_types
 
 _logger = logging.getLogger(__name__)
+
+_Answer = TypeVar("_Answer")
 
 _MIN_CANDIDATES = 100
 
@@ -69,6 +72,7 @@ class GenerationSearch:
     Args:
         metadata_kinds: kinds of the values of each metadata key in it, or None if they are unknown.
         metadata_indexes: metadata keys that are known even if no document has them.
+        manifest: of the generation, None if it is not needed.
     """
 
     def __init__(
@@ -78,8 +82,10 @@ class GenerationSearch:
         dense_weight: float,
         metadata_kinds: Kinds | None = None,
         metadata_indexes: MetadataIndexes | None = None,
+        manifest: GenerationManifest | None = None,
     ) -> None:
         self._reader = reader
+        self.manifest = manifest
         self.metadata_kinds = metadata_kinds
         self._metadata_indexes = metadata_indexes or {}
         self.embedder = embedder
@@ -91,20 +97,66 @@ class GenerationSearch:
         return self._reader.generation
 
     def search(
-        self, query: str, limit: int = 5, search_filter: SearchFilter | None = None
+        self,
+        query: str,
+        limit: int = 5,
+        search_filter: SearchFilter | None = None,
+        *,
+        checks_metadata: bool = True,
     ) -> list[SearchHit]:
-        """Return the best chunks for a question, best first. Raises the errors of `Retriever.search`."""
+        """Return the best chunks for a question, best first. Raises the errors of `Retriever.search`.
+
+        Args:
+            checks_metadata: whether a condition on unknown metadata is an error. It names metadata of all documents. If
+                not, such a condition finds nothing.
+        """
         _check_question(query, limit)
-        check_metadata_types(
-            search_filter, self.metadata_kinds, self._metadata_indexes
-        )  # before it is paid for
-        return self.search_vector(query, self.embedder.embed_query(query), limit, search_filter)
+        if checks_metadata:
+            self.check_metadata(search_filter)  # before it is paid for
+        return self._search(query, self.embedder.embed_query(query), limit, search_filter)
 
     def search_vector(
         self, query: str, vector: Vector, limit: int = 5, search_filter: SearchFilter | None = None
     ) -> list[SearchHit]:
         """Same as `search`, for a question embedded before, float32 (dim,)."""
+        self.check_metadata(search_filter)
+        return self._search(query, vector, limit, search_filter)
+
+    def check_metadata(self, search_filter: SearchFilter | None) -> None:
+        """Raise `ConfigurationError` for a condition on unknown metadata, or on values of another type."""
         check_metadata_types(search_filter, self.metadata_kinds, self._metadata_indexes)
+
+    def document_chunks(
+        self, document_id: str, chunks: range, search_filter: SearchFilter | None = None
+    ) -> list[Payload]:
+        """Return the payloads of some chunks of a document, in their order. Empty if the reader may read none.
+
+        Args:
+            chunks: positions of the wanted chunks, without gaps.
+            search_filter: the access filter of the reader.
+
+        Raises:
+            GenerationDamaged, VectorStoreUnavailable: as `Retriever.search`.
+        """
+        conditions = search_filter.conditions if search_filter is not None else ()
+        own = SearchFilter(
+            (
+                *conditions,
+                Condition("document_id", "equals", document_id),
+                Condition("chunk_index", "range", {"gte": chunks.start, "lt": chunks.stop}),
+            )
+        )
+        clauses = parse_filter(own)
+        found = [
+            self._readable(point.id, point.payload, clauses)
+            for batch in self._reader.scroll(search_filter=own)
+            for point in batch
+        ]
+        return sorted(found, key=lambda payload: payload["chunk_index"])
+
+    def _search(
+        self, query: str, vector: Vector, limit: int, search_filter: SearchFilter | None
+    ) -> list[SearchHit]:
         candidates = max(_MIN_CANDIDATES, 2 * limit)
         dense, sparse = self._reader.search(
             vector, self._bm25.encode_query(query), candidates, search_filter, with_payload=False
@@ -122,15 +174,19 @@ class GenerationSearch:
     def close(self) -> None:
         self._reader.close()
 
-    def _hit(self, point: ScoredPoint, payload: Payload, clauses: Clauses) -> SearchHit:
+    def _readable(self, point_id: str, payload: Payload, clauses: Clauses) -> Payload:
+        """Return a payload with only the locations that meet the filter."""
         shown = matching_locations(payload["locations"], clauses)
         if not shown:
             # Never the other locations: their reader may have no access to them.
             raise GenerationDamaged(
-                f"generation {self.generation} finds point {point.id} by a filter that none of its locations meets: run "
+                f"generation {self.generation} finds point {point_id} by a filter that none of its locations meets: run "
                 "`rag-assets doctor --deep`"
             )
-        payload = {**payload, "locations": shown}
+        return {**payload, "locations": shown}
+
+    def _hit(self, point: ScoredPoint, payload: Payload, clauses: Clauses) -> SearchHit:
+        payload = self._readable(point.id, payload, clauses)
         return SearchHit(
             point_id=point.id,
             score=point.score,
@@ -208,13 +264,26 @@ class Retriever:
             GenerationDamaged: production cannot be opened. The next refresh rebuilds it.
         """
         _check_question(query, limit)
+        return self.ask(lambda production: production.search(query, limit, search_filter))
+
+    def ask(self, question: Callable[[GenerationSearch], _Answer]) -> _Answer:
+        """Return the answer of the generation in production to several calls, all in the same generation.
+
+        Args:
+            question: called once more, with the next generation, if the first vanished meanwhile.
+
+        Raises:
+            RefusedError: nothing is in production yet.
+            VectorStoreUnavailable: the store does not answer.
+            GenerationDamaged: production cannot be opened. The next refresh rebuilds it.
+        """
         try:
             with self._production() as production:
-                return production.search(query, limit, search_filter)
+                return question(production)
         except _LOOK_AGAIN:
             # The generation may have been retired between its lookup and the search: look it up again.
             with self._production() as production:
-                return production.search(query, limit, search_filter)
+                return question(production)
 
     def metadata_kinds(self) -> Kinds | None:
         """Return metadata key -> kinds of its values in production, or None if they are unknown.
@@ -222,8 +291,7 @@ class Retriever:
         Raises:
             RefusedError: nothing is in production yet.
         """
-        with self._production() as production:
-            return production.metadata_kinds
+        return self.ask(lambda production: production.metadata_kinds)
 
     @contextmanager
     def _production(self) -> Generator[GenerationSearch]:
@@ -288,6 +356,7 @@ class Retriever:
             self._dense_weight,
             kinds_from_text(manifest.metadata_kinds),
             self.metadata_indexes,
+            manifest,
         )
 
     def close(self) -> None:
