@@ -10,8 +10,6 @@ from functools import cached_property
 from pathlib import Path
 
 from rag_assets.artifacts.store import ArtifactStore
-from rag_assets.disk.sparse_copy import allocated_bytes, copy_sparse
-from rag_assets.disk.state_files import disk_errors, require_free_space
 from rag_assets.embedders.base import Embedder
 from rag_assets.embedders.model_identity import recorded_model
 from rag_assets.embedders.openai import OpenAIEmbedder
@@ -25,6 +23,7 @@ from rag_assets.settings import Settings
 from rag_assets.text.store import TextStore
 from rag_assets.vector_stores.base import VectorStore
 from rag_assets.vector_stores.embedded.reader import EmbeddedGenerationReader
+from rag_assets.vector_stores.embedded.shard_copy import copy_files
 from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
 
 UNKNOWN_DIMENSIONS = 0
@@ -110,9 +109,5 @@ class _CopyingVectorStore(EmbeddedVectorStore):
         folder, stored = self.folders.complete(generation)
         copy = self._copies / generation
         if not copy.exists():
-            with disk_errors(copy):
-                require_free_space(self._copies.parent, allocated_bytes(folder))
-                for name in ("manifest.json", *(f"shard/{file}" for file in stored["files"])):
-                    (copy / name).parent.mkdir(parents=True, exist_ok=True)
-                    copy_sparse(folder / name, copy / name)
+            copy_files(folder, ("manifest.json", *(f"shard/{file}" for file in stored["files"])), copy)
         return EmbeddedGenerationReader(generation, copy, stored["points"], stored["dimensions"])

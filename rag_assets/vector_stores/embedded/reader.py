@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag_assets.disk.state_files import read_json
-from rag_assets.errors import DiskUnusable, GenerationDamaged, HandleClosed, VectorStoreUnavailable
+from rag_assets.errors import GenerationDamaged, HandleClosed, VectorStoreUnavailable
 from rag_assets.records import Point, ScoredPoint, SearchFilter, SparseVector, Vector
 from rag_assets.text.wording import counted
 from rag_assets.vector_stores.base import DENSE, SPARSE
 from rag_assets.vector_stores.embedded.engine import count_points, engine_errors, engine_filter, load_shard
 from rag_assets.vector_stores.embedded.seal_comparison import check_files
+from rag_assets.vector_stores.embedded.shard_copy import writable_shard
 from rag_assets.vector_stores.filters import parse_filter
 from rag_assets.vector_stores.point_checks import check_point_ids
 from rag_assets.vector_stores.ranking import rank_exactly
@@ -146,12 +147,11 @@ class EmbeddedGenerationReader:
             )
         shard_folder = self._folder / "shard"
         check_files(shard_folder, stored["files"])
-        if not os.access(shard_folder, os.W_OK):
-            raise DiskUnusable(
-                f"{shard_folder} is not writable: the engine needs write permission even for reading"
-            )
-        with engine_errors(f"cannot open generation {self.generation}"):
-            shard = load_shard(shard_folder)
+        with (
+            writable_shard(shard_folder, stored["files"]) as opened,
+            engine_errors(f"cannot open generation {self.generation}"),
+        ):
+            shard = load_shard(opened)
             found = count_points(shard)
         if found != self._points:
             shard.close()
