@@ -1,6 +1,7 @@
 """A hold is a state: green runs, skipped ticks, plain words, and a right end for every race with a person."""
 
 import importlib
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -78,6 +79,32 @@ def test_a_schedule_without_an_answer_of_the_vector_store_starts_a_refresh_that_
 
     monkeypatch.setattr(EmbeddedVectorStore, "production_state", silent)
     assert len(tick(promoted, "refresh_every_six_hours").run_requests or ()) == 1
+
+
+def test_after_resume_the_sensor_requests_a_run_for_what_the_rollback_took_back(promoted: Pipeline) -> None:
+    """Same production, same files, same hours as before the refresh: Dagster ignores a key seen before."""
+    promoted.write("new.md", text_about("new"))
+    (before,) = tick(promoted, "refresh_on_changed_documents").run_requests
+    promoted.refresh().checked()
+    hold(promoted)
+    promoted.succeed("resume")
+    (after,) = tick(promoted, "refresh_on_changed_documents").run_requests
+    (again,) = tick(promoted, "refresh_on_changed_documents").run_requests
+    assert after.run_key != before.run_key
+    assert again.run_key == after.run_key, "one request for one change"
+
+
+def test_a_refresh_by_hand_says_at_its_start_that_it_will_wait(promoted: Pipeline) -> None:
+    words = hold(promoted)
+    run = promoted.refresh().checked()
+    warnings = [
+        (entry.step_key, entry.user_message)
+        for entry in promoted.instance.all_logs(run.run_id)
+        if entry.level == logging.WARNING
+    ]
+    assert warnings == [
+        ("raw_documents", f"{words}. This refresh builds and evaluates a candidate, and it waits")
+    ]
 
 
 # Alerts
