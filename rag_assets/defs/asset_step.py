@@ -115,6 +115,9 @@ def asset_step(
                     aside,
                 )
             wait_for_lease(knowledge_base.ledger, run_id)
+            held = knowledge_base.vector_store.production_state().hold_in_words
+            if held:
+                context.log.warning("%s. This refresh builds and evaluates a candidate, and it waits", held)
         in_process = knowledge_base.settings.executor == "in_process"
         with lease_renewed(knowledge_base.ledger, run_id, process_outlives_step=in_process) as holds:
             yield AssetStep(context, _run_ids(context), knowledge_base, holds)

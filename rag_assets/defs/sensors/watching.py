@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 
 import dagster as dg
 
+from rag_assets.artifacts.decisions import DecisionLog
 from rag_assets.defs.jobs import refresh
 from rag_assets.defs.schedules import reason_to_skip
 from rag_assets.errors import RagAssetsError
@@ -22,6 +23,7 @@ from rag_assets.text.wording import counted
 
 _ASK_AGAIN_AFTER_SECONDS = 6 * 3600
 _LISTING_SECONDS = 30.0  # Dagster gives a tick 60
+_MOST_DECISIONS = 50
 _UP_TO_DATE = "production is up to date with the listed documents"
 
 
@@ -182,7 +184,10 @@ def _compare(knowledge_base: KnowledgeBase, sources: Sequence[Source]) -> Change
         return Changes("", problems)
     # A change requests one refresh, and another after six hours: by then the cause of a failure may be fixed.
     listed = hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()
-    return Changes(f"{production}-{listed}-{_period()}", problems)
+    # After a rollback the same files differ from the same production again, and Dagster ignores a key seen before.
+    last = DecisionLog(knowledge_base.failures.folder).last(_MOST_DECISIONS)
+    resumed = next((f"-{one.at}" for one in last if one.decision == "resume"), "")
+    return Changes(f"{production}-{listed}-{_period()}{resumed}", problems)
 
 
 def _period() -> int:
