@@ -31,8 +31,9 @@ def resume(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     if hold is None:
         say(f"nothing was held, production is {state.production or 'empty'}")
     else:
-        say(one_line(f"lifted the hold of {state.production or 'an empty production'}, held {hold}"))
-        say("the next refresh to pass the gate goes live")
+        production = state.production or "an empty production"
+        say(f"lifted the hold of {production}: the next refresh to pass the gate goes live")
+        say(one_line(f"it was held {hold}"))
     return 0
 
 

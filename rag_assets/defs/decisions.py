@@ -80,7 +80,7 @@ def resume_production(
         return
     _describe_production(context, manifest, resumed_metadata(manifest))
     context.log.info(
-        "lifted the hold of %s, held %s: the next refresh to pass goes live", state.production, hold
+        "lifted the hold of %s: the next refresh to pass goes live. It was held %s", state.production, hold
     )
 
 
