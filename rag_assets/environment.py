@@ -146,6 +146,16 @@ def secret(name: str, variables: Mapping[str, str], home: Path) -> str | None:
     return content
 
 
+def colors_wanted() -> bool:
+    """Whether the environment allows colors on a terminal. See https://no-color.org."""
+    return not os.environ.get("NO_COLOR")
+
+
+def moves_cursor() -> bool:
+    """Whether a terminal, if there is one, can move its cursor."""
+    return os.environ.get("TERM", "") not in ("", "dumb")
+
+
 def worker_environment() -> dict[str, str]:
     """Return the environment of a process for parsing documents: this package, and no secret."""
     kept = (

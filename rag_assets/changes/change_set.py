@@ -211,3 +211,15 @@ def count_changes(changes: Iterable[DocumentChange]) -> dict[str, int]:
     """Return `num_added`, `num_updated` …, with every kind present."""
     counts = Counter(change.change for change in changes)
     return {f"num_{kind.value}": counts[kind] for kind in Change}
+
+
+def changes_in_words(counts: Mapping[str, int]) -> str:
+    """Return `1 added, 2 deleted, 40 unchanged`, "" without documents.
+
+    Args:
+        counts: as from `count_changes`. Other keys are ignored.
+    """
+    kinds = sorted(Change, key=lambda kind: kind is Change.UNCHANGED)  # the others keep their order
+    return ", ".join(
+        f"{count:,} {kind.value}" for kind in kinds if (count := counts.get(f"num_{kind.value}", 0))
+    )

@@ -101,6 +101,8 @@ def _open_knowledge_base(command: str) -> KnowledgeBase:
 
 def _run(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     match options.command:
+        case "refresh":
+            from rag_assets.cli.refresh import refresh as run
         case "search":
             from rag_assets.cli.search import search as run
         case "status" | "plan" | "quarantine" | "diff" | "trace":

@@ -27,6 +27,20 @@ examples:
   rag-assets search "parental leave" --filter 'path=hr/*' --filter 'modified_at>=2026-01-01'
   rag-assets search "parental leave" --filter 'metadata.year>=2024' --filter metadata.department=HR
 """
+_OUTCOMES = """\
+The run is recorded in Dagster, as any other. Ctrl-C cancels it, and production is unchanged.
+
+exit codes:
+  0    live, or unchanged
+  1    failed
+  2    invalid arguments
+  3    blocked by the gate
+  4    refused: it waits for an approval, or breaks a rule
+  5    held by a rollback
+  6    superseded by another refresh
+  7    live, but degraded: a source is down, or documents are quarantined
+  130  canceled
+"""
 # A test compares the fields with those that the vector stores index, which --help does not import.
 
 _GENERATION = (
@@ -45,6 +59,13 @@ def parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=name)
         return sub
 
+    refresh = command(
+        "refresh",
+        "Refresh the knowledge base: read the sources, embed the changes, measure the candidate, switch to it.",
+        epilog=_OUTCOMES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    refresh.add_argument("--verbose", action="store_true", help="also print Dagster's log, to standard error")
     search = command(
         "search",
         "Search production.",
@@ -88,7 +109,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="GENERATION",
         help="its name, previous, held, or candidate (default: previous, or else candidate)",
     )
-    for one in (show, diff, search, status, plan, quarantine, trace):
+    for one in (refresh, show, diff, search, status, plan, quarantine, trace):
         one.add_argument("--json", action="store_true", help="print one JSON object")
     rollback = command("rollback", "Restore the previous generation and hold it in production.")
     resume = command(

@@ -60,6 +60,8 @@ def _outcome_text(last: Mapping[str, Any], report: Mapping[str, Any]) -> str:
             return f"held: {waits}. {_resumed_text(report)}: the next refresh goes live"
         case Outcome.SUPERSEDED:
             return f"superseded: {last['message']}"
+        case Outcome.CANCELED:
+            return f"canceled by hand{' during ' + last['step'] if last['step'] else ''}, on {last['at']}"
         case _:
             return ""
 

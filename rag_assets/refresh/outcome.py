@@ -31,6 +31,8 @@ class Outcome(StrEnum):
     """A rule of the pipeline stopped the refresh, for example too many deletions. Production is unchanged."""
     FAILED = "failed"
     """Something broke: a source, a model, the vector store, the program. Production is unchanged."""
+    CANCELED = "canceled"
+    """A person ended it, or the system."""
 
     @property
     def is_success(self) -> bool:

@@ -124,3 +124,15 @@ def test_search_imports_nothing_needed_only_by_a_refresh(served: Path) -> None:
 def test_a_report_imports_no_parser_library_and_no_dagster(served: Path, command: str) -> None:
     modules, _ = imported_by(served, command)
     assert modules & (PACKAGES_OF_A_REFRESH - {"pyarrow"}) == set()
+
+
+@pytest.mark.slow
+def test_the_first_line_of_a_refresh_does_not_wait_for_dagster(tmp_path: Path) -> None:
+    program = "import json, sys, rag_assets.cli.refresh\nprint(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    modules = set(json.loads(done.stdout))
+    assert "rag_assets.cli.run_process" in modules
+    assert modules & PACKAGES_OF_A_REFRESH == set()

@@ -16,6 +16,7 @@ from rag_assets.vector_stores.indexed_fields import (
 )
 
 COMMANDS = (
+    ("refresh",),
     ("search", "question"),
     ("status",),
     ("plan",),

@@ -10,9 +10,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from rag_assets.cli.exit_codes import ExitCode
 from rag_assets_tests.processes.kill_points import presume_others_dead
+from rag_assets_tests.processes.refresh_command import run_command
 from rag_assets_tests.processes.refresh_process import RefreshProcess, StoppedRefresh
-from rag_assets_tests.processes.scene import Scene, dagster_instance, materialize
+from rag_assets_tests.processes.scene import Scene, dagster_instance
 from rag_assets_tests.slack_receiver import SlackReceiver
 
 SENSOR = "slack_on_failure"
@@ -115,10 +117,14 @@ def test_a_failed_gate_sends_one_alert_and_a_superseded_refresh_none(
     # The sensor ignores failures before its first tick.
     wait_until(lambda: bool(daemon.ticks(instance)), "the first tick of the sensor")
 
-    process = materialize(scene, RAG_EVAL_THRESHOLD="0.999", OPENAI_API_KEY=API_KEY)
-    output = process.communicate(timeout=300)[0]
-    assert process.returncode != 0, output
+    printed = run_command(scene, "refresh", RAG_EVAL_THRESHOLD="0.999", OPENAI_API_KEY=API_KEY)
+    output = printed.output + printed.errors
+    assert printed.code == ExitCode.BLOCKED, output
+    assert "posted" not in output, "the daemon posts"
     (failed,) = failed_runs(instance)
+    assert failed.remote_job_origin is not None
+    # The code location of the daemon, so that the UI shows the run below its job.
+    assert failed.remote_job_origin.repository_origin.get_label() == "__repository__@rag_assets.definitions"
     steps = {stats.step_key: stats.status.value for stats in instance.get_run_step_stats(failed.run_id)}
     assert steps["eval_report_recall_gate"] == "FAILURE"
     assert "production_collection" not in steps

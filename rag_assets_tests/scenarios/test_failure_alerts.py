@@ -7,12 +7,13 @@ import dagster as dg
 import pytest
 
 from rag_assets.defs.resources import KnowledgeBaseResource
+from rag_assets.defs.runs.alerts import ALERTED_BY_TAG, BY_COMMAND, post_alerts
 from rag_assets.defs.sensors import slack_on_failure
 from rag_assets.errors import SupersededError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.settings import load_settings
 from rag_assets_tests.alerting import sensor_context
-from rag_assets_tests.pipeline import Pipeline, text_about
+from rag_assets_tests.pipeline import Pipeline, job_named, text_about
 from rag_assets_tests.slack_receiver import SlackReceiver
 
 
@@ -119,3 +120,46 @@ def test_a_refused_refresh_is_reported_in_its_own_words(promoted: Pipeline, slac
     text = alert_about_failed_run(promoted, slack)
     assert "recall_gate` failed" in text
     assert "is below the threshold 0.999" in text
+
+
+def test_a_run_alerted_by_its_command_is_not_alerted_again(promoted: Pipeline, slack: SlackReceiver) -> None:
+    promoted.configure(RAG_EVAL_THRESHOLD="0.999")
+    promoted.write("topic03.md", text_about("changed"))
+    run_id = promoted.refresh().run_id
+    promoted.instance.add_run_tags(run_id, {ALERTED_BY_TAG: BY_COMMAND})
+    with promoted.knowledge_base() as knowledge_base:
+        assert post_alerts(promoted.instance, run_of(promoted, run_id), knowledge_base) == (1, "")
+    evaluate_alert(promoted)
+    assert len(slack.texts) == 1
+
+
+def test_an_alert_that_its_command_could_not_post_is_left_to_the_sensor(promoted: Pipeline) -> None:
+    promoted.configure(RAG_EVAL_THRESHOLD="0.999")
+    promoted.write("topic03.md", text_about("changed"))
+    run_id = promoted.refresh().run_id
+    promoted.instance.add_run_tags(run_id, {ALERTED_BY_TAG: BY_COMMAND})
+    with SlackReceiver(status=500) as broken:
+        promoted.configure(SLACK_WEBHOOK_URL=broken.url)
+        posted, problem = post_alerts(
+            promoted.instance, run_of(promoted, run_id), KnowledgeBase(load_settings())
+        )
+    assert (posted, "status 500" in problem) == (0, True)
+    with SlackReceiver() as slack:
+        promoted.configure(SLACK_WEBHOOK_URL=slack.url)
+        assert "is below the threshold 0.999" in alert_about_failed_run(promoted, slack)
+
+
+def test_a_run_marked_as_failed_from_outside_is_alerted_with_the_message(
+    promoted: Pipeline, slack: SlackReceiver
+) -> None:
+    """As by the monitoring of Dagster, after the death of a process."""
+    job = job_named("refresh")
+    run = promoted.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+    promoted.instance.report_run_failed(run, "the process of the run died")
+    assert "the process of the run died" in alert_about_failed_run(promoted, slack)
+
+
+def run_of(pipeline: Pipeline, run_id: str) -> dg.DagsterRun:
+    run = pipeline.instance.get_run_by_id(run_id)
+    assert run is not None
+    return run

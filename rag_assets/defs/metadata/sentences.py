@@ -6,10 +6,9 @@ Each fact stands once: a number of one step is not repeated by the next.
 from collections.abc import Mapping
 from typing import Any
 
+from rag_assets.changes.change_set import changes_in_words
 from rag_assets.refresh.outcome import OUTCOME_KEY, Outcome
-from rag_assets.text.wording import counted
-
-_CHANGES = ("added", "updated", "moved", "duplicate", "deleted", "quarantined", "omitted", "unchanged")
+from rag_assets.text.wording import counted, usd
 
 
 def sentence(step: str, metadata: Mapping[str, Any]) -> str:
@@ -38,11 +37,6 @@ def sentence(step: str, metadata: Mapping[str, Any]) -> str:
             return "done"
 
 
-def usd(amount: float) -> str:
-    """Return an amount of money with at least two significant digits: `0.0013 USD`, `12.40 USD`."""
-    return f"{amount:,.2f} USD" if amount >= 1 else f"{amount:.4f} USD"
-
-
 def _read(metadata: Mapping[str, Any]) -> str:
     num_read, num_parsed = metadata["num_read"], metadata["num_parsed"]
     parts = [counted(metadata["num_documents"], "document")]
@@ -68,13 +62,12 @@ def _read(metadata: Mapping[str, Any]) -> str:
 
 
 def _changed(metadata: Mapping[str, Any]) -> str:
-    counts = {name: metadata.get(f"num_{name}", 0) for name in _CHANGES}
-    parts = [f"{count:,} {name}" for name, count in counts.items() if count]
+    parts = [changes_in_words(metadata) or "no documents"]
     if metadata.get("num_payload_updates"):
         parts.append(f"{counted(metadata['num_payload_updates'], 'text')} with new metadata")
     if metadata.get("full_rebuild") and metadata.get("base_generation", "none") != "none":
         parts.append("all points are built again")
-    return ", ".join(parts) or "no documents"
+    return ", ".join(parts)
 
 
 def _chunked(metadata: Mapping[str, Any]) -> str:

@@ -1,0 +1,60 @@
+"""`rag-assets refresh`: the whole refresh for a person, from the first line to the next command.
+
+The run executes in a process of its own, `python -m rag_assets.defs.runs`. So the first line does not wait for Dagster, no
+other tool writes between the lines, and Ctrl-C reaches only this process.
+"""
+
+import argparse
+import sys
+import time
+from dataclasses import asdict
+
+from rag_assets.cli.exit_codes import exit_code_of
+from rag_assets.cli.refresh_lines import RefreshLines
+from rag_assets.cli.run_process import RunProcess
+from rag_assets.cli.screen import Screen
+from rag_assets.cli.terminal import say_json
+from rag_assets.environment import colors_wanted, moves_cursor
+from rag_assets.errors import RagAssetsError
+from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.text.wording import counted
+from rag_assets.time_limits import NothingCame, within
+
+_PRODUCTION_SECONDS = 1.0
+
+
+def refresh(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
+    """Refresh, and return the exit code of the outcome."""
+    started_at = time.monotonic()
+    # With --json, the object alone goes to standard output.
+    stream = sys.stderr if options.json else sys.stdout
+    lines = RefreshLines(Screen(stream, plain=not moves_cursor(), colored=colors_wanted()))
+    with RunProcess(knowledge_base.settings.home, verbose=options.verbose) as process:
+        lines.begin(knowledge_base.settings, _production(knowledge_base))
+        result = process.follow(lines.show, lines.tick)
+    seconds = time.monotonic() - started_at
+    lines.end(result, seconds)
+    code = exit_code_of(result.outcome, degraded=result.is_degraded)
+    if options.json:
+        answer = {**asdict(result), "seconds": round(seconds, 1), "exit_code": int(code)}
+        say_json(answer, indent=None)
+    return code
+
+
+def _production(knowledge_base: KnowledgeBase) -> str:
+    """Return what serves now, in words. A server has one second to answer: the first line does not wait."""
+    try:
+        return within(_PRODUCTION_SECONDS, lambda: _described_production(knowledge_base))
+    except NothingCame:
+        return "the server has not answered yet"
+    except RagAssetsError as error:
+        return f"unknown, {error}"
+
+
+def _described_production(knowledge_base: KnowledgeBase) -> str:
+    state = knowledge_base.vector_store.production_state()
+    manifest = knowledge_base.vector_store.manifest(state.production) if state.production else None
+    if state.production is None:
+        return "nothing yet"
+    size = f" ({counted(manifest.documents_count, 'document')})" if manifest else ""
+    return f"{state.production}{size}" + (f", held {state.hold}" if state.hold else "")

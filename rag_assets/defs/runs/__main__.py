@@ -1,0 +1,93 @@
+"""The process of one refresh. `rag-assets refresh` starts it, shows its reports and cancels it.
+
+    python -m rag_assets.defs.runs REPORTS CONTROL [RUN REASON]
+
+REPORTS and CONTROL are file descriptors of two pipes. Reports are JSON objects, one a line. The last one is the result. A
+byte from CONTROL, or its end, cancels the run. Standard output and error have Dagster's own log. With RUN, the process of that
+run has died: it is recorded as failed for this REASON, or as canceled.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import sys
+import threading
+import traceback
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from dagster import DagsterError
+from dagster._cli.utils import get_possibly_temporary_instance_for_cli
+from dagster._core.instance.config import is_dagster_home_set
+from dagster._utils.interrupts import capture_interrupts
+
+from rag_assets.defs.runs.execution import CanceledError, Cancellation, Execution, bury
+from rag_assets.defs.runs.queue import require_own_process
+from rag_assets.defs.runs.results import begin, finish
+from rag_assets.errors import RagAssetsError
+from rag_assets.refresh.outcome import Outcome, outcome_of
+from rag_assets.refresh.result import RefreshResult
+
+
+class _Reports:
+    """Writes reports into a pipe. A reader that went away is noticed at the other pipe."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._lock = threading.Lock()
+
+    def __call__(self, kind: str, /, **values: Any) -> None:
+        line = json.dumps({"kind": kind, **values}).encode() + b"\n"
+        with self._lock, contextlib.suppress(BrokenPipeError):
+            while line:
+                line = line[os.write(self._descriptor, line) :]
+
+
+def main(reports: int, control: int, run_id: str = "", reason: str = "") -> None:
+    """Refresh, or end the run of a dead process, and report the result."""
+    report, cancellation = _Reports(reports), Cancellation()
+    threading.Thread(target=_watch, args=(control, cancellation), name="control", daemon=True).start()
+    # Its messages about a temporary folder and about variables would come before everything else.
+    quiet = logging.Logger("instance", logging.CRITICAL)
+    try:
+        with capture_interrupts(), get_possibly_temporary_instance_for_cli(logger=quiet) as instance:
+            if run_id:
+                result = finish(instance, bury(instance, run_id, reason), None)
+            else:
+                require_own_process(instance)
+                before = begin()
+                result = finish(instance, Execution(instance, report, cancellation).run(), before)
+            if not is_dagster_home_set() and not Path("dagster.yaml").exists():
+                result.notes.append(
+                    f"Dagster keeps no history of this run: DAGSTER_HOME is not set, and {Path.cwd()} has no dagster.yaml"
+                )
+    except CanceledError:
+        result = RefreshResult(Outcome.CANCELED)
+    except DagsterError as error:
+        # Of the instance, for example: DAGSTER_HOME is no folder, or dagster.yaml is invalid.
+        traceback.print_exc()
+        result = RefreshResult(Outcome.FAILED, reason=f"Dagster: {_first_line(error)}")
+    except RagAssetsError as error:
+        result = RefreshResult(outcome_of(error), reason=str(error))
+    except Exception as error:
+        traceback.print_exc()
+        result = RefreshResult(
+            Outcome.FAILED, reason=f"unexpected {type(error).__name__}: {_first_line(error)}"
+        )
+    report("result", **asdict(result))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [""])[0]
+
+
+def _watch(control: int, cancellation: Cancellation) -> None:
+    with contextlib.suppress(OSError):
+        os.read(control, 1)
+    cancellation.ask()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])

@@ -1,0 +1,104 @@
+"""The record of a run in Dagster, in our own terms: results of its assets, and the reason for its failure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import dagster as dg
+from dagster._core.errors import DagsterExecutionInterruptedError
+
+from rag_assets.defs.asset_step import IN_A_ROW_KEY, REPEATED_KEY
+from rag_assets.errors import RagAssetsError
+from rag_assets.refresh.outcome import OUTCOME_KEY, Outcome
+
+_FAILURE = "dagster._core.definitions.events.Failure"
+_NO_MESSAGE = "the run stopped without an error message; see its log in the Dagster UI"
+
+
+class _RecordedError(Protocol):
+    """An error in the event log, as Dagster records it."""
+
+    @property
+    def message(self) -> str: ...
+    @property
+    def cls_name(self) -> str | None: ...
+    @property
+    def cause(self) -> "_RecordedError | None": ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunFailure:
+    """Why a run failed.
+
+    Attributes:
+        step: failed step, "" if the run failed outside its steps.
+        num_superseded_in_a_row: 0 if it was not superseded.
+        is_repeated: whether an earlier run was refused for the same reason.
+    """
+
+    step: str
+    reason: str
+    outcome: Outcome = Outcome.FAILED
+    num_superseded_in_a_row: int = 0
+    is_repeated: bool = False
+
+
+def metadata_of(instance: dg.DagsterInstance, run_id: str) -> dict[str, dict[str, Any]]:
+    """Return asset -> key -> plain value, of the materializations of a run."""
+    found: dict[str, dict[str, Any]] = {}
+    for record in instance.get_records_for_run(
+        run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
+    ).records:
+        materialization = record.asset_materialization
+        if materialization is not None:
+            found[materialization.asset_key.to_user_string()] = plain(materialization.metadata)
+    return found
+
+
+def plain(metadata: Mapping[str, dg.MetadataValue[Any]]) -> dict[str, Any]:
+    """Return the values of metadata without Dagster's types."""
+    return {key: value.value for key, value in metadata.items()}
+
+
+def failure_of(instance: dg.DagsterInstance, run_id: str) -> RunFailure | None:
+    """Return the first failure of a run, or None."""
+    for record in instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records:
+        event = record.event_log_entry.dagster_event
+        if event is not None:
+            return failure_of_step(event)
+    # For example invalid settings, or a process that was killed.
+    for record in instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.RUN_FAILURE).records:
+        event = record.event_log_entry.dagster_event
+        if event is not None:
+            # A run marked as failed from outside, such as by Dagster's run monitoring, has only a message.
+            error = event.job_failure_data.error if event.event_specific_data else None
+            return RunFailure("", reason_in(error) if error else event.message or _NO_MESSAGE)
+    return None
+
+
+def failure_of_step(event: dg.DagsterEvent) -> RunFailure:
+    data, step = event.step_failure_data, event.step_key or ""
+    declared = data.user_failure_data
+    if declared is None:
+        return RunFailure(step, reason_in(data.error))
+    values = plain(declared.metadata)
+    return RunFailure(
+        step,
+        declared.description or "",
+        Outcome(values.get(OUTCOME_KEY, Outcome.FAILED)),
+        int(values.get(IN_A_ROW_KEY, 0)),
+        REPEATED_KEY in values,
+    )
+
+
+def reason_in(error: _RecordedError | None) -> str:
+    """Return the message of one of our own errors, or the type of any other: its message may quote a document."""
+    while error is not None and error.message.startswith("dagster.") and error.cause is not None:
+        error = error.cause  # Dagster wraps the errors of steps and resources in its own
+    if error is None:
+        return _NO_MESSAGE
+    if error.cls_name == DagsterExecutionInterruptedError.__name__:
+        return "interrupted"
+    if error.message.startswith((f"{RagAssetsError.__module__}.", _FAILURE)):
+        return error.message.partition(": ")[2].strip()
+    return f"unexpected {error.cls_name}; see the log of the run in the Dagster UI"

@@ -1,0 +1,267 @@
+"""`rag-assets refresh` as a person and as cron start it: what it prints, how it ends, and what Dagster has of it."""
+
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster import DefaultRunLauncher
+
+from rag_assets.inspection.status import describe, status
+from rag_assets_tests.processes.conftest import Story
+from rag_assets_tests.processes.refresh_command import (
+    Printed,
+    StuckModel,
+    child_of,
+    finished,
+    run_command,
+    start_command,
+    stuck_model,
+)
+from rag_assets_tests.processes.scene import Scene, assert_same_end, dagster_instance, new_scene
+from rag_assets_tests.slack_receiver import SlackReceiver
+
+STEPS = [
+    "raw_documents",
+    "deduped_documents",
+    "chunks",
+    "embeddings",
+    "staging_collection",
+    "eval_report",
+    "recall_gate",
+    "production_collection",
+]
+_NOISE = re.compile(r"Traceback|Stack Trace|Warning:|[0-9a-f]{64}|\x1b")
+
+
+def steps(printed: Printed) -> list[tuple[str, str]]:
+    """Return the sign and the name of each line about a step."""
+    found = (re.match(r"([✓✗]) (\w+) +[\d.]+ s  ", line) for line in printed.lines)
+    return [(match[1], match[2]) for match in found if match]
+
+
+def assert_plain(printed: Printed) -> None:
+    assert _NOISE.search(printed.output + printed.errors) is None, printed.output + printed.errors
+
+
+def last_run(scene: Scene) -> tuple[dg.DagsterRun, list[str]]:
+    """Return the last run of a scene, and the messages of its event log."""
+    with dagster_instance(scene) as instance:
+        run = instance.get_runs(limit=1)[0]
+        return run, [entry.message for entry in instance.all_logs(run.run_id)]
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Scene:
+    return new_scene(tmp_path)
+
+
+@pytest.fixture
+def stuck() -> Iterator[StuckModel]:
+    with stuck_model() as model:
+        yield model
+
+
+def test_a_refresh_goes_live_and_is_recorded_as_any_other_run(scene: Scene, story: Story) -> None:
+    before = scene.production()
+    printed = run_command(scene, "refresh")
+    assert printed.code == 0, printed.output + printed.errors
+    assert_plain(printed)
+    assert printed.lines[0].startswith("refreshing knowledge_base in .rag from filesystem (")
+    assert printed.lines[0].endswith(f"; production is {before} (7 documents)")
+    assert steps(printed) == [("✓", step) for step in STEPS]
+    assert re.fullmatch(r"in [\d.]+ s", printed.labeled("LIVE"))
+    assert printed.labeled("changes") == "1 added, 1 updated, 1 moved, 1 duplicate, 1 deleted, 4 unchanged"
+    assert re.fullmatch(r"[\d,]+ tokens, free", printed.labeled("cost"))
+    assert re.fullmatch(rf"{scene.production()}: \d documents, \d+ chunks", printed.labeled("production"))
+    assert_same_end(scene, story.after)
+
+    run, messages = last_run(scene)
+    assert (run.job_name, run.status) == ("refresh", dg.DagsterRunStatus.SUCCESS)
+    origin = run.remote_job_origin
+    assert origin is not None
+    assert origin.repository_origin.get_label() == "__repository__@rag_assets"
+    assert any(message.startswith("live: ") for message in messages)
+
+    again = run_command(scene, "refresh", "--json")
+    assert again.code == 0
+    assert again.json["outcome"] == "unchanged"
+    assert again.json["exit_code"] == 0
+    assert again.json["run_id"] == last_run(scene)[0].run_id
+    assert again.json["production_before"] == again.json["production"] == scene.production()
+    assert again.json["changes"]["num_unchanged"] == 8
+    assert "raw_documents" in again.errors
+
+
+def test_a_blocked_refresh_ends_with_its_verdict_and_an_alert(scene: Scene) -> None:
+    before = scene.production()
+    with SlackReceiver() as slack:
+        printed = run_command(scene, "refresh", RAG_EVAL_THRESHOLD="0.999", SLACK_WEBHOOK_URL=slack.url)
+    assert printed.code == 3
+    assert_plain(printed)
+    assert steps(printed)[-1] == ("✗", "recall_gate")
+    assert "is below the threshold 0.999" in printed.output
+    assert "the gate stopped the candidate" in printed.labeled("BLOCKED")
+    assert printed.labeled("production").startswith(f"{before} (unchanged)")
+    assert printed.labeled("alert") == "posted to Slack"
+    assert printed.labeled("next") == "rag-assets status"
+    assert scene.production() == before
+    (text,) = slack.texts
+    run, _ = last_run(scene)
+    assert run.run_id[:8] in text
+    assert "is below the threshold 0.999" in text
+    assert run.tags["rag_assets/alerted_by"] == "rag-assets refresh"
+
+
+def test_a_refused_refresh_names_the_command_to_approve_it(tmp_path: Path) -> None:
+    scene = new_scene(tmp_path)
+    for number in range(40):
+        (scene.documents / f"note{number:02}.md").write_text(
+            f"# Note {number}\n\nThis is note number {number}.\n"
+        )
+    assert run_command(scene, "refresh").code == 0
+    for number in range(30):
+        (scene.documents / f"note{number:02}.md").unlink()
+    (scene.documents / "broken.pdf").write_bytes(b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog")
+    refused = run_command(scene, "refresh")
+    assert refused.code == 4
+    assert_plain(refused)
+    assert steps(refused)[-1] == ("✗", "deduped_documents")
+    command = refused.labeled("next")
+    assert re.fullmatch(r"rag-assets approve [0-9a-f]{16}", command)
+
+    assert run_command(scene, *command.split()[1:]).code == 0
+    degraded = run_command(scene, "refresh")
+    assert degraded.code == 7, degraded.output
+    assert degraded.labeled("DEGRADED") == "1 document quarantined"
+    assert degraded.labeled("next") == "rag-assets quarantine"
+
+
+@pytest.mark.parametrize(
+    ("number", "executor"),
+    [(signal.SIGINT, "in_process"), (signal.SIGTERM, "in_process"), (signal.SIGINT, "multiprocess")],
+    ids=["SIGINT", "SIGTERM", "SIGINT with one process per step"],
+)
+def test_a_signal_cancels_the_run_and_leaves_production_unchanged(
+    fresh: Scene, stuck: StuckModel, number: signal.Signals, executor: str
+) -> None:
+    process = start_command(fresh, "refresh", RAG_EXECUTOR=executor, **stuck.environment)
+    stuck.wait_for_a_request()
+    process.send_signal(number)
+    printed = finished(process, 60)
+    assert printed.code == 130, printed.output + printed.errors
+    assert_plain(printed)
+    assert printed.labeled("production") == "nothing yet"
+    assert printed.labeled("next") == "rag-assets refresh"
+    run, _ = last_run(fresh)
+    assert run.status is dg.DagsterRunStatus.CANCELED
+    assert fresh.production() is None
+    knowledge_base = fresh.knowledge_base()
+    try:
+        assert knowledge_base.ledger.lease_holder() is None
+        assert "canceled by hand during embeddings" in describe(status(knowledge_base))
+    finally:
+        knowledge_base.close()
+
+
+def test_a_held_refresh_ends_without_touching_the_decision_of_a_person(scene: Scene) -> None:
+    assert run_command(scene, "rollback", "--reason", "wrong prices", "--by", "ada").code == 0
+    before = scene.production()
+    printed = run_command(scene, "refresh")
+    assert printed.code == 5, printed.output + printed.errors
+    assert_plain(printed)
+    assert steps(printed)[-1] == ("✓", "production_collection")
+    assert "ada" in printed.lines[0]
+    for word in ("the candidate passed the gate and waits", "ada", "wrong prices"):
+        assert word in printed.labeled("HELD")
+    assert printed.labeled("next") == "rag-assets status"
+    assert "resume" not in printed.output, "nobody is told to undo the decision of a colleague"
+    assert scene.production() == before
+
+
+def test_a_killed_process_of_the_run_is_recorded_and_alerted(fresh: Scene, stuck: StuckModel) -> None:
+    with SlackReceiver() as slack:
+        process = start_command(fresh, "refresh", SLACK_WEBHOOK_URL=slack.url, **stuck.environment)
+        stuck.wait_for_a_request()
+        os.kill(child_of(process.pid), signal.SIGKILL)
+        printed = finished(process, 60)
+    assert printed.code == 1
+    assert_plain(printed)
+    assert "its process was killed by SIGKILL" in printed.labeled("FAILED")
+    run, _ = last_run(fresh)
+    assert run.status is dg.DagsterRunStatus.FAILURE
+    (text,) = slack.texts
+    assert "its process was killed by SIGKILL" in text
+
+
+def test_the_run_is_canceled_if_the_command_itself_is_killed(fresh: Scene, stuck: StuckModel) -> None:
+    process = start_command(fresh, "refresh", **stuck.environment)
+    stuck.wait_for_a_request()
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 60
+    while last_run(fresh)[0].status is not dg.DagsterRunStatus.CANCELED:
+        assert time.monotonic() < deadline, "the run was not canceled"
+        time.sleep(0.2)
+
+
+def test_a_second_signal_kills_a_run_that_does_not_end(fresh: Scene, stuck: StuckModel) -> None:
+    process = start_command(fresh, "refresh", **stuck.environment)
+    stuck.wait_for_a_request()
+    os.kill(child_of(process.pid), signal.SIGSTOP)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)  # two signals at once are one
+    process.send_signal(signal.SIGINT)
+    printed = finished(process, 60)
+    assert printed.code == 130, printed.output + printed.errors
+    assert last_run(fresh)[0].status is dg.DagsterRunStatus.CANCELED
+
+
+def test_a_refresh_waits_for_its_turn_in_the_run_queue(fresh: Scene) -> None:
+    with (fresh.home / "dagster.yaml").open("a") as configuration:
+        configuration.write("concurrency:\n  runs:\n    max_concurrent_runs: 1\n")
+    with dagster_instance(fresh) as instance:
+        other = instance.create_run_for_job(job_of_another_project, status=dg.DagsterRunStatus.STARTED)
+        process = start_command(fresh, "refresh")
+        assert process.stdout is not None
+        said = [process.stdout.readline(), process.stdout.readline()]
+        assert said[1].startswith("waiting: Dagster's run queue allows 1 run at once; in progress: ")
+        assert f"{other.run_id[:8]} (job_of_another_project)" in said[1]
+        assert len(instance.get_runs()) == 1
+        instance.report_run_canceled(other)
+        printed = finished(process)
+    assert printed.code == 0, printed.output + printed.errors
+    assert fresh.production() is not None
+
+
+def test_an_instance_that_would_declare_the_run_dead_is_refused(fresh: Scene) -> None:
+    with (fresh.home / "dagster.yaml").open("a") as configuration:
+        configuration.write(
+            "run_monitoring:\n  enabled: true\nrun_launcher:\n"
+            "  module: rag_assets_tests.processes.test_refresh_command\n  class: LauncherOfContainers\n"
+        )
+    printed = run_command(fresh, "refresh", PYTHONPATH=str(Path(__file__).parents[2]))
+    assert printed.code == 1
+    assert "monitors its runs through LauncherOfContainers" in printed.labeled("FAILED")
+
+
+@dg.op
+def works() -> None:
+    """Do nothing."""
+
+
+@dg.job
+def job_of_another_project() -> None:
+    works()
+
+
+class LauncherOfContainers(DefaultRunLauncher):
+    """Asks for the containers of runs, as the launchers for Docker and Kubernetes do."""
+
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        return True
