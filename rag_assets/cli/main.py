@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rag_assets.knowledge_base import KnowledgeBase
 
-_CHANGING = frozenset({"rollback", "resume", "approve"})
+_CHANGING = frozenset({"rollback", "resume", "approve", "quarantine --retry"})
 """Commands that change an existing knowledge base."""
 _WRITING = frozenset({"benchmark draft", "benchmark accept"})
 """Other commands that write."""
@@ -29,6 +29,8 @@ _OPENS_THE_STORE_ONLY = frozenset({"search"})
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code."""
     options = parser().parse_args(arguments)
+    if options.command == "quarantine" and options.retry is not None:
+        options.command = "quarantine --retry"
     knowledge_base: KnowledgeBase | None = None
     try:
         with _environment():
@@ -107,6 +109,8 @@ def _run(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
             from rag_assets.cli.search import search as run
         case "status" | "plan" | "quarantine" | "diff" | "trace":
             from rag_assets.cli.reports import report as run
+        case "quarantine --retry":
+            from rag_assets.cli.quarantine import retry as run
         case "show":
             from rag_assets.cli.show import show as run
         case "doctor":

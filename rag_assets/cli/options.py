@@ -91,6 +91,13 @@ def parser() -> argparse.ArgumentParser:
     status = command("status", "Show production, the last refresh and its problems.")
     plan = command("plan", "Show the changes and the cost of the next refresh. Writes nothing.")
     quarantine = command("quarantine", "List every quarantined document with its reason.")
+    quarantine.add_argument(
+        "--retry",
+        nargs="*",
+        metavar="DOCUMENT",
+        help="forget why these documents are quarantined, all if none is named, so that the next refresh reads them again "
+        "even if they are unchanged; a paid model is asked again",
+    )
     trace = command("trace", "Explain the state and history of a document or a point.")
     trace.add_argument(
         "name",

@@ -29,7 +29,8 @@ def document_named(name: str, documents: Iterable[DocumentState]) -> DocumentSta
     by_id = {state.document_id: state for state in documents}
     for one in spelled_names(name):
         ids = ids_named(one, (state.location for state in by_id.values()))
-        if len({by_id[document_id].content_hash for document_id in ids}) > 1:
+        contents = {by_id[document_id].content_hash for document_id in ids}
+        if len(ids) > 1 and (len(contents) > 1 or None in contents):
             raise ambiguous_name(name, ids)
         if ids:
             return by_id[ids[0]]

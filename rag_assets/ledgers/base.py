@@ -74,6 +74,14 @@ class Ledger(Protocol):
 
     def put_parses(self, records: Iterable[ParseRecord]) -> None: ...
 
+    def forget_quarantined(self, source_uris: Sequence[str]) -> set[str]:
+        """Forget the parses of these documents without a text, and those of the same bytes elsewhere.
+
+        Returns:
+            The documents among them with such a parse.
+        """
+        ...
+
     def documents(self, generation: str) -> list[DocumentState] | None:
         """Return the documents of a generation, or None if the ledger does not know them."""
         ...

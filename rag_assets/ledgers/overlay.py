@@ -28,6 +28,9 @@ class OverlayLedger:
     def put_parses(self, records: Iterable[ParseRecord]) -> None:
         self._above.put_parses(records)
 
+    def forget_quarantined(self, source_uris: Sequence[str]) -> set[str]:
+        return self._above.forget_quarantined(source_uris)
+
     def documents(self, generation: str) -> list[DocumentState] | None:
         found = self._above.documents(generation)
         return self._below.documents(generation) if found is None else found

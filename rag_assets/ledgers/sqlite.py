@@ -179,6 +179,20 @@ class SqliteLedger:
                 (parse_row(record, now) for record in records),
             )
 
+    def forget_quarantined(self, source_uris: Sequence[str]) -> set[str]:
+        found = self._lookup(
+            "SELECT source_uri, raw_hash FROM parses WHERE content_hash IS NULL AND source_uri IN (?)",
+            source_uris,
+        )
+        hashes = dict(found)
+        with self._transaction() as connection:
+            # Any of them would be found again by its bytes.
+            connection.executemany(
+                "DELETE FROM parses WHERE content_hash IS NULL AND raw_hash=?",
+                ((raw_hash,) for raw_hash in set(hashes.values())),
+            )
+        return set(hashes)
+
     # Documents of a generation
 
     def documents(self, generation: str) -> list[DocumentState] | None:

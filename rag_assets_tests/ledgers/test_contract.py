@@ -70,6 +70,37 @@ def test_the_same_bytes_of_another_document_are_known(ledger: Ledger) -> None:
         assert ledger.parse_of_bytes(*other) is None
 
 
+def test_a_forgotten_outcome_is_forgotten_for_all_documents_with_the_same_bytes(ledger: Ledger) -> None:
+    copy = replace(BAD, source_uri="file:///copy.pdf")
+    other = replace(BAD, source_uri="file:///c.pdf", raw_hash="raw3")
+    paid = replace(BAD, source_uri="raw2 1")
+    ledger.put_parses([PARSE, BAD, copy, other, paid])
+    uris = [PARSE.source_uri, BAD.source_uri, "file:///unknown"]
+    assert ledger.forget_quarantined(uris) == {BAD.source_uri}
+    assert ledger.parse_of_bytes("raw2", "pdf", "1") is None
+    assert ledger.parses([*uris, copy.source_uri, paid.source_uri, other.source_uri]) == {
+        PARSE.source_uri: PARSE,
+        other.source_uri: other,
+    }
+    assert ledger.forget_quarantined(uris) == set()
+    assert ledger.forget_quarantined([]) == set()
+
+
+def test_outcomes_of_many_documents_are_forgotten_at_once(ledger: Ledger) -> None:
+    records = [replace(BAD, source_uri=f"file:///{number}", raw_hash=f"{number}") for number in range(1201)]
+    ledger.put_parses(records)
+    uris = [record.source_uri for record in records]
+    assert ledger.forget_quarantined(uris) == set(uris)
+    assert ledger.parses(uris) == {}
+
+
+def test_a_result_of_the_same_bytes_without_a_quarantine_stays(ledger: Ledger) -> None:
+    by_another_parser = replace(PARSE, raw_hash=BAD.raw_hash)
+    ledger.put_parses([BAD, by_another_parser])
+    ledger.forget_quarantined([BAD.source_uri])
+    assert ledger.parses([PARSE.source_uri]) == {PARSE.source_uri: by_another_parser}
+
+
 # Documents
 
 
