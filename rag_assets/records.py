@@ -347,6 +347,7 @@ class GenerationManifest:
         deletions: the deletions of the last hours that led to it, "" for none. See `rag_assets.changes.deletion_history`.
         metadata_kinds: kinds of the values of each metadata key, "" from an earlier version. See
             `rag_assets.document_metadata.kinds`.
+        chunk_sizes: number of chunks by size, "" from an earlier version. See `rag_assets.generations.chunk_sizes`.
     """
 
     generation: str
@@ -365,6 +366,7 @@ class GenerationManifest:
     probe: str = ""
     deletions: str = ""
     metadata_kinds: str = ""
+    chunk_sizes: str = ""
 
 
 @dataclass(frozen=True, slots=True)

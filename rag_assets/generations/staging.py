@@ -1,6 +1,7 @@
 """Candidate generations: staged from the base and the content changes, sealed with a digest."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +11,7 @@ from rag_assets.changes.content_changes import ContentChange
 from rag_assets.document_metadata.kinds import kinds_to_text
 from rag_assets.errors import StaleInputError
 from rag_assets.fingerprint import point_id
+from rag_assets.generations.chunk_sizes import ChunkSizes
 from rag_assets.generations.contents import points_of_contents
 from rag_assets.generations.digest import digest_of, digest_to_hex, documents_hash, point_hash, vector_hash
 from rag_assets.progress import Progress
@@ -109,17 +111,18 @@ class Staging:
         relocated = {c.content_hash: c.locations for c in changes if c.was_held and c.locations}
         dimensions = int(self._fingerprint["embedding_model"]["dimensions"])
         base_name = self._base.generation if self._base else None
+        sizes = self._sizes_of_base()
         copied = Progress("points copied")
         with self._store.write(self._generation, dimensions, base_name, copied.reach) as writer:
             num_deleted = num_relocated = 0
             if base_name is not None and (removed or relocated):
                 reader = self._store.read(base_name)
                 try:
-                    num_deleted = self._remove(writer, reader, removed)
+                    num_deleted = self._remove(writer, reader, removed, sizes)
                     num_relocated = self._relocate(writer, reader, relocated)
                 finally:
                     reader.close()
-            num_added = self._add(writer, new, embedded_chunks, total_chunks)
+            num_added = self._add(writer, new, embedded_chunks, total_chunks, sizes)
             manifest = GenerationManifest(
                 generation=self._generation,
                 refresh_id=self._refresh_id,
@@ -134,17 +137,36 @@ class Staging:
                 probe=self._probe,
                 deletions=self._deletions,
                 metadata_kinds=kinds_to_text(document.location.metadata for document in documents),
+                chunk_sizes=sizes.to_text(),
             )
             writer.seal(manifest)
         return StagedGeneration(manifest, True, num_added, num_deleted, num_relocated)
 
-    def _remove(self, writer: GenerationWriter, reader: GenerationReader, contents: Sequence[str]) -> int:
+    def _sizes_of_base(self) -> ChunkSizes:
+        """Return the chunk sizes of the base. Those of an earlier version are counted, once."""
+        chunk_size = int(self._fingerprint["chunk_size"])
+        if self._base is None:
+            return ChunkSizes(chunk_size)
+        sizes = ChunkSizes.from_text(self._base.chunk_sizes, chunk_size)
+        if sizes is None:
+            sizes = ChunkSizes(chunk_size)
+            progress = Progress("chunk sizes counted", self._base.points_count)
+            with closing(self._store.read(self._base.generation)) as reader:
+                for batch in reader.scroll():
+                    sizes.add(_token_counts(batch))
+                    progress.advance(len(batch))
+        return sizes
+
+    def _remove(
+        self, writer: GenerationWriter, reader: GenerationReader, contents: Sequence[str], sizes: ChunkSizes
+    ) -> int:
         num_deleted = 0
         progress = Progress("contents removed", len(contents))
         for batch in batched(contents, _BATCH):
             points = points_of_contents(reader, self._fingerprint_hash, batch)
             writer.delete([point.id for point in points])
             self._digest -= digest_of(points)
+            sizes.remove(_token_counts(points))
             num_deleted += len(points)
             progress.advance(len(batch))
         self._count -= num_deleted
@@ -174,6 +196,7 @@ class Staging:
         new: dict[str, tuple[Location, ...]],
         embedded_chunks: Iterable[tuple[Chunk, Vector]],
         total_chunks: int,
+        sizes: ChunkSizes,
     ) -> int:
         progress = Progress("points written", total_chunks)
         seen: set[str] = set()
@@ -182,6 +205,7 @@ class Staging:
             writer.upsert(points)
             seen.update(chunk.content_hash for chunk, _ in batch)
             self._digest += digest_of(points)
+            sizes.add(_token_counts(points))
             progress.advance(len(points))
         if seen != new.keys():
             raise StaleInputError(
@@ -216,6 +240,10 @@ class Staging:
         }
         identity = point_id(self._fingerprint_hash, chunk.content_hash, chunk.chunk_index)
         return Point(identity, payload, vector, sparse)
+
+
+def _token_counts(points: Iterable[Point]) -> Iterator[int]:
+    return (point.payload["token_count"] for point in points)
 
 
 def join_vectors(

@@ -1,7 +1,9 @@
 """A check of each part of the configuration: is it set, and does it answer? `--deep` reads every point of production."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from rag_assets.errors import BenchmarkError, ConfigurationError, RagAssetsError, SourceUnavailable
@@ -10,9 +12,10 @@ from rag_assets.fingerprint import fingerprint_difference, short_hash
 from rag_assets.generations.verification import check_every_point
 from rag_assets.ingestion.source_reports import unreadable_sources, without_name
 from rag_assets.inspection.lines import ignored_lines, labeled, unconfigured_lines
-from rag_assets.inspection.source_listings import list_with_outages
+from rag_assets.inspection.source_listings import ListedSource, list_with_outages
 from rag_assets.inspection.unconfigured_sources import ignored_sources, unconfigured_sources
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.records import DocumentState
 from rag_assets.text.wording import counted
 from rag_assets.vector_stores.base import DescribesServer
 
@@ -38,13 +41,14 @@ class Finding:
 
 def examine(knowledge_base: KnowledgeBase, *, deep: bool = False) -> Iterator[Finding]:
     """Examine one part after the other. A failure of one does not stop the examination."""
+    listings = cache(lambda: list_with_outages(knowledge_base, knowledge_base.served_documents()))
     parts: dict[str, Callable[[KnowledgeBase], str]] = {
         "variables": _variables,
         "vector store": _vector_store,
         "ledger": _ledger,
-        "sources": _sources,
+        "sources": lambda knowledge_base: _sources(knowledge_base, listings()),
         "embedding model": _embedder,
-        "benchmark": _benchmark,
+        "benchmark": lambda knowledge_base: _benchmark(knowledge_base, listings),
     }
     for part, look in parts.items():
         try:
@@ -87,9 +91,8 @@ def _ledger(knowledge_base: KnowledgeBase) -> str:
     return "; ".join([known, *unconfigured_lines(unconfigured)])
 
 
-def _sources(knowledge_base: KnowledgeBase) -> str:
+def _sources(knowledge_base: KnowledgeBase, listed: Sequence[ListedSource]) -> str:
     reads = knowledge_base.media_models().reads
-    listed = list_with_outages(knowledge_base, knowledge_base.served_documents())
     lists = ", ".join(
         f"{one.source.name} lists {counted(sum(reads(it.filename) for it in one.entries), 'document')}"
         for one in listed
@@ -118,13 +121,20 @@ def _embedder(knowledge_base: KnowledgeBase) -> str:
     return detail
 
 
-def _benchmark(knowledge_base: KnowledgeBase) -> str:
+def _benchmark(knowledge_base: KnowledgeBase, listings: Callable[[], Sequence[ListedSource]]) -> str:
     path = knowledge_base.settings.benchmark_file
     benchmark = load_benchmark(path)
     documents = knowledge_base.documents_of(knowledge_base.vector_store.production_state().production)
-    # Without known documents in production there is nothing to compare the benchmark with.
+    compared_with = "production"
+    if not documents:
+        compared_with = "the listed documents"
+        with suppress(RagAssetsError):  # reported by the part before
+            # Their texts are unknown. Counted as one text, no name is ambiguous.
+            documents = [
+                DocumentState(entry.location(), "unknown") for one in listings() for entry in one.entries
+            ]
     if documents and (problem := fitting_problem(path, documents)):
-        raise BenchmarkError(f"compared with production, {problem}")
+        raise BenchmarkError(f"compared with {compared_with}, {problem}")
     return f"{path}, {counted(len(benchmark.queries), 'question')}"
 
 

@@ -29,8 +29,9 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "probe": (str,),
     "deletions": (str,),
     "metadata_kinds": (str,),
+    "chunk_sizes": (str,),
 }
-_ADDED_LATER = {"run_id": "", "probe": "", "damaged": "", "deletions": "", "metadata_kinds": ""}
+_ADDED_LATER = dict.fromkeys(("run_id", "probe", "damaged", "deletions", "metadata_kinds", "chunk_sizes"), "")
 """Fields missing in manifests of earlier versions."""
 
 

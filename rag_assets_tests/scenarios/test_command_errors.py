@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rag_assets_tests.pipeline import Pipeline
+from rag_assets_tests.pipeline import Pipeline, text_about
 
 
 def one_line(pipeline: Pipeline, *arguments: str) -> str:
@@ -69,9 +69,21 @@ def test_doctor_fails_on_a_benchmark_for_other_documents(promoted: Pipeline) -> 
     assert "FAIL  benchmark: compared with production, the benchmark does not fit" in output
 
 
-def test_doctor_accepts_any_benchmark_before_the_first_promotion(empty: Pipeline) -> None:
-    empty.benchmark.write_text('{"query": "Which?", "expected_docs": ["elsewhere.md"]}\n')
+def test_before_the_first_promotion_doctor_compares_the_benchmark_with_the_listed_documents(
+    empty: Pipeline,
+) -> None:
+    (empty.documents / "hr").mkdir()
+    (empty.documents / "topic05.md").rename(empty.documents / "hr" / "topic05.md")
+    empty.write(
+        "it/topic05.md", text_about("another")
+    )  # its texts are not known, so the name may still be unique
     assert "ok    benchmark" in empty.command("doctor")[1]
+    empty.benchmark.write_text('{"query": "Which?", "expected_docs": ["elsewhere.md"]}\n')
+    code, output, _ = empty.command("doctor")
+    assert code == 1
+    assert "FAIL  benchmark: compared with the listed documents, the benchmark does not fit" in output
+    empty.documents.rename(empty.home / "away")
+    assert "ok    benchmark" in empty.command("doctor")[1], "nothing is listed to compare with"
 
 
 def test_doctor_does_not_report_an_untried_webhook_as_ok(empty: Pipeline) -> None:

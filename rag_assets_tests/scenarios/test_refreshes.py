@@ -27,6 +27,16 @@ def test_an_unchanged_refresh_parses_embeds_and_writes_nothing(promoted: Pipelin
     assert promoted.files_of_production() == files
 
 
+def test_the_records_of_five_refreshes_are_kept(promoted: Pipeline) -> None:
+    for number in range(4):
+        promoted.write("more.md", text_about(number))
+        promoted.refresh().checked()
+    with promoted.knowledge_base() as knowledge_base:
+        for asset in ("raw_documents", "deduped_documents", "staging_collection", "eval_report"):
+            assert len(knowledge_base.artifacts.kept(asset)) == 5, asset
+    assert len(promoted.json("trace", "topic05.md", "--json")["history"]) == 5
+
+
 def test_touching_every_file_changes_nothing(promoted: Pipeline) -> None:
     for path in promoted.documents.iterdir():
         promoted.touch(path)

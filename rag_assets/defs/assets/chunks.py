@@ -15,7 +15,7 @@ from rag_assets.artifacts.rows import chunk_row, chunks_schema
 from rag_assets.chunking import chunk_contents
 from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.defs.assets.deduped_documents import deduped_documents
-from rag_assets.defs.metadata.chunks import chunk_size_breakdown, flagged_table
+from rag_assets.defs.metadata.chunks import flagged_table
 from rag_assets.fingerprint import short_hash
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.refresh.embedding_estimate import estimated_cost_usd
@@ -38,17 +38,16 @@ def chunks(
         deduped = step.read("deduped_documents")
         require_fingerprint(deduped, knowledge_base.fingerprint())
         plan = plan_staging(knowledge_base, deduped, step.run_id)
-        token_counts: Counter[int] = Counter()
+        num_tokens = 0
         flagged: Counter[str] = Counter()
         with step.write("chunks", chunks_schema(), deduped.header) as (writer, details):
             new_contents = [change.content_hash for change in plan.changes if not change.was_held]
             for chunk in chunk_contents(new_contents, plan.text_of, knowledge_base.chunker):
                 writer.write(chunk_row(chunk))
-                token_counts[chunk.token_count] += 1
+                num_tokens += chunk.token_count
                 if chunk.flags:
                     flagged[chunk.content_hash] += 1
             details["num_chunks"] = writer.num_rows
-        num_tokens = sum(token_counts.elements())
         cost_usd = estimated_cost_usd(num_tokens, knowledge_base.embedder)
         return step.materialized(
             data_version=short_hash([deduped.details["target_hash"], deduped.header.fingerprint_hash]),
@@ -59,7 +58,6 @@ def chunks(
                 "estimated_cost_usd": "unknown" if cost_usd is None else cost_usd,
                 "num_flagged_chunks": flagged.total(),
                 "flagged": flagged_table(flagged, plan.changes),
-                "chunk_sizes": chunk_size_breakdown(token_counts, knowledge_base.settings.chunk_size),
                 "file": step.file("chunks"),
                 "refresh_id": deduped.header.refresh_id,
             },

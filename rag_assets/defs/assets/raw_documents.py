@@ -56,7 +56,7 @@ def raw_documents(
         # Before anything is paid for. Only a warning: a benchmark written during the refresh is in time.
         if problem := reading_problem(knowledge_base.settings.benchmark_file):
             context.log.warning("the gate will block this refresh: %s", problem)
-        knowledge_base.artifacts.prune()
+        knowledge_base.artifacts.prune()  # damaged ones, before anything is read
         header = Header(
             # Only shown: the order of the refreshes is that of their numbers.
             refresh_id=f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{step.run_id[:8]}",
@@ -104,6 +104,7 @@ def raw_documents(
             details["listing_hashes"] = ingestion.listing_hashes | {
                 source: listed for source, listed in served.items() if source not in asked
             }
+        knowledge_base.artifacts.prune()  # the oldest, now that there is one more
         return step.materialized(
             data_version=version.hexdigest(),
             metadata={

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from rag_assets.defs.metadata.tables import breakdown, column, shown, table
+from rag_assets.generations.chunk_sizes import ChunkSizes
 from rag_assets.generations.staging import StagedGeneration
 from rag_assets.records import GenerationManifest
 from rag_assets.refresh.outcome import OUTCOME_KEY, Outcome
@@ -26,6 +27,7 @@ def staging_metadata(staged: StagedGeneration) -> dict[str, Any]:
     return {
         "written": staged.written,
         "points": breakdown("points", points),
+        **chunk_sizes_metadata(manifest),
         "num_documents": manifest.documents_count,
         "num_points": manifest.points_count,
         "num_points_added": added,
@@ -43,6 +45,7 @@ def production_metadata(manifest: GenerationManifest | None) -> dict[str, Any]:
         "num_points": manifest.points_count,
         "generation": manifest.generation,
         "index": index_table(manifest.fingerprint),
+        **chunk_sizes_metadata(manifest),
         "digest": manifest.digest,
         "refresh_id": manifest.refresh_id,
     }
@@ -70,6 +73,12 @@ def held_metadata(manifest: GenerationManifest | None, state: ProductionState) -
 def resumed_metadata(manifest: GenerationManifest | None) -> dict[str, Any]:
     """Production after a hold."""
     return {OUTCOME_KEY: Outcome.UNCHANGED.value, **production_metadata(manifest)}
+
+
+def chunk_sizes_metadata(manifest: GenerationManifest) -> dict[str, Any]:
+    """Distribution of the sizes of all chunks, in tokens. Empty if an earlier version made the generation."""
+    sizes = ChunkSizes.from_text(manifest.chunk_sizes, int(manifest.fingerprint["chunk_size"]))
+    return {} if sizes is None else {"chunk_sizes": breakdown("tokens", sizes.by_class())}
 
 
 def index_table(fingerprint: Mapping[str, Any]) -> dg.TableMetadataValue:
