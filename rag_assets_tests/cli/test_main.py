@@ -21,6 +21,7 @@ COMMANDS = (
     ("status",),
     ("plan",),
     ("quarantine",),
+    ("settings",),
     ("trace", "name"),
     ("show", "name"),
     ("diff", "name"),

@@ -12,6 +12,7 @@ READING = (
     ("status",),
     ("plan",),
     ("quarantine",),
+    ("settings",),
     ("doctor",),
     ("trace", "a.md"),
     ("export",),

@@ -28,7 +28,7 @@ def candidate_of(pipeline: Pipeline) -> Path:
     (name,) = set(pipeline.generations()) - before
     with pipeline.knowledge_base() as knowledge_base:
         return (
-            knowledge_base.state_dir
+            knowledge_base.settings.state_dir
             / "vector_store"
             / knowledge_base.settings.collection
             / (f"generations/{name}")
