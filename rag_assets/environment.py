@@ -16,7 +16,6 @@ from rag_assets.errors import ConfigurationError
 
 HOME = "RAG_HOME"
 SHELL = "environment"
-FILE_SUFFIX = "_FILE"
 
 
 @dataclass(frozen=True)
@@ -62,6 +61,10 @@ class Environment:
     def origin(self, name: str) -> str:
         """Return the origin of the value in effect. The variable must be set."""
         return next(layer.origin for layer in reversed(self.layers) if name in layer.variables)
+
+    def path(self, name: str) -> Path:
+        """Return the path in a variable that is set."""
+        return self.home / _expanded(self.variables[name])
 
     def differences(self) -> Iterator[Difference]:
         """Yield each variable of a `.env` file with another value below it. An empty value below is none."""
@@ -115,6 +118,11 @@ def read_environment() -> Environment:
     return Environment(home, tuple(layers))
 
 
+def file_variable(name: str) -> str:
+    """Return the variable for the file of a secret."""
+    return f"{name}_FILE"
+
+
 def secret(name: str, variables: Mapping[str, str], home: Path) -> str | None:
     """Return the value of a variable, or the content of the file named by `<variable>_FILE`, as containers hand over secrets.
 
@@ -124,7 +132,7 @@ def secret(name: str, variables: Mapping[str, str], home: Path) -> str | None:
     Raises:
         ConfigurationError: both are set, or the file has no content to read.
     """
-    variable = f"{name}{FILE_SUFFIX}"
+    variable = file_variable(name)
     named = variables.get(variable)
     if not named:
         return variables.get(name)

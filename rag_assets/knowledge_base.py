@@ -15,25 +15,26 @@ from typing import TYPE_CHECKING, Any
 
 from rag_assets.changes.deletion_guard import DeletionGuard
 from rag_assets.disk.private_folders import claim_folder, require_folder
-from rag_assets.effective_settings import place_of
+from rag_assets.effective_settings import names_of
 from rag_assets.embedders.base import Embedder
 from rag_assets.embedders.bm25 import Bm25Encoder
 from rag_assets.embedders.model_identity import (
     assumed_embedder,
     is_named,
+    name_of,
     recorded_model,
     recorded_probe,
     require_model,
 )
 from rag_assets.embedders.probe import ProbedEmbedder, probe_to_text
-from rag_assets.embedders.registry import build_embedder
+from rag_assets.embedders.registry import LOCAL_NAMES, build_embedder
 from rag_assets.environment import read_environment
 from rag_assets.errors import MENDED_BY_REBUILD, GenerationDamaged
 from rag_assets.fingerprint import index_fingerprint, short_hash
 from rag_assets.generations.contents import production_documents
 from rag_assets.records import DocumentState, EmbeddingModel, GenerationManifest
 from rag_assets.retrieval import Retriever
-from rag_assets.settings import Settings, load_settings
+from rag_assets.settings import Settings, known_variables, load_settings
 from rag_assets.text.tokenizers import build_tokenizer
 from rag_assets.vector_stores.base import VectorStore
 from rag_assets.vector_stores.registry import build_vector_store
@@ -51,9 +52,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-LOCAL_MODEL = "wordllama"
 OPENAI_MODEL = "text-embedding-3-small"
-_SETTINGS = {str(field.alias) for field in Settings.model_fields.values()}
 
 
 class KnowledgeBase:
@@ -62,33 +61,31 @@ class KnowledgeBase:
     Args:
         settings: from the environment or the Launchpad.
         given_tokens: tokens approved for this run only, in addition to the tokens in the ledger.
+        overridden: names of settings with a value for this run only, from the Launchpad.
     """
 
-    def __init__(self, settings: Settings, given_tokens: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        given_tokens: frozenset[str] = frozenset(),
+        overridden: frozenset[str] = frozenset(),
+    ) -> None:
         self.settings = settings
+        self.overridden = overridden
         self.given_tokens = given_tokens
         self._embedders: dict[str, Embedder] = {}
         self._run_id: str | None = None
 
     @property
-    def names(self) -> dict[str, str]:
-        """Name and place of the knowledge base, for reports."""
-        return {"name": self.settings.collection, "place": place_of(self.settings)}
-
-    @property
     def place(self) -> str:
         """Name and place of the knowledge base, as a clause for people."""
-        return "knowledge base {name} in {place}".format(**self.names)
+        return "knowledge base {name} in {place}".format(**names_of(self.settings))
 
     # Parts
 
-    @property
-    def state_dir(self) -> Path:
-        return self.settings.state_dir
-
     @cached_property
     def vector_store(self) -> VectorStore:
-        require_folder(self.state_dir, "RAG_STATE_DIR")
+        require_folder(self.settings.state_dir, "RAG_STATE_DIR")
         return build_vector_store(self.settings)
 
     @cached_property
@@ -96,9 +93,9 @@ class KnowledgeBase:
         from rag_assets.ledgers.sqlite import SqliteLedger
 
         # Here, because every refresh opens the ledger before it writes elsewhere. Opening other parts creates nothing.
-        claim_folder(self.state_dir, "RAG_STATE_DIR")
+        claim_folder(self.settings.state_dir, "RAG_STATE_DIR")
         return SqliteLedger(
-            self.state_dir / "ledger.sqlite",
+            self.settings.state_dir / "ledger.sqlite",
             self.vector_store.knowledge_base_id(),
             self.settings.cache_ttl_seconds,
         )
@@ -107,7 +104,7 @@ class KnowledgeBase:
     def artifacts(self) -> ArtifactStore:
         from rag_assets.artifacts.store import ArtifactStore
 
-        return ArtifactStore(self.state_dir / "artifacts" / self.settings.collection)
+        return ArtifactStore(self.settings.state_dir / "artifacts" / self.settings.collection)
 
     @property
     def earlier_artifacts(self) -> ArtifactStore:
@@ -118,13 +115,13 @@ class KnowledgeBase:
     def failures(self) -> FailureRecord:
         from rag_assets.artifacts.last_failure import FailureRecord
 
-        return FailureRecord(self.state_dir / "artifacts" / self.settings.collection)
+        return FailureRecord(self.settings.state_dir / "artifacts" / self.settings.collection)
 
     @cached_property
     def text_store(self) -> TextStore:
         from rag_assets.text.store import TextStore
 
-        return TextStore(self.state_dir / "texts" / self.settings.collection)
+        return TextStore(self.settings.state_dir / "texts" / self.settings.collection)
 
     @cached_property
     def bm25(self) -> Bm25Encoder:
@@ -184,35 +181,25 @@ class KnowledgeBase:
             _logger.warning("the embedding model of production is unknown: %s", error)
             manifest = None
         if manifest is not None:
-            return _name_of(recorded_model(manifest))
-        return OPENAI_MODEL if self.settings.openai_api_key else LOCAL_MODEL
+            return name_of(recorded_model(manifest))
+        return OPENAI_MODEL if self.settings.openai_api_key else LOCAL_NAMES[0]
 
     def unread_variables(self) -> list[str]:
         """Return one sentence per unknown `RAG_` variable of the environment or `.env`."""
         names = read_environment().variables.keys()
-        if all(name.upper() in _SETTINGS for name in names if name.startswith("RAG_")):
+        known = known_variables()
+        if all(name.upper() in known for name in names if name.startswith("RAG_")):
             return []  # no need to import every source for its options
         from rag_assets.sources.unread_variables import unread_variables
 
         return unread_variables(names, self.settings.sources_file)
 
     def sources(self) -> list[Source]:
-        from rag_assets.sources.base import IdentifiesUrls, UsesFolder
-        from rag_assets.sources.declarations import build_sources
-        from rag_assets.sources.state_folder import require_separate
+        from rag_assets.sources.configured import configured_sources
 
-        # The Launchpad can set the documents folder too, so the environment alone is not enough.
-        environment = read_environment().variables | {"RAG_DOCUMENTS_DIR": str(self.settings.documents_dir)}
-        sources = build_sources(
-            self.settings.sources, self.settings.sources_file, environment, self.settings.home
+        return configured_sources(
+            self.settings, self.folder_of_source, lambda: self.vector_store.find_knowledge_base_id() or ""
         )
-        require_separate(self.settings.state_dir, sources)
-        for source in sources:
-            if isinstance(source, UsesFolder):
-                source.use_folder(self.folder_of_source(source.name))
-            if isinstance(source, IdentifiesUrls):
-                source.use_key(lambda: self.vector_store.find_knowledge_base_id() or "")
-        return sources
 
     def folder_of_source(self, name: str) -> Path:
         """Return the folder for the notes of a source. The source creates it."""
@@ -282,7 +269,7 @@ class KnowledgeBase:
             return current
         if reference is None:
             return self.embedder_for(model)
-        return ProbedEmbedder(self._build_embedder(_name_of(model)), model, reference)
+        return ProbedEmbedder(self._build_embedder(name_of(model)), model, reference)
 
     def embedder_for(self, model: EmbeddingModel) -> Embedder:
         """Return the embedder of a recorded model.
@@ -290,7 +277,7 @@ class KnowledgeBase:
         Raises:
             ConfigurationError: the environment has another model or endpoint under this name.
         """
-        embedder = self._build_embedder(_name_of(model))
+        embedder = self._build_embedder(name_of(model))
         require_model(embedder, model)
         return embedder
 
@@ -408,8 +395,3 @@ def open_retriever(settings: Settings | None = None) -> Retriever:
         ConfigurationError: invalid settings.
     """
     return KnowledgeBase(settings or load_settings()).retriever(owns_store=True)
-
-
-def _name_of(model: EmbeddingModel) -> str:
-    """Return the value of RAG_EMBEDDING_MODEL for a recorded model."""
-    return LOCAL_MODEL if model.provider == "wordllama" else f"{model.provider}:{model.model}"

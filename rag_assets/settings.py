@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from rag_assets.document_metadata.policy import MetadataPolicy
-from rag_assets.environment import HOME, Environment, read_environment, secret
+from rag_assets.environment import HOME, Environment, file_variable, read_environment, secret
 from rag_assets.errors import ConfigurationError
 from rag_assets.invalid_values import FORM, describe_invalid_values, may_hold_secrets
 
@@ -324,16 +324,34 @@ def load_settings(**overrides: Any) -> Settings:
 
 
 def settings_in(environment: Environment) -> dict[str, str]:
-    """Return the settings with a value, by variable. Names are read in lower case too.
+    """Return the settings with a value, by variable.
 
     Raises:
-        ConfigurationError: the file of a secret is unusable.
+        ConfigurationError: the file of a secret is unusable, or the secret has a variable too.
     """
-    known = {str(field.alias) for field in Settings.model_fields.values()}
-    variables = environment.variables
-    found = {name.upper(): value for name, value in variables.items() if name.upper() in known}
-    found |= {name: variables[name] for name in known if name in variables}
+    values = environment.variables
+    return {
+        alias: values[name] if name != file_variable(alias) else secret(alias, values, environment.home) or ""
+        for alias, name in variables_of_settings(environment).items()
+    }
+
+
+def variables_of_settings(environment: Environment) -> dict[str, str]:
+    """Return setting -> the variable of its value: its own, that in lower case, or that for the file of a secret."""
+    values = environment.variables
+    spelled = {name.upper(): name for name in values} | {name: name for name in values}
+    found: dict[str, str] = {}
     for field in Settings.model_fields.values():
-        if may_hold_secrets(field.annotation):
-            found[str(field.alias)] = secret(str(field.alias), variables | found, environment.home) or ""
-    return {name: value for name, value in found.items() if value}
+        alias = str(field.alias)
+        if may_hold_secrets(field.annotation) and values.get(file_variable(alias)):
+            found[alias] = file_variable(alias)
+        elif alias in spelled and values[spelled[alias]]:
+            found[alias] = spelled[alias]
+    return found
+
+
+def known_variables() -> set[str]:
+    """Return the variables of all settings, and those for the files of secrets."""
+    fields = [(str(field.alias), field) for field in Settings.model_fields.values()]
+    files = {file_variable(alias) for alias, field in fields if may_hold_secrets(field.annotation)}
+    return files | {alias for alias, _ in fields}

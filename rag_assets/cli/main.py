@@ -107,7 +107,7 @@ def _run(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
             from rag_assets.cli.refresh import refresh as run
         case "search":
             from rag_assets.cli.search import search as run
-        case "status" | "plan" | "quarantine" | "diff" | "trace":
+        case "status" | "plan" | "quarantine" | "diff" | "trace" | "settings":
             from rag_assets.cli.reports import report as run
         case "quarantine --retry":
             from rag_assets.cli.quarantine import retry as run

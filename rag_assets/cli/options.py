@@ -116,7 +116,8 @@ def parser() -> argparse.ArgumentParser:
         metavar="GENERATION",
         help="its name, previous, held, or candidate (default: previous, or else candidate)",
     )
-    for one in (refresh, show, diff, search, status, plan, quarantine, trace):
+    settings = command("settings", "Show every setting in effect, with its origin.")
+    for one in (refresh, show, diff, search, status, plan, quarantine, trace, settings):
         one.add_argument("--json", action="store_true", help="print one JSON object")
     rollback = command("rollback", "Restore the previous generation and hold it in production.")
     resume = command(

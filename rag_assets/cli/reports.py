@@ -1,4 +1,4 @@
-"""The reports: `rag-assets status`, `plan`, `quarantine`, `diff` and `trace`."""
+"""The reports: `rag-assets status`, `plan`, `quarantine`, `diff`, `settings` and `trace`."""
 
 import argparse
 from collections.abc import Callable
@@ -37,6 +37,10 @@ def _inspected(
             from rag_assets.inspection import quarantine
 
             return quarantine.quarantine(knowledge_base), quarantine.describe
+        case "settings":
+            from rag_assets.inspection import settings
+
+            return settings.settings(knowledge_base), settings.describe
         case "diff":
             from rag_assets.inspection import diff
 

@@ -7,6 +7,8 @@ import dagster as dg
 from rag_assets.defs.asset_step import asset_step
 from rag_assets.defs.assets.eval_report import eval_report
 from rag_assets.defs.metadata.eval_report import gate_metadata
+from rag_assets.defs.metadata.settings import override_metadata
+from rag_assets.effective_settings import overrides
 from rag_assets.evaluation.gate import judge
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.refresh.evaluated import evaluated_report
@@ -62,6 +64,7 @@ def recall_gate(
         severity=dg.AssetCheckSeverity.ERROR,
         description=str(verdict),
         metadata=gate_metadata(report, knowledge_base.settings.eval_threshold)
+        | override_metadata(overrides(knowledge_base.settings, knowledge_base.overridden))
         | {
             "verdict": str(verdict),
             **({} if verdict.passed else blocked),

@@ -2,22 +2,26 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
+from rag_assets.defs.run_log import logged_in_run
+from rag_assets.effective_settings import REBUILDING
 from rag_assets.errors import ConfigurationError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.refresh.approvals import parsed_token
 from rag_assets.settings import Settings, load_settings
 
-_REBUILDS = "A change rebuilds the whole index."
+_REBUILDS = "A change rebuilds the whole index, and the next run without it rebuilds it again."
 
 
 def _description_of(name: str, effect: str = "") -> str:
     """Return the description of a setting, with its variable."""
     field = Settings.model_fields[name]
     described = str(field.description).replace("`", "")
+    effect = _REBUILDS if name in REBUILDING else effect
     return " ".join(filter(None, (described, effect, f"Set for all runs by {field.alias}.")))
 
 
@@ -31,13 +35,11 @@ class KnowledgeBaseResource(dg.ConfigurableResource[KnowledgeBase]):
         default=None, description=_description_of("sources", "Leaving one out deletes none of its documents.")
     )
     near_duplicates: str | None = Field(default=None, description=_description_of("near_duplicates"))
-    chunker: str | None = Field(default=None, description=_description_of("chunker", _REBUILDS))
-    chunk_size: int | None = Field(default=None, description=_description_of("chunk_size", _REBUILDS))
-    chunk_overlap: int | None = Field(default=None, description=_description_of("chunk_overlap", _REBUILDS))
-    tokenizer: str | None = Field(default=None, description=_description_of("tokenizer", _REBUILDS))
-    embedding_model: str | None = Field(
-        default=None, description=_description_of("embedding_model", _REBUILDS)
-    )
+    chunker: str | None = Field(default=None, description=_description_of("chunker"))
+    chunk_size: int | None = Field(default=None, description=_description_of("chunk_size"))
+    chunk_overlap: int | None = Field(default=None, description=_description_of("chunk_overlap"))
+    tokenizer: str | None = Field(default=None, description=_description_of("tokenizer"))
+    embedding_model: str | None = Field(default=None, description=_description_of("embedding_model"))
     eval_threshold: float | None = Field(default=None, description=_description_of("eval_threshold"))
     dense_weight: float | None = Field(default=None, description=_description_of("dense_weight"))
     max_deleted_share: float | None = Field(default=None, description=_description_of("max_deleted_share"))
@@ -46,25 +48,22 @@ class KnowledgeBaseResource(dg.ConfigurableResource[KnowledgeBase]):
         description="Token from a refused deletion or rebuild. Approves exactly that one, in this run.",
     )
 
-    def run_settings(self) -> Settings:
-        """Return the settings from the environment, overridden by the values for this run.
-
-        Raises:
-            ConfigurationError: a value is invalid.
-        """
+    def values_for_run(self) -> dict[str, Any]:
+        """Return the settings with a value for this run, by name."""
         values = {
             name: getattr(self, name) for name in type(self).model_fields if name != "approve_deletions"
         }
-        return load_settings(**{name: value for name, value in values.items() if value is not None})
+        return {name: value for name, value in values.items() if value is not None}
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Generator[KnowledgeBase]:
         try:
-            settings = self.run_settings()
+            values = self.values_for_run()
+            settings = load_settings(**values)
             given = frozenset({parsed_token(self.approve_deletions)} if self.approve_deletions else ())
         except ConfigurationError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
-        knowledge_base = KnowledgeBase(settings, given)
+        knowledge_base = KnowledgeBase(settings, given, frozenset(values))
         try:
             yield knowledge_base
         finally:

@@ -64,6 +64,11 @@ def is_named(model: EmbeddingModel, name: str) -> bool:
     return name.strip() in (model.model, f"{model.provider}:{model.model}")
 
 
+def name_of(model: EmbeddingModel) -> str:
+    """Return the value of RAG_EMBEDDING_MODEL for a recorded model."""
+    return LOCAL_NAMES[0] if model.provider == "wordllama" else f"{model.provider}:{model.model}"
+
+
 def may_be(model: EmbeddingModel, recorded: EmbeddingModel) -> bool:
     """Whether a model may be the recorded one: all is equal but address and minted revision. The probe decides."""
     return replace(model, endpoint="", revision=_plain(model)) == replace(

@@ -85,9 +85,7 @@ def _ledger(knowledge_base: KnowledgeBase) -> str:
     production = knowledge_base.vector_store.production_state().production
     documents = knowledge_base.documents_of(production)
     unconfigured = unconfigured_sources(knowledge_base.settings, documents)
-    known = (
-        f"{knowledge_base.state_dir / 'ledger.sqlite'}, {counted(len(documents), 'document')} in production"
-    )
+    known = f"{knowledge_base.settings.state_dir / 'ledger.sqlite'}, {counted(len(documents), 'document')} in production"
     return "; ".join([known, *unconfigured_lines(unconfigured)])
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from rag_assets.changes.change_set import Change, DocumentChange, count_changes
 from rag_assets.changes.content_changes import content_changes
 from rag_assets.chunking import chunk_contents
+from rag_assets.effective_settings import names_of
 from rag_assets.errors import MENDED_BY_REBUILD, ApprovalNeeded, DeletionRefused
 from rag_assets.evaluation.benchmark import fitting_problem, reading_problem
 from rag_assets.fingerprint import fingerprint_difference
@@ -72,7 +73,7 @@ def plan(settings: Settings) -> dict[str, Any]:
         needed = approvals_needed(knowledge_base, decision)
         refused = {outage.token for outage in outages} | {error.token for error in needed}
         return {
-            "knowledge_base": knowledge_base.names,
+            "knowledge_base": names_of(settings),
             "base_generation": decision.base_name,
             "pending_approvals": [
                 one

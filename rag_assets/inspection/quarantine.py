@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from rag_assets.artifacts.parquet_artifact import Artifact
 from rag_assets.artifacts.rows import document_from_row
+from rag_assets.effective_settings import names_of
 from rag_assets.errors import QuarantineReason, StateFormatError
 from rag_assets.inspection.lines import knowledge_base_line, labeled, last_good_version
 from rag_assets.inspection.settled import refused_rows
@@ -47,7 +48,7 @@ def quarantine(knowledge_base: KnowledgeBase) -> dict[str, Any]:
     since = _since([last, *others] if last else [], [row["document_id"] for row in rows], staged)
     served = knowledge_base.served_documents() if rows else {}
     return {
-        "knowledge_base": knowledge_base.names,
+        "knowledge_base": names_of(knowledge_base.settings),
         "refresh_id": last and last.header.refresh_id,
         "at": last and last.header.created_at,
         "oldest_at": oldest and oldest.header.created_at,

@@ -8,6 +8,7 @@ from rag_assets.artifacts.last_outcome import OutcomeRecord
 from rag_assets.artifacts.rows import change_from_row, report_from
 from rag_assets.artifacts.store import Artifact, ArtifactStore
 from rag_assets.changes.change_set import count_changes
+from rag_assets.effective_settings import OVERRIDES, names_of
 from rag_assets.embedders.model_identity import recorded_model
 from rag_assets.errors import MENDED_BY_REBUILD, StateFormatError
 from rag_assets.evaluation.gate import judge
@@ -27,6 +28,12 @@ from rag_assets.inspection.lines import (
     unsettled_lines,
 )
 from rag_assets.inspection.pending_approvals import pending_approvals, pending_lines
+from rag_assets.inspection.settings import (
+    differing_lines,
+    differing_settings,
+    override_lines,
+    recorded_overrides,
+)
 from rag_assets.inspection.settled import refused_rows, settled, settled_rows
 from rag_assets.inspection.unconfigured_sources import ignored_sources, unconfigured_sources
 from rag_assets.knowledge_base import KnowledgeBase
@@ -47,7 +54,7 @@ def status(knowledge_base: KnowledgeBase) -> dict[str, Any]:
     failure, folder = knowledge_base.failures.get(), knowledge_base.failures.folder
     outcome = OutcomeRecord(folder).get()
     return {
-        "knowledge_base": knowledge_base.names,
+        "knowledge_base": names_of(knowledge_base.settings),
         "production": _production(knowledge_base, state.production),
         "previous_generation": state.previous,
         **described_hold(state),
@@ -85,6 +92,7 @@ def _production(knowledge_base: KnowledgeBase, generation: str | None) -> dict[s
         "embedding_model": manifest and recorded_model(manifest).model,
         "sealed_at": manifest and manifest.sealed_at,
         "digest": manifest and manifest.digest,
+        "differing_settings": differing_settings(manifest, knowledge_base.settings) if manifest else [],
         "problem": problem,
     }
 
@@ -119,6 +127,7 @@ def _described_refresh(knowledge_base: KnowledgeBase) -> dict[str, Any] | None:
         "refresh_id": raw.header.refresh_id,
         "at": raw.header.created_at,
         "last_step": _last_step(knowledge_base.artifacts, raw.header.refresh_id),
+        OVERRIDES: recorded_overrides(raw),
         "unreadable_sources": raw.details["unreadable_sources"],
         "skipped_files": raw.details.get("skipped_files", {}),
         "metadata_left_out": raw.details.get("metadata_left_out", {}),
@@ -243,6 +252,7 @@ def _production_lines(production: dict[str, Any] | None) -> list[str]:
     return [
         labeled("production", f"{production['generation']}, sealed {production['sealed_at']}"),
         labeled("", f"{documents}, {chunks}, model {production['embedding_model']}"),
+        *differing_lines(production["differing_settings"]),
     ]
 
 
@@ -265,6 +275,7 @@ def _refresh_lines(report: dict[str, Any]) -> list[str]:
         lines.append(labeled("", counts or "no documents"))
     if last["num_near_duplicates"]:
         lines.append(labeled("", counted(last["num_near_duplicates"], "near-duplicate")))
+    lines.extend(override_lines(last[OVERRIDES]))
     if _is_unfinished(report):
         if evaluation is None:
             lines.append(labeled("UNFINISHED", f"last step {last['last_step']}; nothing of it went live"))

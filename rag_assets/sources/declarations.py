@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from rag_assets.environment import FILE_SUFFIX, secret
+from rag_assets.environment import file_variable, secret
 from rag_assets.errors import ConfigurationError
 from rag_assets.invalid_values import describe_invalid_values, may_hold_secrets
 from rag_assets.sources.base import Source
@@ -37,7 +37,7 @@ def referenced_variables(sources_file: Path | None) -> set[str]:
     except (OSError, UnicodeDecodeError):
         return set()
     names = set(_REFERENCE.findall(text))
-    return names | {f"{name}{FILE_SUFFIX}" for name in names}
+    return names | {file_variable(name) for name in names}
 
 
 def build_sources(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
-from rag_assets.environment import FILE_SUFFIX
+from rag_assets.environment import file_variable
 from rag_assets.invalid_values import may_hold_secrets
 from rag_assets.sources.declarations import kinds_of, referenced_variables, variable_of
 from rag_assets.sources.registry import SOURCES
@@ -59,7 +59,7 @@ def unasked_sources(
 
 def _variables(variable: str, field: FieldInfo) -> list[str]:
     """Return the variables for an option: its own, and that for its file if it is a secret."""
-    return [variable, f"{variable}{FILE_SUFFIX}"] if may_hold_secrets(field.annotation) else [variable]
+    return [variable, file_variable(variable)] if may_hold_secrets(field.annotation) else [variable]
 
 
 def _num_lines(path: Path) -> int:

@@ -14,6 +14,7 @@ Starts a refresh: every six hours with the schedule `refresh_every_six_hours`, a
 """
 
 import hashlib
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +25,8 @@ from rag_assets.artifacts.rows import document_row, documents_schema
 from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.defs.metadata.model_check import model_check_metadata
 from rag_assets.defs.metadata.raw_documents import ingestion_metadata, media_metadata
+from rag_assets.defs.metadata.settings import settings_metadata
+from rag_assets.effective_settings import OVERRIDES, changed_settings, overrides
 from rag_assets.evaluation.benchmark import reading_problem
 from rag_assets.ingestion.listings import served_listings
 from rag_assets.ingestion.source_reports import (
@@ -53,6 +56,10 @@ def raw_documents(
     with asset_step(context, knowledge_base, begins_refresh=True) as step:
         for sentence in knowledge_base.unread_variables():
             context.log.warning(sentence)
+        in_force = overrides(knowledge_base.settings, knowledge_base.overridden)
+        for override in in_force:
+            context.log.warning(override.sentence("is", "for this run only"))
+        changed = changed_settings(knowledge_base.settings, knowledge_base.overridden)
         # Before anything is paid for. Only a warning: a benchmark written during the refresh is in time.
         if problem := reading_problem(knowledge_base.settings.benchmark_file):
             context.log.warning("the gate will block this refresh: %s", problem)
@@ -82,6 +89,8 @@ def raw_documents(
             details[READINGS] = {
                 report.source: number for report in ingestion.reports if report.num_listed or report.complete
             }
+            details[OVERRIDES] = [asdict(override) for override in in_force]
+            details["settings"] = [asdict(setting) for setting in changed]
             details["complete_sources"] = [report.source for report in ingestion.reports if report.complete]
             details["unreadable_sources"] = problems
             asked = {report.source for report in ingestion.reports}
@@ -110,6 +119,7 @@ def raw_documents(
             metadata={
                 **ingestion_metadata(ingestion.reports, quarantined, known_failures),
                 **media_metadata(ingestion.media.usage.values(), ingestion.reports),
+                **settings_metadata(changed, in_force),
                 **model_check_metadata(knowledge_base.model_record.get()),
                 "documents_dir": dg.MetadataValue.path(knowledge_base.settings.documents_dir),
                 "file": step.file("raw_documents"),
