@@ -7,7 +7,6 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from rag_assets.defs.run_log import logged_in_run
 from rag_assets.effective_settings import REBUILDING
 from rag_assets.errors import ConfigurationError
 from rag_assets.knowledge_base import KnowledgeBase
