@@ -164,6 +164,11 @@ def moves_cursor() -> bool:
     return os.environ.get("TERM", "") not in ("", "dumb")
 
 
+def dagster_home() -> Path:
+    """Return the folder of Dagster's own data: `DAGSTER_HOME`, else the working folder."""
+    return _expanded(os.environ.get("DAGSTER_HOME") or ".").absolute()
+
+
 def worker_environment() -> dict[str, str]:
     """Return the environment of a process for parsing documents: this package, and no secret."""
     kept = (

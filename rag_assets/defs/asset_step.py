@@ -11,6 +11,7 @@ from rag_assets.artifacts.last_outcome import OutcomeRecord
 from rag_assets.artifacts.parquet_artifact import Artifact, ArtifactWriter, Header
 from rag_assets.defs.metadata.sentences import sentence
 from rag_assets.defs.metadata.tables import shown
+from rag_assets.defs.run_log import logged_in_run
 from rag_assets.errors import ApprovalNeeded, RagAssetsError, TransientError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.lease import lease_renewed, wait_for_lease
@@ -101,6 +102,20 @@ def asset_step(
         dg.RetryRequested: the error is transient, and retries are left.
         dg.Failure: any other error of ours. Its description is the message of that error.
     """
+    with (
+        logged_in_run(context.log, context.instance),
+        _asset_step(context, knowledge_base, begins_refresh=begins_refresh) as step,
+    ):
+        yield step
+
+
+@contextmanager
+def _asset_step(
+    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext,
+    knowledge_base: KnowledgeBase,
+    *,
+    begins_refresh: bool,
+) -> Generator[AssetStep]:
     run_id = context.run.run_id
     step = context.op_execution_context.op.name
     knowledge_base.use_for_run(run_id)

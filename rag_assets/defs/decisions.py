@@ -9,6 +9,7 @@ from pydantic import Field
 
 from rag_assets.defs.assets import production_collection
 from rag_assets.defs.metadata.generations import held_metadata, resumed_metadata
+from rag_assets.defs.run_log import logged_in_run
 from rag_assets.errors import RagAssetsError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.operations import decisions
@@ -41,9 +42,10 @@ class ApprovalConfig(DecisionConfig):
 
 
 @contextmanager
-def _failures_shown() -> Generator[None]:
+def _failures_shown(context: dg.OpExecutionContext) -> Generator[None]:
     try:
-        yield
+        with logged_in_run(context.log, context.instance):
+            yield
     except RagAssetsError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
 
@@ -61,7 +63,7 @@ def _describe_production(
 def roll_back_production(
     context: dg.OpExecutionContext, config: DecisionConfig, knowledge_base: dg.ResourceParam[KnowledgeBase]
 ) -> None:
-    with _failures_shown():
+    with _failures_shown(context):
         state = decisions.roll_back(knowledge_base, by=config.person(context), reason=config.reason)
         manifest = knowledge_base.production_manifest()
     _describe_production(context, manifest, held_metadata(manifest, state))
@@ -72,7 +74,7 @@ def roll_back_production(
 def resume_production(
     context: dg.OpExecutionContext, config: DecisionConfig, knowledge_base: dg.ResourceParam[KnowledgeBase]
 ) -> None:
-    with _failures_shown():
+    with _failures_shown(context):
         hold, state = decisions.resume(knowledge_base, by=config.person(context), reason=config.reason)
         manifest = knowledge_base.production_manifest()
     if hold is None:
@@ -88,7 +90,7 @@ def resume_production(
 def approve_refusal(
     context: dg.OpExecutionContext, config: ApprovalConfig, knowledge_base: dg.ResourceParam[KnowledgeBase]
 ) -> None:
-    with _failures_shown():
+    with _failures_shown(context):
         refusal = decisions.approve(
             knowledge_base, config.token, by=config.person(context), reason=config.reason
         )

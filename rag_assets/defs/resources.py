@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from rag_assets.defs.run_log import logged_in_run
 from rag_assets.effective_settings import REBUILDING
 from rag_assets.errors import ConfigurationError
 from rag_assets.knowledge_base import KnowledgeBase
@@ -69,4 +70,5 @@ class KnowledgeBaseResource(dg.ConfigurableResource[KnowledgeBase]):
             if settings.executor == "in_process" and context.run_id:
                 # One process executes the whole run, so the run ends here.
                 knowledge_base.ledger.release_lease(context.run_id)
-            knowledge_base.close()
+            with logged_in_run(context.log, context.instance):
+                knowledge_base.close()
