@@ -15,7 +15,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,22 @@ _START_SECONDS = 120
 class Node:
     """One server, with its data in a folder of its own. It keeps ports and data over restarts."""
 
-    def __init__(self, folder: Path, first: "Node | None" = None, *, cluster: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        first: "Node | None" = None,
+        *,
+        cluster: bool = True,
+        configuration: Mapping[str, str] | None = None,
+    ) -> None:
+        """Describe a node.
+
+        Args:
+            first: another node of the cluster.
+            configuration: of the server, such as `SERVICE__API_KEY`.
+        """
         self.folder = folder
+        self._configuration = {f"QDRANT__{name}": value for name, value in (configuration or {}).items()}
         self.http_port, self._grpc_port, self._peer_port = (_free_port() for _ in range(3))
         self._first = first
         self._cluster = cluster
@@ -44,7 +58,8 @@ class Node:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.http_port}"
+        scheme = "https" if self._configuration.get("QDRANT__SERVICE__ENABLE_TLS") == "true" else "http"
+        return f"{scheme}://127.0.0.1:{self.http_port}"
 
     @property
     def peer_url(self) -> str:
@@ -64,6 +79,7 @@ class Node:
             "QDRANT__STORAGE__TEMP_PATH": str(self.folder / "temporary"),
             "QDRANT__TELEMETRY_DISABLED": "true",
             "QDRANT__LOG_LEVEL": "WARN",
+            **self._configuration,
         }
         arguments: list[str] = []
         if self._cluster:
@@ -98,7 +114,7 @@ class Node:
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline and self.is_running:
             with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(f"{self.url}/readyz").status_code == 200:
+                if httpx.get(f"{self.url}/readyz", verify=False).status_code == 200:
                     return
             time.sleep(0.1)
         end = (self.folder / "log").read_text(errors="replace")[-2000:]
@@ -140,6 +156,14 @@ class Nodes:
                 return
             time.sleep(0.2)
         raise AssertionError("some copies did not become active")
+
+    def holding(self, prefix: str) -> Node:
+        """Return a node with the only copy of a generation."""
+        for node in self.nodes:
+            for name, copies in _local_copies(node).items():
+                if name.startswith(prefix) and "--g" in name and copies:
+                    return node
+        raise AssertionError(f"no node holds {prefix}")
 
     def stop(self) -> None:
         for node in self.nodes:
@@ -224,13 +248,20 @@ def real_servers_or_skip() -> list[Any]:
 
 
 def _copies(node: Node, prefix: str) -> Iterator[str]:
-    names = [one["name"] for one in httpx.get(f"{node.url}/collections").json()["result"]["collections"]]
-    for name in names:
+    for name, found in _clusters(node):
         if name.startswith(prefix):
-            answer = httpx.get(f"{node.url}/collections/{name}/cluster")
-            if answer.status_code == 200:  # else deleted in the meantime
-                found = answer.json()["result"]
-                yield from (shard["state"] for shard in (*found["local_shards"], *found["remote_shards"]))
+            yield from (shard["state"] for shard in (*found["local_shards"], *found["remote_shards"]))
+
+
+def _local_copies(node: Node) -> dict[str, int]:
+    return {name: len(found["local_shards"]) for name, found in _clusters(node)}
+
+
+def _clusters(node: Node) -> Iterator[tuple[str, Any]]:
+    for one in httpx.get(f"{node.url}/collections").json()["result"]["collections"]:
+        answer = httpx.get(f"{node.url}/collections/{one['name']}/cluster")
+        if answer.status_code == 200:  # else deleted in the meantime
+            yield one["name"], answer.json()["result"]
 
 
 def _free_port() -> int:
