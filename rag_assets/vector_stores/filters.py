@@ -37,6 +37,7 @@ _Condition = TypeVar("_Condition")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 _BOUNDS = ("gt", "gte", "lt", "lte")
+_LEAST_INEXACT_BOUND = 10**15
 _DATES = (*DATETIME_FIELDS, *LOCATION_DATETIME_FIELDS)
 _LOCATION_FIELDS = (*LOCATION_KEYWORD_FIELDS, *LOCATION_DATETIME_FIELDS)
 _FIELDS = (*KEYWORD_FIELDS, *INTEGER_FIELDS, *DATETIME_FIELDS, *_LOCATION_FIELDS)
@@ -179,7 +180,7 @@ def _metadata_clause(key: str, condition: Condition) -> Clause:
         )
     bounds = _bounds(condition.key, value)
     if is_of_numbers(bound for _, bound in bounds):
-        numbers = {bound: _number(condition.key, at) for bound, at in bounds}
+        numbers = {bound: _exact_number(condition.key, at) for bound, at in bounds}
         return Clause(path, "number_range", _tightest(numbers))
     dates = {bound: _date(condition.key, at) for bound, at in bounds}
     return Clause(path, "date_range", _tightest(dates))
@@ -188,7 +189,9 @@ def _metadata_clause(key: str, condition: Condition) -> Clause:
 def _equal_to(path: str, value: str | float | bool) -> Clause:
     if isinstance(value, str | bool):
         return Clause(path, "equals", value)
-    # Qdrant compares only whole numbers for equality.
+    # Qdrant compares only whole numbers for equality. Bounds of more than 15 digits reach a server one bit off.
+    if isinstance(value, int) and abs(value) >= _LEAST_INEXACT_BOUND:
+        return Clause(path, "equals", value)
     return Clause(path, "number_range", {"gte": value, "lte": value})
 
 
@@ -231,6 +234,13 @@ def _number(key: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not _fits(value):
         raise ConfigurationError(f"a bound of {key} must be a number")
     return value
+
+
+def _exact_number(key: str, value: object) -> float:
+    number = _number(key, value)
+    if abs(number) >= _LEAST_INEXACT_BOUND:
+        raise ConfigurationError(f"a bound of {key} must be a number of at most 15 digits, not {value}")
+    return number
 
 
 def _date(key: str, value: object) -> datetime:

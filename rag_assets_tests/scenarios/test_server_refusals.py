@@ -44,7 +44,9 @@ def test_a_key_that_only_reads_searches_and_refreshes_nothing(empty: Pipeline, t
 
 def test_a_server_with_tls_needs_the_certificate_of_its_authority(empty: Pipeline, tmp_path: Path) -> None:
     certificate = self_signed_certificate(tmp_path / "certificate.pem")
-    files = {"TLS__CERT": str(certificate), "TLS__KEY": str(certificate)}
+    key = tmp_path / "key.pem"
+    key.write_text("-----BEGIN PRIVATE" + certificate.read_text().partition("-----BEGIN PRIVATE")[2])
+    files = {"TLS__CERT": str(certificate), "TLS__KEY": str(key)}
     with server(tmp_path, SERVICE__ENABLE_TLS="true", **files) as node:
         empty.configure(QDRANT_URL=node.url)
         assert "is not trusted" in empty.refresh().message

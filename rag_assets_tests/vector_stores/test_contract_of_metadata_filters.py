@@ -156,6 +156,7 @@ def test_filters_on_metadata(
         ("metadata.year", "equals", 2**53),
         ("metadata.year", "equals", float("nan")),
         ("metadata.year", "any_of", "2024"),
+        ("metadata.year", "range", {"gte": 10**15}),
         ("metadata.year", "any_of", [None]),
         ("metadata.year", "prefix", 2024),
         ("metadata.year", "range", {"gte": "yesterday"}),

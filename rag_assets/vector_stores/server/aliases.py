@@ -9,6 +9,8 @@
     <kb>--reading--<n>               alias of <kb>--meta: the last reading of the sources has number n
     <kb>--counted--<n>--<source>     alias of <kb>--meta: reading n of this source was the last to count
     <kb>--base--<n>--<production>    alias of <kb>--meta: the token of the compare-and-swap
+    <kb>--id--<format>--<id>         alias of <kb>--meta: format and id of the knowledge base. Its metadata hold them too,
+                                     but are away with the nodes that hold <kb>--meta. Aliases are on every node
 
 A server applies the operations of one alias batch under one lock, in order, and stops at the first failure. It keeps
 the operations before the failure. So a batch begins with operations able to fail, but invisible to readers:
@@ -29,9 +31,10 @@ from typing import Any
 
 from rag_assets.errors import ConfigurationError, VectorStoreUnavailable
 from rag_assets.records import Readings
+from rag_assets.vector_stores.names import SEPARATOR
 from rag_assets.vector_stores.production_state import ProductionState
 from rag_assets.vector_stores.promotion_rules import count_readings, next_reading
-from rag_assets.vector_stores.server.collections import Collections
+from rag_assets.vector_stores.server.collections import FORMAT_VERSION, Collections
 from rag_assets.vector_stores.server.hold_note import hold_from, note_of
 from rag_assets.vector_stores.server.server_errors import server_errors
 
@@ -52,6 +55,7 @@ class AliasView:
         marks: generation -> `sealed`, `rejected` or `discarded`.
         readings: numbers of the readings of the sources.
         names: all aliases of the server, for deleting only existing ones.
+        knowledge_base_id: None if it is only in the metadata of `--meta`.
     """
 
     state: ProductionState
@@ -60,6 +64,7 @@ class AliasView:
     marks: dict[str, str] = field(default_factory=dict[str, str])
     readings: Readings = field(default_factory=Readings)
     names: frozenset[str] = frozenset()
+    knowledge_base_id: str | None = None
 
 
 class Aliases:
@@ -71,11 +76,20 @@ class Aliases:
         self._consensus = collections.consensus
         self._name = collections.name_of
 
+    def find_knowledge_base_id(self) -> str | None:
+        return self.look().knowledge_base_id or self._collections.find_knowledge_base_id()
+
     def bootstrap(self) -> None:
-        """Create `--meta` and the token, if missing. Of several processes at once, one creates both."""
-        created = False
-        if self._collections.find_knowledge_base_id() is None:
-            created = self._collections.create_meta()
+        """Create `--meta` and its aliases, if missing. Of several processes at once, one creates the token."""
+        aliases = self.look()
+        if aliases.knowledge_base_id is not None and aliases.token is not None:
+            return
+        identity, created = aliases.knowledge_base_id or self._collections.find_knowledge_base_id(), False
+        if identity is None:
+            identity, created = self._collections.create_meta()
+        if aliases.knowledge_base_id is None:
+            alias = self._name("id", str(FORMAT_VERSION), identity)
+            self._create_alias_of_meta("store the id of the knowledge base", alias)
         # Creating an alias is unconditional: a second token, created late by a process that was suspended, could
         # allow two first promotions. So only the creator of the collection creates the token. Other processes
         # create it only after waiting for a creator that appears to have died. The highest number counts.
@@ -83,28 +97,21 @@ class Aliases:
         while (aliases := self.look()).token is None:
             if created or time.monotonic() > deadline:
                 # Once: if another process has renamed it, a second one would be a token beside that.
-                self._create_token(aliases.state.production)
+                token = self._token_name(0, aliases.state.production)
+                self._create_alias_of_meta("create the token of promotions", token)
                 if not self._consensus.seen(lambda: self.look().token):
                     raise VectorStoreUnavailable(
-                        f"the alias {self._token_name(0, aliases.state.production)} was created, and is not there when "
-                        "the aliases are read: retry"
+                        f"the alias {token} was created, and is not there when the aliases are read: retry"
                     )
             else:
                 time.sleep(0.1)
 
-    def _create_token(self, production: str | None) -> None:
+    def _create_alias_of_meta(self, what: str, alias: str) -> None:
         from qdrant_client import models
 
-        with server_errors("create the token of promotions"):
-            self._client.update_collection_aliases(
-                [
-                    models.CreateAliasOperation(
-                        create_alias=models.CreateAlias(
-                            collection_name=self._name("meta"), alias_name=self._token_name(0, production)
-                        )
-                    )
-                ]
-            )
+        with server_errors(what):
+            create = models.CreateAlias(collection_name=self._name("meta"), alias_name=alias)
+            self._client.update_collection_aliases([models.CreateAliasOperation(create_alias=create)])
 
     def _token_name(self, number: int, production: str | None) -> str:
         return self._name("base", str(number), production or "none")
@@ -128,7 +135,11 @@ class Aliases:
         readings = Readings()
         tokens: list[tuple[int, str]] = []
         marks: dict[str, str] = {}
+        identity = None
         for alias in found:
+            if alias.startswith(self._name("id", "")):
+                version, _, identity = alias.removeprefix(self._name("id", "")).partition(SEPARATOR)
+                self._collections.check_format(version)
             readings = self._with_reading(readings, alias)
             number = re.fullmatch(re.escape(self._name("base", "")) + r"(\d+)--.+", alias)
             if number is not None:
@@ -144,7 +155,7 @@ class Aliases:
         held = serving["held"]
         hold = hold_from(held, self._note_in(found)) if held is not None else None
         state = ProductionState(serving["production"], serving["previous"], hold)
-        return AliasView(state, token, top, marks, readings, frozenset(found))
+        return AliasView(state, token, top, marks, readings, frozenset(found), identity)
 
     def _note_in(self, names: Iterable[str]) -> dict[int, str]:
         """Return the parts of the note about a hold, by their number."""

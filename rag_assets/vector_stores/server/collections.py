@@ -111,15 +111,18 @@ class Collections:
                 f"collection {self.name_of('meta')} has no id of a knowledge base: either it belongs to another "
                 "program, or the server at QDRANT_URL does not store the metadata of a collection"
             )
-        if stored.get(_FORMAT_KEY) != FORMAT_VERSION:
-            raise StateFormatError(
-                f"collection {self.name_of('meta')} has format version {stored.get(_FORMAT_KEY)!r}, but this version "
-                f"of rag-assets reads {FORMAT_VERSION}: use the version that wrote it"
-            )
+        self.check_format(stored.get(_FORMAT_KEY))
         return found
 
-    def create_meta(self) -> bool:
-        """Create `meta` with a new id. Return False if another process was faster.
+    def check_format(self, version: object) -> None:
+        if str(version) != str(FORMAT_VERSION):
+            raise StateFormatError(
+                f"collection {self.name_of('meta')} has format version {version!r}, but this version of rag-assets reads "
+                f"{FORMAT_VERSION}: use the version that wrote it"
+            )
+
+    def create_meta(self) -> tuple[str, bool]:
+        """Create `meta` with a new id. Return its id, and False if another process was faster.
 
         Raises:
             ConfigurationError: a collection has the name of the alias of production.
@@ -129,19 +132,23 @@ class Collections:
                 f"a collection named {self.knowledge_base} already exists, but this name is needed for the alias of "
                 "production: rename or delete the collection, or choose another name for the knowledge base"
             )
+        identity = str(uuid.uuid4())
         try:
             with server_errors(f"create collection {self.name_of('meta')}"):
                 self.client.create_collection(
                     self.name_of("meta"),
                     vectors_config={},
-                    metadata={_FORMAT_KEY: FORMAT_VERSION, _ID_KEY: str(uuid.uuid4())},
+                    shard_number=1,
+                    replication_factor=self.layout.replicas,
+                    metadata={_FORMAT_KEY: FORMAT_VERSION, _ID_KEY: identity},
                 )
         except RagAssetsError:
-            if self.consensus.seen(self.find_knowledge_base_id) is None:
+            theirs = self.consensus.seen(self.find_knowledge_base_id)
+            if theirs is None:
                 raise
-            return False
+            return theirs, False
         self.consensus.seen(self.find_knowledge_base_id)
-        return True
+        return identity, True
 
     def manifest(self, generation: str) -> GenerationManifest | None:
         if not is_name(generation):

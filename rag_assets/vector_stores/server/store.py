@@ -65,7 +65,7 @@ class ServerVectorStore:
         return found
 
     def find_knowledge_base_id(self) -> str | None:
-        return self._collections.find_knowledge_base_id()
+        return self._aliases.find_knowledge_base_id()
 
     def set_aside_unreadable(self) -> str | None:
         return None

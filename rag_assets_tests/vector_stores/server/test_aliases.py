@@ -44,6 +44,7 @@ def test_a_plain_client_reads_production_under_the_name_of_the_knowledge_base(
         "kb": "kb--g2",
         "kb--previous": "kb--g1",
         "kb--base--2--g2": "kb--meta",
+        f"kb--id--1--{store.knowledge_base_id()}": "kb--meta",
         "kb--sealed--g1": "kb--g1",
         "kb--sealed--g2": "kb--g2",
     }
@@ -54,6 +55,7 @@ def test_a_plain_client_reads_production_under_the_name_of_the_knowledge_base(
         "kb--held": "kb--g2",
         "kb--hold--g2": "kb--meta",
         "kb--base--3--g1": "kb--meta",
+        f"kb--id--1--{store.knowledge_base_id()}": "kb--meta",
         "kb--sealed--g1": "kb--g1",
         "kb--sealed--g2": "kb--g2",
     }

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from qdrant_client.models import ReplicaState
 
 from rag_assets.errors import ConfigurationError
 from rag_assets.vector_stores.server.seal_comparison import COMPARED_IN_FULL
@@ -119,8 +120,8 @@ def test_the_doctor_names_version_nodes_copies_and_limits(strict: StrictClient) 
     stage(store, "g1", [point(1)])
     strict.inner.info = lambda: SimpleNamespace(version="1.18.3")  # type: ignore[method-assign]
     strict.cluster_status = lambda: SimpleNamespace(peers={"1": "a", "2": "b"}, status="enabled")  # type: ignore[attr-defined]
-    dead = SimpleNamespace(state=SimpleNamespace(value="Dead"))
-    active = SimpleNamespace(state=SimpleNamespace(value="Active"))
+    dead = SimpleNamespace(shard_id=0, state=ReplicaState.DEAD)
+    active = SimpleNamespace(shard_id=0, state=ReplicaState.ACTIVE)
     strict.collection_cluster_info = lambda name: SimpleNamespace(  # type: ignore[attr-defined]
         local_shards=[active], remote_shards=[dead]
     )

@@ -86,7 +86,7 @@ def test_another_server_or_path_is_not_taken_for_an_empty_one(status: int, body:
 
 def test_a_missing_collection_is_no_wrong_path() -> None:
     with answering(404, reason("Not found: Collection `kb--meta` doesn't exist!")) as place:
-        assert ServerVectorStore(connect(f"http://{place}", None), "kb").find_knowledge_base_id() is None
+        assert ServerVectorStore(connect(f"http://{place}", None), "kb").manifest("g1") is None
 
 
 def test_an_unknown_host_and_a_refused_connection_say_so() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from qdrant_client import models
 
 from rag_assets.document_metadata.policy import MetadataIndexes
 from rag_assets.errors import (
@@ -42,6 +43,17 @@ def test_two_knowledge_bases_on_one_server_do_not_see_each_other(client: ServerL
     assert one.knowledge_base_id() != other.knowledge_base_id()
 
 
+def delete_alias(client: ServerLikeClient, name: str) -> None:
+    client.update_collection_aliases(
+        [models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=name))]
+    )
+
+
+def rename_alias(client: ServerLikeClient, old: str, new: str) -> None:
+    rename = models.RenameAlias(old_alias_name=old, new_alias_name=new)
+    client.update_collection_aliases([models.RenameAliasOperation(rename_alias=rename)])
+
+
 def test_a_manifest_or_meta_of_another_format_is_refused(
     store: ServerVectorStore, client: ServerLikeClient
 ) -> None:
@@ -53,6 +65,21 @@ def test_a_manifest_or_meta_of_another_format_is_refused(
             store.manifest("g1")
         with pytest.raises(StateFormatError):
             store.promote("g1", None)
+    identity = store.knowledge_base_id()
+    rename_alias(client, f"kb--id--1--{identity}", f"kb--id--2--{identity}")
+    with pytest.raises(StateFormatError):
+        store.knowledge_base_id()
+
+
+def test_state_without_the_alias_of_its_id_gets_it_with_the_next_reading(
+    store: ServerVectorStore, client: ServerLikeClient
+) -> None:
+    identity = store.knowledge_base_id()
+    delete_alias(client, f"kb--id--1--{identity}")
+    assert store.find_knowledge_base_id() == identity
+    store.begin_reading()
+    assert f"kb--id--1--{identity}" in client.aliases()
+    delete_alias(client, f"kb--id--1--{identity}")
     client.update_collection("kb--meta", metadata={"rag_assets_format_version": 2})
     with pytest.raises(StateFormatError):
         store.knowledge_base_id()
