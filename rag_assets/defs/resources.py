@@ -1,7 +1,7 @@
 """The resource for each step: its `KnowledgeBase`, with settings for one run from the Launchpad."""
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import dagster as dg
@@ -9,7 +9,7 @@ from pydantic import Field
 
 from rag_assets.defs.run_log import logged_in_run
 from rag_assets.effective_settings import REBUILDING
-from rag_assets.errors import ConfigurationError
+from rag_assets.errors import ConfigurationError, RagAssetsError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.refresh.approvals import parsed_token
 from rag_assets.settings import Settings, load_settings
@@ -68,7 +68,9 @@ class KnowledgeBaseResource(dg.ConfigurableResource[KnowledgeBase]):
             yield knowledge_base
         finally:
             if settings.executor == "in_process" and context.run_id:
-                # One process executes the whole run, so the run ends here.
-                knowledge_base.ledger.release_lease(context.run_id)
+                # One process executes the whole run, so the run ends here. If the ledger cannot be opened, the lease is
+                # one of a dead run, and taken over as such.
+                with suppress(RagAssetsError):
+                    knowledge_base.ledger.release_lease(context.run_id)
             with logged_in_run(context.log, context.instance):
                 knowledge_base.close()
