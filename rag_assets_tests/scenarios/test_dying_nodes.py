@@ -32,7 +32,12 @@ pytestmark = [
     pytest.mark.skipif(not EXECUTABLE, reason="QDRANT_TEST_EXECUTABLE is not set"),
 ]
 
-NODE_AWAY = ("does not answer", "nothing listens at QDRANT_URL", "a node that is away", "Waiting for consensus")
+NODE_AWAY = (
+    "does not answer",
+    "nothing listens at QDRANT_URL",
+    "a node that is away",
+    "Waiting for consensus",
+)
 """Right words for a refresh that talks to a node while it dies, or while the leader of the consensus is replaced."""
 
 
