@@ -29,6 +29,13 @@ _OPENS_THE_STORE_ONLY = frozenset({"search"})
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code."""
     options = parser().parse_args(arguments)
+    if not options.command:
+        options.print_help()
+        return 0
+    if options.command == "completion":
+        from rag_assets.cli.completion import print_script
+
+        return print_script()
     if options.command == "quarantine" and options.retry is not None:
         options.command = "quarantine --retry"
     knowledge_base: KnowledgeBase | None = None

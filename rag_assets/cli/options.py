@@ -22,10 +22,6 @@ fields:
 
 metadata of documents:
   metadata.KEY           text, number, date, or true and false, as the documents have it. See docs/metadata.md.
-
-examples:
-  rag-assets search "parental leave" --filter 'path=hr/*' --filter 'modified_at>=2026-01-01'
-  rag-assets search "parental leave" --filter 'metadata.year>=2024' --filter metadata.department=HR
 """
 _OUTCOMES = """\
 The run is recorded in Dagster, as any other. Ctrl-C cancels it, and production is unchanged.
@@ -49,30 +45,101 @@ _GENERATION = (
 )
 
 
-def parser() -> argparse.ArgumentParser:
-    root = argparse.ArgumentParser(prog="rag-assets", description="Search and operate the knowledge base.")
-    root.add_argument("--version", action=_Version, help="show the version and exit")
-    commands = root.add_subparsers(required=True, metavar="COMMAND")
+_EXAMPLES = {
+    "": (
+        "rag-assets refresh",
+        'rag-assets search "how many days of vacation do I get?"',
+        "rag-assets status",
+        "rag-assets search --help",
+    ),
+    "refresh": ("rag-assets refresh", "rag-assets refresh --json > result.json"),
+    "search": (
+        'rag-assets search "parental leave" --limit 10',
+        "rag-assets search \"parental leave\" --filter 'path=hr/*' --filter 'modified_at>=2026-01-01'",
+        "rag-assets search \"parental leave\" --filter 'metadata.year>=2024' --filter metadata.department=HR",
+        'rag-assets search "parental leave" --generation previous',
+    ),
+    "status": ("rag-assets status", "rag-assets status --json"),
+    "plan": ("rag-assets plan", "rag-assets plan --json > plan.json"),
+    "show": ("rag-assets show hr/handbook.pdf", "rag-assets show handbook.pdf --generation candidate"),
+    "diff": ("rag-assets diff", "rag-assets diff candidate --json > differences.json"),
+    "trace": ("rag-assets trace hr/handbook.pdf", "rag-assets trace 6f0d7a3e-0d4c-4b43-8f59-1d1f5f0c7a11"),
+    "quarantine": (
+        "rag-assets quarantine",
+        "rag-assets quarantine --retry",
+        "rag-assets quarantine --retry scan.pdf hr/old.docx",
+    ),
+    "rollback": ('rag-assets rollback --reason "wrong prices since noon"',),
+    "resume": ('rag-assets resume --reason "prices are right again"',),
+    "approve": ('rag-assets approve 0123456789abcdef --reason "the wiki was closed"',),
+    "export": ("rag-assets export > chunks.jsonl", "rag-assets export --vectors > points.jsonl"),
+    "settings": ("rag-assets settings", "rag-assets settings --json"),
+    "doctor": ("rag-assets doctor", "rag-assets doctor --deep"),
+    "benchmark": ("rag-assets benchmark draft", "rag-assets benchmark accept"),
+    "benchmark draft": ("rag-assets benchmark draft --questions 100",),
+    "benchmark accept": ("rag-assets benchmark accept",),
+    "completion": ("rag-assets completion bash > ~/.local/share/bash-completion/completions/rag-assets",),
+}
 
-    def command(name: str, summary: str, **more: Any) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=summary, description=summary, **more)
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Fills a description, and leaves the lines of an epilog as they are."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog)
+        self._action_max_length = 14  # argparse forgets the indent of the names of commands
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if "\n" in text:
+            return super()._fill_text(text, width, indent)
+        return argparse.HelpFormatter._fill_text(self, text, width, indent)
+
+
+def _epilog(name: str, more: str = "") -> str:
+    examples = "".join(f"  {example}\n" for example in _EXAMPLES.get(name, ()))
+    return f"{more}\nexamples:\n{examples}" if more else f"examples:\n{examples}"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands. Without a command, `command` is "" and `print_help` prints the help."""
+    return parsers()[""]
+
+
+def parsers() -> dict[str, argparse.ArgumentParser]:
+    """Return command -> its parser. That of "" has all commands."""
+    root = argparse.ArgumentParser(
+        prog="rag-assets",
+        description="Search and operate the knowledge base.",
+        epilog=_epilog(""),
+        formatter_class=_Formatter,
+    )
+    root.set_defaults(command="", print_help=root.print_help)
+    root.add_argument("--version", action=_Version, help="show the version and exit")
+    commands = root.add_subparsers(title="commands", metavar="COMMAND")
+    found = {"": root}
+
+    def command(
+        name: str, summary: str, more: str = "", description: str = "", within: Any = commands
+    ) -> argparse.ArgumentParser:
+        sub = within.add_parser(
+            name.rpartition(" ")[2],
+            help=summary,
+            description=description or summary,
+            epilog=_epilog(name, more),
+            formatter_class=_Formatter,
+        )
         sub.set_defaults(command=name)
+        found[name] = sub
         return sub
 
     refresh = command(
         "refresh",
         "Refresh the knowledge base: read the sources, embed the changes, measure the candidate, switch to it.",
-        epilog=_OUTCOMES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        _OUTCOMES,
     )
     refresh.add_argument("--verbose", action="store_true", help="also print Dagster's log, to standard error")
-    search = command(
-        "search",
-        "Search production.",
-        epilog=_FILTERS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    search.add_argument("question", help="question or keywords to search for")
+    search = command("search", "Search production.", _FILTERS)
+    search.add_argument("question", metavar="QUESTION", help="question or keywords to search for")
     search.add_argument(
         "--limit", type=_positive, default=5, metavar="N", help="maximum number of hits (default: 5)"
     )
@@ -124,7 +191,9 @@ def parser() -> argparse.ArgumentParser:
         "resume", "Lift the hold of a rollback. The next refresh to pass the gate goes live again."
     )
     approve = command("approve", "Allow one refused set of deletions, or one refused rebuild, once.")
-    approve.add_argument("token", help="16 hexadecimal digits from the message of the refusal")
+    approve.add_argument(
+        "token", metavar="TOKEN", help="16 hexadecimal digits from the message of the refusal"
+    )
     for one in (rollback, resume, approve):
         one.add_argument("--reason", metavar="TEXT", help="why, recorded and shown (maximum: 500 characters)")
         one.add_argument("--by", metavar="NAME", help="who decides (default: the user of this system)")
@@ -133,12 +202,14 @@ def parser() -> argparse.ArgumentParser:
     check = command("doctor", "Check the configuration, and whether each part answers.")
     check.add_argument("--deep", action="store_true", help="also read and check every point in production")
     questions = command("benchmark", "Write the questions of the gate.")
-    benchmark = questions.add_subparsers(required=True, metavar="COMMAND")
-    draft = benchmark.add_parser(
-        "draft",
-        help="Draft questions from your documents.",
+    questions.set_defaults(command="", print_help=questions.print_help)
+    benchmark = questions.add_subparsers(title="commands", metavar="COMMAND")
+    draft = command(
+        "benchmark draft",
+        "Draft questions from your documents.",
         description="Draft questions from your documents. Writes them beside RAG_BENCHMARK_FILE, into "
         "benchmark.draft.jsonl if that is benchmark.jsonl. The benchmark itself changes only with `benchmark accept`.",
+        within=benchmark,
     )
     draft.add_argument(
         "--questions",
@@ -147,15 +218,16 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="maximum number of questions (default: 60)",
     )
-    draft.set_defaults(command="benchmark draft")
-    accept = benchmark.add_parser(
-        "accept",
-        help="Replace the benchmark with the draft.",
+    command(
+        "benchmark accept",
+        "Replace the benchmark with the draft.",
         description="Replace RAG_BENCHMARK_FILE with the draft. The previous benchmark stays beside it, in "
         "benchmark.before.jsonl if the file is benchmark.jsonl.",
+        within=benchmark,
     )
-    accept.set_defaults(command="benchmark accept")
-    return root
+    completion = command("completion", "Print a script that completes commands and options in a shell.")
+    completion.add_argument("shell", metavar="bash", choices=["bash"], help="the shell")
+    return found
 
 
 class _Version(argparse.Action):

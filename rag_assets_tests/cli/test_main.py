@@ -1,12 +1,17 @@
 """The command line before it opens a knowledge base."""
 
 import re
+import shlex
+import shutil
+import subprocess
 from importlib import metadata
 from importlib.metadata import PackageNotFoundError
+from pathlib import Path
 
 import pytest
 
 from rag_assets.cli import main as cli
+from rag_assets.cli.options import parser, parsers
 from rag_assets.vector_stores.indexed_fields import (
     DATETIME_FIELDS,
     INTEGER_FIELDS,
@@ -32,7 +37,13 @@ COMMANDS = (
     ("doctor",),
     ("benchmark", "draft"),
     ("benchmark", "accept"),
+    ("completion", "bash"),
 )
+
+
+def test_every_command_is_tested_here() -> None:
+    tested = {command[:2] if command[0] == "benchmark" else command[:1] for command in COMMANDS}
+    assert {" ".join(command) for command in tested} | {"", "benchmark"} == parsers().keys()
 
 
 def printed_by(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -61,6 +72,76 @@ def test_every_argument_is_described(capsys: pytest.CaptureFixture[str], command
     words = command[:2] if command[0] == "benchmark" else command[:1]
     said = printed_by(capsys, *words, "--help")
     assert [line for line in said.splitlines() if re.fullmatch(r"  (--)?\w[\w|-]*( [A-Z=]+)?", line)] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+def test_the_help_of_every_command_has_examples_that_can_be_typed(
+    capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    words = command[:2] if command[0] == "benchmark" else command[:1]
+    said = printed_by(capsys, *words, "--help")
+    listed = re.search(r"^examples:\n((?:  rag-assets .*\n)+)", said, re.MULTILINE)
+    assert listed is not None
+    for example in listed[1].splitlines():
+        typed = shlex.split(example.strip().partition(" > ")[0])
+        assert typed[: len(words) + 1] == ["rag-assets", *words]
+        parser().parse_args(typed[1:])
+
+
+def test_the_help_lists_every_command_with_its_purpose_and_the_first_steps(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = printed_by(capsys, "--help")
+    listed = dict(re.findall(r"^    (\w+) {2,}([A-Z].*)$", said, re.MULTILINE))
+    assert listed.keys() == {command[0] for command in COMMANDS}
+    assert said.index("examples:\n  rag-assets refresh\n") > 0
+
+
+@pytest.mark.parametrize("command", [(), ("benchmark",)])
+def test_without_a_command_the_help_is_printed(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: tuple[str, ...],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(command) == 0
+    assert capsys.readouterr().out == printed_by(capsys, *command, "--help")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [("none",), ("benchmark", "none"), ("search",), ("show", "a", "b")])
+def test_a_wrong_command_line_is_an_error(
+    capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(command)
+    assert end.value.code == 2
+    assert "usage: rag-assets" in capsys.readouterr().err
+
+
+def completed(capsys: pytest.CaptureFixture[str], *typed: str) -> set[str]:
+    """Return what the Tab key offers after these words, in a real shell."""
+    assert cli.main(["completion", "bash"]) == 0
+    words = " ".join(shlex.quote(word) for word in ("rag-assets", *typed))
+    program = f"{capsys.readouterr().out}\nCOMP_WORDS=({words})\nCOMP_CWORD={len(typed)}\n_rag_assets\n"
+    program += "complete -p rag-assets >/dev/null && printf '%s\\n' \"${COMPREPLY[@]}\"\n"
+    bash = shutil.which("bash")
+    assert bash is not None
+    done = subprocess.run([bash, "-u"], input=program, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+def test_the_shell_completes_commands_and_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert completed(capsys, "") == {*(command[0] for command in COMMANDS), "--version", "--help"}
+    assert completed(capsys, "re") == {"refresh", "resume"}
+    assert completed(capsys, "search", "leave", "--l") == {"--limit"}
+    assert completed(capsys, "search", "--") >= {"--filter", "--generation", "--json", "--help"}
+    assert completed(capsys, "benchmark", "") == {"draft", "accept", "--help"}
+    assert completed(capsys, "benchmark", "draft", "--q") == {"--questions"}
+    assert completed(capsys, "completion", "b") == {"bash"}
+    assert completed(capsys, "show", "a") == set()
 
 
 def test_the_help_of_search_lists_every_field_with_an_index(capsys: pytest.CaptureFixture[str]) -> None:
