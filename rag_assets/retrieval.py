@@ -322,9 +322,7 @@ class Retriever:
         production = self._store.production_state().production
         if production is None:
             where = f" ({self._place})" if self._place else ""
-            raise RefusedError(
-                f"nothing is in production yet{where}: run `dagster asset materialize -m rag_assets.definitions --select '*'`"
-            )
+            raise RefusedError(f"nothing is in production yet{where}: run `rag-assets refresh`")
         return production
 
     def _switch_to(self, search: GenerationSearch | None) -> None:

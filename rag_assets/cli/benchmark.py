@@ -5,7 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
-from rag_assets.cli.terminal import say
+from rag_assets.cli.terminal import say, short_path
 from rag_assets.errors import BenchmarkError, SourceUnavailable
 from rag_assets.evaluation.benchmark import load_draft
 from rag_assets.evaluation.benchmark_draft import draft_questions
@@ -17,14 +17,16 @@ from rag_assets.text.wording import counted
 def draft(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     """Write a draft and print its path."""
     path, count = write_draft(knowledge_base, options.questions)
-    say(f"wrote {counted(count, 'question')} to {path}: review them, then run `rag-assets benchmark accept`")
+    say(
+        f"wrote {counted(count, 'question')} to {short_path(path)}: review them, then run `rag-assets benchmark accept`"
+    )
     return 0
 
 
 def accept(knowledge_base: KnowledgeBase, _: argparse.Namespace) -> int:
     """Replace the benchmark with the draft."""
     path, count = accept_draft(knowledge_base.settings.benchmark_file)
-    say(f"the benchmark {path} now has {counted(count, 'question')}")
+    say(f"the benchmark {short_path(path)} now has {counted(count, 'question')}")
     return 0
 
 

@@ -47,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     _complain(sentence)
             return _run(knowledge_base, options)
     except RagAssetsError as error:
+        if getattr(options, "nagios", False):
+            return _say_to_monitor(error)
         _complain(str(error))
         return 1
     except BrokenPipeError:
@@ -78,6 +80,15 @@ def _complain(message: str) -> None:
     from rag_assets.cli.terminal import complain
 
     complain(message)
+
+
+def _say_to_monitor(error: RagAssetsError) -> int:
+    from rag_assets.cli.health import nagios_error
+    from rag_assets.cli.terminal import one_line, say
+
+    line, code = nagios_error(error)
+    say(one_line(line))
+    return code
 
 
 def _open_knowledge_base(command: str) -> KnowledgeBase:

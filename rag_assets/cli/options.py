@@ -156,6 +156,11 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
         help=_GENERATION,
     )
     status = command("status", "Show production, the last refresh and its problems.")
+    status.add_argument(
+        "--nagios",
+        action="store_true",
+        help="print one line for a monitor, and exit with 0 (OK) to 3 (UNKNOWN)",
+    )
     plan = command("plan", "Show the changes and the cost of the next refresh. Writes nothing.")
     quarantine = command("quarantine", "List every quarantined document with its reason.")
     quarantine.add_argument(

@@ -57,4 +57,4 @@ def _described_production(knowledge_base: KnowledgeBase) -> str:
     if state.production is None:
         return "nothing yet"
     size = f" ({counted(manifest.documents_count, 'document')})" if manifest else ""
-    return f"{state.production}{size}" + (f", held {state.hold}" if state.hold else "")
+    return f"{state.production}{size}" + (", held" if state.hold else "")

@@ -2,11 +2,11 @@
 
 import re
 import time
-from pathlib import Path
 from typing import Any
 
 from rag_assets.changes.change_set import changes_in_words
 from rag_assets.cli.screen import Screen
+from rag_assets.cli.terminal import short_path
 from rag_assets.progress import duration
 from rag_assets.refresh.outcome import Outcome
 from rag_assets.refresh.result import RefreshResult
@@ -15,7 +15,7 @@ from rag_assets.sources.declarations import source_names
 from rag_assets.text.wording import counted, usd
 
 _STEP_WIDTH = 22
-_SECONDS_WIDTH = 8
+_SECONDS_WIDTH = 6
 _LABEL_WIDTH = 12
 _PLAIN_PROGRESS_SECONDS = 10.0
 _WARNING = 30  # as in logging
@@ -47,13 +47,14 @@ class RefreshLines:
         Args:
             production: in words.
         """
-        place = settings.qdrant_url or _short(settings.state_dir)
+        place = settings.qdrant_url or short_path(settings.state_dir)
         names = source_names(settings.sources, settings.sources_file)
         sources = ", ".join(
-            f"{name} ({_short(settings.documents_dir)})" if name == "filesystem" else name for name in names
+            f"{name} ({short_path(settings.documents_dir)})" if name == "filesystem" else name
+            for name in names
         )
         self._screen.line(
-            f"refreshing {settings.collection} in {place} from {sources}; production is {production}"
+            f"refreshing {settings.collection} in {place} from {sources}; production: {production}"
         )
 
     def show(self, report: dict[str, Any]) -> None:
@@ -139,7 +140,7 @@ class RefreshLines:
             case Outcome.LIVE | Outcome.UNCHANGED:
                 return took
             case Outcome.HELD:
-                return f"{took}: the candidate passed the gate and waits. {result.hold}"
+                return f"{took}: the candidate passed the gate and waits"
             case Outcome.SUPERSEDED:
                 return f"{took}: another refresh was faster"
             case Outcome.CANCELED:
@@ -150,11 +151,6 @@ class RefreshLines:
                 return f"{took}, at {result.failed_step}"
             case _:
                 return f"{took}: {result.reason}"
-
-
-def _short(path: Path) -> str:
-    """Return a path as people type it: relative within the working folder."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def next_command(result: RefreshResult) -> str:
@@ -168,7 +164,8 @@ def next_command(result: RefreshResult) -> str:
             return "rag-assets doctor" if result.unreadable_sources else ""
         case Outcome.REFUSED:
             approval = _TOKEN.search(result.reason)
-            return approval[0] if approval else "rag-assets plan"
+            # The plan lists what would be approved.
+            return f"rag-assets plan, then {approval[0]}" if approval else "rag-assets plan"
         case Outcome.BLOCKED | Outcome.HELD:
             return "rag-assets status"
         case Outcome.SUPERSEDED | Outcome.CANCELED:
@@ -192,5 +189,7 @@ def _production(result: RefreshResult) -> str:
     size = ""
     if result.num_documents is not None and result.num_points is not None:
         size = f": {counted(result.num_documents, 'document')}, {counted(result.num_points, 'chunk')}"
-    unchanged = " (unchanged)" if result.production == result.production_before else ""
-    return f"{result.production}{unchanged}{size}"
+    notes = ["unchanged"] if result.production == result.production_before else []
+    if result.hold:
+        notes.append(f"held {result.hold}")
+    return f"{result.production}{size}" + "".join(f", {note}" for note in notes)

@@ -4,20 +4,36 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from rag_assets.cli.terminal import in_lines, say, say_json
+from rag_assets.cli.terminal import in_lines, one_line, say, say_json
 from rag_assets.knowledge_base import KnowledgeBase
 
 _Report = dict[str, Any]
 
 
 def report(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
-    """Print the report of the command, as JSON or as text. Exit code 1: a name unknown to `trace`."""
+    """Print the report of the command, as JSON, as text or as one line. Return the exit code for what it found."""
     found, describe = _inspected(knowledge_base, options)
+    if options.command == "status" and options.nagios:
+        from rag_assets.cli.health import health, nagios_line
+
+        line, code = nagios_line(health(found))
+        say(one_line(line))
+        return code
     if options.json:
         say_json(found)
     else:
         say(describe(in_lines(found)))
-    return 1 if found.get("outcome") == "unknown" else 0
+    match options.command:
+        case "status":
+            from rag_assets.cli.health import health
+
+            return health(found).code
+        case "plan":
+            from rag_assets.cli.health import plan_code
+
+            return plan_code(found)
+        case _:
+            return 1 if found.get("outcome") == "unknown" else 0
 
 
 def _inspected(

@@ -6,11 +6,13 @@ line ends in a name, and marks that reverse the order of letters. Imports nothin
 
 import json
 import logging
+import os
 import re
 import shutil
 import sys
 import unicodedata
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 COLUMNS_IN_A_PIPE = 80
@@ -96,6 +98,15 @@ def in_lines(report: Any) -> Any:
 
 def _escaped(found: re.Match[str]) -> str:
     return json.dumps(found[0])[1:-1] if found[0] != "\x7f" else "\\u007f"
+
+
+def short_path(path: Path) -> str:
+    """Return a path as people type it: within the working folder relative, within the home folder from `~`."""
+    path = path.absolute()
+    if path.is_relative_to(Path.cwd()):
+        return str(path.relative_to(Path.cwd()))
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - Path.home raises if there is none
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
 
 
 def columns() -> int:

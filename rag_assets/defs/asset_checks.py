@@ -56,8 +56,8 @@ def recall_gate(
             if staged.details["generation"] == report.generation:
                 knowledge_base.ledger.end_approvals(staged.details.get("approvals", ()))
             step.end_refresh(Outcome.BLOCKED, report.generation, str(verdict))
-        if verdict.passed:
-            context.log.info("%s; %s", verdict, outcome)
+        # The verdict of a failed gate is the error of the step.
+        context.log.info("%s", f"{verdict}; {outcome}" if verdict.passed else outcome)
     blocked = {OUTCOME_KEY: Outcome.BLOCKED.value}
     yield dg.AssetCheckResult(
         passed=verdict.passed,

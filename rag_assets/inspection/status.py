@@ -1,5 +1,6 @@
 """Production, the last refresh, and everything in need of attention. The form of `status --json` is stable."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -195,7 +196,7 @@ def _last_step(artifacts: ArtifactStore, refresh_id: str) -> str:
     return [step for step, one in found.items() if one and one.header.refresh_id == refresh_id][-1]
 
 
-def _is_unfinished(report: dict[str, Any]) -> bool:
+def is_unfinished(report: Mapping[str, Any]) -> bool:
     """Whether the last refresh ended without a recorded outcome: killed, or run for some assets only."""
     last, production, outcome = report["last_refresh"], report["production"], report["last_outcome"]
     if report["live_refresh"] or report["last_failure"] or report["held_generation"]:
@@ -238,8 +239,7 @@ def describe(report: dict[str, Any]) -> str:
 
 def _production_lines(production: dict[str, Any] | None) -> list[str]:
     if production is None:
-        command = "dagster asset materialize -m rag_assets.definitions --select '*'"
-        return [labeled("production", f"nothing yet; run {command}")]
+        return [labeled("production", "nothing yet; run `rag-assets refresh`")]
     if production["problem"]:
         return [
             labeled("DAMAGED", production["problem"]),
@@ -276,7 +276,7 @@ def _refresh_lines(report: dict[str, Any]) -> list[str]:
     if last["num_near_duplicates"]:
         lines.append(labeled("", counted(last["num_near_duplicates"], "near-duplicate")))
     lines.extend(override_lines(last[OVERRIDES]))
-    if _is_unfinished(report):
+    if is_unfinished(report):
         if evaluation is None:
             lines.append(labeled("UNFINISHED", f"last step {last['last_step']}; nothing of it went live"))
         else:  # or it did, and was rolled back

@@ -19,7 +19,7 @@ class RefreshResult:
         num_tokens, cost_usd: for texts, recordings and pictures. The cost is None if it is unknown.
         num_probe_tokens: for the check of the embedding model.
         production_before, production: generations.
-        hold: a clause about the hold of a person, "" without one.
+        hold: since when, by whom and why production is held, "" if it is not.
         unreadable_sources: source -> problem.
         alert: what became of the Slack alert, "" if none was due or a daemon posts it.
         notes: other facts in need of attention.

@@ -72,7 +72,7 @@ def test_a_refresh_goes_live_and_is_recorded_as_any_other_run(scene: Scene, stor
     assert printed.code == 0, printed.output + printed.errors
     assert_plain(printed)
     assert printed.lines[0].startswith("refreshing knowledge_base in .rag from filesystem (")
-    assert printed.lines[0].endswith(f"; production is {before} (7 documents)")
+    assert printed.lines[0].endswith(f"; production: {before} (7 documents)")
     assert steps(printed) == [("✓", step) for step in STEPS]
     assert re.fullmatch(r"in [\d.]+ s", printed.labeled("LIVE"))
     assert printed.labeled("changes") == "1 added, 1 updated, 1 moved, 1 duplicate, 1 deleted, 4 unchanged"
@@ -106,7 +106,7 @@ def test_a_blocked_refresh_ends_with_its_verdict_and_an_alert(scene: Scene) -> N
     assert steps(printed)[-1] == ("✗", "recall_gate")
     assert "is below the threshold 0.999" in printed.output
     assert "the gate stopped the candidate" in printed.labeled("BLOCKED")
-    assert printed.labeled("production").startswith(f"{before} (unchanged)")
+    assert printed.labeled("production").endswith(", unchanged")
     assert printed.labeled("alert") == "posted to Slack"
     assert printed.labeled("next") == "rag-assets status"
     assert scene.production() == before
@@ -131,10 +131,12 @@ def test_a_refused_refresh_names_the_command_to_approve_it(tmp_path: Path) -> No
     assert refused.code == 4
     assert_plain(refused)
     assert steps(refused)[-1] == ("✗", "deduped_documents")
-    command = refused.labeled("next")
-    assert re.fullmatch(r"rag-assets approve [0-9a-f]{16}", command)
+    first, _, then = refused.labeled("next").partition(", then ")
+    assert first == "rag-assets plan"
+    assert re.fullmatch(r"rag-assets approve [0-9a-f]{16}", then)
+    assert run_command(scene, "plan").code == 4
 
-    assert run_command(scene, *command.split()[1:]).code == 0
+    assert run_command(scene, *then.split()[1:]).code == 0
     degraded = run_command(scene, "refresh")
     assert degraded.code == 7, degraded.output
     assert degraded.labeled("DEGRADED") == "1 document quarantined"
@@ -175,9 +177,9 @@ def test_a_held_refresh_ends_without_touching_the_decision_of_a_person(scene: Sc
     assert printed.code == 5, printed.output + printed.errors
     assert_plain(printed)
     assert steps(printed)[-1] == ("✓", "production_collection")
-    assert "ada" in printed.lines[0]
-    for word in ("the candidate passed the gate and waits", "ada", "wrong prices"):
-        assert word in printed.labeled("HELD")
+    assert printed.lines[0].endswith(", held")
+    assert "the candidate passed the gate and waits" in printed.labeled("HELD")
+    assert re.search(r", unchanged, held since \S+ by ada: wrong prices$", printed.labeled("production"))
     assert printed.labeled("next") == "rag-assets status"
     assert "resume" not in printed.output, "nobody is told to undo the decision of a colleague"
     assert scene.production() == before

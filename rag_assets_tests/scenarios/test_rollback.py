@@ -115,4 +115,4 @@ def test_an_empty_knowledge_base_cannot_be_rolled_back(empty: Pipeline) -> None:
     assert empty.succeed("export") == ""
     code, _, errors = empty.command("search", "anything")
     assert code == 1
-    assert "dagster asset materialize" in errors
+    assert "rag-assets refresh" in errors

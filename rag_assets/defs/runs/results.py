@@ -36,7 +36,7 @@ def finish(instance: dg.DagsterInstance, run: dg.DagsterRun, before: str | None)
         # With one process per step, none sees the end of a canceled run.
         knowledge_base.ledger.release_lease(run.run_id)
         state = knowledge_base.vector_store.production_state()
-        result.production, result.hold = state.production, state.hold_in_words
+        result.production, result.hold = state.production, str(state.hold or "")
         if result.outcome is Outcome.CANCELED:
             outcomes = OutcomeRecord(knowledge_base.failures.folder)
             outcomes.put(Outcome.CANCELED, result.failed_step, run.run_id)
