@@ -186,7 +186,7 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
         "generation",
         nargs="?",
         metavar="GENERATION",
-        help="its name, previous, held, or candidate (default: previous, or else candidate)",
+        help="its name, previous, held, or candidate (default: the first of these that exists)",
     )
     settings = command("settings", "Show every setting in effect, with its origin.")
     for one in (refresh, show, diff, search, status, plan, quarantine, trace, settings):

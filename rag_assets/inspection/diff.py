@@ -30,7 +30,7 @@ def diff(knowledge_base: KnowledgeBase, name: str | None = None) -> dict[str, An
     earlier one: what a candidate would change.
 
     Args:
-        name: name or role of a generation. None: the previous one, or else the latest candidate.
+        name: name or role of a generation. None: the previous one, or else the held one, or else the latest candidate.
 
     Raises:
         RefusedError: the generation does not exist or is production, or production is the only one.
@@ -76,7 +76,10 @@ def _both(knowledge_base: KnowledgeBase, name: str | None) -> tuple[StoredGenera
             raise RefusedError(f"generation {other.name} is production itself: name another generation")
         return production, other
     others = [
-        one for role in ("previous", "candidate") for one in stored_generations(store) if one.role == role
+        one
+        for role in ("previous", "held", "candidate")
+        for one in stored_generations(store)
+        if one.role == role
     ]
     if not others:
         raise RefusedError(

@@ -103,6 +103,14 @@ def test_other_metadata_are_named(promoted: Pipeline) -> None:
     assert "documents      1 with other metadata, 20 unchanged" in promoted.succeed("diff")
 
 
+def test_after_a_rollback_the_generation_taken_out_is_compared(promoted: Pipeline) -> None:
+    state = promoted.production()
+    promoted.succeed("rollback", "--reason", "a test")
+    report = differences(promoted)
+    assert (report["from"]["generation"], report["to"]["generation"]) == (state.previous, state.production)
+    assert documents(report) == {CHANGED: "changed"}
+
+
 def test_without_another_generation_there_is_nothing_to_compare(empty: Pipeline) -> None:
     assert "there is no generation 'production'" in empty.command("diff")[2]
     empty.refresh().checked()
