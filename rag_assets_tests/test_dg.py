@@ -60,8 +60,6 @@ def test_dg_lists_all_definitions(home: Path) -> None:
     assert found["schedules"] == {"refresh_every_six_hours"}
     assert found["sensors"] == {
         "refresh_on_changed_documents",
-        "refresh_on_new_objects",
-        "refresh_on_object_events",
         "slack_on_degraded_source",
         "slack_on_failure",
     }

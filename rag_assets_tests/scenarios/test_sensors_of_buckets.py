@@ -52,7 +52,7 @@ class Bucket:
 
     def tick(self, sensor: str, cursor: str | None = None) -> Any:
         """Evaluate a sensor once."""
-        definitions = build_definitions(load_settings())
+        definitions = build_definitions(load_settings(sources=["filesystem", "s3"]))
         instance = self.pipeline.instance
         with dg.build_sensor_context(instance, cursor=cursor, resources=definitions.resources) as context:
             return definitions.get_repository_def().get_sensor_def(sensor).evaluate_tick(context)
