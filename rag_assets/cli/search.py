@@ -24,7 +24,9 @@ def search(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     indexes = knowledge_base.settings.metadata_policy.kinds
     with closing(knowledge_base.retriever()) as retriever:
         generation = find_generation(
-            knowledge_base.vector_store, options.generation or retriever.name_of_production()
+            knowledge_base.vector_store,
+            options.generation or retriever.name_of_production(),
+            knowledge_base.place,
         )
         with closing(retriever.open(generation.name)) as opened:
             wanted = parse_filters(options.filter, lambda key: _kinds_of(opened, indexes, key))

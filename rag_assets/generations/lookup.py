@@ -60,8 +60,11 @@ def stored_generations(store: VectorStore) -> list[StoredGeneration]:
     return found
 
 
-def find_generation(store: VectorStore, name: str) -> StoredGeneration:
+def find_generation(store: VectorStore, name: str, place: str = "") -> StoredGeneration:
     """Return the generation of this name, or the latest one in this role.
+
+    Args:
+        place: of the knowledge base, for the message of an error.
 
     Raises:
         RefusedError: there is none. The message lists the existing ones.
@@ -70,6 +73,9 @@ def find_generation(store: VectorStore, name: str) -> StoredGeneration:
     for one in generations:
         if name in (one.name, one.role):
             return one
+    if not generations:
+        where = f" ({place})" if place else ""
+        raise RefusedError(f"nothing was refreshed yet{where}: run `rag-assets refresh`")
     kept = "" if name != CANDIDATE else ". RAG_KEEP_FAILED_CANDIDATE=true keeps one that fails the gate"
-    existing = "; ".join(map(str, generations)) or "nothing was refreshed yet"
+    existing = "; ".join(map(str, generations))
     raise RefusedError(f"there is no generation {name!r}{kept}. Existing: {existing}")

@@ -69,7 +69,7 @@ def diff(knowledge_base: KnowledgeBase, name: str | None = None) -> dict[str, An
 def _both(knowledge_base: KnowledgeBase, name: str | None) -> tuple[StoredGeneration, StoredGeneration]:
     """Return production and the other generation."""
     store = knowledge_base.vector_store
-    production = find_generation(store, "production")
+    production = find_generation(store, "production", knowledge_base.place)
     if name is not None:
         other = find_generation(store, name)
         if other.name == production.name:

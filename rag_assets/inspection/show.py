@@ -29,7 +29,9 @@ def show(knowledge_base: KnowledgeBase, name: str, generation_name: str | None =
         GenerationDamaged: chunks of the document are missing.
     """
     evidence = Evidence(knowledge_base)
-    generation = find_generation(knowledge_base.vector_store, generation_name or "production")
+    generation = find_generation(
+        knowledge_base.vector_store, generation_name or "production", knowledge_base.place
+    )
     documents = knowledge_base.documents_of(generation.name)
     state = document_named(name, documents)
     if state is None or state.content_hash is None:

@@ -14,6 +14,9 @@ READING = (
     ("quarantine",),
     ("settings",),
     ("doctor",),
+    ("show", "a.md"),
+    ("diff",),
+    ("search", "vacation", "--generation", "candidate"),
     ("trace", "a.md"),
     ("export",),
 )
@@ -33,14 +36,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("command", [*READING, *REFUSED], ids=lambda command: command[0])
+@pytest.mark.parametrize("command", [*READING, *REFUSED], ids=" ".join)
 def test_nothing_is_created(folder: Path, command: tuple[str, ...]) -> None:
     before = sorted(folder.rglob("*"))
     cli.main(command)
     assert sorted(folder.rglob("*")) == before
 
 
-@pytest.mark.parametrize("command", [*READING[:-2], *REFUSED], ids=lambda command: command[0])
+@pytest.mark.parametrize("command", [*READING[:-2], *REFUSED], ids=" ".join)
 def test_the_place_is_named(
     folder: Path, command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
