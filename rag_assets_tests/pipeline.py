@@ -92,6 +92,7 @@ class Run:
         failures: step -> message for people.
         metadata: asset -> key -> value.
         gate_passed: None if the gate was not evaluated.
+        warnings: failed check that blocks nothing -> description.
     """
 
     run_id: str
@@ -103,6 +104,7 @@ class Run:
     data_versions: dict[str, str]
     gate_passed: bool | None
     gate_description: str
+    warnings: dict[str, str]
 
     @property
     def message(self) -> str:
@@ -421,6 +423,7 @@ def _run_of(result: dg.JobExecutionResult) -> Run:
     data_versions: dict[str, str] = {}
     steps: list[str] = []
     gate_passed, gate_description = None, ""
+    warnings: dict[str, str] = {}
     for event in result.all_events:
         if event.event_type == dg.DagsterEventType.STEP_START:
             steps.append(str(event.step_key))
@@ -438,7 +441,10 @@ def _run_of(result: dg.JobExecutionResult) -> Run:
             data_versions[asset] = (materialization.tags or {}).get("dagster/data_version", "")
         elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             evaluation = event.asset_check_evaluation_data
-            gate_passed, gate_description = evaluation.passed, evaluation.description or ""
+            if evaluation.check_name == "recall_gate":
+                gate_passed, gate_description = evaluation.passed, evaluation.description or ""
+            elif not evaluation.passed and evaluation.severity is dg.AssetCheckSeverity.WARN:
+                warnings[evaluation.check_name] = evaluation.description or ""
     return Run(
         run_id=result.run_id,
         success=result.success,
@@ -449,4 +455,5 @@ def _run_of(result: dg.JobExecutionResult) -> Run:
         data_versions=data_versions,
         gate_passed=gate_passed,
         gate_description=gate_description,
+        warnings=warnings,
     )

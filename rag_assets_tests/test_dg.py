@@ -55,7 +55,12 @@ def test_dg_lists_all_definitions(home: Path) -> None:
     assert assets.keys() == {asset.key.to_user_string() for asset in ALL_ASSETS}
     assert all(entry["description"] and entry["owners"] and entry["kinds"] for entry in assets.values())
     found = {kind: {entry["name"] for entry in entries} for kind, entries in listed.items()}
-    assert found["asset_checks"] == {"recall_gate"}
+    assert found["asset_checks"] == {
+        "recall_gate",
+        "sources_complete",
+        "nothing_quarantined",
+        "nothing_refused",
+    }
     assert found["jobs"] == {"refresh", "rollback", "resume", "approve"}
     assert found["schedules"] == {"refresh_every_six_hours"}
     assert found["sensors"] == {
