@@ -24,6 +24,7 @@ import pytest
 
 from rag_assets.cli import main as cli
 from rag_assets.definitions import build_definitions
+from rag_assets.defs.asset_checks import recall_gate
 from rag_assets.disk.content_hash import content_sha256
 from rag_assets.errors import RagAssetsError
 from rag_assets.fingerprint import short_hash
@@ -120,11 +121,14 @@ def job_for(assets: Sequence[str], with_checks: bool) -> dg.JobDefinition:
     return _job_for(tuple(assets), with_checks)
 
 
+_GATE = dg.AssetSelection.checks(*recall_gate.check_keys)
+
+
 @cache
 def _job_for(assets: tuple[str, ...], with_checks: bool) -> dg.JobDefinition:
     """Definitions are kept: only the executor depends on the settings."""
     selection = dg.AssetSelection.assets(*assets) if assets else dg.AssetSelection.all()
-    job = dg.define_asset_job(_JOB, selection if with_checks else selection.without_checks())
+    job = dg.define_asset_job(_JOB, selection if with_checks else selection - _GATE)
     definitions = dg.Definitions.merge(build_definitions(load_settings()), dg.Definitions(jobs=[job]))
     return definitions.resolve_job_def(_JOB)
 
@@ -287,6 +291,19 @@ class Pipeline:
             return _run_of(result)
 
     # Results
+
+    def gate_of(self, run: Run) -> dg.AssetCheckEvaluation:
+        """Return the judgment of the gate in a run."""
+        records = self.instance.get_records_for_run(
+            run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+        ).records
+        events = [record.event_log_entry.dagster_event for record in records]
+        (found,) = [
+            event.asset_check_evaluation_data
+            for event in events
+            if event is not None and event.asset_check_evaluation_data.check_name == "recall_gate"
+        ]
+        return found
 
     @contextlib.contextmanager
     def knowledge_base(self) -> Iterator[KnowledgeBase]:

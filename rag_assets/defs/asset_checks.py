@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from rag_assets.defs.asset_step import asset_step
+from rag_assets.defs.asset_step import GATE, asset_step
 from rag_assets.defs.assets.eval_report import eval_report
 from rag_assets.defs.metadata.eval_report import gate_metadata
 from rag_assets.defs.metadata.settings import override_metadata
@@ -18,10 +18,10 @@ from rag_assets.refresh.promotion import check_unchanged, reject_candidate
 
 @dg.multi_asset_check(
     # One check. A function for several may fail after its result, with a reason in words.
-    name="eval_report_recall_gate",
+    name=f"eval_report_{GATE}",
     specs=[
         dg.AssetCheckSpec(
-            "recall_gate",
+            GATE,
             asset=eval_report,
             blocking=True,
             description="Passes if Recall@5 of the candidate reaches `RAG_EVAL_THRESHOLD`.\n\nOtherwise production is "

@@ -1,6 +1,6 @@
 """The frame around the body of each asset: its run, inputs and outputs, the lease, and errors."""
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,8 @@ REPEATED_KEY = "rag_repeated_refusal"
 IN_A_ROW_KEY = "rag_num_superseded_in_a_row"
 ALERTED_IN_A_ROW = 3
 """Number of refreshes superseded one after the other before an alert. One or two are normal."""
+GATE = "recall_gate"
+"""The check that blocks. All others only warn."""
 ASSET_GROUP = "knowledge_base"
 OWNERS = ["team:knowledge-base"]
 
@@ -79,11 +81,22 @@ class AssetStep:
         """Return the path of the artifact just written, as a link in the UI."""
         return dg.MetadataValue.path(self.read(asset).folder / "data.parquet")
 
-    def materialized(self, data_version: str, metadata: Mapping[str, Any]) -> dg.MaterializeResult[Any]:
-        """Return the result of an asset, and log it as a sentence."""
+    def materialized(
+        self,
+        data_version: str,
+        metadata: Mapping[str, Any],
+        check_results: Sequence[dg.AssetCheckResult] = (),
+    ) -> dg.MaterializeResult[Any]:
+        """Return the result of an asset, and log it as a sentence.
+
+        Args:
+            check_results: of the checks that the asset itself evaluates.
+        """
         metadata = shown(metadata)
         self.context.log.info(sentence(self.context.op_execution_context.op.name, metadata))
-        return dg.MaterializeResult(data_version=dg.DataVersion(data_version), metadata=metadata)
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(data_version), metadata=metadata, check_results=check_results
+        )
 
 
 @contextmanager

@@ -280,7 +280,7 @@ class World:
         for attempt in itertools.count():
             context = SimpleNamespace(
                 run=SimpleNamespace(run_id=run_id, parent_run_id=self._parents[run_id]),
-                instance=SimpleNamespace(get_run_by_id=self._run_record),
+                instance=SimpleNamespace(get_run_by_id=self._run_record, managed_python_loggers=["root"]),
                 op_execution_context=SimpleNamespace(op=SimpleNamespace(name=step)),
                 retry_number=attempt,
                 log=_quiet,

@@ -43,7 +43,9 @@ def quarantine(pipeline: Pipeline) -> dict[str, dict[str, Any]]:
 
 def test_a_new_document_is_quarantined_and_the_others_go_live(pipeline: Pipeline) -> None:
     pipeline.write("bad.md", forbidden("bad"))
-    pipeline.refresh().checked()
+    run = pipeline.refresh().checked()
+    assert run.warnings.keys() == {"nothing_refused"}
+    assert "filesystem:bad.md (refused_by_model)" in run.warnings["nothing_refused"]
     served = pipeline.served()
     assert "filesystem:bad.md" not in served
     assert len(served) == 20

@@ -23,12 +23,7 @@ def warnings(pipeline: Pipeline, run: Run) -> list[str]:
 
 
 def check_metadata(pipeline: Pipeline, run: Run) -> dict[str, dg.MetadataValue]:
-    (record,) = pipeline.instance.get_records_for_run(
-        run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
-    ).records
-    event = record.event_log_entry.dagster_event
-    assert event is not None
-    return dict(event.asset_check_evaluation_data.metadata)
+    return dict(pipeline.gate_of(run).metadata)
 
 
 @pytest.fixture

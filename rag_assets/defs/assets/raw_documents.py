@@ -16,7 +16,6 @@ Starts a refresh: every six hours with the schedule `refresh_every_six_hours`, a
 import hashlib
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
 
 import dagster as dg
 
@@ -26,6 +25,12 @@ from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.defs.metadata.model_check import model_check_metadata
 from rag_assets.defs.metadata.raw_documents import ingestion_metadata, media_metadata
 from rag_assets.defs.metadata.settings import settings_metadata
+from rag_assets.defs.warning_checks import (
+    NOTHING_QUARANTINED,
+    SOURCES_COMPLETE,
+    nothing_quarantined,
+    sources_complete,
+)
 from rag_assets.effective_settings import OVERRIDES, changed_settings, overrides
 from rag_assets.evaluation.benchmark import reading_problem
 from rag_assets.ingestion.listings import served_listings
@@ -49,10 +54,11 @@ from rag_assets.refresh.approvals import remember_outages
     kinds={"python", "parquet"},
     tags={"stage": "ingestion"},
     code_version="1",
+    check_specs=[SOURCES_COMPLETE, NOTHING_QUARANTINED],
 )
 def raw_documents(
     context: dg.AssetExecutionContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
-) -> dg.MaterializeResult[Any]:
+) -> dg.MaterializeResult:  # pyright: ignore[reportMissingTypeArgument] -- with checks, Dagster takes no parameter here
     with asset_step(context, knowledge_base, begins_refresh=True) as step:
         for sentence in knowledge_base.unread_variables():
             context.log.warning(sentence)
@@ -125,4 +131,8 @@ def raw_documents(
                 "file": step.file("raw_documents"),
                 "refresh_id": header.refresh_id,
             },
+            check_results=[
+                sources_complete(problems, len(ingestion.reports)),
+                nothing_quarantined(quarantined),
+            ],
         )

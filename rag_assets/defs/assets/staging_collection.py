@@ -7,7 +7,6 @@ generation in the vector store.
 """
 
 from datetime import UTC, datetime
-from typing import Any
 
 import dagster as dg
 
@@ -17,6 +16,7 @@ from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.defs.assets.embeddings import embeddings
 from rag_assets.defs.metadata.documents import refused_metadata
 from rag_assets.defs.metadata.generations import staging_metadata
+from rag_assets.defs.warning_checks import NOTHING_REFUSED, nothing_refused
 from rag_assets.generations.retention import sweep
 from rag_assets.generations.staging import StagedGeneration, Staging
 from rag_assets.knowledge_base import KnowledgeBase
@@ -32,10 +32,11 @@ from rag_assets.refresh.refusals import plan_around, refusals_of, staged_chunks
     kinds={"python", "qdrant"},
     tags={"stage": "serving"},
     code_version="1",
+    check_specs=[NOTHING_REFUSED],
 )
 def staging_collection(
     context: dg.AssetExecutionContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
-) -> dg.MaterializeResult[Any]:
+) -> dg.MaterializeResult:  # pyright: ignore[reportMissingTypeArgument] -- with checks, Dagster takes no parameter here
     with asset_step(context, knowledge_base) as step:
         deduped, chunked, embedded = (
             step.read(name) for name in ("deduped_documents", "chunks", "embeddings")
@@ -89,4 +90,5 @@ def staging_collection(
                 "digest": manifest.digest,
                 "refresh_id": header.refresh_id,
             },
+            check_results=[nothing_refused(settled)],
         )

@@ -23,6 +23,17 @@ def bar(share: float) -> str:
     return ("█" * full + " ▏▎▍▌▋▊▉"[eighths].strip()).ljust(_BAR_CELLS, "░")
 
 
+def shortened(text: str, length: int) -> str:
+    """Cut a long text in the middle. The end of a path has the name of the file, so more is kept of it.
+
+    The UI breaks no path, and one that is too long pushes other columns off the page.
+    """
+    if len(text) <= length:
+        return text
+    begin = (length - 1) // 3
+    return f"{text[:begin]}…{text[begin + 1 - length :]}"
+
+
 def column(name: str, column_type: str = "string", description: str | None = None) -> dg.TableColumn:
     return dg.TableColumn(name, column_type, description)
 

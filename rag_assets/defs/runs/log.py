@@ -11,13 +11,14 @@ from typing import Any, Protocol, Self
 
 import dagster as dg
 
+from rag_assets.defs.asset_step import GATE
 from rag_assets.defs.metadata.sentences import sentence
 from rag_assets.defs.runs.record import failure_of_step, plain
 
 _logger = logging.getLogger(__name__)
 _POLL_SECONDS = 0.25
 _RECORDS = 1000
-_CHECK_STEPS = {"eval_report_recall_gate": "recall_gate"}
+_CHECK_STEPS = {f"eval_report_{GATE}": GATE}
 
 
 class Report(Protocol):
@@ -91,7 +92,8 @@ class RunLog:
                 materialization = event.step_materialization_data.materialization
                 self._sentences[step] = sentence(step, plain(materialization.metadata))
             case dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-                self._sentences[step] = event.asset_check_evaluation_data.description or ""
+                if step == GATE:  # other checks are part of an asset, and have its sentence
+                    self._sentences[step] = event.asset_check_evaluation_data.description or ""
             case dg.DagsterEventType.STEP_SUCCESS:
                 self._end("done", step, timestamp, self._sentences.get(step, ""))
             case dg.DagsterEventType.STEP_FAILURE:

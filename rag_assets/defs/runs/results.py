@@ -6,6 +6,7 @@ import dagster as dg
 
 from rag_assets.artifacts.last_outcome import OutcomeRecord
 from rag_assets.changes.change_set import Change
+from rag_assets.defs.asset_step import GATE
 from rag_assets.defs.metadata.raw_documents import UNREADABLE_KEY
 from rag_assets.defs.runs.alerts import ALERTED_BY_TAG, post_alerts
 from rag_assets.defs.runs.record import failure_of, metadata_of
@@ -88,6 +89,9 @@ def _verdict(instance: dg.DagsterInstance, run_id: str) -> str:
         run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
     ).records:
         event = record.event_log_entry.dagster_event
-        if event is not None:
-            return event.asset_check_evaluation_data.description or ""
+        if event is None:
+            continue
+        evaluation = event.asset_check_evaluation_data
+        if evaluation.check_name == GATE:
+            return evaluation.description or ""
     return ""
