@@ -27,7 +27,7 @@ def dagster_dev(home: Path, environment: Mapping[str, str]) -> Generator[str]:
     home.mkdir(parents=True, exist_ok=True)
     for name in ("dagster.yaml", "workspace.yaml"):
         shutil.copy(REPOSITORY / name, home)
-    url = f"http://127.0.0.1:{_free_port()}"
+    url = f"http://127.0.0.1:{free_port()}"
     process = subprocess.Popen(
         [Path(sys.executable).with_name("dagster"), "dev", "-h", "127.0.0.1", "-p", url.rpartition(":")[2]],
         cwd=home,
@@ -66,7 +66,7 @@ def _read(process: "subprocess.Popen[str]", output: list[str], serving: threadin
     serving.set()  # the process has ended
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
