@@ -15,6 +15,7 @@ import httpcore2
 import pytest
 
 from rag_assets import progress
+from rag_assets.environment import read_environment
 from rag_assets.errors import EmbedderUnavailable
 from rag_assets.text.tokenizers import TiktokenTokenizer, Tokenizer, wordllama_tokenizer
 from rag_assets_tests.fake_openai import FakeOpenAI
@@ -42,8 +43,17 @@ _use_memory_for_temporary_files()
 gc.disable()
 
 
+# Importing the code location copies the `.env` of a developer into the environment.
+_before = {name: os.environ.get(name) for layer in read_environment().layers[1:] for name in layer.variables}
+
+
 def pytest_collection_finish() -> None:
-    """Exclude all imported objects from garbage collection: they stay until the end."""
+    """Forget the `.env` of a developer, and exclude all imported objects from garbage collection: they stay until the end."""
+    for name, value in _before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
     gc.freeze()
     # Libraries loaded by tests are lasting objects too: with the usual threshold, collections took 6 s of the fast loop.
     gc.set_threshold(10_000, 10, 10)

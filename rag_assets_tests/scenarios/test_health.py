@@ -35,7 +35,10 @@ def test_a_live_knowledge_base_is_ok(promoted: Pipeline) -> None:
 
 def test_an_empty_knowledge_base_is_critical(empty: Pipeline) -> None:
     assert empty.command("status")[0] == ExitCode.FAILED
-    assert line_for_a_monitor(empty) == (2, "CRITICAL - nothing is in production")
+    assert line_for_a_monitor(empty) == (
+        2,
+        f"CRITICAL - nothing is in production (knowledge base knowledge_base in {empty.state_dir})",
+    )
 
 
 def test_a_blocked_refresh_is_a_warning_with_its_verdict(promoted: Pipeline) -> None:
