@@ -73,7 +73,8 @@ def nagios_error(error: RagAssetsError) -> tuple[str, int]:
 def _broken(report: _Report) -> Health | None:
     production = report["production"]
     if production is None:
-        return Health(ExitCode.FAILED, "nothing is in production")
+        place = "knowledge base {name} in {place}".format(**report["knowledge_base"])
+        return Health(ExitCode.FAILED, f"nothing is in production ({place})")
     return (
         Health(ExitCode.FAILED, f"production is damaged: {production['problem']}")
         if production["problem"]

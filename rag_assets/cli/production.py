@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from rag_assets.cli.terminal import ask, one_line, say, say_json
+from rag_assets.cli.terminal import ask, complain, one_line, say, say_json
 from rag_assets.generations.contents import locations_of
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import Point
@@ -65,6 +65,7 @@ def export(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     """Print every chunk in production, one JSON object per line and location."""
     production = knowledge_base.vector_store.production_state().production
     if production is None:
+        complain(f"nothing is in production yet ({knowledge_base.place})")
         return 0
     reader = knowledge_base.vector_store.read(production)
     try:
