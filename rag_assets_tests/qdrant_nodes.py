@@ -175,7 +175,10 @@ class Nodes:
 @functools.cache
 def running_nodes(count: int) -> Nodes:
     """Return nodes shared by all tests of this process."""
-    folder = Path(tempfile.mkdtemp(prefix="rag-assets-qdrant-"))
+    in_memory = Path("/dev/shm")
+    folder = Path(
+        tempfile.mkdtemp(prefix="rag-assets-qdrant-", dir=in_memory if in_memory.is_dir() else None)
+    )
     nodes = Nodes(folder, count)
 
     def end() -> None:
