@@ -6,7 +6,6 @@ server, if there is no URL, and a cluster of three nodes. Without them tests of 
 
 import atexit
 import contextlib
-import ctypes
 import functools
 import itertools
 import os
@@ -97,7 +96,6 @@ class Node:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_end_with_parent,
             )
         self._wait_until_it_answers()
 
@@ -141,8 +139,9 @@ class Nodes:
         """Wait until every running node knows all the others and the leader of the consensus."""
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
-            if len(self.nodes) == 1 or all(self._is_in(node) for node in self.nodes if node.is_running):
-                return
+            with contextlib.suppress(httpx.HTTPError):
+                if len(self.nodes) == 1 or all(self._is_in(node) for node in self.nodes if node.is_running):
+                    return
             time.sleep(0.1)
         raise AssertionError("the nodes did not become a cluster")
 
@@ -154,8 +153,9 @@ class Nodes:
         """Wait until every copy of every collection with this prefix is active, as seen by every node."""
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
-            if all(state == "Active" for node in self.nodes for state in _copies(node, prefix)):
-                return
+            with contextlib.suppress(httpx.HTTPError):
+                if all(state == "Active" for node in self.nodes for state in _copies(node, prefix)):
+                    return
             time.sleep(0.2)
         raise AssertionError("some copies did not become active")
 
@@ -267,12 +267,6 @@ def _clusters(node: Node) -> Iterator[tuple[str, Any]]:
         answer = httpx.get(f"{node.url}/collections/{one['name']}/cluster")
         if answer.status_code == 200:  # else deleted in the meantime
             yield one["name"], answer.json()["result"]
-
-
-def _end_with_parent() -> None:
-    """Ask Linux to end this process with its parent: a killed worker of pytest ends nothing itself."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def _free_port() -> int:

@@ -94,8 +94,18 @@ class Deaths:
     def __init__(self, nodes: Nodes, collection: str, source: random.Random) -> None:
         self._nodes, self._collection, self._source = nodes, collection, source
         self.count = 0
+        self.problem = ""
 
     def run(self, finished: threading.Event) -> None:
+        try:
+            self._run(finished)
+        except BaseException as error:
+            self.problem = f"{type(error).__name__}: {error}"
+            for node in self._nodes.nodes:
+                if not node.is_running:
+                    node.start()
+
+    def _run(self, finished: threading.Event) -> None:
         while self.count < NUM_DEATHS and not finished.wait(self._source.uniform(1, 12)):
             node = self._source.choice(self._nodes.nodes)
             node.kill()
@@ -154,4 +164,4 @@ def test_fifty_refreshes_with_ten_dead_nodes(empty: Pipeline, monkeypatch: pytes
     assert [problem for reader in reading for problem in reader.problems] == []
     assert [message for message in failures if not any(words in message for words in NODE_AWAY)] == []
     assert empty.problems_of_production() == ()
-    assert deaths.count == NUM_DEATHS
+    assert (deaths.count, deaths.problem) == (NUM_DEATHS, "")
