@@ -55,6 +55,7 @@ class Node:
         self._cluster = cluster
         self._process: subprocess.Popen[bytes] | None = None
         self.num_starts = 0
+        self.is_serving = False
 
     @property
     def url(self) -> str:
@@ -98,9 +99,11 @@ class Node:
                 start_new_session=True,
             )
         self._wait_until_it_answers()
+        self.is_serving = True
 
     def kill(self) -> None:
         """Kill it, as a power cut does."""
+        self.is_serving = False
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()

@@ -43,7 +43,7 @@ NODE_AWAY = (
 
 @dataclass
 class Reader:
-    """Searches on one node all the time. An error counts only if this node ran from before the search to its end."""
+    """Searches on one node all the time. An error counts only if this node served from before the search to its end."""
 
     node: Node
     retriever: Retriever
@@ -53,12 +53,12 @@ class Reader:
     def run(self, finished: threading.Event) -> None:
         while not finished.wait(0.05):
             starts = self.node.num_starts
-            was_running = self.node.is_running
+            was_serving = self.node.is_serving
             try:
                 hits = self.retriever.search(question_about(7), limit=5)
             except Exception as error:
                 time.sleep(0.2)  # until a node that is being killed counts as away
-                if was_running and self.node.is_running and self.node.num_starts == starts:
+                if was_serving and self.node.is_serving and self.node.num_starts == starts:
                     self.problems.append(f"{self.node.url}: {type(error).__name__}: {error}")
                 continue
             self.num_searches += 1
@@ -125,7 +125,7 @@ def test_fifty_refreshes_with_ten_dead_nodes(empty: Pipeline, monkeypatch: pytes
     turns = itertools.cycle(nodes.nodes)
 
     def refresh() -> Run:
-        empty.configure(QDRANT_URL=next(node.url for node in turns if node.is_running))
+        empty.configure(QDRANT_URL=next(node.url for node in turns if node.is_serving))
         return empty.refresh()
 
     refresh().checked()
@@ -147,7 +147,7 @@ def test_fifty_refreshes_with_ten_dead_nodes(empty: Pipeline, monkeypatch: pytes
                 if not run.success:
                     failures.append(run.message)
                 if done == NUM_REFRESHES // 2:
-                    empty.configure(QDRANT_URL=next(node.url for node in turns if node.is_running))
+                    empty.configure(QDRANT_URL=next(node.url for node in turns if node.is_serving))
                     empty.command("rollback")
                     empty.command("resume")
         finally:
