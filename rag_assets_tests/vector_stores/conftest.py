@@ -97,12 +97,14 @@ def open_backend(kind: str, folder: Path) -> Iterator[Backend]:
         return
     server = real_server(kind)
     collection = f"rag-assets-test-{secrets.token_hex(6)}"
-    yield Backend(
-        "server",
-        lambda indexes=None: server_store(server.connect(), collection, indexes, server.replicas),
-        collection,
-        server.connect(),
-    )
+    # Every refusal waits for the deadline, and these nodes are on one machine.
+    with mock.patch.object(consensus, "DEADLINE_SECONDS", 2.0):
+        yield Backend(
+            "server",
+            lambda indexes=None: server_store(server.connect(), collection, indexes, server.replicas),
+            collection,
+            server.connect(),
+        )
     server.delete_collections(collection)
 
 
