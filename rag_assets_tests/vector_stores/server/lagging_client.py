@@ -1,7 +1,8 @@
 """A client of a cluster with nodes that are a moment behind: they show collections and aliases as they were.
 
 Collections, their metadata and aliases go through the consensus of a cluster. After each change of them, the next reads
-answer as before it. A collection not seen yet takes no points.
+answer as before it. A collection not seen yet takes no points. Of two equal changes proposed at once, by two nodes, both
+get the answer of the first: a node waits for a change with this content, not for its own.
 """
 
 import copy
@@ -31,6 +32,7 @@ class LaggingClient(ServerLikeClient):
         super().__init__()
         self.lag = lag
         self._late_reads = 0
+        self._last_batch: list[Any] = []
         self._before: tuple[Any, Any, dict[str, Any]] | None = None
         self._guard = threading.RLock()
 
@@ -53,6 +55,9 @@ class LaggingClient(ServerLikeClient):
         hook, self.before_batch = self.before_batch, None
         if hook is not None:
             hook()
+            if operations == self._last_batch:
+                return True
+        self._last_batch = operations
         return self._changed(super().update_collection_aliases, operations)
 
     def _changed(self, change: Any, *args: Any, **kwargs: Any) -> Any:

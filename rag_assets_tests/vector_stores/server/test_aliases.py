@@ -24,6 +24,7 @@ from rag_assets_tests.vector_stores.samples import (
     stage,
 )
 from rag_assets_tests.vector_stores.server.conftest import ServerLikeClient
+from rag_assets_tests.vector_stores.server.lagging_client import LaggingClient
 
 
 def plain_read(client: ServerLikeClient) -> set[str]:
@@ -113,6 +114,16 @@ def test_a_promotion_that_was_overtaken_changes_nothing(
         store.promote("g2", "g0")
     assert store.production_state() == ProductionState("g1", "g0", None)
     assert {alias for alias in client.aliases() if "--base--" in alias} == {"kb--base--2--g1"}
+
+
+def test_two_readings_begun_at_once_on_two_nodes_have_different_numbers() -> None:
+    client: Any = LaggingClient(lag=0)
+    store, other = ServerVectorStore(client, "kb"), ServerVectorStore(client, "kb")
+    store.begin_reading()
+    theirs: list[int] = []
+    client.before_batch = lambda: theirs.append(other.begin_reading())
+    assert store.begin_reading() not in theirs
+    assert theirs != []
 
 
 def test_of_two_first_promotions_at_once_one_loses(
