@@ -8,7 +8,8 @@
                                      --discarded-- before its deletion
     <kb>--reading--<n>               alias of <kb>--meta: the last reading of the sources has number n
     <kb>--counted--<n>--<source>     alias of <kb>--meta: reading n of this source was the last to count
-    <kb>--base--<n>--<production>    alias of <kb>--meta: the token of the compare-and-swap
+    <kb>--base--<n>--<production>    alias of <kb>--meta: the token of the compare-and-swap, with eight random digits at
+                                     its end
     <kb>--id--<format>--<id>         alias of <kb>--meta: format and id of the knowledge base. Its metadata hold them too,
                                      but are away with the nodes that hold <kb>--meta. Aliases are on every node
 
@@ -18,11 +19,16 @@ the operations before the failure. So a batch begins with operations able to fai
 1. Renaming `--sealed--<generation>` to itself proves: the candidate still exists, and no process is deleting it.
 2. Renaming the token from `n` to `n + 1` proves: the aliases are unchanged since they were read.
 
-Both work on the in-memory client too. The token points to `--meta`, so deleting a generation never deletes it. Its
+A cluster gives equal batches of two nodes the answer of the first one, although the second fails. So no two batches may
+be equal: each token ends with random digits.
+
+Both operations work on the in-memory client too. The token points to `--meta`, so deleting a generation never deletes it. Its
 number distinguishes an unchanged production from one replaced and then restored.
 """
 
+import random
 import re
+import secrets
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -39,7 +45,8 @@ from rag_assets.vector_stores.server.hold_note import hold_from, note_of
 from rag_assets.vector_stores.server.server_errors import server_errors
 
 BOOTSTRAP_TIMEOUT_SECONDS = 10.0
-_SWAP_ATTEMPTS = 10
+_SWAP_ATTEMPTS = 20
+_LONGEST_PAUSE_SECONDS = 1.0
 
 SEALED, REJECTED, DISCARDED = "sealed", "rejected", "discarded"
 """Marks of a generation, part of the name of an alias."""
@@ -182,24 +189,22 @@ class Aliases:
             number = begun.last
             return begun
 
-        self.swap(lambda aliases: aliases.state, begin, trust_lost_answer=False)
+        self.swap(lambda aliases: aliases.state, begin)
         return number
 
     def swap(
         self,
         change: Callable[[AliasView], ProductionState],
         count: Callable[[Readings], Readings] = lambda readings: readings,
-        *,
-        trust_lost_answer: bool = True,
     ) -> ProductionState:
         """Apply a change of state. If the aliases have changed in the meantime, compute it again and retry.
 
         Args:
             count: returns the new numbers of the readings.
-            trust_lost_answer: whether aliases as wished count as success after an error. Not if another process may
-                have wished the same.
         """
-        for _ in range(_SWAP_ATTEMPTS):
+        for attempt in range(_SWAP_ATTEMPTS):
+            if attempt:  # at random, so that processes that lost to each other do not meet again
+                time.sleep(random.uniform(0, min(_LONGEST_PAUSE_SECONDS, 0.01 * 2**attempt)))  # noqa: S311
             aliases, new = self._consensus.settled(lambda: self._wished(change))
             old = aliases.state
             readings = count(aliases.readings)
@@ -208,7 +213,7 @@ class Aliases:
             if aliases.token is None:
                 self.bootstrap()
                 continue
-            token = self._token_name(aliases.number + 1, new.production)
+            token = f"{self._token_name(aliases.number + 1, new.production)}{SEPARATOR}{secrets.token_hex(4)}"
             try:
                 with server_errors("switch the aliases"):
                     self._client.update_collection_aliases(self._operations(aliases, new, readings, token))
@@ -218,8 +223,7 @@ class Aliases:
                 # Refused, or the answer was lost: read the aliases to find out.
                 self._consensus.seen(partial(self._has_moved_on, aliases))
                 after = self.look()
-                as_wished = after.token == token and after.state == new and after.readings == readings
-                if trust_lost_answer and as_wished:
+                if after.token == token and after.state == new and after.readings == readings:
                     return new
                 if after.token == aliases.token and after.marks == aliases.marks:
                     raise

@@ -1,6 +1,7 @@
 """Aliases on the server: their names, and races between clients."""
 
 import re
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -32,6 +33,10 @@ def plain_read(client: ServerLikeClient) -> set[str]:
     return {str(record.id) for record in client.scroll("kb", limit=100)[0]}
 
 
+def without_random_digits(aliases: Mapping[str, str]) -> dict[str, str]:
+    return {re.sub(r"(--base--.*)--[0-9a-f]{8}$", r"\1", alias): target for alias, target in aliases.items()}
+
+
 def test_a_plain_client_reads_production_under_the_name_of_the_knowledge_base(
     store: ServerVectorStore, client: ServerLikeClient
 ) -> None:
@@ -41,7 +46,7 @@ def test_a_plain_client_reads_production_under_the_name_of_the_knowledge_base(
     assert plain_read(client) == {point_id(1)}
     store.promote("g2", "g1")
     assert plain_read(client) == {point_id(2)}
-    assert client.aliases() == {
+    assert without_random_digits(client.aliases()) == {
         "kb": "kb--g2",
         "kb--previous": "kb--g1",
         "kb--base--2--g2": "kb--meta",
@@ -51,7 +56,8 @@ def test_a_plain_client_reads_production_under_the_name_of_the_knowledge_base(
     }
     store.rollback("g2")
     assert plain_read(client) == {point_id(1)}
-    assert {alias: to for alias, to in client.aliases().items() if "--note--" not in alias} == {
+    aliases = without_random_digits(client.aliases())
+    assert {alias: to for alias, to in aliases.items() if "--note--" not in alias} == {
         "kb": "kb--g1",
         "kb--held": "kb--g2",
         "kb--hold--g2": "kb--meta",
@@ -113,7 +119,9 @@ def test_a_promotion_that_was_overtaken_changes_nothing(
     with pytest.raises(SupersededError):
         store.promote("g2", "g0")
     assert store.production_state() == ProductionState("g1", "g0", None)
-    assert {alias for alias in client.aliases() if "--base--" in alias} == {"kb--base--2--g1"}
+    assert [alias for alias in without_random_digits(client.aliases()) if "--base--" in alias] == [
+        "kb--base--2--g1"
+    ]
 
 
 def test_two_readings_begun_at_once_on_two_nodes_have_different_numbers() -> None:
