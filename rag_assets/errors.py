@@ -23,6 +23,7 @@ RagAssetsError
 │   ├── BenchmarkError          an unusable benchmark
 │   ├── FetchRefused            a forbidden URL or address
 │   ├── ResponseTooLarge        a web response above the size limit
+│   ├── CallRefused             a call of a tool that its caller has to change
 │   └── RefusedError            a rule of the pipeline forbids it
 │       ├── ApprovalNeeded          a person has to approve it
 │       │   ├── DeletionRefused     too many deletions
@@ -188,6 +189,10 @@ class ResponseTooLarge(PermanentError):
 
     def __init__(self, max_bytes: int) -> None:
         super().__init__(f"it has more than {max_bytes} bytes")
+
+
+class CallRefused(PermanentError):
+    """A tool of the MCP server was called with unusable arguments, or too often. The message is for the caller."""
 
 
 class RefusedError(PermanentError):

@@ -6,12 +6,13 @@ weight (`RAG_DENSE_WEIGHT`). Ties are broken by point id, so the same question a
 
 import logging
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Sequence, Set
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self, TypeVar
 
-from rag_assets.document_metadata.kinds import Kinds, kinds_from_text
+from rag_assets.document_metadata.kinds import Kinds, kinds_from_text, known_kinds
+from rag_assets.document_metadata.normalization import normalized_key
 from rag_assets.document_metadata.policy import MetadataIndexes
 from rag_assets.embedders.base import Embedder
 from rag_assets.embedders.bm25 import Bm25Encoder
@@ -102,17 +103,15 @@ class GenerationSearch:
         limit: int = 5,
         search_filter: SearchFilter | None = None,
         *,
-        checks_metadata: bool = True,
+        reveals_metadata: bool = True,
     ) -> list[SearchHit]:
         """Return the best chunks for a question, best first. Raises the errors of `Retriever.search`.
 
         Args:
-            checks_metadata: whether a condition on unknown metadata is an error. It names metadata of all documents. If
-                not, such a condition finds nothing.
+            reveals_metadata: as for `check_metadata`.
         """
         _check_question(query, limit)
-        if checks_metadata:
-            self.check_metadata(search_filter)  # before it is paid for
+        self.check_metadata(search_filter, reveals_metadata=reveals_metadata)  # before it is paid for
         return self._search(query, self.embedder.embed_query(query), limit, search_filter)
 
     def search_vector(
@@ -122,9 +121,24 @@ class GenerationSearch:
         self.check_metadata(search_filter)
         return self._search(query, vector, limit, search_filter)
 
-    def check_metadata(self, search_filter: SearchFilter | None) -> None:
-        """Raise `ConfigurationError` for a condition on unknown metadata, or on values of another type."""
-        check_metadata_types(search_filter, self.metadata_kinds, self._metadata_indexes)
+    def check_metadata(self, search_filter: SearchFilter | None, *, reveals_metadata: bool = True) -> None:
+        """Compare the conditions on metadata with the values of the documents.
+
+        Args:
+            reveals_metadata: whether an error may tell the keys of all documents, and the types of their values. If not,
+                a condition on a key that no document has finds nothing, and only `RAG_METADATA_INDEXES` is compared.
+
+        Raises:
+            ConfigurationError: no document has the key, or its values are of another type.
+        """
+        kinds = self.metadata_kinds if reveals_metadata else None
+        check_metadata_types(search_filter, kinds, self._metadata_indexes)
+
+    def kinds_of(self, key: str, *, reveals_metadata: bool = True) -> Set[str] | None:
+        """Return the kinds of the values of a metadata key as typed, empty if there are none, None if they are unknown."""
+        name = normalized_key(key)
+        kinds = self.metadata_kinds if reveals_metadata else None
+        return None if name is None else known_kinds(kinds, self._metadata_indexes, name)
 
     def document_chunks(
         self, document_id: str, chunks: range, search_filter: SearchFilter | None = None

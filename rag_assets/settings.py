@@ -279,7 +279,37 @@ class Settings(BaseModel):
         description="Incoming Slack webhook for alerts: failed refreshes and unreadable sources.",
     )
 
-    @field_validator("sources", "metadata_indexes", "metadata_keep", "metadata_leave_out", mode="before")
+    # MCP server
+    mcp_filter: str = Field(
+        "",
+        alias="RAG_MCP_FILTER",
+        description="Access filter of `rag-assets mcp`: filters as of `rag-assets search --filter`, separated by semicolons, "
+        "for example `access=everyone;source=wiki`. All must match. Empty: every document is readable. See docs/mcp.md.",
+    )
+    mcp_token: SecretStr | None = Field(
+        None,
+        alias="RAG_MCP_TOKEN",
+        min_length=16,
+        json_schema_extra={FORM: "at least 16 characters"},
+        description="Bearer token of `rag-assets mcp --http`, at least 16 characters. Empty: none, for the loopback address "
+        "only.",
+    )
+    mcp_hosts: tuple[str, ...] = Field(
+        (),
+        alias="RAG_MCP_HOSTS",
+        description="Host names in requests to `rag-assets mcp --http`, separated by commas, beside `localhost` and the "
+        "address it listens on. Requests to other names, and from pages of other sites, are refused.",
+    )
+    mcp_calls_per_minute: int = Field(
+        60,
+        alias="RAG_MCP_CALLS_PER_MINUTE",
+        ge=1,
+        description="Maximum calls of tools per minute in one `rag-assets mcp`.",
+    )
+
+    @field_validator(
+        "sources", "metadata_indexes", "metadata_keep", "metadata_leave_out", "mcp_hosts", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

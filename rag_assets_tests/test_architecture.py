@@ -85,6 +85,8 @@ HEAVY = (
     "requests",
     "notion_client",
     "psycopg",
+    "mcp",
+    "uvicorn",
 )
 
 

@@ -73,7 +73,7 @@ def test_unknown_metadata_are_an_error_only_where_they_may_be_named(retriever: R
     with pytest.raises(ConfigurationError, match=r"did you mean metadata\.project"):
         retriever.ask(lambda production: search(production, "projekt"))
     for key in ("projekt", "project"):
-        assert retriever.ask(lambda production, key=key: search(production, key, checks_metadata=False)) == 0
+        assert retriever.ask(lambda production, key=key: search(production, key, reveals_metadata=False)) == 0
 
 
 def test_a_chunk_found_against_the_filter_is_an_error_and_not_an_answer() -> None:

@@ -22,7 +22,7 @@ _CHANGING = frozenset({"rollback", "resume", "approve", "quarantine --retry"})
 """Commands that change an existing knowledge base."""
 _WRITING = frozenset({"benchmark draft", "benchmark accept"})
 """Other commands that write."""
-_OPENS_THE_STORE_ONLY = frozenset({"search"})
+_OPENS_THE_STORE_ONLY = frozenset({"search", "mcp"})
 """Commands that need no read-only ledger, to create nothing."""
 
 
@@ -131,6 +131,8 @@ def _run(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
             from rag_assets.cli.quarantine import retry as run
         case "show":
             from rag_assets.cli.show import show as run
+        case "mcp":
+            from rag_assets.cli.mcp_server import mcp as run
         case "doctor":
             from rag_assets.cli.doctor import doctor as run
         case "rollback":

@@ -73,6 +73,7 @@ _EXAMPLES = {
     "resume": ('rag-assets resume --reason "prices are right again"',),
     "approve": ('rag-assets approve 0123456789abcdef --reason "the wiki was closed"',),
     "export": ("rag-assets export > chunks.jsonl", "rag-assets export --vectors > points.jsonl"),
+    "mcp": ("rag-assets mcp", "rag-assets mcp --http", "rag-assets mcp --http 0.0.0.0:8765"),
     "settings": ("rag-assets settings", "rag-assets settings --json"),
     "doctor": ("rag-assets doctor", "rag-assets doctor --deep"),
     "benchmark": ("rag-assets benchmark draft", "rag-assets benchmark accept"),
@@ -204,6 +205,16 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
         one.add_argument("--by", metavar="NAME", help="who decides (default: the user of this system)")
     export = command("export", "Print every chunk in production, one JSON object per line and location.")
     export.add_argument("--vectors", action="store_true", help="include the vectors")
+    mcp = command(
+        "mcp", "Serve search, documents and status to assistants, read-only (Model Context Protocol)."
+    )
+    mcp.add_argument(
+        "--http",
+        nargs="?",
+        const="127.0.0.1:8765",
+        metavar="HOST:PORT",
+        help="serve over HTTP (default address: 127.0.0.1:8765). Without it, over stdio",
+    )
     check = command("doctor", "Check the configuration, and whether each part answers.")
     check.add_argument("--deep", action="store_true", help="also read and check every point in production")
     questions = command("benchmark", "Write the questions of the gate.")

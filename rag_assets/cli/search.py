@@ -1,19 +1,15 @@
 """`rag-assets search`: the hits of one question, for a person or as JSON."""
 
 import argparse
-from collections.abc import Set
 from contextlib import closing
 from typing import Any
 
 from rag_assets.cli.snippets import QuestionWords
 from rag_assets.cli.terminal import Bold, columns, one_line, say, say_json, wrapped
-from rag_assets.document_metadata.kinds import known_kinds
-from rag_assets.document_metadata.normalization import normalized_key
 from rag_assets.document_metadata.wording import metadata_text
 from rag_assets.generations.lookup import find_generation
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import SearchHit
-from rag_assets.retrieval import GenerationSearch
 from rag_assets.vector_stores.filter_expressions import parse_filters
 
 _INDENT = "   "
@@ -21,7 +17,6 @@ _INDENT = "   "
 
 def search(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     """Print the best hits of a question, best first."""
-    indexes = knowledge_base.settings.metadata_policy.kinds
     with closing(knowledge_base.retriever()) as retriever:
         generation = find_generation(
             knowledge_base.vector_store,
@@ -29,7 +24,7 @@ def search(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
             knowledge_base.place,
         )
         with closing(retriever.open(generation.name)) as opened:
-            wanted = parse_filters(options.filter, lambda key: _kinds_of(opened, indexes, key))
+            wanted = parse_filters(options.filter, opened.kinds_of)
             hits = opened.search(options.question, options.limit, wanted)
     if options.json:
         say_json(
@@ -70,11 +65,6 @@ def _say_wrapped(text: str, begin: str = "", *, indent: str = _INDENT, bold: boo
     for line in wrapped(one_line(text), columns() - len(indent)):
         say(f"{begin or indent:<{len(indent)}}", Bold(line) if bold else line)
         begin = indent
-
-
-def _kinds_of(opened: GenerationSearch, indexes: Any, key: str) -> Set[str] | None:
-    name = normalized_key(key)
-    return None if name is None else known_kinds(opened.metadata_kinds, indexes, name)
 
 
 def _hit_json(hit: SearchHit) -> dict[str, Any]:

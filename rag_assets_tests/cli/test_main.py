@@ -34,6 +34,7 @@ COMMANDS = (
     ("resume",),
     ("approve", "0" * 16),
     ("export",),
+    ("mcp",),
     ("doctor",),
     ("benchmark", "draft"),
     ("benchmark", "accept"),
