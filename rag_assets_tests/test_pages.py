@@ -72,7 +72,5 @@ def test_ci_finds_the_set_up_commands_on_the_first_page() -> None:
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     commands = [line for line in lines if line.startswith("pip install -c constraints.txt")]
     assert len(commands) == 2
-    assert commands[0] == (
-        "pip install -c constraints.txt -e . && dagster asset materialize -m rag_assets.definitions --select '*'"
-    )
+    assert commands[0] == "pip install -c constraints.txt -e . && rag-assets refresh"
     assert commands[1].startswith("pip install -c constraints.txt -e '.[dev]' && pytest")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rag_assets.defs.assets import ALL_ASSETS
+from rag_assets_tests.processes.refresh_command import run_command
 from rag_assets_tests.processes.scene import Scene, text_about
 
 if TYPE_CHECKING:
@@ -31,6 +32,16 @@ def test_a_refresh_started_in_the_browser_reaches_production(
     ui.open_asset("production_collection")
     assert (ui.metadata("generation"), ui.metadata("outcome")) == (production, "live")
     assert "reaches the threshold" in ui.open_check("eval_report")
+
+
+def test_the_first_page_shows_a_refresh_of_the_command_line(
+    ui: "DagsterUi", scene: Scene, first_refresh: str
+) -> None:
+    assert first_refresh == "Success"
+    printed = run_command(scene, "refresh", "--json")
+    assert printed.json["outcome"] == "unchanged", printed.errors
+    ui.open_first_page(job="refresh")
+    assert ui.wait_for_run(printed.json["run_id"]) == "Success"
 
 
 def test_a_failed_gate_shows_its_reason_and_leaves_production_unchanged(

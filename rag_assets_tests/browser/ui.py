@@ -38,6 +38,11 @@ class DagsterUi:
     def open(self, path: str) -> None:
         self.page.goto(self._url + path)
 
+    def open_first_page(self, job: str) -> None:
+        """Show the first page, and wait for a run of this job in its timeline."""
+        self.open("/")
+        expect(self.page.get_by_role("link", name=job)).to_be_visible()
+
     def open_lineage(self) -> Locator:
         """Show the lineage of all assets, and return its nodes."""
         self.open("/asset-groups")

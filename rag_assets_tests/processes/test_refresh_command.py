@@ -114,7 +114,7 @@ def test_a_blocked_refresh_ends_with_its_verdict_and_an_alert(scene: Scene) -> N
     run, _ = last_run(scene)
     assert run.run_id[:8] in text
     assert "is below the threshold 0.999" in text
-    assert run.tags["rag_assets/alerted_by"] == "rag-assets refresh"
+    assert run.tags["rag_assets/alerted_by"] == "command"
 
 
 def test_a_refused_refresh_names_the_command_to_approve_it(tmp_path: Path) -> None:
@@ -168,6 +168,17 @@ def test_a_signal_cancels_the_run_and_leaves_production_unchanged(
         assert "canceled by hand during embeddings" in describe(status(knowledge_base))
     finally:
         knowledge_base.close()
+
+
+def test_a_run_terminated_in_the_ui_ends(fresh: Scene, stuck: StuckModel) -> None:
+    process = start_command(fresh, "refresh", **stuck.environment)
+    stuck.wait_for_a_request()
+    with dagster_instance(fresh) as instance:
+        (run,) = instance.get_runs()
+        instance.report_run_canceling(run)
+        instance.report_run_canceled(run)
+    assert finished(process, 60).code == 130
+    assert last_run(fresh)[0].status is dg.DagsterRunStatus.CANCELED
 
 
 def test_a_held_refresh_ends_without_touching_the_decision_of_a_person(scene: Scene) -> None:

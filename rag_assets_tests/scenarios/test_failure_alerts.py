@@ -103,7 +103,7 @@ def test_an_unexpected_error_is_named_by_its_own_type(
 def test_invalid_settings_are_explained(
     promoted: Pipeline, slack: SlackReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(KnowledgeBaseResource, "run_settings", lambda resource: load_settings(chunk_size=-2))
+    monkeypatch.setattr(KnowledgeBaseResource, "values_for_run", lambda resource: {"chunk_size": -2})
     with pytest.raises(dg.DagsterError):
         promoted.refresh()
     text = alert_about_failed_run(promoted, slack)

@@ -43,7 +43,7 @@ def test_an_unchanged_refresh_says_so_at_each_step(promoted: Pipeline) -> None:
     copied = said_by_steps(promoted, promoted.refresh().checked())
     assert copied["raw_documents"] == ["20 documents, 20 read again, with the same bytes"]
     said = said_by_steps(promoted, promoted.refresh().checked())
-    assert said["raw_documents"] == ["20 documents, none changed at the source"]
+    assert said["raw_documents"] == ["20 documents, none changed since the last reading"]
     assert said["deduped_documents"] == ["20 unchanged"]
     assert said["chunks"] == ["no new text"]
     assert said["embeddings"] == ["nothing to embed"]

@@ -41,7 +41,7 @@ def _read(metadata: Mapping[str, Any]) -> str:
     num_read, num_parsed = metadata["num_read"], metadata["num_parsed"]
     parts = [counted(metadata["num_documents"], "document")]
     if not num_read:
-        parts.append("none changed at the source")
+        parts.append("none changed since the last reading")
     elif not num_parsed:
         parts += [f"{num_read:,} read again", "with the same bytes"]
     elif num_read == num_parsed:

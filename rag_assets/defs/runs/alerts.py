@@ -23,7 +23,7 @@ from rag_assets.refresh.outcome import Outcome
 
 ALERTED_BY_TAG = "rag_assets/alerted_by"
 """Tag of a run. The sensors leave a run with `BY_COMMAND` alone."""
-BY_COMMAND = "rag-assets refresh"
+BY_COMMAND = "command"
 _ASSET_KEYS = frozenset(asset.key for asset in ALL_ASSETS)
 _SENSOR_DAEMON = "SENSOR"
 # A daemon writes its heartbeat every 30 s.

@@ -31,6 +31,7 @@ from rag_assets.defs.runs.log import Report, RunLog
 from rag_assets.defs.runs.queue import reason_to_wait
 from rag_assets.defs.sensors.alerting import slack_on_failure
 from rag_assets.errors import StateFormatError
+from rag_assets.settings import load_settings
 
 DEFINITIONS = "rag_assets.definitions"
 _LOCATION = "rag_assets"
@@ -64,6 +65,13 @@ class Cancellation:
             self._asked.set()
             if self._instance is not None and self._run is not None:
                 self._instance.report_run_canceling(self._run, "Canceled from the command line.")
+                os.kill(os.getpid(), SIGINT)
+
+    def notice(self) -> None:
+        """End the run after it was reported as canceled elsewhere, as *Terminate* in the UI does."""
+        with self._lock:
+            if self._run is not None and not self._asked.is_set():
+                self._asked.set()
                 os.kill(os.getpid(), SIGINT)
 
     def check(self) -> None:
@@ -108,7 +116,7 @@ class Execution:
         self._wait_for_turn(tags)
         run = self.cancellation.begin(self.instance, lambda: self._create(job, tags))
         self.report("run", run_id=run.run_id)
-        with RunLog(self.instance, run.run_id, self.report):
+        with RunLog(self.instance, run.run_id, self.report, self.cancellation.notice):
             try:
                 execute_run(job, run, self.instance)
             except Exception:
@@ -119,7 +127,9 @@ class Execution:
 
     def _own_tags(self) -> dict[str, str]:
         """Decide once who alerts: the tag is there before any sensor can see the end of the run."""
-        return {} if daemon_alerts(self.instance, slack_on_failure.name) else {ALERTED_BY_TAG: BY_COMMAND}
+        if load_settings().slack_webhook_url is None or daemon_alerts(self.instance, slack_on_failure.name):
+            return {}
+        return {ALERTED_BY_TAG: BY_COMMAND}
 
     def _wait_for_turn(self, tags: dict[str, str]) -> None:
         said_at = -_SAY_AGAIN_SECONDS

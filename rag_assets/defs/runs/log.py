@@ -5,7 +5,7 @@ The event log has the messages of every process of a run, also with one process 
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -32,9 +32,17 @@ class RunLog:
 
     Args:
         report: receives `step` at a start, `done` and `failed` at an end, `message` in between.
+        on_cancel: called when the run is reported as canceled, by this process or another one.
     """
 
-    def __init__(self, instance: dg.DagsterInstance, run_id: str, report: Report) -> None:
+    def __init__(
+        self,
+        instance: dg.DagsterInstance,
+        run_id: str,
+        report: Report,
+        on_cancel: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._on_cancel = on_cancel
         self._instance = instance
         self._run_id = run_id
         self._report = report
@@ -98,6 +106,8 @@ class RunLog:
                 self._end("done", step, timestamp, self._sentences.get(step, ""))
             case dg.DagsterEventType.STEP_FAILURE:
                 self._end("failed", step, timestamp, failure_of_step(event).reason)
+            case dg.DagsterEventType.RUN_CANCELING | dg.DagsterEventType.RUN_CANCELED:
+                self._on_cancel()
             case _:
                 pass
 
