@@ -6,6 +6,7 @@ import dagster as dg
 
 from rag_assets.defs.asset_checks import recall_gate
 from rag_assets.defs.assets import ALL_ASSETS
+from rag_assets.defs.code_references import with_code_references
 from rag_assets.defs.decisions import approve, resume, rollback
 from rag_assets.defs.jobs import refresh
 from rag_assets.defs.no_io_manager import NO_IO_MANAGER
@@ -23,7 +24,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         settings: used only for the executor and the choice of sensors. Every run reads all others at its start.
     """
     return dg.Definitions(
-        assets=ALL_ASSETS,
+        assets=with_code_references(ALL_ASSETS),
         asset_checks=[recall_gate],
         jobs=[refresh, rollback, resume, approve],
         schedules=[refresh_every_six_hours],

@@ -17,6 +17,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import FloatRect, Locator, Page, expect
 
+from rag_assets.defs.metadata.plots import plotted
 from rag_assets.settings import Settings
 from rag_assets_tests.browser.dagster_dev import REPOSITORY, dagster_dev
 from rag_assets_tests.browser.ui import DagsterUi, open_ui
@@ -65,12 +66,14 @@ def _tell_the_story(url: str, home: Path, documents: Path) -> None:
     picture_lineage(url, "lineage_promoted")
 
     emptied = documents / "it" / "vpn_troubleshooting.md"
+    (documents / "finance" / "invoices_2024.pdf").write_bytes(b"%PDF-1.7 torn")
     emptied.write_text("# Moved\n\nThis page has moved to the new wiki.\n", encoding="utf-8")
     (home / ".env").write_text("RAG_EVAL_THRESHOLD=0.999\n", encoding="utf-8")
     _refresh(url, "Failure")
     picture_lineage(url, "lineage_blocked")
     picture_check(url)
     picture_report(url)
+    picture_warnings(url)
     picture_plots(url)
     picture_launchpad(url)
 
@@ -125,7 +128,7 @@ def picture_lineage(url: str, name: str) -> None:
 
 
 def picture_check(url: str) -> None:
-    with _narrow(url, 1350, 1100) as ui:
+    with _narrow(url, 1440, 1100) as ui:
         ui.open_check("eval_report")
         page = ui.page
         first, last = page.get_by_text("About", exact=True), page.get_by_text("worst_queries", exact=True)
@@ -133,26 +136,37 @@ def picture_check(url: str) -> None:
 
 
 def picture_report(url: str) -> None:
-    with _narrow(url, 1800, 1700) as ui:
+    with _narrow(url, 1440, 2600) as ui:
         ui.open_asset("eval_report")
         rows = ui.page.get_by_role("row")
         key = ui.page.get_by_role("cell", name="scores", exact=True)
-        _save(ui, "eval_report", key, rows.filter(has=ui.page.get_by_text("→")).nth(4), margin=4)
+        last = rows.filter(has=ui.page.get_by_text("⤷ retrieved")).nth(3)
+        _save(ui, "eval_report", key, ui.page.get_by_role("cell", name="before"), last, margin=8)
+
+
+def picture_warnings(url: str) -> None:
+    with _narrow(url, 1440, 900) as ui:
+        ui.open_check("raw_documents")
+        _save(
+            ui,
+            "warnings",
+            ui.page.get_by_text("Checks (2)"),
+            ui.page.get_by_role("cell", name="reason"),
+            margin=60,
+        )
 
 
 def picture_plots(url: str) -> None:
-    with _narrow(url, 1800, 1700) as ui:
+    with _narrow(url, 1440, 2600) as ui:
         ui.open_asset("eval_report")
         ui.page.get_by_text("Plots", exact=True).click()
-        last = ui.page.get_by_text("recall_at_5_standard_error", exact=True)
-        last.scroll_into_view_if_needed()
-        expect(ui.page.locator("canvas").last).to_be_visible()
-        plots = ui.page.locator("canvas").all()[-5:-1]
-        _save(ui, "plots", ui.page.get_by_text("production_recall_at_5", exact=True), *plots, margin=8)
+        first = ui.page.get_by_text(plotted("recall_at_5"), exact=True)
+        expect(ui.page.locator("canvas").nth(5)).to_be_visible()
+        _save(ui, "plots", first, *ui.page.locator("canvas").all()[:6], margin=8)
 
 
 def picture_launchpad(url: str) -> None:
-    with _narrow(url, 1280, 620) as ui:
+    with _narrow(url, 1440, 620) as ui:
         ui.open_lineage()
         ui.page.get_by_role("button").filter(has=_arrow(ui.page)).last.click()
         ui.page.get_by_text("Open launchpad").click()

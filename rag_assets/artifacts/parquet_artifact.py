@@ -110,6 +110,21 @@ class Artifact:
     def details(self) -> dict[str, Any]:
         return self.header.details
 
+    @property
+    def path(self) -> Path:
+        return self.folder / "data.parquet"
+
+    def num_rows(self) -> int:
+        import pyarrow.parquet as pq
+
+        return pq.read_metadata(self.path).num_rows
+
+    def columns(self) -> dict[str, str]:
+        """Return name -> Arrow type."""
+        import pyarrow.parquet as pq
+
+        return {field.name: str(field.type) for field in pq.read_schema(self.path)}
+
     def rows(self, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
         """Yield the rows in the order of writing, with a bounded number in memory."""
         for batch in self.batches(columns):
@@ -121,7 +136,7 @@ class Artifact:
 
         # Not `hive`, the default: a folder named `a=b` in the path would become a column.
         partitioning: Any = None
-        path = self.folder / "data.parquet"
+        path = self.path
         self._check_unchanged(path)
         return pq.read_table(path, filters=[(column, "==", value)], partitioning=partitioning).to_pylist()
 
@@ -137,7 +152,7 @@ class Artifact:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        path = self.folder / "data.parquet"
+        path = self.path
         try:
             self._check_unchanged(path)
             with pq.ParquetFile(path) as parquet:

@@ -9,6 +9,7 @@ import dagster as dg
 
 from rag_assets.artifacts.last_outcome import OutcomeRecord
 from rag_assets.artifacts.parquet_artifact import Artifact, ArtifactWriter, Header
+from rag_assets.defs.metadata.artifact import artifact_metadata
 from rag_assets.defs.metadata.sentences import sentence
 from rag_assets.defs.metadata.tables import shown
 from rag_assets.defs.run_log import logged_in_run
@@ -77,9 +78,9 @@ class AssetStep:
         self.knowledge_base.failures.forget_superseded()
         self.knowledge_base.ledger.release_lease(self.run_id)
 
-    def file(self, asset: str) -> dg.PathMetadataValue:
-        """Return the path of the artifact just written, as a link in the UI."""
-        return dg.MetadataValue.path(self.read(asset).folder / "data.parquet")
+    def artifact_metadata(self, asset: str) -> dict[str, Any]:
+        """Return path, rows and columns of the artifact just written."""
+        return artifact_metadata(self.read(asset))
 
     def materialized(
         self,

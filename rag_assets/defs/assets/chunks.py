@@ -58,7 +58,7 @@ def chunks(
                 "estimated_cost_usd": "unknown" if cost_usd is None else cost_usd,
                 "num_flagged_chunks": flagged.total(),
                 "flagged": flagged_table(flagged, plan.changes),
-                "file": step.file("chunks"),
+                **step.artifact_metadata("chunks"),
                 "refresh_id": deduped.header.refresh_id,
             },
         )

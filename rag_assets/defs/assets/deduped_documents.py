@@ -93,7 +93,7 @@ def deduped_documents(
                 "num_payload_updates": decision.num_payload_updates,
                 "full_rebuild": decision.rebuild,
                 **({PRODUCTION_DAMAGE_KEY: decision.production_damage} if decision.production_damage else {}),
-                "file": step.file("deduped_documents"),
+                **step.artifact_metadata("deduped_documents"),
                 "base_generation": decision.base_name or "none",
                 "refresh_id": header.refresh_id,
             },

@@ -67,7 +67,7 @@ def embeddings(
                 "num_tokens": usage.tokens,
                 "cost_usd": "unknown" if usage.cost_usd is None else usage.cost_usd,
                 "embedding_model": model.model,
-                "file": step.file("embeddings"),
+                **step.artifact_metadata("embeddings"),
                 "refresh_id": chunked.header.refresh_id,
             },
         )

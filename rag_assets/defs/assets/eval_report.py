@@ -25,6 +25,7 @@ from rag_assets.evaluation.report import verdict_data_version
 from rag_assets.evaluation.report_checks import report_digest
 from rag_assets.evaluation.slices import recall_by_value
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.refresh.benchmark_version import benchmark_version
 from rag_assets.refresh.measurement import measure_candidate
 
 
@@ -51,21 +52,23 @@ def eval_report(
         slices = recall_by_value(report, documents, slice_by) if slice_by else []
         if slice_by and not any(slice_by in state.location.metadata for state in documents):
             context.log.warning("RAG_EVAL_SLICE_BY: no document has metadata.%s", slice_by)
+        benchmark = benchmark_version(knowledge_base.artifacts, report)
         with step.write("eval_report", queries_schema(), staged.header) as (writer, details):
             for query in report.queries:
                 writer.write(query_row(query))
             details["report"] = report_details(report)
             details["slices"] = [asdict(one) for one in slices]
             details["slice_by"] = slice_by
+            details["benchmark_version"] = benchmark.number
         # Last: until then the vector store vouches for no report, or for an earlier one, and nothing goes live.
         knowledge_base.vector_store.record_report(report.generation, report_digest(report))
         return step.materialized(
             data_version=verdict_data_version(report),
             metadata={
-                **report_metadata(report),
+                **report_metadata(report, benchmark),
                 **slice_metadata(slices, slice_by),
                 "benchmark_file": dg.MetadataValue.path(knowledge_base.settings.benchmark_file),
-                "file": step.file("eval_report"),
+                **step.artifact_metadata("eval_report"),
                 "generation": report.generation,
                 "refresh_id": staged.header.refresh_id,
             },

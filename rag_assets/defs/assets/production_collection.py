@@ -18,7 +18,12 @@ from rag_assets.changes.content_changes import content_changes
 from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, AssetStep, asset_step
 from rag_assets.defs.assets.eval_report import eval_report
 from rag_assets.defs.metadata.eval_report import recall_at_5
-from rag_assets.defs.metadata.generations import chunk_sizes_metadata, held_metadata, index_table
+from rag_assets.defs.metadata.generations import (
+    chunk_sizes_metadata,
+    held_metadata,
+    index_table,
+    short_digest,
+)
 from rag_assets.errors import MENDED_BY_REBUILD, StaleInputError
 from rag_assets.evaluation.report import EvalReport
 from rag_assets.knowledge_base import KnowledgeBase
@@ -89,7 +94,7 @@ def production_collection(
                 "previous_generation": promotion.state.previous or "none",
                 "index": index_table(staged.header.fingerprint),
                 **_chunk_sizes(knowledge_base),
-                "digest": report.digest,
+                "digest": short_digest(report.digest),
                 "refresh_id": staged.header.refresh_id,
             },
         )

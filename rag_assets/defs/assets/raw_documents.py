@@ -128,7 +128,7 @@ def raw_documents(
                 **settings_metadata(changed, in_force),
                 **model_check_metadata(knowledge_base.model_record.get()),
                 "documents_dir": dg.MetadataValue.path(knowledge_base.settings.documents_dir),
-                "file": step.file("raw_documents"),
+                **step.artifact_metadata("raw_documents"),
                 "refresh_id": header.refresh_id,
             },
             check_results=[

@@ -15,7 +15,7 @@ from rag_assets.artifacts.rows import change_row, document_row, documents_schema
 from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.defs.assets.embeddings import embeddings
 from rag_assets.defs.metadata.documents import refused_metadata
-from rag_assets.defs.metadata.generations import staging_metadata
+from rag_assets.defs.metadata.generations import short_digest, staging_metadata
 from rag_assets.defs.warning_checks import NOTHING_REFUSED, nothing_refused
 from rag_assets.generations.retention import sweep
 from rag_assets.generations.staging import StagedGeneration, Staging
@@ -86,8 +86,8 @@ def staging_collection(
                 "num_generations_swept": len(swept),
                 "generation": manifest.generation,
                 "base_generation": header.base or "none",
-                "file": step.file("staging_collection"),
-                "digest": manifest.digest,
+                **step.artifact_metadata("staging_collection"),
+                "digest": short_digest(manifest.digest),
                 "refresh_id": header.refresh_id,
             },
             check_results=[nothing_refused(settled)],

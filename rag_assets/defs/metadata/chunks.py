@@ -5,7 +5,9 @@ from collections.abc import Iterable, Mapping
 import dagster as dg
 
 from rag_assets.changes.content_changes import ContentChange
-from rag_assets.defs.metadata.tables import column, table
+from rag_assets.defs.metadata.tables import column, shortened, table
+
+_ID_LENGTH = 32  # of a page 1,440 pixels wide
 
 
 def flagged_table(flagged: Mapping[str, int], changes: Iterable[ContentChange]) -> dg.TableMetadataValue:
@@ -17,7 +19,10 @@ def flagged_table(flagged: Mapping[str, int], changes: Iterable[ContentChange]) 
     """
     rows = sorted(
         (
-            {"document_id": location.document_id, "num_flagged_chunks": flagged[change.content_hash]}
+            {
+                "document_id": shortened(location.document_id, _ID_LENGTH),
+                "num_flagged_chunks": flagged[change.content_hash],
+            }
             for change in changes
             if change.content_hash in flagged
             for location in change.locations

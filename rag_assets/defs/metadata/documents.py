@@ -8,11 +8,15 @@ from typing import Any
 import dagster as dg
 
 from rag_assets.changes.change_set import Change, DocumentChange, count_changes
-from rag_assets.defs.metadata.tables import breakdown, column, table
+from rag_assets.defs.metadata.tables import breakdown, column, shortened, table
 from rag_assets.records import DocumentState
 from rag_assets.refresh.decision import NearDuplicateDocuments
 
 _NAMES_IN_CELL = 6
+# So many characters fit on a page 1,440 pixels wide.
+_ID_LENGTH = 34
+_ID_BESIDE_TEXT = 30
+_ID_BESIDE_ANOTHER = 18
 # Changes in need of attention come first.
 _CHANGES_SHOWN = (
     Change.QUARANTINED,
@@ -33,7 +37,7 @@ def change_metadata(changes: Sequence[DocumentChange]) -> dict[str, Any]:
         "documents": breakdown("documents", {kind.value: counts[kind] for kind in Change}),
         "changes": change_table(changes),
         "quarantined": quarantine_table(quarantined),
-        **trace_hint([change.document_id for change in quarantined]),
+        **quarantine_hint(quarantined),
         **count_changes(changes),
     }
 
@@ -44,7 +48,7 @@ def refused_metadata(settled: Sequence[DocumentChange]) -> dict[str, Any]:
     return {
         "num_quarantined": len(refused),
         "quarantined": quarantine_table(refused),
-        **trace_hint([change.document_id for change in refused]),
+        **quarantine_hint(refused),
     }
 
 
@@ -58,24 +62,34 @@ def change_table(changes: Iterable[DocumentChange]) -> dg.TableMetadataValue:
         ),
         key=lambda change: (_CHANGES_SHOWN.index(change.change), change.document_id),
     )
-    rows = (
-        {"change": it.change.value, "document_id": it.document_id, "moved_from": it.moved_from}
-        for it in changing
-    )
-    return table(rows, column("change"), column("document_id"), column("moved_from"))
+    rows = ({"document_id": _place(it), "change": it.change.value} for it in changing)
+    return table(rows, column("document_id", description="of a moved document: ← from"), column("change"))
+
+
+def _place(change: DocumentChange) -> str:
+    """Return the id, for a moved document also the old one. The UI puts the two below one another."""
+    places = filter(None, (change.document_id, change.moved_from))
+    return " ← ".join(shortened(place, _ID_LENGTH) for place in places)
 
 
 def quarantine_table(states: Iterable[DocumentState | DocumentChange]) -> dg.TableMetadataValue:
     rows = (
-        {
-            "document_id": state.document_id,
-            "reason": state.quarantine_reason,
-            "detail": state.quarantine_detail,
-            "last_good_version": "served" if state.content_hash else "none",
-        }
+        {"document_id": shortened(state.document_id, _ID_BESIDE_TEXT), "reason": _reason(state)}
         for state in states
     )
-    return table(rows, column("document_id"), column("reason"), column("detail"), column("last_good_version"))
+    return table(rows, column("document_id"), column("reason"))
+
+
+def _reason(state: DocumentState | DocumentChange) -> str:
+    reason = ": ".join(filter(None, (state.quarantine_reason, state.quarantine_detail)))
+    # Only a change knows the version in production.
+    served = isinstance(state, DocumentChange) and state.content_hash is not None
+    return f"{reason.removesuffix('.')}. The last good version is served" if served else reason
+
+
+def quarantine_hint(states: Sequence[DocumentChange]) -> dict[str, dg.TextMetadataValue]:
+    """The command to explain quarantined documents. Empty without any."""
+    return {"what_to_do": dg.MetadataValue.text("rag-assets quarantine")} if states else {}
 
 
 def trace_hint(document_ids: Sequence[str]) -> dict[str, dg.TextMetadataValue]:
@@ -93,11 +107,12 @@ def near_duplicate_metadata(
 ) -> dict[str, Any]:
     """Groups of near-duplicate documents, with those left out of the index."""
     omitted = {change.document_id for change in changes if change.change is Change.OMITTED}
+    length = _ID_BESIDE_ANOTHER if omitted else _ID_LENGTH
 
     def names(document_ids: Iterable[str]) -> str | None:
         ids = list(document_ids)
         more = f" … {len(ids) - _NAMES_IN_CELL} more" if len(ids) > _NAMES_IN_CELL else ""
-        return (", ".join(ids[:_NAMES_IN_CELL]) + more) or None
+        return (", ".join(shortened(one, length) for one in ids[:_NAMES_IN_CELL]) + more) or None
 
     rows = (
         {

@@ -6,21 +6,30 @@ from typing import Any
 import dagster as dg
 
 from rag_assets.defs.metadata.documents import trace_hint
-from rag_assets.defs.metadata.tables import bar, column, shown, table
+from rag_assets.defs.metadata.plots import plotted
+from rag_assets.defs.metadata.tables import bar, column, shortened, shown, table
 from rag_assets.evaluation.report import EvalReport, QueryResult, Scores, worst_queries
 from rag_assets.evaluation.slices import Slice
+from rag_assets.refresh.benchmark_version import BenchmarkVersion
+
+_MAX_QUERIES = 10
+# So many characters fit on a page 1,440 pixels wide.
+_PATH_LENGTH = 28
+_BAR_CELLS = 5
 
 
-def report_metadata(report: EvalReport) -> dict[str, Any]:
-    """Scores first, then the worst questions, then the size of the measurement."""
+def report_metadata(report: EvalReport, benchmark: BenchmarkVersion) -> dict[str, Any]:
+    """Scores first, then the worst questions, then the numbers for the plots."""
     return {
         "scores": score_table(report),
         "problems": "; ".join(report.problems + report.notes) or None,
         "worst_queries": worst_queries_table(report),
         **trace_hint([name for query in worst_queries(report) for name in query.expected_docs]),
         **({} if report.scores is None else score_metadata(report.scores)),
-        "production_recall_at_5": recall_at_5(report.production_scores),
-        "num_queries": len(report.queries),
+        plotted("in_production"): recall_at_5(report.production_scores),
+        plotted("benchmark"): benchmark.number,
+        plotted("num_queries"): len(report.queries),
+        "benchmark": str(benchmark),
         "num_embedded": report.num_embedded,
         "num_missing_docs": len({name for query in report.queries for name in query.missing_docs}),
     }
@@ -47,13 +56,18 @@ def _rounded(value: float | None, digits: int) -> float | None:
     return None if value is None else round(value, digits)
 
 
-def score_metadata(scores: Scores) -> dict[str, float]:
+def score_metadata(scores: Scores) -> dict[str, Any]:
+    means = scores.means
+    latencies = {
+        "p50": scores.latency_p50_seconds,
+        "p95": scores.latency_p95_seconds,
+        "p99": scores.latency_p99_seconds,
+    }
     return {
-        **{name: round(mean, 4) for name, mean in scores.means.items()},
-        "recall_at_5_standard_error": round(scores.recall_at_5_standard_error, 4),
-        "latency_p50_seconds": round(scores.latency_p50_seconds, 6),
-        "latency_p95_seconds": round(scores.latency_p95_seconds, 6),
-        "latency_p99_seconds": round(scores.latency_p99_seconds, 6),
+        **{plotted(name): round(means[name], 4) for name in ("recall_at_5", "mrr", "ndcg_at_10")},
+        plotted("latency_p50_seconds"): round(scores.latency_p50_seconds, 6),
+        "standard_error": f"± {scores.recall_at_5_standard_error:.3f} of recall_at_5",
+        "latency": ", ".join(f"{name} {seconds * 1000:.1f} ms" for name, seconds in latencies.items()),
     }
 
 
@@ -71,12 +85,16 @@ def score_table(report: EvalReport) -> dg.TableMetadataValue | None:
                 "candidate": round(score, 3),
                 "production": _rounded(before, 3),
                 "change": None if before is None else _signed(score - before),
-                "0 to 1": bar(score),
+                "0 to 1": bar(score, _BAR_CELLS),
             }
         )
         if metric == "recall_at_5":
             threshold = float(report.verdict_configuration["eval_threshold"])
-            must_reach = {"metric": "⤷ must reach", "candidate": threshold, "0 to 1": bar(threshold)}
+            must_reach = {
+                "metric": "⤷ must reach",
+                "candidate": threshold,
+                "0 to 1": bar(threshold, _BAR_CELLS),
+            }
             rows.append(must_reach | {"production": None, "change": None})
     return table(
         rows,
@@ -96,7 +114,6 @@ def slice_metadata(slices: Sequence[Slice], key: str) -> dict[str, Any]:
             "num_queries": one.num_queries,
             "recall_at_5": round(one.recall_at_5, 3),
             "production": _rounded(one.production_recall_at_5, 3),
-            "0 to 1": bar(one.recall_at_5),
         }
         for one in slices
     )
@@ -105,7 +122,6 @@ def slice_metadata(slices: Sequence[Slice], key: str) -> dict[str, Any]:
         column("num_queries", "int"),
         column("recall_at_5", "float"),
         column("production", "float", "recall_at_5 of production, on the same questions"),
-        column("0 to 1", description="the candidate's score as a bar"),
     )
     return {"slices": table(rows, *columns)} if slices else {}
 
@@ -116,30 +132,41 @@ def _signed(difference: float) -> str:
 
 
 def worst_queries_table(report: EvalReport) -> dg.TableMetadataValue:
-    """The questions of `worst_queries`, with the documents found instead."""
-    rows = (
-        {
+    """The questions of `worst_queries`, each with two rows below it: the documents expected, and those found instead.
+
+    The documents have no columns of their own. The UI breaks no path, so they would push the question off the page.
+    """
+    worst = list(worst_queries(report))
+    shown_rows: list[dict[str, Any]] = []
+    for query in worst[:_MAX_QUERIES]:
+        asked = {
             "query": query.query,
             "recall_at_5": round(query.recall_at_5, 2),
             "before": _rounded(query.production_recall_at_5, 2),
-            "rank": round(1 / query.reciprocal_rank) if query.reciprocal_rank else None,
-            "expected_docs → retrieved": _expected_and_retrieved(query),
         }
-        for query in worst_queries(report)
-    )
+        below = (f"⤷ expected {_expected(query)}", f"⤷ retrieved {_retrieved(query)}")
+        shown_rows += [asked, *({"query": text, "recall_at_5": None, "before": None} for text in below)]
+    if len(worst) > _MAX_QUERIES:
+        more = f"… {len(worst) - _MAX_QUERIES} more"
+        shown_rows.append({"query": more, "recall_at_5": None, "before": None})
     return table(
-        rows,
-        column("query"),
+        shown_rows,
+        column("query", description="below it the expected documents, and the first three found, best first"),
         column("recall_at_5", "float"),
         column("before", "float", "recall_at_5 of production, on the same question"),
-        column("rank", "int", "of the first expected document, empty if none was found"),
-        # One column: paths do not wrap, so two columns of them would not fit on the page.
-        column("expected_docs → retrieved", description="the first three documents found, best first"),
-        max_rows=10,
+        max_rows=len(shown_rows),
     )
 
 
-def _expected_and_retrieved(query: QueryResult) -> str:
-    expected = (f"{name} (absent)" if name in query.missing_docs else name for name in query.expected_docs)
-    retrieved = (document_id.partition(":")[2] for document_id in query.retrieved[:3])
-    return f"{', '.join(expected)} → {', '.join(retrieved) or 'nothing'}"
+def _expected(query: QueryResult) -> str:
+    names = (
+        shortened(name, _PATH_LENGTH) + (" (absent)" if name in query.missing_docs else "")
+        for name in query.expected_docs
+    )
+    rank = f"at rank {round(1 / query.reciprocal_rank)}" if query.reciprocal_rank else "not found"
+    return f"({rank}): {', '.join(names)}"
+
+
+def _retrieved(query: QueryResult) -> str:
+    names = (shortened(document_id.partition(":")[2], _PATH_LENGTH) for document_id in query.retrieved[:3])
+    return ", ".join(names) or "nothing"

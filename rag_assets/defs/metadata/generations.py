@@ -12,6 +12,7 @@ from rag_assets.records import GenerationManifest
 from rag_assets.refresh.outcome import OUTCOME_KEY, Outcome
 from rag_assets.vector_stores.production_state import Hold, ProductionState
 
+_DIGEST_DIGITS = 16
 PRODUCTION_DAMAGE_KEY = "production_damage"
 
 
@@ -46,7 +47,7 @@ def production_metadata(manifest: GenerationManifest | None) -> dict[str, Any]:
         "generation": manifest.generation,
         "index": index_table(manifest.fingerprint),
         **chunk_sizes_metadata(manifest),
-        "digest": manifest.digest,
+        "digest": short_digest(manifest.digest),
         "refresh_id": manifest.refresh_id,
     }
 
@@ -79,6 +80,11 @@ def chunk_sizes_metadata(manifest: GenerationManifest) -> dict[str, Any]:
     """Distribution of the sizes of all chunks, in tokens. Empty if an earlier version made the generation."""
     sizes = ChunkSizes.from_text(manifest.chunk_sizes, int(manifest.fingerprint["chunk_size"]))
     return {} if sizes is None else {"chunk_sizes": breakdown("tokens", sizes.by_class())}
+
+
+def short_digest(digest: str) -> str:
+    """The UI breaks no digest, and a whole one makes all values too wide for the page. `DataVersion` has it whole."""
+    return digest[:_DIGEST_DIGITS]
 
 
 def index_table(fingerprint: Mapping[str, Any]) -> dg.TableMetadataValue:

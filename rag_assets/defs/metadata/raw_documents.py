@@ -15,8 +15,10 @@ from rag_assets.ingestion.source_reports import (
     metadata_left_out,
     skipped_files,
     unreadable_sources,
+    without_name,
 )
 from rag_assets.records import DocumentState
+from rag_assets.text.wording import counted
 
 UNREADABLE_KEY = "unreadable_sources"
 NEWLY_UNREADABLE_KEY = "newly_unreadable_sources"
@@ -56,12 +58,10 @@ def source_table(reports: Iterable[SourceReport]) -> dg.TableMetadataValue:
     rows = (
         {
             "source": report.source,
-            "listing": f"incomplete: {report.problems}" if report.problems else "complete",
-            "num_documents": report.num_listed,
-            "num_read": report.num_read,
-            "num_parsed": report.num_parsed,
-            "num_quarantined": report.num_quarantined,
-            "num_unsettled": len(report.unsettled),
+            "listing": f"incomplete: {without_name(report.source, report.problems)}"
+            if report.problems
+            else "complete",
+            "documents": _counts(report),
         }
         for report in reports
     )
@@ -71,11 +71,20 @@ def source_table(reports: Iterable[SourceReport]) -> dg.TableMetadataValue:
         column(
             "listing", description="nothing of a source, or of its part, is deleted while it is incomplete"
         ),
-        column("num_documents", "int", "documents listed"),
-        column("num_read", "int", "documents with a changed version token"),
-        column("num_parsed", "int", "documents with new bytes"),
-        column("num_quarantined", "int", "documents without usable text"),
-        column("num_unsettled", "int", "documents still being written, left for the next refresh"),
+        column("documents", description="read: with a changed version token, parsed: with new bytes"),
+    )
+
+
+def _counts(report: SourceReport) -> str:
+    """Return for example `72 listed, 3 read, 1 parsed`, without zeros after the first."""
+    counts = {
+        "read": report.num_read,
+        "parsed": report.num_parsed,
+        "quarantined": report.num_quarantined,
+        "still being written": len(report.unsettled),
+    }
+    return ", ".join(
+        [f"{report.num_listed:,} listed", *(f"{count:,} {what}" for what, count in counts.items() if count)]
     )
 
 
@@ -101,9 +110,7 @@ def _media_table(usages: Iterable[ModelUsage]) -> dg.TableMetadataValue:
     rows = (
         {
             "model": usage.model,
-            "num_asked": usage.num_documents,
-            "audio_seconds": usage.audio_seconds,
-            "num_tokens": usage.tokens,
+            "usage": f"{usage.num_documents:,} asked, {usage.audio_seconds:,.1f} s, {counted(usage.tokens, 'token')}",
             "cost_usd": usage.cost_usd,
         }
         for usage in usages
@@ -111,8 +118,6 @@ def _media_table(usages: Iterable[ModelUsage]) -> dg.TableMetadataValue:
     return table(
         rows,
         column("model"),
-        column("num_asked", "int", "recordings and pictures answered"),
-        column("audio_seconds", "float", "billed seconds, for models priced by the second"),
-        column("num_tokens", "int", "billed tokens, for models priced by the token"),
+        column("usage", description="recordings and pictures answered, with billed seconds and tokens"),
         column("cost_usd", "float", "empty if the price is unknown"),
     )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rag_assets.changes.change_set import changes_in_words
+from rag_assets.defs.metadata.plots import plotted
 from rag_assets.refresh.outcome import OUTCOME_KEY, Outcome
 from rag_assets.text.wording import counted, usd
 
@@ -112,12 +113,12 @@ def _staged(metadata: Mapping[str, Any]) -> str:
 
 
 def _measured(metadata: Mapping[str, Any]) -> str:
-    if metadata.get("mrr") is None:
+    if metadata.get(plotted("mrr")) is None:
         return metadata.get("problems") or "nothing was measured"
-    milliseconds = metadata["latency_p50_seconds"] * 1000
+    milliseconds = metadata[plotted("latency_p50_seconds")] * 1000
     return (
-        f"{counted(metadata['num_queries'], 'question')}: MRR {metadata['mrr']:.3f}, "
-        f"nDCG@10 {metadata['ndcg_at_10']:.3f}, {milliseconds:.1f} ms per search"
+        f"{counted(metadata[plotted('num_queries')], 'question')}: MRR {metadata[plotted('mrr')]:.3f}, "
+        f"nDCG@10 {metadata[plotted('ndcg_at_10')]:.3f}, {milliseconds:.1f} ms per search"
     )
 
 

@@ -17,10 +17,10 @@ def shown(metadata: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def bar(share: float) -> str:
+def bar(share: float, cells: int = _BAR_CELLS) -> str:
     """Draw a share from 0 to 1, precise to an eighth of a character."""
-    full, eighths = divmod(round(share * _BAR_CELLS * 8), 8)
-    return ("█" * full + " ▏▎▍▌▋▊▉"[eighths].strip()).ljust(_BAR_CELLS, "░")
+    full, eighths = divmod(round(share * cells * 8), 8)
+    return ("█" * full + " ▏▎▍▌▋▊▉"[eighths].strip()).ljust(cells, "░")
 
 
 def shortened(text: str, length: int) -> str:

@@ -1,0 +1,47 @@
+"""Metadata of the file of an asset: its place, its rows and its columns, under the keys that Dagster shows in places of its own."""
+
+from typing import Any
+
+import dagster as dg
+
+from rag_assets.artifacts.parquet_artifact import Artifact
+
+URI_KEY = "dagster/uri"
+ROW_COUNT_KEY = "dagster/row_count"
+COLUMN_SCHEMA_KEY = "dagster/column_schema"
+
+_DESCRIPTIONS = {
+    "document_id": "source and path, such as filesystem:hr/leave.md",
+    "source_uri": "address for people",
+    "modified_at": "last change of the content, at the source",
+    "access": "principals that may read the document",
+    "metadata": "JSON object",
+    "content_hash": "SHA-256 of the normalized text",
+    "previous_content_hash": "content in production before",
+    "moved_from": "id of the document before a move",
+    "near_duplicate_of": "id of the document kept in its place",
+    "start": "offset of the first character in the text",
+    "end": "offset after the last character",
+    "text_hash": "SHA-256 of the text of a chunk",
+    "flags": "signs of instructions to a language model",
+    "vector": "of unit length",
+    "expected_docs": "documents that answer the question",
+    "missing_docs": "expected documents that no source has",
+    "retrieved": "documents found, best first",
+}
+
+
+def artifact_metadata(artifact: Artifact) -> dict[str, Any]:
+    """Return path, number of rows and columns.
+
+    The path is on the tab *Events*. On the first page Dagster breaks no path, and it would make all values too wide.
+    """
+    columns = [
+        dg.TableColumn(name, column_type, _DESCRIPTIONS.get(name))
+        for name, column_type in artifact.columns().items()
+    ]
+    return {
+        COLUMN_SCHEMA_KEY: dg.MetadataValue.table_schema(dg.TableSchema(columns)),
+        ROW_COUNT_KEY: artifact.num_rows(),
+        URI_KEY: dg.MetadataValue.path(artifact.path),
+    }
