@@ -19,6 +19,7 @@ USED_WITHOUT_IMPORT = {
     "basedpyright": "type checker",
     "dagster-dg-cli": "the command dg",
     "dagster-webserver": "the UI of dagster dev",
+    "fastapi": "the service of docs/querying.md",
     "flask": "server of moto",
     "flask-cors": "server of moto",
     "pytest-cov": "plugin of pytest",
