@@ -18,7 +18,7 @@ from rag_assets.errors import TextRefused
 from rag_assets.ledgers.base import Ledger
 from rag_assets.progress import Progress
 from rag_assets.records import EmbeddingModel, Vector
-from rag_assets.text.wording import counted
+from rag_assets.text.wording import counted, usd
 
 _logger = logging.getLogger(__name__)
 _Item = TypeVar("_Item")
@@ -135,7 +135,7 @@ def _refusal_key(model: EmbeddingModel, text: str) -> bytes:
 
 
 def _spent(usage: EmbeddingUsage) -> str:
-    spent = "" if usage.cost_usd is None else f", {usage.cost_usd:.4f} USD"
+    spent = f", {usd(usage.cost_usd)}" if usage.cost_usd else ""
     return f"{usage.num_embedded:,} embedded, {counted(usage.tokens, 'token')}{spent}"
 
 

@@ -19,6 +19,7 @@ _SECONDS_WIDTH = 6
 _LABEL_WIDTH = 12
 _PLAIN_PROGRESS_SECONDS = 10.0
 _WARNING = 30  # as in logging
+_PROGRESS = re.compile(r"\d/s\b|^waiting ")
 _TOKEN = re.compile(r"rag-assets approve [0-9a-f]{16}")
 _COLORS = {
     Outcome.LIVE: "green",
@@ -85,8 +86,9 @@ class RefreshLines:
         self._screen.live(f"{self._screen.sign('·', '.')} {what}{seconds:>{_SECONDS_WIDTH}}  {self._message}")
 
     def _show_progress(self, now: float) -> None:
-        """Write progress into a pipe, now and then."""
-        if not self._screen.is_terminal and now - self._shown_at >= _PLAIN_PROGRESS_SECONDS:
+        """Write progress into a pipe, now and then. Other messages are shown by the end of the step."""
+        is_due = now - self._shown_at >= _PLAIN_PROGRESS_SECONDS
+        if is_due and not self._screen.is_terminal and _PROGRESS.search(self._message):
             self._shown_at = now
             self._screen.line(
                 f"  {self._step:<{_STEP_WIDTH}}{duration(now - self._since):>{_SECONDS_WIDTH}}  {self._message}"

@@ -80,7 +80,7 @@ class Screen:
 
 def _can_write(characters: str, stream: TextIO) -> bool:
     try:
-        characters.encode(stream.encoding or "ascii")
+        characters.encode(stream.encoding or "utf-8")  # a stream in memory has none
     except (UnicodeEncodeError, LookupError):
         return False
     return True
