@@ -123,7 +123,7 @@ def picture_lineage(url: str, name: str) -> None:
     kept = {"asset-graph-direction": "vertical", "asset-node-facets": ["checks", "status"]}
     with _narrow(url, 800, 1160, **kept) as ui:
         nodes = ui.open_lineage()
-        expect(ui.page.get_by_text(re.compile(r"\d / 1 Passed"))).to_be_visible()
+        expect(ui.page.get_by_text(re.compile(r"\d / \d Passed")).first).to_be_visible()
         _save(ui, name, *nodes.all(), margin=12)
 
 
@@ -141,7 +141,7 @@ def picture_report(url: str) -> None:
         rows = ui.page.get_by_role("row")
         key = ui.page.get_by_role("cell", name="scores", exact=True)
         last = rows.filter(has=ui.page.get_by_text("⤷ retrieved")).nth(3)
-        _save(ui, "eval_report", key, ui.page.get_by_role("cell", name="before"), last, margin=8)
+        _save(ui, "eval_report", key, ui.page.locator("th").get_by_text("before", exact=True), last, margin=8)
 
 
 def picture_warnings(url: str) -> None:
@@ -151,7 +151,7 @@ def picture_warnings(url: str) -> None:
             ui,
             "warnings",
             ui.page.get_by_text("Checks (2)"),
-            ui.page.get_by_role("cell", name="reason"),
+            ui.page.locator("th").get_by_text("reason", exact=True),
             margin=60,
         )
 

@@ -55,24 +55,22 @@ def ingestion_metadata(
 
 
 def source_table(reports: Iterable[SourceReport]) -> dg.TableMetadataValue:
-    rows = (
-        {
-            "source": report.source,
-            "listing": f"incomplete: {without_name(report.source, report.problems)}"
-            if report.problems
-            else "complete",
-            "documents": _counts(report),
-        }
-        for report in reports
-    )
+    rows = ({"source": report.source, "listing": _listing(report)} for report in reports)
     return table(
         rows,
         column("source"),
         column(
-            "listing", description="nothing of a source, or of its part, is deleted while it is incomplete"
+            "listing",
+            description="read: with a changed version token, parsed: with new bytes. Nothing of a source, or of its part, is "
+            "deleted while it is incomplete",
         ),
-        column("documents", description="read: with a changed version token, parsed: with new bytes"),
     )
+
+
+def _listing(report: SourceReport) -> str:
+    if not report.problems:
+        return f"complete, {_counts(report)}"
+    return f"incomplete, {_counts(report)}: {without_name(report.source, report.problems)}"
 
 
 def _counts(report: SourceReport) -> str:
