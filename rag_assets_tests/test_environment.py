@@ -205,6 +205,7 @@ def test_libraries_see_the_same_values(home: Path, monkeypatch: pytest.MonkeyPat
 
 SECRETS = {
     "OPENAI_API_KEY": "openai_api_key",
+    "RAG_MCP_TOKEN": "mcp_token",
     "RAG_MEDIA_API_KEY": "media_api_key",
     "QDRANT_API_KEY": "qdrant_api_key",
     "SLACK_WEBHOOK_URL": "slack_webhook_url",
