@@ -226,13 +226,13 @@ def test_these_are_all_secret_settings() -> None:
 def test_a_secret_may_stand_in_a_file(
     working: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    (tmp_path / "secret").write_text("word\n", encoding="utf-8")
+    (tmp_path / "secret").write_text("a word of some length\n", encoding="utf-8")
     monkeypatch.setenv(f"{variable}_FILE", str(tmp_path / "secret"))
-    assert secret_of(load_settings(), SECRETS[variable]) == "word"
+    assert secret_of(load_settings(), SECRETS[variable]) == "a word of some length"
     # Relative to the home, and also in `.env`.
-    (working / "other").write_text("another", encoding="utf-8")
+    (working / "other").write_text("another word of some length", encoding="utf-8")
     write_env(working, f"{variable}_FILE=other")
-    assert secret_of(load_settings(), SECRETS[variable]) == "another"
+    assert secret_of(load_settings(), SECRETS[variable]) == "another word of some length"
 
 
 @pytest.mark.parametrize(
