@@ -57,14 +57,13 @@ def _rounded(value: float | None, digits: int) -> float | None:
 
 
 def score_metadata(scores: Scores) -> dict[str, Any]:
-    means = scores.means
     latencies = {
         "p50": scores.latency_p50_seconds,
         "p95": scores.latency_p95_seconds,
         "p99": scores.latency_p99_seconds,
     }
     return {
-        **{plotted(name): round(means[name], 4) for name in ("recall_at_5", "mrr", "ndcg_at_10")},
+        **{plotted(name): round(mean, 4) for name, mean in scores.means.items()},
         plotted("latency_p50_seconds"): round(scores.latency_p50_seconds, 6),
         "standard_error": f"± {scores.recall_at_5_standard_error:.3f} of recall_at_5",
         "latency": ", ".join(f"{name} {seconds * 1000:.1f} ms" for name, seconds in latencies.items()),

@@ -14,5 +14,5 @@ _IN_ORDER = (
 
 
 def plotted(name: str) -> str:
-    """Return the metadata key of a number, such as `3 mrr`."""
-    return f"{_IN_ORDER.index(name) + 1} {name}"
+    """Return the metadata key of a number, such as `3 mrr`. All others keep their name, and come after."""
+    return f"{_IN_ORDER.index(name) + 1} {name}" if name in _IN_ORDER else name
