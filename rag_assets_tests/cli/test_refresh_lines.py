@@ -87,3 +87,12 @@ def test_a_warning_is_a_line_of_its_own(clock: SimpleNamespace) -> None:
 )
 def test_the_next_command_fits_the_outcome(result: RefreshResult, command: str) -> None:
     assert next_command(result) == command
+
+
+def test_an_unknown_production_is_not_an_empty_one() -> None:
+    stream = io.StringIO()
+    result = RefreshResult(
+        Outcome.FAILED, "run", reason="no answer", production_problem="no answer from the server"
+    )
+    RefreshLines(Screen(stream)).end(result, 1.0)
+    assert "production  unknown: no answer from the server" in stream.getvalue().splitlines()

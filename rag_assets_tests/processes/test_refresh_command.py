@@ -251,6 +251,17 @@ def test_a_refresh_waits_for_its_turn_in_the_run_queue(fresh: Scene) -> None:
     assert fresh.production() is not None
 
 
+def test_a_refresh_that_could_not_begin_names_production(scene: Scene) -> None:
+    before = scene.production()
+    printed = run_command(scene, "refresh", "--json", DAGSTER_HOME="not a path")
+    assert printed.code == 1, printed.output + printed.errors
+    assert printed.json["run_id"] == ""
+    assert (printed.json["production_before"], printed.json["production"]) == (before, before)
+    assert re.search(
+        rf"^production  {before}: \d documents, \d+ chunks, unchanged$", printed.errors, re.MULTILINE
+    )
+
+
 def test_an_instance_that_would_declare_the_run_dead_is_refused(fresh: Scene) -> None:
     with (fresh.home / "dagster.yaml").open("a") as configuration:
         configuration.write(
