@@ -17,6 +17,7 @@ from rag_assets.cli.terminal import say_json
 from rag_assets.environment import colors_wanted, moves_cursor
 from rag_assets.errors import RagAssetsError
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.refresh.result import add_production
 from rag_assets.text.wording import counted
 from rag_assets.time_limits import NothingCame, within
 
@@ -32,6 +33,9 @@ def refresh(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     with RunProcess(knowledge_base.settings.home, verbose=options.verbose) as process:
         lines.begin(knowledge_base.settings, _production(knowledge_base))
         result = process.follow(lines.show, lines.tick)
+    if not result.run_id:  # no run began, so nothing has read or changed production
+        add_production(result, knowledge_base)
+        result.production_before = result.production
     seconds = time.monotonic() - started_at
     lines.end(result, seconds)
     code = exit_code_of(result.outcome, degraded=result.is_degraded)

@@ -186,6 +186,8 @@ def _cost(result: RefreshResult) -> str:
 
 
 def _production(result: RefreshResult) -> str:
+    if result.production is None and result.production_problem:
+        return f"unknown: {result.production_problem}"
     if result.production is None:
         return "nothing yet"
     size = ""

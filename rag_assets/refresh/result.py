@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from rag_assets.errors import RagAssetsError
+from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.refresh.outcome import Outcome
 
 
@@ -18,7 +20,8 @@ class RefreshResult:
         changes: `num_added` and so on, empty if the sources were not compared.
         num_tokens, cost_usd: for texts, recordings and pictures. The cost is None if it is unknown.
         num_probe_tokens: for the check of the embedding model.
-        production_before, production: generations.
+        production_before, production: generations. None if there is none, or with a `production_problem`.
+        production_problem: why production is unknown, "" if it is known.
         hold: since when, by whom and why production is held, "" if it is not.
         unreadable_sources: source -> problem.
         alert: what became of the Slack alert, "" if none was due or a daemon posts it.
@@ -36,6 +39,7 @@ class RefreshResult:
     num_probe_tokens: int = 0
     production_before: str | None = None
     production: str | None = None
+    production_problem: str = ""
     num_documents: int | None = None
     num_points: int | None = None
     hold: str = ""
@@ -47,6 +51,17 @@ class RefreshResult:
     @property
     def is_degraded(self) -> bool:
         return bool(self.unreadable_sources or self.num_quarantined)
+
+
+def add_production(result: RefreshResult, knowledge_base: KnowledgeBase) -> None:
+    """Add what is in production now. If it cannot be read, add the reason."""
+    try:
+        state = knowledge_base.vector_store.production_state()
+        result.production, result.hold = state.production, str(state.hold or "")
+        if (manifest := knowledge_base.production_manifest()) is not None:
+            result.num_documents, result.num_points = manifest.documents_count, manifest.points_count
+    except RagAssetsError as error:
+        result.production_problem = str(error)
 
 
 def result_from(values: dict[str, Any]) -> RefreshResult:

@@ -13,7 +13,7 @@ from rag_assets.defs.runs.record import failure_of, metadata_of
 from rag_assets.errors import RagAssetsError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.refresh.outcome import OUTCOME_KEY, Outcome
-from rag_assets.refresh.result import RefreshResult
+from rag_assets.refresh.result import RefreshResult, add_production
 from rag_assets.settings import load_settings
 
 
@@ -33,18 +33,15 @@ def finish(instance: dg.DagsterInstance, run: dg.DagsterRun, before: str | None)
     result = result_of(instance, run)
     result.production_before = before
     knowledge_base = KnowledgeBase(load_settings())
+    add_production(result, knowledge_base)
     try:
         # With one process per step, none sees the end of a canceled run.
         knowledge_base.ledger.release_lease(run.run_id)
-        state = knowledge_base.vector_store.production_state()
-        result.production, result.hold = state.production, str(state.hold or "")
         if result.outcome is Outcome.CANCELED:
             outcomes = OutcomeRecord(knowledge_base.failures.folder)
             outcomes.put(Outcome.CANCELED, result.failed_step, run.run_id)
-        if (manifest := knowledge_base.production_manifest()) is not None:
-            result.num_documents, result.num_points = manifest.documents_count, manifest.points_count
     except RagAssetsError as error:
-        result.notes.append(f"production is unknown: {error}")
+        result.notes.append(f"the end of the run could not be recorded: {error}")
     finally:
         if run.tags.get(ALERTED_BY_TAG):
             posted, problem = post_alerts(instance, run, knowledge_base)
