@@ -1,5 +1,6 @@
 """A check of each part of the configuration: is it set, and does it answer? `--deep` reads every point of production."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -86,7 +87,15 @@ def _ledger(knowledge_base: KnowledgeBase) -> str:
     documents = knowledge_base.documents_of(production)
     unconfigured = unconfigured_sources(knowledge_base.settings, documents)
     known = f"{knowledge_base.settings.state_dir / 'ledger.sqlite'}, {counted(len(documents), 'document')} in production"
-    return "; ".join([known, *unconfigured_lines(unconfigured)])
+    return "; ".join([known, *_not_writable(knowledge_base), *unconfigured_lines(unconfigured)])
+
+
+def _not_writable(knowledge_base: KnowledgeBase) -> list[str]:
+    # Right for a process that only searches, so no failure.
+    folder = knowledge_base.settings.state_dir
+    if not folder.exists() or os.access(folder, os.W_OK):
+        return []
+    return ["READ-ONLY here: searches work, a refresh or a decision such as `rag-assets rollback` fails"]
 
 
 def _sources(knowledge_base: KnowledgeBase, listed: Sequence[ListedSource]) -> str:
