@@ -24,7 +24,6 @@ import pytest
 
 from rag_assets.cli import main as cli
 from rag_assets.definitions import build_definitions
-from rag_assets.defs.asset_checks import recall_gate
 from rag_assets.disk.content_hash import content_sha256
 from rag_assets.errors import RagAssetsError
 from rag_assets.fingerprint import short_hash
@@ -121,14 +120,11 @@ def job_for(assets: Sequence[str], with_checks: bool) -> dg.JobDefinition:
     return _job_for(tuple(assets), with_checks)
 
 
-_GATE = dg.AssetSelection.checks(*recall_gate.check_keys)
-
-
 @cache
 def _job_for(assets: tuple[str, ...], with_checks: bool) -> dg.JobDefinition:
     """Definitions are kept: only the executor depends on the settings."""
     selection = dg.AssetSelection.assets(*assets) if assets else dg.AssetSelection.all()
-    job = dg.define_asset_job(_JOB, selection if with_checks else selection - _GATE)
+    job = dg.define_asset_job(_JOB, selection if with_checks else selection.without_checks())
     definitions = dg.Definitions.merge(build_definitions(load_settings()), dg.Definitions(jobs=[job]))
     return definitions.resolve_job_def(_JOB)
 

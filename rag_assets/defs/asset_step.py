@@ -95,8 +95,13 @@ class AssetStep:
         """
         metadata = shown(metadata)
         self.context.log.info(sentence(self.context.op_execution_context.op.name, metadata))
+        selected = {
+            key.name for key in self.context.selected_asset_check_keys
+        }  # none, in a job without checks
         return dg.MaterializeResult(
-            data_version=dg.DataVersion(data_version), metadata=metadata, check_results=check_results
+            data_version=dg.DataVersion(data_version),
+            metadata=metadata,
+            check_results=[one for one in check_results if one.check_name in selected],
         )
 
 
@@ -132,6 +137,11 @@ def _asset_step(
 ) -> Generator[AssetStep]:
     run_id = context.run.run_id
     step = context.op_execution_context.op.name
+    if isinstance(context, dg.AssetExecutionContext) and not context.selected_asset_keys:
+        raise dg.Failure(
+            f"the checks of {step} are evaluated with it: materialize {step}, and the assets below it",
+            allow_retries=False,
+        )
     knowledge_base.use_for_run(run_id)
     try:
         if begins_refresh:

@@ -6,7 +6,9 @@ is written, and production itself is the candidate. Leftover candidates of dead 
 generation in the vector store.
 """
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 
@@ -24,19 +26,27 @@ from rag_assets.refresh.model_check import verified_probe
 from rag_assets.refresh.refusals import plan_around, refusals_of, staged_chunks
 
 
-@dg.asset(
-    description=__doc__,
-    deps=[embeddings],
-    group_name=ASSET_GROUP,
-    owners=OWNERS,
-    kinds={"python", "qdrant"},
-    tags={"stage": "serving"},
-    code_version="1",
+@dg.multi_asset(
+    name="staging_collection",
+    # Not `dg.asset`: a job without checks could not select it.
+    specs=[
+        dg.AssetSpec(
+            "staging_collection",
+            description=__doc__,
+            deps=[embeddings],
+            group_name=ASSET_GROUP,
+            owners=OWNERS,
+            kinds={"python", "qdrant"},
+            tags={"stage": "serving"},
+            code_version="1",
+        )
+    ],
     check_specs=[NOTHING_REFUSED],
+    can_subset=True,
 )
 def staging_collection(
     context: dg.AssetExecutionContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
-) -> dg.MaterializeResult:  # pyright: ignore[reportMissingTypeArgument] -- with checks, Dagster takes no parameter here
+) -> Iterator[dg.MaterializeResult[Any]]:
     with asset_step(context, knowledge_base) as step:
         deduped, chunked, embedded = (
             step.read(name) for name in ("deduped_documents", "chunks", "embeddings")
@@ -78,7 +88,7 @@ def staging_collection(
             details["digest"] = manifest.digest
             details["approvals"] = deduped.details.get("approvals", [])
             details["settled"] = [change_row(change) for change in settled]
-        return step.materialized(
+        result = step.materialized(
             data_version=manifest.digest,
             metadata={
                 **staging_metadata(staged),
@@ -92,3 +102,4 @@ def staging_collection(
             },
             check_results=[nothing_refused(settled)],
         )
+    yield result
