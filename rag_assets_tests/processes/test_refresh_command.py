@@ -260,6 +260,9 @@ def test_a_refresh_that_could_not_begin_names_production(scene: Scene) -> None:
     assert re.search(
         rf"^production  {before}: \d documents, \d+ chunks, unchanged$", printed.errors, re.MULTILINE
     )
+    health = run_command(scene, "status", "--nagios")
+    assert health.code == 2, health.output
+    assert "DAGSTER_HOME" in health.output
 
 
 def test_an_instance_that_would_declare_the_run_dead_is_refused(fresh: Scene) -> None:
