@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import asdict
 
+from rag_assets.artifacts.last_outcome import OutcomeRecord
 from rag_assets.cli.exit_codes import exit_code_of
 from rag_assets.cli.refresh_lines import RefreshLines
 from rag_assets.cli.run_process import RunProcess
@@ -17,6 +18,7 @@ from rag_assets.cli.terminal import say_json
 from rag_assets.environment import colors_wanted, moves_cursor
 from rag_assets.errors import RagAssetsError
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.refresh.outcome import Outcome
 from rag_assets.refresh.result import add_production
 from rag_assets.text.wording import counted
 from rag_assets.time_limits import NothingCame, within
@@ -36,6 +38,11 @@ def refresh(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     if not result.run_id:  # no run began, so nothing has read or changed production
         add_production(result, knowledge_base)
         result.production_before = result.production
+        if result.outcome is Outcome.FAILED:  # no step recorded it, and `status` reads no history of Dagster
+            knowledge_base.failures.put("refresh", "", result.reason)
+            OutcomeRecord(knowledge_base.failures.folder).put(
+                result.outcome, "refresh", "", message=result.reason
+            )
     seconds = time.monotonic() - started_at
     lines.end(result, seconds)
     code = exit_code_of(result.outcome, degraded=result.is_degraded)
