@@ -159,3 +159,11 @@ def test_the_help_of_search_lists_every_field_with_an_index(capsys: pytest.Captu
 
 def test_the_help_of_a_draft_says_where_it_is_written(capsys: pytest.CaptureFixture[str]) -> None:
     assert "benchmark.draft.jsonl" in printed_by(capsys, "benchmark", "draft", "--help")
+
+
+@pytest.mark.parametrize("command", [["trace"], ["show"], ["quarantine", "--retry"]])
+def test_an_empty_name_is_refused(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        parser().parse_args([*command, " "])
+    assert refused.value.code == 2
+    assert "the name of a document is empty" in capsys.readouterr().err
