@@ -167,6 +167,7 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
     quarantine.add_argument(
         "--retry",
         nargs="*",
+        type=_document,
         metavar="DOCUMENT",
         help="forget why these documents are quarantined, all if none is named, so that the next refresh reads them again "
         "even if they are unchanged; a paid model is asked again",
@@ -174,11 +175,14 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
     trace = command("trace", "Explain the state and history of a document or a point.")
     trace.add_argument(
         "name",
+        type=_document,
         metavar="DOCUMENT|POINT",
         help="id, URI, path or unique filename of a document, or id of a point",
     )
     show = command("show", "Show one document: its chunks with text, its locations, its history in short.")
-    show.add_argument("name", metavar="DOCUMENT", help="id, URI, path or unique filename of a document")
+    show.add_argument(
+        "name", type=_document, metavar="DOCUMENT", help="id, URI, path or unique filename of a document"
+    )
     show.add_argument("--generation", metavar="NAME", help=_GENERATION)
     diff = command(
         "diff", "Show the documents and chunks that differ between production and another generation."
@@ -271,3 +275,9 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
     return number
+
+
+def _document(name: str) -> str:
+    if not name.strip():
+        raise argparse.ArgumentTypeError("the name of a document is empty")
+    return name
