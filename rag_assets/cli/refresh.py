@@ -33,7 +33,7 @@ def refresh(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     stream = sys.stderr if options.json else sys.stdout
     lines = RefreshLines(Screen(stream, plain=not moves_cursor(), colored=colors_wanted()))
     with RunProcess(knowledge_base.settings.home, verbose=options.verbose) as process:
-        lines.begin(knowledge_base.settings, _production(knowledge_base))
+        lines.begin(knowledge_base.settings, production_in_words(knowledge_base))
         result = process.follow(lines.show, lines.tick)
     if not result.run_id:  # no run began, so nothing has read or changed production
         add_production(result, knowledge_base)
@@ -52,7 +52,7 @@ def refresh(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     return code
 
 
-def _production(knowledge_base: KnowledgeBase) -> str:
+def production_in_words(knowledge_base: KnowledgeBase) -> str:
     """Return what serves now, in words. A server has one second to answer: the first line does not wait."""
     try:
         return within(_PRODUCTION_SECONDS, lambda: _described_production(knowledge_base))

@@ -196,6 +196,31 @@ def test_a_held_refresh_ends_without_touching_the_decision_of_a_person(scene: Sc
     assert scene.production() == before
 
 
+@pytest.mark.parametrize("both", [True, False], ids=["to both processes", "to the process of the run"])
+def test_sigterm_to_the_process_of_the_run_cancels_it_too(
+    fresh: Scene, stuck: StuckModel, both: bool
+) -> None:
+    """As a service manager stops everything that a service has started."""
+    process = start_command(fresh, "refresh", **stuck.environment)
+    stuck.wait_for_a_request()
+    os.kill(child_of(process.pid), signal.SIGTERM)
+    if both:
+        process.terminate()
+    printed = finished(process, 60)
+    assert printed.code == 130, printed.output + printed.errors
+    assert last_run(fresh)[0].status is dg.DagsterRunStatus.CANCELED
+
+
+def test_a_signal_before_the_run_leaves_no_run(fresh: Scene) -> None:
+    process = start_command(fresh, "refresh")
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("refreshing ")
+    process.send_signal(signal.SIGINT)
+    assert finished(process, 60).code == 130
+    with dagster_instance(fresh) as instance:
+        assert instance.get_runs() == []
+
+
 def test_a_killed_process_of_the_run_is_recorded_and_alerted(fresh: Scene, stuck: StuckModel) -> None:
     with SlackReceiver() as slack:
         process = start_command(fresh, "refresh", SLACK_WEBHOOK_URL=slack.url, **stuck.environment)

@@ -11,17 +11,20 @@ import contextlib
 import json
 import logging
 import os
+import select
+import signal
 import sys
 import threading
 import traceback
 from dataclasses import asdict
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from dagster import DagsterError
 from dagster._cli.utils import get_possibly_temporary_instance_for_cli
 from dagster._core.instance.config import is_dagster_home_set
-from dagster._utils.interrupts import capture_interrupts
+from dagster._utils import interrupts
 
 from rag_assets.defs.runs.execution import CanceledError, Cancellation, Execution, bury
 from rag_assets.defs.runs.queue import require_own_process
@@ -48,11 +51,15 @@ class _Reports:
 def main(reports: int, control: int, run_id: str = "", reason: str = "") -> None:
     """Refresh, or end the run of a dead process, and report the result."""
     report, cancellation = _Reports(reports), Cancellation()
-    threading.Thread(target=_watch, args=(control, cancellation), name="control", daemon=True).start()
+    watched = (control, _pipe_of_sigterm())
+    threading.Thread(target=_watch, args=(watched, cancellation), name="control", daemon=True).start()
     # Its messages about a temporary folder and about variables would come before everything else.
     quiet = logging.Logger("instance", logging.CRITICAL)
     try:
-        with capture_interrupts(), get_possibly_temporary_instance_for_cli(logger=quiet) as instance:
+        with (
+            interrupts.capture_interrupts(),
+            get_possibly_temporary_instance_for_cli(logger=quiet) as instance,
+        ):
             if run_id:
                 result = finish(instance, bury(instance, run_id, reason), None)
             else:
@@ -83,9 +90,26 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [""])[0]
 
 
-def _watch(control: int, cancellation: Cancellation) -> None:
-    with contextlib.suppress(OSError):
-        os.read(control, 1)
+def _pipe_of_sigterm() -> int:
+    """Return a pipe with a byte after SIGTERM, which a service manager sends to this process too.
+
+    Dagster would take it for an interruption of unknown origin, and end the run as failed.
+    """
+    signals, written = os.pipe()
+    os.set_blocking(written, False)
+    signal.signal(signal.SIGTERM, _only_wake_up)
+    signal.set_wakeup_fd(written)
+    interrupts.setup_interrupt_handlers = lambda: None  # sets the handler of SIGINT for SIGTERM too
+    return signals
+
+
+def _only_wake_up(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing: without a handler, the signal would write no byte."""
+
+
+def _watch(pipes: tuple[int, ...], cancellation: Cancellation) -> None:
+    """Cancel the run as soon as one of the pipes has a byte, or ends."""
+    select.select(pipes, (), ())
     cancellation.ask()
 
 

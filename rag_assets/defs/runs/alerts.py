@@ -99,10 +99,10 @@ def post_alerts(
         The number of posted alerts, and the problem in words or "".
     """
     webhook_url = knowledge_base.settings.slack_webhook_url
-    if run.status is dg.DagsterRunStatus.FAILURE:
-        silent = reason_for_silence(instance, run)
-        texts = [] if silent else [failure_alert(instance, run, knowledge_base)]
-    else:
+    texts: list[str] = []
+    if run.status is dg.DagsterRunStatus.FAILURE and not reason_for_silence(instance, run):
+        texts = [failure_alert(instance, run, knowledge_base)]
+    elif run.status is dg.DagsterRunStatus.SUCCESS:
         texts = degraded_alerts(instance, run, knowledge_base)
     if webhook_url is None or not texts:
         return 0, ""
