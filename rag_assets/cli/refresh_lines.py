@@ -21,6 +21,7 @@ _PLAIN_PROGRESS_SECONDS = 10.0
 _WARNING = 30  # as in logging
 _PROGRESS = re.compile(r"\d/s\b|^waiting ")
 _TOKEN = re.compile(r"rag-assets approve [0-9a-f]{16}")
+_DRAFT = "rag-assets benchmark draft"
 _COLORS = {
     Outcome.LIVE: "green",
     Outcome.UNCHANGED: "green",
@@ -168,6 +169,8 @@ def next_command(result: RefreshResult) -> str:
             approval = _TOKEN.search(result.reason)
             # The plan lists what would be approved.
             return f"rag-assets plan, then {approval[0]}" if approval else "rag-assets plan"
+        case Outcome.BLOCKED if _DRAFT in result.reason:
+            return _DRAFT
         case Outcome.BLOCKED | Outcome.HELD:
             return "rag-assets status"
         case Outcome.SUPERSEDED | Outcome.CANCELED:

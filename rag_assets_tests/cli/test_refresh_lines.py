@@ -72,7 +72,11 @@ def test_a_warning_is_a_line_of_its_own(clock: SimpleNamespace) -> None:
             RefreshResult(Outcome.UNCHANGED, production_before="g1", unreadable_sources={"s3": "down"}),
             "rag-assets doctor",
         ),
-        (RefreshResult(Outcome.BLOCKED), "rag-assets status"),
+        (RefreshResult(Outcome.BLOCKED, reason="Recall@5 0.7 is below the threshold"), "rag-assets status"),
+        (
+            RefreshResult(Outcome.BLOCKED, reason="no benchmark: run `rag-assets benchmark draft`"),
+            "rag-assets benchmark draft",
+        ),
         (
             RefreshResult(Outcome.REFUSED, reason=APPROVAL),
             "rag-assets plan, then rag-assets approve 0123456789abcdef",

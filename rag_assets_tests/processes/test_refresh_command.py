@@ -301,6 +301,17 @@ def test_an_instance_that_would_declare_the_run_dead_is_refused(fresh: Scene) ->
     assert "monitors its runs through LauncherOfContainers" in printed.labeled("FAILED")
 
 
+def test_an_unusable_instance_is_named(fresh: Scene, tmp_path: Path) -> None:
+    absent = run_command(fresh, "refresh", DAGSTER_HOME=str(tmp_path / "absent"))
+    assert absent.code == 1
+    assert re.search(r"Dagster: .*absent.* is not a directory", absent.labeled("FAILED"))
+    (fresh.home / "dagster.yaml").write_text("storage: [\n")
+    invalid = run_command(fresh, "refresh")
+    assert invalid.code == 1
+    assert "dagster.yaml is no valid YAML" in invalid.labeled("FAILED")
+    assert_plain(invalid)
+
+
 @dg.op
 def works() -> None:
     """Do nothing."""

@@ -114,7 +114,7 @@ def _staged(metadata: Mapping[str, Any]) -> str:
 
 def _measured(metadata: Mapping[str, Any]) -> str:
     if metadata.get(plotted("mrr")) is None:
-        return metadata.get("problems") or "nothing was measured"
+        return "nothing was measured"  # the gate says why
     milliseconds = metadata[plotted("latency_p50_seconds")] * 1000
     return (
         f"{counted(metadata[plotted('num_queries')], 'question')}: MRR {metadata[plotted('mrr')]:.3f}, "

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import yaml
 from dagster import DagsterError
 from dagster._cli.utils import get_possibly_temporary_instance_for_cli
 from dagster._core.instance.config import is_dagster_home_set
@@ -72,6 +73,9 @@ def main(reports: int, control: int, run_id: str = "", reason: str = "") -> None
                 )
     except CanceledError:
         result = RefreshResult(Outcome.CANCELED)
+    except yaml.YAMLError as error:
+        traceback.print_exc()
+        result = RefreshResult(Outcome.FAILED, reason=f"dagster.yaml is no valid YAML: {_first_line(error)}")
     except DagsterError as error:
         # Of the instance, for example: DAGSTER_HOME is no folder, or dagster.yaml is invalid.
         traceback.print_exc()
