@@ -19,7 +19,7 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -74,7 +74,13 @@ def run_bodies() -> dict[str, float]:
     from rag_assets.settings import load_settings
 
     run = SimpleNamespace(run_id=str(uuid.uuid4()), parent_run_id=None)
-    context = SimpleNamespace(run=run, retry_number=0, instance=None, log=logging.getLogger("side_by_side"))
+    context = SimpleNamespace(
+        run=run,
+        retry_number=0,
+        instance=None,
+        log=logging.getLogger("side_by_side"),
+        selected_asset_check_keys=frozenset(),
+    )
     knowledge_base = KnowledgeBase(load_settings())
     seconds: dict[str, float] = {}
     try:
@@ -82,7 +88,9 @@ def run_bodies() -> dict[str, float]:
             body: Callable[..., object] = definition.op.compute_fn.decorated_fn  # type: ignore[union-attr]
             context.op_execution_context = SimpleNamespace(op=SimpleNamespace(name=body.__name__))
             started_at = time.perf_counter()
-            body(context, knowledge_base)
+            result = body(context, knowledge_base)
+            if isinstance(result, Iterator):  # a body with checks yields its results
+                list(result)
             seconds[body.__name__] = time.perf_counter() - started_at
     finally:
         knowledge_base.ledger.release_lease(run.run_id)

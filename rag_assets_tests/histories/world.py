@@ -282,6 +282,7 @@ class World:
                 run=SimpleNamespace(run_id=run_id, parent_run_id=self._parents[run_id]),
                 instance=SimpleNamespace(get_run_by_id=self._run_record, managed_python_loggers=["root"]),
                 op_execution_context=SimpleNamespace(op=SimpleNamespace(name=step)),
+                selected_asset_check_keys=frozenset(),
                 retry_number=attempt,
                 log=_quiet,
             )

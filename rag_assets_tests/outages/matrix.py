@@ -110,7 +110,7 @@ class Rehearsal:
         with self.world.knowledge_base() as knowledge_base:
             shown = describe(status(knowledge_base))
         lines = shown.partition("\nlast refresh")[2].splitlines()[1:]
-        return tuple(self._plain(line) for line in lines if not line.startswith((" ", "metadata")))
+        return tuple(self._plain(line) for line in lines if not line.startswith((" ", "metadata", "outcome")))
 
     def _plain(self, line: str) -> str:
         for pattern, instead in (

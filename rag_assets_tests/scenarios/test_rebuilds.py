@@ -116,7 +116,7 @@ def test_each_generation_is_searched_with_its_own_model(promoted: Pipeline, open
     sent = openai.texts
     assert promoted.search(question)[0]["id"] in old
     assert openai.texts == sent  # embedded with the recorded model of the generation
-    assert "rag-assets resume" in promoted.refresh().message
+    assert promoted.refresh().checked().metadata["production_collection"]["outcome"] == "held"
 
 
 def test_the_recorded_model_is_kept_and_a_missing_key_is_an_error(

@@ -84,7 +84,7 @@ def _cycle(pipeline: Pipeline) -> dict[str, Any]:
 
     pipeline.succeed("rollback")
     assert pipeline.export() == first
-    assert "rag-assets resume" in pipeline.refresh().message
+    assert pipeline.refresh().checked().metadata["production_collection"]["outcome"] == "held"
     assert pipeline.export() == first
     pipeline.succeed("resume")
     pipeline.refresh().checked()

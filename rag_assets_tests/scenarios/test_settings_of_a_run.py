@@ -72,12 +72,14 @@ def test_settings_unlike_their_default_are_in_the_metadata_of_a_refresh(empty: P
     empty.configure(OPENAI_API_KEY="sk-word", RAG_EMBEDDING_MODEL="wordllama")
     (empty.home / ".env").write_text("RAG_CHUNK_OVERLAP=9\n", encoding="utf-8")
     run = empty.materialize("raw_documents", with_checks=False, launchpad={"dense_weight": 0.4}).checked()
-    table = {row.pop("setting"): row for row in rows(run.metadata["raw_documents"]["settings"])}  # type: ignore[arg-type]
-    assert table["RAG_CHUNK_SIZE"] == {"value": "64", "origin": "environment", "default": "512"}
-    assert table["RAG_CHUNK_OVERLAP"]["origin"] == str(empty.home / ".env")
-    assert table["RAG_DENSE_WEIGHT"] == {"value": "0.4", "origin": "Launchpad", "default": "0.3"}
-    assert table["OPENAI_API_KEY"]["value"] == "set, not shown"
-    assert "RAG_EXECUTOR" not in table
+    table = {
+        str(row["setting"]): str(row["origin"]) for row in rows(run.metadata["raw_documents"]["settings"])
+    }  # type: ignore[arg-type]
+    assert table["RAG_CHUNK_SIZE = 64 (default 512)"] == "environment"
+    assert table["RAG_CHUNK_OVERLAP = 9 (default 50)"].endswith(".env")
+    assert table["RAG_DENSE_WEIGHT = 0.4 (default 0.3)"] == "Launchpad"
+    assert any(setting.startswith("OPENAI_API_KEY = set, not shown") for setting in table)
+    assert not any("RAG_EXECUTOR" in setting for setting in table)
 
 
 def test_the_report_names_every_setting_and_its_origin(empty: Pipeline) -> None:

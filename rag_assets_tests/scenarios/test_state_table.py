@@ -17,6 +17,7 @@ from rag_assets_tests.pipeline import NUM_DOCUMENTS, Pipeline, Run, assert_same_
 PipelineIn = Callable[[str], tuple[Pipeline, Run | None]]
 ASSETS = tuple(asset.key.to_user_string() for asset in ALL_ASSETS)
 OK = "success"
+HELD = "held"
 
 # State -> asset -> success, or the advice of the refusal.
 TABLE: dict[str, dict[str, str]] = {
@@ -54,7 +55,7 @@ TABLE: dict[str, dict[str, str]] = {
         "embeddings": OK,
         "staging_collection": OK,
         "eval_report": OK,
-        "production_collection": "rag-assets resume",
+        "production_collection": OK,
     },
 }
 
@@ -85,7 +86,7 @@ def test_materializing_each_asset_in_order_equals_a_refresh(state: str, pipeline
     runs = [pipeline.materialize(asset) for asset in ASSETS]
 
     if state == "rolled back":
-        assert [run.success for run in runs] == [True] * 6 + [False]
+        assert runs[-1].checked().metadata["production_collection"]["outcome"] == "held"
         assert pipeline.export() == export_before
         pipeline.succeed("resume")
         runs.append(pipeline.materialize("production_collection"))
@@ -134,7 +135,7 @@ REEXECUTIONS: dict[tuple[str, str], str] = {
     ("promoted", "production_collection"): OK,
     ("gate failed", "staging_collection"): OK,
     ("gate failed", "eval_report"): OK,
-    ("rolled back", "staging_collection"): "rag-assets resume",
+    ("rolled back", "staging_collection"): HELD,
 }
 
 
@@ -159,7 +160,7 @@ def test_a_failed_run_is_completed_by_executing_it_again(
         assert pipeline.export() != export_before
         assert len(pipeline.served()) == NUM_DOCUMENTS
     else:
-        assert REEXECUTIONS[state, step] in run.failures["production_collection"]
+        assert run.checked().metadata["production_collection"]["outcome"] == REEXECUTIONS[state, step]
         assert pipeline.export() == export_before
 
 
@@ -179,13 +180,13 @@ def test_executing_a_run_again_does_not_pass_its_failed_gate(
     assert pipeline.export() == export_before
 
 
-def test_a_refresh_stopped_by_a_hold_is_promoted_after_resume(rolled_back: Pipeline) -> None:
+def test_a_candidate_that_waited_for_a_hold_is_promoted_alone_after_resume(rolled_back: Pipeline) -> None:
     rolled_back.write("topic04.md", text_about("changed"))
-    stopped = rolled_back.refresh()
-    assert "rag-assets resume" in stopped.message
+    held = rolled_back.refresh().checked()
+    assert held.metadata["production_collection"]["outcome"] == "held"
     rolled_back.succeed("resume")
-    run = rolled_back.refresh(retry_of=stopped).checked()
-    assert run.steps == ("production_collection",)
+    run = rolled_back.materialize("production_collection").checked()
+    assert run.metadata["production_collection"]["outcome"] == "live"
     assert rolled_back.problems_of_production() == ()
 
 
