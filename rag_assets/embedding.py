@@ -54,6 +54,7 @@ def embed_texts(
     before_request: Callable[[], None] = lambda: None,
     refused: MutableMapping[str, str] | None = None,
     known_good: Callable[[], str | None] = lambda: None,
+    spent: Callable[[int, float | None], None] = lambda _tokens, _usd: None,
 ) -> Iterator[tuple[str, Vector]]:
     """Yield (text hash, vector) once for each distinct text, in order of first appearance.
 
@@ -66,6 +67,7 @@ def embed_texts(
         before_request: called before each request to the model. What it raises ends the embedding.
         refused: receives text hash -> the reason, for each text that the model refuses. Nothing is yielded for it.
         known_good: as in `Requests`.
+        spent: called after each answer, first of all, with its tokens and their cost. None: the price is unknown.
 
     Raises:
         TextRefused: the model refuses a text, and `refused` is None.
@@ -83,8 +85,10 @@ def embed_texts(
         usage.num_cached += len(vectors)
         progress.advance(len(vectors), _spent(usage))
         for batch, answer in _answers(requests, missing, embedder.model, ledger):
-            usage.tokens += requests.extra_tokens
+            tokens = requests.extra_tokens + (0 if isinstance(answer, Refusal) else answer.tokens)
             requests.extra_tokens = 0
+            usage.tokens += tokens
+            spent(tokens, None if price is None else tokens * price / 1_000_000)
             if isinstance(answer, Refusal):
                 [(text_hash, _)] = batch
                 says = answer.says(embedder.model.model)
@@ -101,7 +105,6 @@ def embed_texts(
                 )
                 vectors.update(fresh)
                 usage.num_embedded += len(batch)
-                usage.tokens += answer.tokens
             if price is not None:
                 usage.cost_usd = usage.tokens * price / 1_000_000
             progress.advance(len(batch), _spent(usage))

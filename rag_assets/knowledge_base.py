@@ -9,11 +9,10 @@ cost an application 0.25 s of processor time before its first question.
 from __future__ import annotations
 
 import logging
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag_assets.changes.deletion_guard import DeletionGuard
 from rag_assets.disk.private_folders import claim_folder, require_folder
 from rag_assets.effective_settings import names_of
 from rag_assets.embedders.base import Embedder
@@ -32,6 +31,7 @@ from rag_assets.environment import read_environment
 from rag_assets.errors import MENDED_BY_REBUILD, GenerationDamaged
 from rag_assets.fingerprint import index_fingerprint, short_hash
 from rag_assets.generations.contents import production_documents
+from rag_assets.ledgers.base import Ledger, Purpose, Spending
 from rag_assets.records import DocumentState, EmbeddingModel, GenerationManifest
 from rag_assets.retrieval import Retriever
 from rag_assets.settings import Settings, known_variables, load_settings
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from rag_assets.chunkers.base import Chunker
     from rag_assets.ingestion.ingestion import Ingestion
     from rag_assets.ingestion.media_models import MediaModels
-    from rag_assets.ledgers.base import Ledger
     from rag_assets.sources.base import Source
     from rag_assets.text.store import TextStore
 
@@ -148,6 +147,11 @@ class KnowledgeBase:
             self._run_id = run_id
             self.__dict__.pop("embedder", None)
 
+    def spend(self, purpose: Purpose, model: str, tokens: int, usd: float | None) -> None:
+        """Add to the spending of this run, in the ledger. Does nothing outside a run."""
+        if self._run_id is not None and (tokens or usd != 0):
+            self.ledger.add_spending(self._run_id, Spending(purpose, model, tokens, usd))
+
     @cached_property
     def embedder(self) -> Embedder:
         """The embedder of `embedding_model_name`, for documents. Its model is production's if that may be.
@@ -240,7 +244,7 @@ class KnowledgeBase:
         """
         from rag_assets.ingestion.media_models import media_models_of
 
-        return media_models_of(self.settings, asks=asks)
+        return media_models_of(self.settings, asks=asks, spent=partial(self.spend, "media"))
 
     def retriever(self, *, owns_store: bool = False) -> Retriever:
         return Retriever(
@@ -373,9 +377,6 @@ class KnowledgeBase:
 
     def approved_tokens(self) -> frozenset[str]:
         return self.ledger.approved_tokens() | self.given_tokens
-
-    def deletion_guard(self) -> DeletionGuard:
-        return DeletionGuard(self.settings.max_deleted_share)
 
     def close(self) -> None:
         for part in ("ledger", "vector_store"):

@@ -66,6 +66,23 @@ def test_a_paid_batch_survives_the_failure_of_the_next(ledger: Ledger) -> None:
     assert usage.num_cached == 4
 
 
+def test_every_answer_is_counted_as_spent_before_the_next_request(ledger: Ledger) -> None:
+    failing = FakeEmbedder(batch_size=2, fail_after_batches=2, error=EmbedderUnavailable("down"))
+    spent: list[tuple[int, float | None]] = []
+    pairs = [(hashed(text), text) for text in ("a one", "b", "c", "d", "e")]
+    with pytest.raises(EmbedderUnavailable):
+        list(
+            embed_texts(
+                pairs,
+                failing,
+                ledger,
+                EmbeddingUsage(),
+                spent=lambda tokens, usd: spent.append((tokens, usd)),
+            )
+        )
+    assert spent == [(3, 3 * 2.0 / 1_000_000), (2, 2 * 2.0 / 1_000_000)]
+
+
 def test_an_unknown_price_gives_an_unknown_cost(ledger: Ledger) -> None:
     _, usage = embed(["a"], FakeEmbedder(usd_per_million_tokens=None), ledger)
     assert usage.cost_usd is None

@@ -16,7 +16,7 @@ from rag_assets.disk.state_files import write_json
 from rag_assets.embedders.base import Embedder
 from rag_assets.embedders.model_identity import Outcome, identify
 from rag_assets.embedders.probe import ProbedEmbedder, probe_from_text, probe_to_text
-from rag_assets.ledgers.base import Ledger
+from rag_assets.ledgers.base import Ledger, Spending
 from rag_assets.records import EmbeddingModel, GenerationManifest
 
 _logger = logging.getLogger(__name__)
@@ -86,6 +86,10 @@ class ModelRecord:
         if last is not None and last.run_id == run_id and last.generation == (generation or ""):
             return last.embedder(inner)
         found = identify(inner, production, ledger)
+        price = found.embedder.usd_per_million_tokens
+        if found.tokens:
+            usd = None if price is None else found.tokens * price / 1_000_000
+            ledger.add_spending(run_id, Spending("probe", found.embedder.model.model, found.tokens, usd))
         if found.detail:
             _logger.warning("%s", found.detail)
         at = datetime.now(UTC).isoformat(timespec="seconds")

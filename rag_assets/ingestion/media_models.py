@@ -5,7 +5,7 @@ answer is counted, including useless ones.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -99,6 +99,13 @@ class ModelUsage:
     cost_usd: float | None = 0.0
 
 
+Spent = Callable[[str, int, float | None], None]
+"""Receives model, tokens and cost of an answer. None: the price is unknown."""
+
+
+def _spend_nothing(_model: str, _tokens: int, _usd: float | None) -> None: ...
+
+
 class MediaModels:
     """The models of one refresh, by the variable that names them.
 
@@ -109,6 +116,7 @@ class MediaModels:
         key_variable: variable of the key, for messages.
         asks: whether requests are sent. If not, documents are only counted.
         text_bytes: maximum text of a document, in bytes of UTF-8.
+        spent: called after each paid answer, from any thread.
 
     Raises:
         ConfigurationError: missing or invalid settings.
@@ -125,6 +133,7 @@ class MediaModels:
         text_bytes: int = _MOST_TEXT_BYTES,
         timeout_seconds: float = _TIMEOUT_SECONDS,
         max_retries: int = _MAX_RETRIES,
+        spent: Spent = _spend_nothing,
     ) -> None:
         named = {variable: model.strip() for variable, model in (models or {}).items()}
         self.usage = {variable: ModelUsage(model) for variable, model in named.items() if model}
@@ -141,6 +150,7 @@ class MediaModels:
         self._text_bytes = text_bytes
         self._timeout_seconds = timeout_seconds
         self._max_retries = max_retries
+        self._spent = spent
         self._counted: set[str] = set()
         self._failures = dict.fromkeys(self.usage, 0)
         self._lock = threading.Lock()
@@ -301,16 +311,21 @@ class MediaModels:
     def _count_answer(self, parser: AsksModel, answer: ModelAnswer, num_documents: int = 1) -> None:
         usage = self.usage[parser.model_variable]
         cost = cost_usd(usage.model, answer) if self._endpoint == OPENAI_BASE_URL else None
+        tokens = answer.input_tokens + answer.output_tokens
+        self._spent(usage.model, tokens, cost)
         with self._lock:
             self._failures[parser.model_variable] = 0
             usage.num_documents += num_documents
             usage.audio_seconds += answer.audio_seconds
-            usage.tokens += answer.input_tokens + answer.output_tokens
+            usage.tokens += tokens
             usage.cost_usd = None if cost is None or usage.cost_usd is None else usage.cost_usd + cost
 
 
-def media_models_of(settings: Settings, *, asks: bool) -> MediaModels:
+def media_models_of(settings: Settings, *, asks: bool, spent: Spent = _spend_nothing) -> MediaModels:
     """Return the models in the settings. A key is sent only to the endpoint that it was set for.
+
+    Args:
+        spent: as in `MediaModels`.
 
     Raises:
         ConfigurationError: invalid settings.
@@ -330,4 +345,5 @@ def media_models_of(settings: Settings, *, asks: bool) -> MediaModels:
         key_variable="OPENAI_API_KEY" if shared and not settings.media_api_key else "RAG_MEDIA_API_KEY",
         asks=asks,
         text_bytes=settings.max_text_mb * 1_000_000,
+        spent=spent,
     )

@@ -1,12 +1,12 @@
 """The interface of every ledger. A ledger is a cache: after its loss, some work is done again, and nothing else happens.
 
-It remembers parse results, the documents of each generation, vectors and signatures of texts, approved deletions, and
-the current holder of the refresh lease.
+It remembers parse results, the documents of each generation, vectors and signatures of texts, approved deletions, the
+spending of runs, and the current holder of the refresh lease.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from rag_assets.document_metadata.values import NO_METADATA, Metadata
 from rag_assets.records import DocumentState, Refusal, Vector
@@ -59,6 +59,30 @@ class LeaseHolder:
     def is_unchanged_since(self, earlier: "LeaseHolder") -> bool:
         """Return whether the same owner holds the lease, without a renewal since `earlier`."""
         return (self.owner, self.renewed_at) == (earlier.owner, earlier.renewed_at)
+
+
+Purpose = Literal["documents", "media", "probe", "questions"]
+"""What tokens were spent on: chunks, recordings and pictures, the check of the model, benchmark questions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """Tokens and cost of one model for one purpose.
+
+    Attributes:
+        tokens: billed, input and output.
+        usd: None if the price is unknown.
+    """
+
+    purpose: Purpose
+    model: str
+    tokens: int
+    usd: float | None
+
+    def plus(self, other: "Spending") -> "Spending":
+        """Return the sum. An unknown cost stays unknown."""
+        usd = None if self.usd is None or other.usd is None else self.usd + other.usd
+        return Spending(self.purpose, self.model, self.tokens + other.tokens, usd)
 
 
 class Ledger(Protocol):
@@ -120,8 +144,23 @@ class Ledger(Protocol):
 
     def approved_tokens(self) -> frozenset[str]: ...
 
+    def add_spending(self, run_id: str, spent: Spending) -> None:
+        """Add to the spending of a run, at once: a run that dies has been counted until then. Loses no other addition."""
+        ...
+
+    def spending(self) -> dict[str, list[Spending]]:
+        """Return run -> its sums by purpose and model, sorted. Of all runs until `forget_spending`."""
+        ...
+
+    def forget_spending(self, run_ids: Iterable[str]) -> None:
+        """Forget the spending of runs that is recorded elsewhere."""
+        ...
+
     def prune(self, keep_generations: Iterable[str]) -> None:
-        """Forget the documents of other generations, approvals of unknown refusals, and entries unused for the TTL."""
+        """Forget the documents of other generations, approvals of unknown refusals, and entries unused for the TTL.
+
+        The spending of a run is such an entry.
+        """
         ...
 
     def acquire_lease(

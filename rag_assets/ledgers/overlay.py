@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from rag_assets.ledgers.base import LeaseHolder, Ledger, ParseRecord
+from rag_assets.ledgers.base import LeaseHolder, Ledger, ParseRecord, Spending
 from rag_assets.records import DocumentState, Refusal, Vector
 
 
 class OverlayLedger:
-    """See `rag_assets.ledgers.base.Ledger`. Cleanup and the lease use only the upper ledger.
+    """See `rag_assets.ledgers.base.Ledger`. Cleanup, spending and the lease use only the upper ledger.
 
     Args:
         above: receives the writes, and has priority for reads.
@@ -64,6 +64,15 @@ class OverlayLedger:
 
     def approved_tokens(self) -> frozenset[str]:
         return self._above.approved_tokens() | self._below.approved_tokens()
+
+    def add_spending(self, run_id: str, spent: Spending) -> None:
+        self._above.add_spending(run_id, spent)
+
+    def spending(self) -> dict[str, list[Spending]]:
+        return self._above.spending()
+
+    def forget_spending(self, run_ids: Iterable[str]) -> None:
+        self._above.forget_spending(run_ids)
 
     def prune(self, keep_generations: Iterable[str]) -> None:
         self._above.prune(keep_generations)

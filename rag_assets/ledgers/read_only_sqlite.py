@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from rag_assets.ledgers.base import Spending
 from rag_assets.ledgers.sqlite import FORMAT_VERSION, SqliteLedger, UsedRow
 from rag_assets.ledgers.sqlite_schema import SCHEMA, add_columns, tables_without_checksum, text_of_bytes
 from rag_assets.records import Refusal
@@ -53,6 +54,9 @@ class ReadOnlySqliteLedger(SqliteLedger):
     def signatures(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         # A file of an earlier version has fewer tables. The next refresh adds it.
         return super().signatures(keys) if self._has_table("signatures") else {}
+
+    def spending(self) -> dict[str, list[Spending]]:
+        return super().spending() if self._has_table("spending") else {}
 
     def _has_table(self, name: str) -> bool:
         return bool(self._query("SELECT 1 FROM sqlite_master WHERE name=?", (name,)))

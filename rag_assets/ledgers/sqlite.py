@@ -7,15 +7,18 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any, TypeVar
 
 from rag_assets.disk.private_folders import make_private_folder
 from rag_assets.disk.state_files import path_problem
 from rag_assets.errors import LedgerUnavailable
-from rag_assets.ledgers.base import LeaseHolder, ParseRecord
+from rag_assets.ledgers.base import LeaseHolder, ParseRecord, Spending
 from rag_assets.ledgers.sqlite_schema import (
+    ADD_SPENDING,
+    ALL_SPENDING,
+    FORGET_SPENDING,
     SCHEMA,
     Misfits,
     add_columns,
@@ -30,6 +33,7 @@ from rag_assets.ledgers.sqlite_schema import (
     parse_of,
     parse_row,
     refusal_of,
+    spending_of,
     text_of_bytes,
     vector_of_bytes,
 )
@@ -303,6 +307,17 @@ class SqliteLedger:
         rows = self._query("SELECT token FROM approvals WHERE knowledge_base=?", (self._knowledge_base,))
         return frozenset(row[0] for row in rows)
 
+    def add_spending(self, run_id: str, spent: Spending) -> None:
+        with self._transaction() as connection:
+            connection.execute(ADD_SPENDING, (self._knowledge_base, run_id, *astuple(spent), time.time()))
+
+    def spending(self) -> dict[str, list[Spending]]:
+        return spending_of(self._query(ALL_SPENDING, (self._knowledge_base,)))
+
+    def forget_spending(self, run_ids: Iterable[str]) -> None:
+        with self._transaction() as connection:
+            connection.executemany(FORGET_SPENDING, [(self._knowledge_base, run_id) for run_id in run_ids])
+
     def prune(self, keep_generations: Iterable[str]) -> None:
         keep = set(keep_generations)
         expired_at = time.time() - self._ttl_seconds
@@ -326,6 +341,7 @@ class SqliteLedger:
             connection.execute("DELETE FROM parses WHERE used_at<?", (expired_at,))
             connection.execute("DELETE FROM vectors WHERE used_at<?", (expired_at,))
             connection.execute("DELETE FROM signatures WHERE used_at<?", (expired_at,))
+            connection.execute("DELETE FROM spending WHERE added_at<?", (expired_at,))
 
     # Lease
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from rag_assets.document_metadata.values import Metadata
-from rag_assets.ledgers.base import ParseRecord
+from rag_assets.ledgers.base import ParseRecord, Spending
 from rag_assets.records import DocumentState, Location, Refusal, Vector
 from rag_assets.text.wording import counted
 
@@ -52,11 +52,22 @@ CREATE TABLE IF NOT EXISTS approvals (
 CREATE TABLE IF NOT EXISTS refusals (
     knowledge_base TEXT NOT NULL, token TEXT NOT NULL, refusal TEXT NOT NULL, PRIMARY KEY (knowledge_base, token)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS spending (
+    knowledge_base TEXT NOT NULL, run_id TEXT NOT NULL, purpose TEXT NOT NULL, model TEXT NOT NULL,
+    tokens INTEGER NOT NULL, usd REAL, added_at REAL NOT NULL,
+    PRIMARY KEY (knowledge_base, run_id, purpose, model)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS leases (
     knowledge_base TEXT PRIMARY KEY, owner TEXT NOT NULL, host TEXT NOT NULL, pid INTEGER, renewed_at REAL NOT NULL
 ) WITHOUT ROWID;
 """
 
+ADD_SPENDING = (
+    "INSERT INTO spending VALUES (?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET "
+    "tokens=tokens+excluded.tokens, usd=usd+excluded.usd, added_at=excluded.added_at"
+)
+ALL_SPENDING = "SELECT run_id, purpose, model, tokens, usd FROM spending WHERE knowledge_base=? ORDER BY run_id, purpose, model"
+FORGET_SPENDING = "DELETE FROM spending WHERE knowledge_base=? AND run_id=?"
 _PARSE_COLUMNS = 9
 _CHECKSUM, _METADATA = 10, 11
 """Places in a whole row of a parse."""
@@ -233,6 +244,14 @@ def refusal_of(stored: str) -> Refusal | None:
         return Refusal(**fields)
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def spending_of(rows: Iterable[Sequence[Any]]) -> dict[str, list[Spending]]:
+    """Return run -> spending, of the rows of `ALL_SPENDING`."""
+    found: dict[str, list[Spending]] = {}
+    for run_id, *values in rows:
+        found.setdefault(run_id, []).append(Spending(*values))
+    return found
 
 
 def is_corrupt(error: sqlite3.DatabaseError) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from rag_assets.changes.change_set import Change, DocumentChange, decide_changes, target_documents
 from rag_assets.changes.content_changes import content_changes
-from rag_assets.changes.deletion_guard import AdmittedDeletions
+from rag_assets.changes.deletion_guard import AdmittedDeletions, DeletionGuard
 from rag_assets.changes.near_duplicates import (
     THRESHOLD,
     NearDuplicates,
@@ -284,7 +284,7 @@ def check_deletions(knowledge_base: KnowledgeBase, decision: Decision) -> Admitt
         DeletionRefused: too many deletions, without an approval.
     """
     admitted, now = FailedParts(decision.admitted), clock()
-    return knowledge_base.deletion_guard().check(
+    return DeletionGuard(knowledge_base.settings.max_deleted_share).check(
         len(decision.production),
         [
             change

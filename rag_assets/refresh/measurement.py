@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from rag_assets.changes.content_changes import content_changes
 from rag_assets.embedders.base import Embedder
@@ -139,7 +140,8 @@ def _question_vectors(
         BenchmarkError: the model refuses a question.
     """
     by_hash = {text_sha256(question): question for question in questions}
-    vectors = embed_texts(by_hash.items(), embedder, knowledge_base.ledger, usage, len(by_hash))
+    spent = partial(knowledge_base.spend, "questions", embedder.model.model)
+    vectors = embed_texts(by_hash.items(), embedder, knowledge_base.ledger, usage, len(by_hash), spent=spent)
     try:
         return {by_hash[hashed]: vector for hashed, vector in vectors}
     except TextRefused as error:

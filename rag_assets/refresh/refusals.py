@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 
 from rag_assets.artifacts.consistency import require_same_refresh
@@ -103,6 +104,7 @@ def embed_chunks(
             before_request,
             refusals.texts,
             lambda: _text_in_production(knowledge_base),
+            partial(knowledge_base.spend, "documents", embedder.model.model),
         )
 
     rows = chunked.rows(["text_hash", "text"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rag_assets.document_metadata.values import Metadata
-from rag_assets.ledgers.base import LeaseHolder, Ledger, ParseRecord
+from rag_assets.ledgers.base import LeaseHolder, Ledger, ParseRecord, Spending
 from rag_assets.records import DocumentState
 from rag_assets_tests.documents import corpus, document, vector_of
 from rag_assets_tests.ledgers.conftest import OpenLedger
@@ -218,6 +218,65 @@ def test_two_knowledge_bases_in_one_ledger_are_separate(open_ledger: OpenLedger)
 def test_one_process_reads_the_writes_of_another(open_ledger: OpenLedger) -> None:
     open_ledger().put_documents("g1", corpus({"a": "1"}))
     assert open_ledger().documents("g1") == corpus({"a": "1"})
+
+
+# Spending
+
+
+def test_spending_of_a_run_adds_up_by_purpose_and_model(ledger: Ledger) -> None:
+    assert ledger.spending() == {}
+    ledger.add_spending("r1", Spending("documents", "small", 100, 0.25))
+    ledger.add_spending("r1", Spending("documents", "small", 50, 0.5))
+    ledger.add_spending("r1", Spending("documents", "large", 1, 0.0))
+    ledger.add_spending("r1", Spending("questions", "small", 2**40, 1.0))
+    ledger.add_spending("r2", Spending("media", "whisper-1", 0, 0.125))
+    assert ledger.spending() == {
+        "r1": [
+            Spending("documents", "large", 1, 0.0),
+            Spending("documents", "small", 150, 0.75),
+            Spending("questions", "small", 2**40, 1.0),
+        ],
+        "r2": [Spending("media", "whisper-1", 0, 0.125)],
+    }
+
+
+def test_an_unknown_cost_stays_unknown(ledger: Ledger) -> None:
+    for usd in (0.5, None, 0.25):
+        ledger.add_spending("r1", Spending("documents", "own", 10, usd))
+    assert ledger.spending() == {"r1": [Spending("documents", "own", 30, None)]}
+
+
+def test_spending_is_seen_by_other_processes_and_kept_by_cleanup(open_ledger: OpenLedger) -> None:
+    mine, other_base = open_ledger(), open_ledger("theirs")
+    mine.add_spending("r1", Spending("probe", "small", 30, 0.5))
+    assert open_ledger().spending() == {"r1": [Spending("probe", "small", 30, 0.5)]}
+    assert other_base.spending() == {}
+    other_base.forget_spending(["r1"])
+    mine.prune([])
+    assert mine.spending().keys() == {"r1"}
+
+
+def test_spending_recorded_elsewhere_is_forgotten(ledger: Ledger) -> None:
+    for run in ("r1", "r2", "r3"):
+        ledger.add_spending(run, Spending("documents", "small", 1, 0.0))
+    ledger.forget_spending(["r1", "r3", "unknown"])
+    assert ledger.spending().keys() == {"r2"}
+    ledger.forget_spending([])
+
+
+def test_no_spending_is_lost_between_threads(open_ledger: OpenLedger) -> None:
+    ledgers = [open_ledger() for _ in range(4)]
+
+    def spend(number: int) -> None:
+        for _ in range(25):
+            ledgers[number].add_spending("r1", Spending("documents", "small", 1, 0.25))
+
+    threads = [threading.Thread(target=spend, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ledgers[0].spending() == {"r1": [Spending("documents", "small", 100, 25.0)]}
 
 
 # The lease

@@ -89,12 +89,14 @@ def test_the_lower_ledger_and_its_folder_are_not_changed(overlay: OverlayLedger,
     assert list(before) == ["ledger.sqlite"]
 
 
-def test_a_ledger_without_a_table_of_signatures_is_not_corrupt(path: Path) -> None:
+def test_a_ledger_of_an_earlier_version_without_some_tables_is_not_corrupt(path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute("DROP TABLE signatures")
+    connection.execute("DROP TABLE spending")
     connection.close()
     ledger = ReadOnlySqliteLedger(path, "kb")
     assert ledger.signatures([KEY]) == {}
+    assert ledger.spending() == {}
     assert ledger.vectors([KEY]).keys() == {KEY}
     ledger.close()
 
