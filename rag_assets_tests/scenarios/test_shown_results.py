@@ -58,6 +58,13 @@ def test_every_asset_with_a_file_shows_its_rows_and_columns(changed: Run) -> Non
     }
     assert {"document_id", "content_hash"} <= set(columns["raw_documents"])
     assert columns["embeddings"] == ["text_hash", "vector"]
+    undescribed = {
+        one.name
+        for metadata in shown.values()
+        for one in metadata[COLUMN_SCHEMA_KEY].columns
+        if not one.description
+    }
+    assert undescribed == set()
 
 
 def test_a_changed_benchmark_is_a_step_in_a_plot(promoted: Pipeline) -> None:
