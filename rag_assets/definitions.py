@@ -11,7 +11,7 @@ from rag_assets.defs.decisions import approve, resume, rollback
 from rag_assets.defs.jobs import refresh
 from rag_assets.defs.no_io_manager import NO_IO_MANAGER
 from rag_assets.defs.resources import KnowledgeBaseResource
-from rag_assets.defs.schedules import refresh_every_six_hours
+from rag_assets.defs.schedules import schedule_of
 from rag_assets.defs.sensors import sensors_for
 from rag_assets.environment import read_environment
 from rag_assets.settings import Settings, load_settings
@@ -21,13 +21,16 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     """Assemble the code location.
 
     Args:
-        settings: used only for the executor and the choice of sensors. Every run reads all others at its start.
+        settings: used only for the executor, the schedule and the choice of sensors. Every run reads all others at its start.
+
+    Raises:
+        ConfigurationError: the schedule is invalid.
     """
     return dg.Definitions(
         assets=with_code_references(ALL_ASSETS),
         asset_checks=[recall_gate],
         jobs=[refresh, rollback, resume, approve],
-        schedules=[refresh_every_six_hours],
+        schedules=[schedule_of(settings)],
         sensors=sensors_for(settings),
         resources={"knowledge_base": KnowledgeBaseResource(), "io_manager": NO_IO_MANAGER},
         executor=dg.in_process_executor if settings.executor == "in_process" else _one_process_per_step(),

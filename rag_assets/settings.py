@@ -4,12 +4,10 @@ Options of sources are described beside each source. `.env.example` and the tabl
 this class, and tested against it. `environment` says which of several values counts.
 """
 
-import os
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -23,15 +21,7 @@ from rag_assets.document_metadata.policy import MetadataPolicy
 from rag_assets.environment import HOME, Environment, file_variable, read_environment, secret
 from rag_assets.errors import ConfigurationError
 from rag_assets.invalid_values import FORM, describe_invalid_values, may_hold_secrets
-
-
-def _expand_home(path: Path) -> Path:
-    # Not Path.expanduser: it raises if there is no such home. This way the folder is reported missing.
-    return Path(os.path.expanduser(path))  # noqa: PTH111
-
-
-UserPath = Annotated[Path, AfterValidator(_expand_home)]
-"""A path with `~` for the home folder: no shell replaces it in a `.env` file or in YAML."""
+from rag_assets.setting_types import CronLine, Names, TimeZone, UserPath
 
 
 class Settings(BaseModel):
@@ -50,7 +40,7 @@ class Settings(BaseModel):
     documents_dir: UserPath = Field(
         Path("data/documents"), alias="RAG_DOCUMENTS_DIR", description="Folder with the documents."
     )
-    sources: tuple[str, ...] = Field(
+    sources: Names = Field(
         (),
         alias="RAG_SOURCES",
         description="Sources to read, separated by commas: names from the sources file, or kinds such as "
@@ -76,18 +66,18 @@ class Settings(BaseModel):
     max_text_mb: int = Field(
         25, alias="RAG_MAX_TEXT_MB", ge=1, description="Maximum text per document, in MB of UTF-8."
     )
-    metadata_indexes: tuple[str, ...] = Field(
+    metadata_indexes: Names = Field(
         (),
         alias="RAG_METADATA_INDEXES",
         description="Metadata keys with an index, and their kind: `keyword`, `integer`, `float`, `datetime` or `bool`, for "
         "example `year:integer,department:keyword`. See docs/metadata.md.",
     )
-    metadata_keep: tuple[str, ...] = Field(
+    metadata_keep: Names = Field(
         (),
         alias="RAG_METADATA_KEEP",
         description="Personal metadata keys to keep, such as `author`. Others are left out. See docs/metadata.md.",
     )
-    metadata_leave_out: tuple[str, ...] = Field(
+    metadata_leave_out: Names = Field(
         (),
         alias="RAG_METADATA_LEAVE_OUT",
         description="Patterns of metadata keys to leave out, such as `internal_*`. `*` leaves out all.",
@@ -273,6 +263,23 @@ class Settings(BaseModel):
         alias="RAG_EXECUTOR",
         description="`in_process` (one process per run) or `multiprocess` (one process per step).",
     )
+    auto_refresh: bool = Field(
+        False,
+        alias="RAG_AUTO_REFRESH",
+        description="Whether the schedule and the sensors of Dagster start refreshes without being turned on in its UI. "
+        "A switch in the UI wins over this setting.",
+    )
+    schedule: CronLine = Field(
+        "0 */6 * * *",
+        alias="RAG_SCHEDULE",
+        description="Cron line of the schedule `refresh_on_schedule`: minute, hour, day of the month, month, day of the "
+        "week. Read when Dagster loads the code location.",
+    )
+    schedule_timezone: TimeZone = Field(
+        "UTC",
+        alias="RAG_SCHEDULE_TIMEZONE",
+        description="Time zone of `RAG_SCHEDULE`, such as `Europe/Berlin`.",
+    )
     slack_webhook_url: SecretStr | None = Field(
         None,
         alias="SLACK_WEBHOOK_URL",
@@ -294,7 +301,7 @@ class Settings(BaseModel):
         description="Bearer token of `rag-assets mcp --http`, at least 16 characters. Empty: none, for the loopback address "
         "only.",
     )
-    mcp_hosts: tuple[str, ...] = Field(
+    mcp_hosts: Names = Field(
         (),
         alias="RAG_MCP_HOSTS",
         description="Host names in requests to `rag-assets mcp --http`, separated by commas, beside `localhost` and the "
@@ -306,15 +313,6 @@ class Settings(BaseModel):
         ge=1,
         description="Maximum calls of tools per minute in one `rag-assets mcp`.",
     )
-
-    @field_validator(
-        "sources", "metadata_indexes", "metadata_keep", "metadata_leave_out", "mcp_hosts", mode="before"
-    )
-    @classmethod
-    def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(name.strip() for name in value.split(",") if name.strip())
-        return value
 
     @field_validator("metadata_indexes")
     @classmethod

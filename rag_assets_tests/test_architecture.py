@@ -29,7 +29,7 @@ LAYERS = (
             "progress",
             "records",
         ),
-        *("settings", "time_limits"),
+        *("setting_types", "settings", "time_limits"),
     ),
     ("disk",),
     ("changes", "fingerprint", "safe_http", "text"),

@@ -62,7 +62,7 @@ def test_dg_lists_all_definitions(home: Path) -> None:
         "nothing_refused",
     }
     assert found["jobs"] == {"refresh", "rollback", "resume", "approve"}
-    assert found["schedules"] == {"refresh_every_six_hours"}
+    assert found["schedules"] == {"refresh_on_schedule"}
     assert found["sensors"] == {
         "refresh_on_changed_documents",
         "slack_on_degraded_source",

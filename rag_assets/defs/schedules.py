@@ -1,13 +1,17 @@
-"""The schedule: a refresh every six hours, stopped by default."""
+"""The schedule of refreshes: `RAG_SCHEDULE`, by default every six hours and stopped."""
 
+import warnings
 from contextlib import suppress
 
 import dagster as dg
 
 from rag_assets.defs.jobs import refresh
-from rag_assets.errors import RagAssetsError
+from rag_assets.errors import ConfigurationError, RagAssetsError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.lease import live_holder
+from rag_assets.settings import Settings
+
+SCHEDULE = "refresh_on_schedule"
 
 
 def reason_to_skip(knowledge_base: KnowledgeBase) -> str | None:
@@ -23,15 +27,34 @@ def reason_to_skip(knowledge_base: KnowledgeBase) -> str | None:
     return None
 
 
-@dg.schedule(
-    job=refresh,
-    cron_schedule="0 */6 * * *",
-    default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Starts a refresh every six hours, unless another refresh is running or a person holds "
-    "production after a rollback.",
-)
-def refresh_every_six_hours(
-    knowledge_base: dg.ResourceParam[KnowledgeBase],
-) -> dg.RunRequest | dg.SkipReason:
+def schedule_of(settings: Settings) -> dg.ScheduleDefinition:
+    """Return the schedule.
+
+    Raises:
+        ConfigurationError: Dagster refuses the cron line.
+    """
+    status = dg.DefaultScheduleStatus
+    decorator = dg.schedule(
+        job=refresh,
+        name=SCHEDULE,
+        cron_schedule=settings.schedule,
+        execution_timezone=settings.schedule_timezone,
+        default_status=status.RUNNING if settings.auto_refresh else status.STOPPED,
+        description="Starts a refresh at the times of RAG_SCHEDULE, unless another refresh is running or a person holds "
+        "production after a rollback.",
+    )
+    try:
+        with warnings.catch_warnings():
+            # `*/90 * * * *` would start every hour.
+            warnings.filterwarnings("error", message="Found a cron schedule with an interval")
+            return decorator(_refresh_if_possible)
+    except (dg.DagsterInvalidDefinitionError, UserWarning) as error:
+        raise ConfigurationError(
+            f"RAG_SCHEDULE: Dagster refuses the cron line `{settings.schedule}`. A number is out of range, or the day does not "
+            "exist. Expected five fields, such as `0 */6 * * *`"
+        ) from error
+
+
+def _refresh_if_possible(knowledge_base: dg.ResourceParam[KnowledgeBase]) -> dg.RunRequest | dg.SkipReason:
     reason = reason_to_skip(knowledge_base)
     return dg.SkipReason(reason) if reason else dg.RunRequest()

@@ -85,7 +85,7 @@ def test_schedule_and_sensor_ticks_are_skipped_during_a_refresh(
         monkeypatch.setenv(name, value)
     definitions = build_definitions(load_settings())
     repository = definitions.get_repository_def()
-    schedule = repository.get_schedule_def("refresh_every_six_hours")
+    schedule = repository.get_schedule_def("refresh_on_schedule")
     sensor = repository.get_sensor_def("refresh_on_changed_documents")
 
     def tick() -> tuple[object, object]:

@@ -50,14 +50,14 @@ def outcome(run: Run) -> str:
 def tick(pipeline: Pipeline, name: str) -> Any:
     definitions = build_definitions(load_settings())
     repository = definitions.get_repository_def()
-    if name == "refresh_every_six_hours":
+    if name == "refresh_on_schedule":
         with dg.build_schedule_context(pipeline.instance, resources=definitions.resources) as context:
             return repository.get_schedule_def(name).evaluate_tick(context)
     with dg.build_sensor_context(pipeline.instance, resources=definitions.resources) as context:
         return repository.get_sensor_def(name).evaluate_tick(context)
 
 
-@pytest.mark.parametrize("name", ["refresh_every_six_hours", "refresh_on_changed_documents"])
+@pytest.mark.parametrize("name", ["refresh_on_schedule", "refresh_on_changed_documents"])
 def test_schedule_and_sensors_skip_with_the_reason_until_the_hold_is_lifted(
     promoted: Pipeline, name: str
 ) -> None:
@@ -78,7 +78,7 @@ def test_a_schedule_without_an_answer_of_the_vector_store_starts_a_refresh_that_
         raise VectorStoreUnavailable("no answer")
 
     monkeypatch.setattr(EmbeddedVectorStore, "production_state", silent)
-    assert len(tick(promoted, "refresh_every_six_hours").run_requests or ()) == 1
+    assert len(tick(promoted, "refresh_on_schedule").run_requests or ()) == 1
 
 
 def test_after_resume_the_sensor_requests_a_run_for_what_the_rollback_took_back(promoted: Pipeline) -> None:

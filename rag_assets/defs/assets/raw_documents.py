@@ -9,8 +9,8 @@ One row per document: identity, version token, content hash. The text store keep
 - Recordings and pictures go to the models configured for them. Tokens, seconds and cost are counted.
 - A document without usable text is *quarantined* with a reason. Its last good version is still served.
 
-Starts a refresh: every six hours with the schedule `refresh_every_six_hours`, after a change in a source with the sensors
-`refresh_on_…`, or by hand with *Materialize all*. Parquet in the state folder.
+Starts a refresh: at the times of `RAG_SCHEDULE` with the schedule `refresh_on_schedule`, after a change in a source with the
+sensors `refresh_on_…`, or by hand with *Materialize all*. Parquet in the state folder.
 """
 
 import hashlib

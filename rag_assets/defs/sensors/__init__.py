@@ -3,28 +3,21 @@
 import dagster as dg
 
 from rag_assets.defs.sensors.alerting import slack_on_degraded_source, slack_on_failure
-from rag_assets.defs.sensors.watching import (
-    refresh_on_changed_documents,
-    refresh_on_new_objects,
-    refresh_on_object_events,
-)
+from rag_assets.defs.sensors.watching import watching_sensors
 from rag_assets.errors import ConfigurationError
 from rag_assets.settings import Settings
 from rag_assets.sources.declarations import kinds_of
 from rag_assets.sources.registry import SOURCES
 
 _ALERTING = (slack_on_failure, slack_on_degraded_source)
-_WATCHING = {
-    "folder": (refresh_on_changed_documents,),
-    "bucket": (refresh_on_new_objects, refresh_on_object_events),
-}
 
 
 def sensors_for(settings: Settings) -> list[dg.SensorDefinition]:
     """Return the alerts, and the sensors for kinds of sources that are configured."""
+    watching = watching_sensors(settings)
     try:
         kinds = kinds_of(settings.sources, settings.sources_file)
         watched = {getattr(SOURCES.get(kind), "watched_as", "") for kind in kinds}
     except ConfigurationError:
-        watched = set(_WATCHING)  # a refresh reports the error
-    return [*_ALERTING, *(sensor for what in _WATCHING if what in watched for sensor in _WATCHING[what])]
+        watched = set(watching)  # a refresh reports the error
+    return [*_ALERTING, *(sensor for what in watching if what in watched for sensor in watching[what])]

@@ -1,4 +1,4 @@
-"""Sensors starting a refresh after a change in a source. All are stopped by default.
+"""Sensors starting a refresh after a change in a source. All are stopped by default: see `RAG_AUTO_REFRESH`.
 
 A tick costs at most one listing, and never requests a run without work to do.
 """
@@ -6,8 +6,9 @@ A tick costs at most one listing, and never requests a run without work to do.
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import dagster as dg
 
@@ -17,6 +18,7 @@ from rag_assets.defs.schedules import reason_to_skip
 from rag_assets.errors import RagAssetsError
 from rag_assets.ingestion.listings import hash_listings, served_listings
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.settings import Settings
 from rag_assets.sources.base import CheapToWatch, Source
 from rag_assets.sources.s3_events import event_queues
 from rag_assets.text.wording import counted
@@ -63,34 +65,51 @@ class HandedOver:
         return json.dumps(asdict(self))
 
 
-@dg.sensor(
-    job=refresh,
-    minimum_interval_seconds=30,
-    default_status=dg.DefaultSensorStatus.STOPPED,
-    description="Starts a refresh after a document in a folder is added, changed or deleted.",
-)
+def watching_sensors(settings: Settings) -> dict[str, tuple[dg.SensorDefinition, ...]]:
+    """Return the sensors by what they watch."""
+    status = dg.DefaultSensorStatus.RUNNING if settings.auto_refresh else dg.DefaultSensorStatus.STOPPED
+
+    def sensor(evaluate: Callable[..., Any], interval_seconds: int, description: str) -> dg.SensorDefinition:
+        return dg.sensor(
+            job=refresh,
+            minimum_interval_seconds=interval_seconds,
+            default_status=status,
+            description=description,
+        )(evaluate)
+
+    return {
+        "folder": (
+            sensor(
+                refresh_on_changed_documents,
+                30,
+                "Starts a refresh after a document in a folder is added, changed or deleted.",
+            ),
+        ),
+        "bucket": (
+            sensor(
+                refresh_on_new_objects,
+                60,
+                "Starts a refresh after an object in an S3 bucket is added, changed or deleted. Lists the bucket.",
+            ),
+            sensor(
+                refresh_on_object_events,
+                30,
+                "Starts a refresh after S3 reports a new, changed or deleted object in an SQS queue.",
+            ),
+        ),
+    }
+
+
 def refresh_on_changed_documents(
     knowledge_base: dg.ResourceParam[KnowledgeBase],
 ) -> dg.RunRequest | dg.SkipReason:
     return _refresh_if_listing_changed(knowledge_base, "folder")
 
 
-@dg.sensor(
-    job=refresh,
-    minimum_interval_seconds=60,
-    default_status=dg.DefaultSensorStatus.STOPPED,
-    description="Starts a refresh after an object in an S3 bucket is added, changed or deleted. Lists the bucket.",
-)
 def refresh_on_new_objects(knowledge_base: dg.ResourceParam[KnowledgeBase]) -> dg.RunRequest | dg.SkipReason:
     return _refresh_if_listing_changed(knowledge_base, "bucket")
 
 
-@dg.sensor(
-    job=refresh,
-    minimum_interval_seconds=30,
-    default_status=dg.DefaultSensorStatus.STOPPED,
-    description="Starts a refresh after S3 reports a new, changed or deleted object in an SQS queue.",
-)
 def refresh_on_object_events(
     context: dg.SensorEvaluationContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
 ) -> dg.SensorResult | dg.SkipReason:

@@ -1,0 +1,48 @@
+"""Types of settings with a form of their own: paths, lists of names, cron lines, time zones."""
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BeforeValidator
+
+_CRON_FIELD = r"[0-9A-Za-z*/,#?-]+"
+_CRON_LINE = re.compile(rf"@[a-z]+|{_CRON_FIELD}( +{_CRON_FIELD}){{4}}")
+
+
+def _expand_home(path: Path) -> Path:
+    # Not Path.expanduser: it raises if there is no such home. This way the folder is reported missing.
+    return Path(os.path.expanduser(path))  # noqa: PTH111
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(name.strip() for name in value.split(",") if name.strip())
+    return value
+
+
+def _check_cron_line(line: str) -> str:
+    # Dagster checks the numbers when it loads the schedule. Only a module with definitions may import it.
+    if not _CRON_LINE.fullmatch(line.strip()):
+        raise ValueError(
+            "expected a cron line of five fields, such as `0 */6 * * *`: minute, hour, day of the month, month, day of the week"
+        )
+    return line.strip()
+
+
+def _check_time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, OSError, ValueError):  # an unknown name, a path or a folder
+        raise ValueError("expected the name of a time zone, such as `UTC` or `Europe/Berlin`") from None
+    return name
+
+
+UserPath = Annotated[Path, AfterValidator(_expand_home)]
+"""A path with `~` for the home folder: no shell replaces it in a `.env` file or in YAML."""
+Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+"""Names, in a variable separated by commas."""
+CronLine = Annotated[str, AfterValidator(_check_cron_line)]
+TimeZone = Annotated[str, AfterValidator(_check_time_zone)]
