@@ -2,9 +2,10 @@
 
 import argparse
 
-from rag_assets.cli.terminal import one_line, say
+from rag_assets.cli.terminal import say
 from rag_assets.inspection.doctor import describe, examine
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.text.control_characters import one_line
 
 
 def doctor(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:

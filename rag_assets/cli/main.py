@@ -84,7 +84,8 @@ def _complain(message: str) -> None:
 
 def _say_to_monitor(error: RagAssetsError) -> int:
     from rag_assets.cli.health import nagios_error
-    from rag_assets.cli.terminal import one_line, say
+    from rag_assets.cli.terminal import say
+    from rag_assets.text.control_characters import one_line
 
     line, code = nagios_error(error)
     say(one_line(line))

@@ -5,7 +5,7 @@ All commands are declared here, so that `--help` imports nothing else.
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 _FILTERS = """\
 filters:
@@ -96,6 +96,15 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
         return argparse.HelpFormatter._fill_text(self, text, width, indent)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Escapes the control characters of wrong arguments in its messages."""
+
+    def error(self, message: str) -> NoReturn:
+        from rag_assets.text.control_characters import one_line
+
+        super().error(one_line(message))
+
+
 def _epilog(name: str, more: str = "") -> str:
     examples = "".join(f"  {example}\n" for example in _EXAMPLES.get(name, ()))
     return f"{more}\nexamples:\n{examples}" if more else f"examples:\n{examples}"
@@ -108,7 +117,7 @@ def parser() -> argparse.ArgumentParser:
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
     """Return command -> its parser. That of "" has all commands."""
-    root = argparse.ArgumentParser(
+    root = _Parser(
         prog="rag-assets",
         description="Search and operate the knowledge base.",
         epilog=_epilog(""),
@@ -117,7 +126,7 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
     root.set_defaults(command="", print_help=root.print_help)
     root.add_argument("--version", action=_Version, help="show the version and exit")
     commands = root.add_subparsers(title="commands", metavar="COMMAND")
-    found = {"": root}
+    found: dict[str, argparse.ArgumentParser] = {"": root}
 
     def command(
         name: str, summary: str, more: str = "", description: str = "", within: Any = commands
@@ -273,11 +282,15 @@ def _positive(text: str) -> int:
     except ValueError:
         number = 0
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+        from rag_assets.text.control_characters import quoted
+
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not a whole number of 1 or more")
     return number
 
 
 def _document(name: str) -> str:
     if not name.strip():
         raise argparse.ArgumentTypeError("the name of a document is empty")
-    return name
+    from rag_assets.disk.file_names import typed_name
+
+    return typed_name(name)

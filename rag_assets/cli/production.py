@@ -4,10 +4,11 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from rag_assets.cli.terminal import ask, complain, one_line, say, say_json
+from rag_assets.cli.terminal import ask, complain, say, say_json
 from rag_assets.generations.contents import locations_of
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import Point
+from rag_assets.text.control_characters import one_line
 
 
 def rollback(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:

@@ -3,12 +3,13 @@
 import argparse
 from collections.abc import Sequence
 
-from rag_assets.cli.terminal import one_line, say, say_json
+from rag_assets.cli.terminal import say, say_json
 from rag_assets.errors import RefusedError
 from rag_assets.inspection.document_names import close_matches, document_named
 from rag_assets.inspection.quarantine import quarantined_documents
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import DocumentState
+from rag_assets.text.control_characters import one_line, quoted
 from rag_assets.text.wording import counted
 
 
@@ -58,6 +59,6 @@ def _named(names: Sequence[str], quarantined: list[DocumentState]) -> list[Docum
             advice = (
                 f"did you mean {', '.join(matches)}?" if matches else "`rag-assets quarantine` lists them"
             )
-            raise RefusedError(f"no quarantined document is named {name!r}: {advice}")
+            raise RefusedError(f"no quarantined document is named {quoted(name)}: {advice}")
         found[state.document_id] = state
     return list(found.values()) if names else quarantined

@@ -4,8 +4,9 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from rag_assets.cli.terminal import in_lines, one_line, say, say_json
+from rag_assets.cli.terminal import in_lines, say, say_json
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.text.control_characters import one_line
 
 _Report = dict[str, Any]
 

@@ -3,7 +3,8 @@
 import shutil
 from typing import TextIO
 
-from rag_assets.cli.terminal import one_line, width_of, wrapped
+from rag_assets.cli.terminal import width_of, wrapped
+from rag_assets.text.control_characters import one_line
 
 _COLORS = {"green": "32", "yellow": "33", "red": "31", "bold": "1", "dim": "2"}
 _MOST_COLUMNS = 100

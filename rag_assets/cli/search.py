@@ -5,11 +5,12 @@ from contextlib import closing
 from typing import Any
 
 from rag_assets.cli.snippets import QuestionWords
-from rag_assets.cli.terminal import Bold, columns, one_line, say, say_json, wrapped
+from rag_assets.cli.terminal import Bold, columns, say, say_json, wrapped
 from rag_assets.document_metadata.wording import metadata_text
 from rag_assets.generations.lookup import find_generation
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import SearchHit
+from rag_assets.text.control_characters import one_line
 from rag_assets.vector_stores.filter_expressions import parse_filters
 
 _INDENT = "   "

@@ -3,12 +3,13 @@
 import argparse
 from typing import Any
 
-from rag_assets.cli.terminal import Bold, columns, one_line, printable, say, say_json, say_labeled, wrapped
+from rag_assets.cli.terminal import Bold, columns, say, say_json, say_labeled, wrapped
 from rag_assets.document_metadata.wording import metadata_text
 from rag_assets.inspection.history import history_line
 from rag_assets.inspection.lines import last_good_version
 from rag_assets.inspection.show import show as shown_document
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.text.control_characters import one_line, printable
 from rag_assets.text.wording import counted
 
 _INDENT = "   "

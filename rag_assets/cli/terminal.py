@@ -1,13 +1,12 @@
 """Output of every command, and the only place that prints.
 
-Names, titles and texts of documents belong to others. Here they lose what a terminal would act on: escape sequences,
-line ends in a name, and marks that reverse the order of letters. Imports nothing heavy: `--help` needs it.
+Names, titles and texts of documents belong to others. Here they lose what a terminal would act on. Imports nothing heavy:
+`--help` needs it.
 """
 
 import json
 import logging
 import os
-import re
 import shutil
 import sys
 import unicodedata
@@ -15,15 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rag_assets.text.control_characters import one_line, printable, printable_json
+
 COLUMNS_IN_A_PIPE = 80
 _LABEL_WIDTH = 15
 _MOST_COLUMNS = 120
 """Longer lines are hard to read."""
-
-# C0 and C1 controls, separators of lines, embeddings and overrides of the direction, and surrogates, which no encoding has.
-_ACTS = "\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
-_IN_A_LINE = re.compile(f"[\t\n{_ACTS}]")
-_IN_A_TEXT = re.compile(f"[{_ACTS}]")
 
 
 class Bold(str):
@@ -61,7 +57,7 @@ def say_labeled(label: str, text: str, *, to_copy: bool = False) -> None:
 
 def say_json(value: object, *, indent: int | None = 2) -> None:
     """Print a value as JSON. What a terminal would act on is escaped, so every reader gets the same value."""
-    print(printable(json.dumps(value, ensure_ascii=False, indent=indent)))
+    print(printable_json(json.dumps(value, ensure_ascii=False, indent=indent)))
 
 
 def ask(question: str) -> str:
@@ -77,16 +73,6 @@ def complain(message: str) -> None:
     print(f"rag-assets: {one_line(message)}", file=sys.stderr)
 
 
-def printable(text: str) -> str:
-    """Return a text of several lines with its control characters as `\\u001b`."""
-    return text if text.isascii() and text.isprintable() else _IN_A_TEXT.sub(_escaped, text)
-
-
-def one_line(text: str) -> str:
-    """Return a text as one line, with control characters as `\\u001b`, and line ends and tabs as `\\n` and `\\t`."""
-    return text if text.isascii() and text.isprintable() else _IN_A_LINE.sub(_escaped, text)
-
-
 def in_lines(report: Any) -> Any:
     """Return JSON-compatible data with every text in it as one line, keys included."""
     if isinstance(report, str):
@@ -94,10 +80,6 @@ def in_lines(report: Any) -> Any:
     if isinstance(report, dict):
         return {in_lines(key): in_lines(value) for key, value in report.items()}
     return [in_lines(value) for value in report] if isinstance(report, list) else report
-
-
-def _escaped(found: re.Match[str]) -> str:
-    return json.dumps(found[0])[1:-1] if found[0] != "\x7f" else "\\u007f"
 
 
 def short_path(path: Path) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from rag_assets.errors import RefusedError, StateFormatError
 from rag_assets.records import GenerationManifest
+from rag_assets.text.control_characters import quoted
 from rag_assets.vector_stores.base import VectorStore
 
 CANDIDATE = "candidate"
@@ -78,4 +79,4 @@ def find_generation(store: VectorStore, name: str, place: str = "") -> StoredGen
         raise RefusedError(f"nothing was refreshed yet{where}: run `rag-assets refresh`")
     kept = "" if name != CANDIDATE else ". RAG_KEEP_FAILED_CANDIDATE=true keeps one that fails the gate"
     existing = "; ".join(map(str, generations))
-    raise RefusedError(f"there is no generation {name!r}{kept}. Existing: {existing}")
+    raise RefusedError(f"there is no generation {quoted(name)}{kept}. Existing: {existing}")

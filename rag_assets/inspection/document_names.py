@@ -5,19 +5,23 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from rag_assets.disk.file_names import name_on_disk, shown_name
 from rag_assets.errors import RefusedError
 from rag_assets.evaluation.benchmark import ids_named
 from rag_assets.records import DocumentState, Location
+from rag_assets.text.control_characters import quoted, unescaped
 
 _MOST_SUGGESTIONS = 5
 
 
 def spelled_names(name: str) -> list[str]:
-    """Return a name as typed, and as URI if it is the path of a file, perhaps completed by the shell."""
-    with suppress(OSError, ValueError):
-        if Path(name).exists():
-            return [name, Path(name).absolute().as_uri()]
-    return [name]
+    """Return the spellings of a name: as typed, as a command shows it, and as URI if it is the path of a file."""
+    spelled = [name, shown_name(name), unescaped(name)]
+    for path in (name, name_on_disk(name), unescaped(name)):
+        with suppress(OSError, ValueError):
+            if Path(path).exists():
+                spelled.append(Path(path).absolute().as_uri())
+    return list(dict.fromkeys(spelled))
 
 
 def document_named(name: str, documents: Iterable[DocumentState]) -> DocumentState | None:
@@ -38,7 +42,9 @@ def document_named(name: str, documents: Iterable[DocumentState]) -> DocumentSta
 
 
 def ambiguous_name(name: str, document_ids: Iterable[str]) -> RefusedError:
-    return RefusedError(f"{name!r} is ambiguous, it fits {', '.join(document_ids)}: use one of these ids")
+    return RefusedError(
+        f"{quoted(name)} is ambiguous, it fits {', '.join(document_ids)}: use one of these ids"
+    )
 
 
 def close_matches(name: str, locations: Iterable[Location]) -> list[str]:

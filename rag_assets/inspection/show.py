@@ -15,6 +15,7 @@ from rag_assets.inspection.history import change_entry
 from rag_assets.inspection.trace_evidence import Evidence
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import DocumentState, Location, Point
+from rag_assets.text.control_characters import one_line, quoted
 
 
 def show(knowledge_base: KnowledgeBase, name: str, generation_name: str | None = None) -> dict[str, Any]:
@@ -93,9 +94,9 @@ def _not_held(
     elif matches := close_matches(name, (state.location for state in documents)):
         advice = f"did you mean {', '.join(matches)}?"
     else:
-        advice = f"`rag-assets trace {shlex.quote(name)}` says why"
+        advice = f"`rag-assets trace {shlex.quote(one_line(name))}` says why"
     return RefusedError(
-        f"generation {generation.name} ({generation.role}) has no document {name!r}: {advice}"
+        f"generation {generation.name} ({generation.role}) has no document {quoted(name)}: {advice}"
     )
 
 

@@ -16,6 +16,7 @@ from rag_assets.ledgers.base import Ledger
 from rag_assets.records import Outage, Refusal, RefusalKind
 from rag_assets.refresh.decision import Decision, check_deletions
 from rag_assets.refresh.model_check import check_rebuild
+from rag_assets.text.control_characters import quoted
 from rag_assets.text.wording import counted
 
 _TOKEN = re.compile(r"[0-9a-f]{16}")
@@ -74,7 +75,7 @@ def parsed_token(text: str) -> str:
     token = text.strip().lower()
     if not _TOKEN.fullmatch(token):
         raise ConfigurationError(
-            f"{text!r} is not a token: copy the 16 hexadecimal digits from the message of the refusal"
+            f"{quoted(text)} is not a token: copy the 16 hexadecimal digits from the message of the refusal"
         )
     return token
 

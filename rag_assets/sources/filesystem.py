@@ -5,7 +5,6 @@ No link leads out of the folder, and nothing but regular files is opened.
 
 import errno
 import os
-import re
 import stat
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,6 +15,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from pydantic import Field
 
+from rag_assets.disk.file_names import name_on_disk, shown_name
 from rag_assets.disk.mount_points import MountPoints
 from rag_assets.disk.root_folder import RootFolder
 from rag_assets.errors import DocumentUnreadable, SourceUnavailable
@@ -36,10 +36,6 @@ from rag_assets.time_limits import NothingCame, OneByOne
 
 # Errors of stat for a link that leads nowhere, or in a circle.
 _DEAD_LINK = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
-# Names may be invalid UTF-8, ids may not: undecodable bytes become %E9. A percent sign that looks like such a byte is
-# escaped too, so that no two names get the same id.
-_NEEDS_ESCAPE = re.compile("[\udc80-\udcff]|%(?=[89A-F][0-9A-F]|25)")
-_ESCAPE = re.compile("%([89A-F][0-9A-F]|25)")
 _PATIENCE_SECONDS = 120.0
 _SLOWEST_BYTES_PER_SECOND = 1_000_000
 _LOST_AND_FOUND = "lost+found"  # of a file system, readable by root only
@@ -165,7 +161,7 @@ class FilesystemSource:
             raise self._unavailable(error) from error
         try:
             with root:
-                path = root.resolve(_unescape(entry.path))
+                path = root.resolve(name_on_disk(entry.path))
                 if path is None:
                     raise DocumentUnreadable(
                         "unreadable", "It is a link that leads out of the documents folder."
@@ -208,11 +204,13 @@ class FilesystemSource:
             return "it is a folder"
         if not os.path.isfile(real_path):  # noqa: PTH113
             return "it is not a regular file"
-        if may_be_document(path) and not self._selection.fits(_escape(path[len(str(self.root)) + 1 :])):
+        if may_be_document(path) and not self._selection.fits(shown_name(path[len(str(self.root)) + 1 :])):
             return "it is left out by the patterns of `include` or `exclude`"
         if not may_be_document(path):
             known = ", ".join(sorted(supported_suffixes()))
             return f"there is no parser for its format. Supported: {known}"
+        if real_path == os.path.join(os.path.realpath(self.root), path[len(str(self.root)) + 1 :]):  # noqa: PTH118
+            return None  # listed, or written since
         return "its folder is listed under another name, through a link"
 
     def _existing(self, name: str) -> str | None:
@@ -220,11 +218,13 @@ class FilesystemSource:
         name = name.removeprefix(f"{self.name}:")
         if name.startswith("file://"):
             name = os.fsdecode(unquote_to_bytes(name.removeprefix("file://")))
-        path = os.path.abspath(f"{self.root}/{_unescape(name)}" if not name.startswith("/") else name)  # noqa: PTH100
-        if os.path.lexists(path):
-            return path
+        for one in dict.fromkeys((name, name_on_disk(name))):
+            path = os.path.abspath(os.path.join(self.root, one))  # noqa: PTH100, PTH118
+            if os.path.lexists(path):
+                return path
         if "/" in name:
             return None
+        name = name_on_disk(name)
         return next((f"{folder}/{name}" for folder, _, files in os.walk(self.root) if name in files), None)
 
     def _note_volume_of(self, real_path: str) -> None:
@@ -248,7 +248,7 @@ class FilesystemSource:
                     return []
                 visited.add((status.st_dev, status.st_ino))
                 if path and self._mount_points.contain(f"{root.real_path}/{path}"):
-                    self._mounts[f"{root.real_path}/{path}"] = f"{_escape(folder)}/"
+                    self._mounts[f"{root.real_path}/{path}"] = f"{shown_name(folder)}/"
                 with os.scandir(descriptor) as entries:
                     kept = sorted((e for e in entries if not _is_ignored(e.name)), key=lambda e: e.name)
                 return [found for entry in kept if (found := self._examine(root, folder, entry))]
@@ -282,7 +282,9 @@ class FilesystemSource:
             return _Found(entry.name, is_link, is_folder=True)
         elif stat.S_ISREG(status.st_mode):
             return (
-                _Found(entry.name, is_link, status=status) if self._selection.takes(_escape(path)) else None
+                _Found(entry.name, is_link, status=status)
+                if self._selection.takes(shown_name(path))
+                else None
             )
         else:
             self._selection.left_out[OTHER] += 1
@@ -298,7 +300,7 @@ class FilesystemSource:
 
     def _fail(self, path: str, error: OSError) -> None:
         """Remember an outage. The name of a folder ends with a slash. Of a link it is not known what it leads to."""
-        place = _escape(path)
+        place = shown_name(path)
         self._outages[place] = Outage(
             self.name,
             place,
@@ -308,7 +310,7 @@ class FilesystemSource:
         )
 
     def _entry(self, path: str, status: os.stat_result) -> SourceEntry:
-        shown_path = _escape(path)
+        shown_path = shown_name(path)
         full_path = f"{self.root}/{path}"
         return SourceEntry(
             document_id=f"{self.name}:{shown_path}",
@@ -324,7 +326,7 @@ class FilesystemSource:
     def _unavailable(self, error: OSError) -> SourceUnavailable:
         variable = "RAG_DOCUMENTS_DIR" if self.name == "filesystem" else f"`folder` of source {self.name}"
         return SourceUnavailable(
-            f"source {self.name}: the documents folder {_escape(str(self.root))} cannot be read: {error.strerror}. "
+            f"source {self.name}: the documents folder {shown_name(str(self.root))} cannot be read: {error.strerror}. "
             f"Fix it, or point {variable} to another folder."
         )
 
@@ -344,11 +346,3 @@ def _token(status: os.stat_result) -> str:
 
 def _is_inside(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
-
-
-def _escape(path: str) -> str:
-    return _NEEDS_ESCAPE.sub(lambda m: f"%{os.fsencode(m[0])[0]:02X}", path)
-
-
-def _unescape(path: str) -> str:
-    return _ESCAPE.sub(lambda m: os.fsdecode(bytes.fromhex(m[1])), path)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence, Set
 
 from rag_assets.errors import ConfigurationError
 from rag_assets.records import Condition, SearchFilter
+from rag_assets.text.control_characters import quoted
 from rag_assets.vector_stores.indexed_fields import INTEGER_FIELDS
 
 _EXPRESSION = re.compile(r"\s*([A-Za-z_]+|metadata\.[^<>=]{1,200}?)\s*(<=|>=|<|>|=)(.*)", re.DOTALL)
@@ -34,7 +35,7 @@ def parse_filters(expressions: Sequence[str], kinds_of: KindsOf = lambda _: None
         match = _EXPRESSION.fullmatch(expression)
         if match is None or not match[3].strip():
             raise ConfigurationError(
-                f"invalid filter {expression!r}: write FIELD=VALUE, FIELD=A,B, FIELD=PREFIX* or FIELD>=VALUE"
+                f"invalid filter {quoted(expression)}: write FIELD=VALUE, FIELD=A,B, FIELD=PREFIX* or FIELD>=VALUE"
             )
         key, operator, value = match[1], match[2], match[3].strip()
         kinds = kinds_of(key.removeprefix(_METADATA)) if key.startswith(_METADATA) else None
@@ -63,7 +64,7 @@ def _typed(key: str, value: str, kinds: Set[str] | None) -> list[int | float | b
     try:
         return [int(value)]
     except ValueError:
-        raise ConfigurationError(f"filter on {key}: {value!r} is not a whole number") from None
+        raise ConfigurationError(f"filter on {key}: {quoted(value)} is not a whole number") from None
 
 
 def _metadata_values(key: str, value: str, kinds: Set[str] | None) -> list[int | float | bool | str]:
@@ -77,7 +78,9 @@ def _metadata_values(key: str, value: str, kinds: Set[str] | None) -> list[int |
     if (kinds is None or "boolean" in kinds) and value.lower() in ("true", "false"):
         values.append(value.lower() == "true")
     if not values:
-        raise ConfigurationError(f"filter on {key}: {value!r} is not a {' or a '.join(sorted(kinds or ()))}")
+        raise ConfigurationError(
+            f"filter on {key}: {quoted(value)} is not a {' or a '.join(sorted(kinds or ()))}"
+        )
     return values
 
 
@@ -86,7 +89,7 @@ def _metadata_bound(key: str, value: str, kinds: Set[str] | None) -> float | str
     if (kinds is None or "number" in kinds) and _NUMBER.fullmatch(value):
         return _number(value)
     if kinds == {"number"}:
-        raise ConfigurationError(f"filter on {key}: {value!r} is not a number")
+        raise ConfigurationError(f"filter on {key}: {quoted(value)} is not a number")
     return value
 
 
@@ -100,7 +103,7 @@ def _alternatives(key: str, value: str, kinds: Set[str] | None) -> list[int | fl
         if not part or part.endswith("*"):
             # Taken as plain values they would silently match nothing.
             raise ConfigurationError(
-                f"filter on {key}: a list cannot contain {part!r}; write a prefix alone, as in {key}=PREFIX*"
+                f"filter on {key}: a list cannot contain {quoted(part)}; write a prefix alone, as in {key}=PREFIX*"
             )
     found = [typed for part in parts for typed in _typed(key, part, kinds)]
     # A value of metadata may hold a comma itself.
@@ -114,4 +117,4 @@ def _bound(key: str, value: str) -> float | str:
     try:
         return float(value)
     except ValueError:
-        raise ConfigurationError(f"filter on {key}: {value!r} is not a number") from None
+        raise ConfigurationError(f"filter on {key}: {quoted(value)} is not a number") from None

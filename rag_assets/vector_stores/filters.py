@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from rag_assets.errors import ConfigurationError
 from rag_assets.records import Condition, SearchFilter
+from rag_assets.text.control_characters import quoted
 from rag_assets.text.spellings import spellings
 from rag_assets.vector_stores.indexed_fields import (
     DATETIME_FIELDS,
@@ -136,7 +137,7 @@ def _clause(condition: Condition) -> Clause:
     key, match, value = condition.key, condition.match, condition.value
     if key not in _FIELDS:
         fields = ", ".join(sorted((*_FIELDS, "metadata.KEY")))
-        raise ConfigurationError(f"cannot filter by {key!r}: the fields are {fields}")
+        raise ConfigurationError(f"cannot filter by {quoted(str(key))}: the fields are {fields}")
     if key in _DATES:
         if match != "range":
             raise ConfigurationError(f"cannot filter {key} by {match}: it is a date, use a range")

@@ -22,6 +22,7 @@ from rag_assets.document_metadata.policy import MetadataKind
 from rag_assets.document_metadata.sensitive import is_personal_key
 from rag_assets.errors import ConfigurationError
 from rag_assets.records import Condition, SearchFilter
+from rag_assets.text.control_characters import quoted
 
 PREFIX = "metadata."
 """Begins the key of a condition on metadata."""
@@ -47,7 +48,7 @@ def metadata_key(condition_key: str) -> str | None:
     key = normalized_key(condition_key.removeprefix(PREFIX))
     if key is None:
         raise ConfigurationError(
-            f"cannot filter by {condition_key!r}: write metadata.KEY, for example metadata.year"
+            f"cannot filter by {quoted(str(condition_key))}: write metadata.KEY, for example metadata.year"
         )
     return key
 

@@ -15,13 +15,12 @@ from rag_assets.cli.terminal import (
     OneLineFormatter,
     columns,
     in_lines,
-    one_line,
-    printable,
     say,
     say_json,
     width_of,
     wrapped,
 )
+from rag_assets.text.control_characters import one_line, printable
 
 ANY_TEXT = st.text(st.characters(exclude_categories=[]), max_size=60)
 _ACTS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
