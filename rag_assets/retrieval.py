@@ -16,8 +16,9 @@ from rag_assets.document_metadata.normalization import normalized_key
 from rag_assets.document_metadata.policy import MetadataIndexes
 from rag_assets.embedders.base import Embedder
 from rag_assets.embedders.bm25 import Bm25Encoder
-from rag_assets.errors import ConfigurationError, GenerationDamaged, RefusedError, VectorStoreUnavailable
+from rag_assets.errors import ConfigurationError, GenerationDamaged, VectorStoreUnavailable
 from rag_assets.generations.contents import locations_of
+from rag_assets.generations.lookup import nothing_in_production
 from rag_assets.records import (
     Condition,
     GenerationManifest,
@@ -335,8 +336,7 @@ class Retriever:
         """Return the generation in production. Raises `RefusedError` if there is none yet."""
         production = self._store.production_state().production
         if production is None:
-            where = f" ({self._place})" if self._place else ""
-            raise RefusedError(f"nothing is in production yet{where}: run `rag-assets refresh`")
+            raise nothing_in_production(self._place)
         return production
 
     def _switch_to(self, search: GenerationSearch | None) -> None:

@@ -4,8 +4,9 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from rag_assets.cli.terminal import ask, complain, say, say_json
+from rag_assets.cli.terminal import ask, say, say_json
 from rag_assets.generations.contents import locations_of
+from rag_assets.generations.lookup import nothing_in_production
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import Point
 from rag_assets.text.control_characters import one_line
@@ -63,11 +64,14 @@ def reason_for_rollback(options: argparse.Namespace) -> str:
 
 
 def export(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
-    """Print every chunk in production, one JSON object per line and location."""
+    """Print every chunk in production, one JSON object per line and location.
+
+    Raises:
+        RefusedError: nothing is in production yet.
+    """
     production = knowledge_base.vector_store.production_state().production
     if production is None:
-        complain(f"nothing is in production yet ({knowledge_base.place})")
-        return 0
+        raise nothing_in_production(knowledge_base.place)
     reader = knowledge_base.vector_store.read(production)
     try:
         for batch in reader.scroll(with_vectors=options.vectors):

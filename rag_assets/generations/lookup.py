@@ -7,7 +7,7 @@ from rag_assets.records import GenerationManifest
 from rag_assets.text.control_characters import quoted
 from rag_assets.vector_stores.base import VectorStore
 
-CANDIDATE = "candidate"
+PRODUCTION, CANDIDATE = "production", "candidate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def stored_generations(store: VectorStore) -> list[StoredGeneration]:
     sweeps it.
     """
     state = store.production_state()
-    roles = {state.production: "production", state.previous: "previous", state.held: "held"}
+    roles = {state.production: PRODUCTION, state.previous: "previous", state.held: "held"}
     named = [name for name in roles if name is not None]
     candidates = sorted((name for name in store.generations() if name not in roles), reverse=True)
     found: list[StoredGeneration] = []
@@ -59,6 +59,16 @@ def stored_generations(store: VectorStore) -> list[StoredGeneration]:
         if manifest is not None:
             found.append(StoredGeneration(roles.get(name, CANDIDATE), manifest))
     return found
+
+
+def nothing_in_production(place: str) -> RefusedError:
+    """Return the error of every question about production before the first promotion.
+
+    Args:
+        place: of the knowledge base, "" if it is unknown.
+    """
+    where = f" ({place})" if place else ""
+    return RefusedError(f"nothing is in production yet{where}: run `rag-assets refresh`")
 
 
 def find_generation(store: VectorStore, name: str, place: str = "") -> StoredGeneration:
@@ -74,9 +84,8 @@ def find_generation(store: VectorStore, name: str, place: str = "") -> StoredGen
     for one in generations:
         if name in (one.name, one.role):
             return one
-    if not generations:
-        where = f" ({place})" if place else ""
-        raise RefusedError(f"nothing was refreshed yet{where}: run `rag-assets refresh`")
+    if not generations or name == PRODUCTION:
+        raise nothing_in_production(place)
     kept = "" if name != CANDIDATE else ". RAG_KEEP_FAILED_CANDIDATE=true keeps one that fails the gate"
     existing = "; ".join(map(str, generations))
     raise RefusedError(f"there is no generation {quoted(name)}{kept}. Existing: {existing}")

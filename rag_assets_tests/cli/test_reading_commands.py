@@ -44,6 +44,19 @@ def test_nothing_is_created(folder: Path, command: tuple[str, ...]) -> None:
     assert sorted(folder.rglob("*")) == before
 
 
+@pytest.mark.parametrize(
+    "command", [("export",), ("search", "vacation"), ("show", "a.md"), ("diff",)], ids=" ".join
+)
+def test_a_question_about_production_fails_while_there_is_none(
+    folder: Path, command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(command) == 1
+    output, errors = capsys.readouterr()
+    place = f"knowledge base knowledge_base in {folder / '.rag'}"
+    assert output == ""
+    assert errors == f"rag-assets: nothing is in production yet ({place}): run `rag-assets refresh`\n"
+
+
 @pytest.mark.parametrize("command", [*READING[:-1], *REFUSED], ids=" ".join)
 def test_the_place_is_named(
     folder: Path, command: tuple[str, ...], capsys: pytest.CaptureFixture[str]

@@ -112,7 +112,7 @@ def test_after_a_rollback_the_generation_taken_out_is_compared(promoted: Pipelin
 
 
 def test_without_another_generation_there_is_nothing_to_compare(empty: Pipeline) -> None:
-    assert "nothing was refreshed yet (knowledge base" in empty.command("diff")[2]
+    assert "nothing is in production yet (knowledge base" in empty.command("diff")[2]
     empty.refresh().checked()
     code, _, errors = empty.command("diff")
     assert (code, "there is no generation to compare with" in errors) == (1, True)

@@ -110,4 +110,4 @@ def test_without_a_candidate_the_error_names_the_setting(promoted: Pipeline) -> 
 
 def test_before_the_first_refresh_there_is_no_generation(empty: Pipeline) -> None:
     _, _, errors = empty.command("search", "x", "--generation", "candidate")
-    assert "nothing was refreshed yet (knowledge base knowledge_base in " in errors
+    assert "nothing is in production yet (knowledge base knowledge_base in " in errors
