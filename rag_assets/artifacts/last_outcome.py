@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from rag_assets.artifacts.last_failure import FailureRecord
 from rag_assets.disk.private_folders import make_private_folder
 from rag_assets.disk.state_files import write_json
 
@@ -31,6 +32,17 @@ class RefreshOutcome:
     at: str
     generation: str = ""
     message: str = ""
+
+
+def record_failure(folder: Path, outcome: str, step: str, run_id: str, message: str) -> None:
+    """Record the failure of a refresh for both readers: `status` shows the step with its message, and the outcome.
+
+    Args:
+        folder: with the records of one knowledge base.
+        message: without secrets or document text.
+    """
+    FailureRecord(folder).put(step, run_id, message)
+    OutcomeRecord(folder).put(outcome, step, run_id, message=message)
 
 
 class OutcomeRecord:

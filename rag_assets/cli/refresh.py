@@ -9,7 +9,7 @@ import sys
 import time
 from dataclasses import asdict
 
-from rag_assets.artifacts.last_outcome import OutcomeRecord
+from rag_assets.artifacts.last_outcome import record_failure
 from rag_assets.cli.exit_codes import exit_code_of
 from rag_assets.cli.refresh_lines import RefreshLines
 from rag_assets.cli.run_process import RunProcess
@@ -39,10 +39,7 @@ def refresh(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
         add_production(result, knowledge_base)
         result.production_before = result.production
         if result.outcome is Outcome.FAILED:  # no step recorded it, and `status` reads no history of Dagster
-            knowledge_base.failures.put("refresh", "", result.reason)
-            OutcomeRecord(knowledge_base.failures.folder).put(
-                result.outcome, "refresh", "", message=result.reason
-            )
+            record_failure(knowledge_base.failures.folder, result.outcome, "refresh", "", result.reason)
     seconds = time.monotonic() - started_at
     lines.end(result, seconds)
     code = exit_code_of(result.outcome, degraded=result.is_degraded)

@@ -40,6 +40,7 @@ class RunProcess:
         self._arguments = arguments
         self._num_signals = 0
         self._run_id = ""
+        self._production = ""  # before the run
         self._unfinished_line = b""
 
     def __enter__(self) -> Self:
@@ -94,7 +95,8 @@ class RunProcess:
                     for report in self._complete(data):
                         if report["kind"] == "result":
                             return result_from(report)
-                        self._run_id = report.get("run_id", self._run_id)
+                        if report["kind"] == "run":
+                            self._run_id, self._production = report["run_id"], report["production"] or ""
                         show(report)
                 else:
                     is_open = not ended
@@ -136,7 +138,8 @@ class RunProcess:
         if not self._run_id:
             return RefreshResult(Outcome.CANCELED if canceled else Outcome.FAILED, reason=reason)
         with RunProcess(
-            self._home, arguments=(self._run_id, "canceled" if canceled else reason)
+            self._home,
+            arguments=(self._run_id, "canceled" if canceled else reason, self._production),
         ) as aftermath:
             return aftermath.follow(lambda _: None, lambda: None)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from rag_assets.artifacts.last_outcome import OutcomeRecord
+from rag_assets.artifacts.last_outcome import OutcomeRecord, record_failure
 from rag_assets.artifacts.parquet_artifact import Artifact, ArtifactWriter, Header
 from rag_assets.defs.metadata.artifact import artifact_metadata
 from rag_assets.defs.metadata.sentences import sentence
@@ -178,17 +178,17 @@ def _asset_step(
             if num_in_a_row >= ALERTED_IN_A_ROW:
                 runs = counted(num_in_a_row, "refresh", "refreshes")
                 message = f"{runs} in a row ended superseded. The last one: {message}"
-        if not superseded or message != str(error):
-            knowledge_base.failures.put(step, run_id, message)
-        _outcomes(knowledge_base).put(outcome, step, run_id, message=str(error))
+                knowledge_base.failures.put(step, run_id, message)
+            _outcomes(knowledge_base).put(outcome, step, run_id, message=str(error))
+        else:
+            record_failure(knowledge_base.failures.folder, outcome, step, run_id, message)
         # Dagster's console prints the traces of the whole chain, twice. The message of a verdict or a refusal is complete.
         cause = error if isinstance(error, TransientError) and not superseded else None
         raise dg.Failure(message, metadata=metadata, allow_retries=False) from cause
     except Exception as error:
         # Its message may quote a document, so only its type is kept here.
         message = f"unexpected {type(error).__name__}; see the log of the run in the Dagster UI"
-        knowledge_base.failures.put(step, run_id, message)
-        _outcomes(knowledge_base).put(outcome_of(error), step, run_id, message=message)
+        record_failure(knowledge_base.failures.folder, outcome_of(error), step, run_id, message)
         raise
 
 

@@ -1,5 +1,6 @@
 """`rag-assets refresh` as a person and as cron start it: what it prints, how it ends, and what Dagster has of it."""
 
+import json
 import os
 import re
 import signal
@@ -234,6 +235,18 @@ def test_a_killed_process_of_the_run_is_recorded_and_alerted(fresh: Scene, stuck
     assert run.status is dg.DagsterRunStatus.FAILURE
     (text,) = slack.texts
     assert "its process was killed by SIGKILL" in text
+    assert "its process was killed by SIGKILL" in run_command(fresh, "status").labeled("FAILED")
+
+
+def test_a_killed_run_knows_what_served_before_it(scene: Scene) -> None:
+    before = scene.production()
+    process = start_command(scene, "refresh", "--json")
+    assert process.stderr is not None
+    assert any("raw_documents" in line for line in iter(process.stderr.readline, ""))
+    os.kill(child_of(process.pid), signal.SIGKILL)
+    result = json.loads(finished(process, 60).output)
+    assert result["outcome"] == "failed"
+    assert result["production_before"] == result["production"] == before is not None
 
 
 def test_the_run_is_canceled_if_the_command_itself_is_killed(fresh: Scene, stuck: StuckModel) -> None:

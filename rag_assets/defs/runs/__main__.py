@@ -1,10 +1,10 @@
 """The process of one refresh. `rag-assets refresh` starts it, shows its reports and cancels it.
 
-    python -m rag_assets.defs.runs REPORTS CONTROL [RUN REASON]
+    python -m rag_assets.defs.runs REPORTS CONTROL [RUN REASON PRODUCTION]
 
 REPORTS and CONTROL are file descriptors of two pipes. Reports are JSON objects, one a line. The last one is the result. A
 byte from CONTROL, or its end, cancels the run. Standard output and error have Dagster's own log. With RUN, the process of that
-run has died: it is recorded as failed for this REASON, or as canceled.
+run has died: it is recorded as failed for this REASON, or as canceled. PRODUCTION served before it, "" if nothing did.
 """
 
 import contextlib
@@ -49,7 +49,7 @@ class _Reports:
                 line = line[os.write(self._descriptor, line) :]
 
 
-def main(reports: int, control: int, run_id: str = "", reason: str = "") -> None:
+def main(reports: int, control: int, run_id: str = "", reason: str = "", production: str = "") -> None:
     """Refresh, or end the run of a dead process, and report the result."""
     report, cancellation = _Reports(reports), Cancellation()
     watched = (control, _pipe_of_sigterm())
@@ -62,11 +62,11 @@ def main(reports: int, control: int, run_id: str = "", reason: str = "") -> None
             get_possibly_temporary_instance_for_cli(logger=quiet) as instance,
         ):
             if run_id:
-                result = finish(instance, bury(instance, run_id, reason), None)
+                result = finish(instance, bury(instance, run_id, reason), production or None)
             else:
                 require_own_process(instance)
                 before = begin()
-                result = finish(instance, Execution(instance, report, cancellation).run(), before)
+                result = finish(instance, Execution(instance, report, cancellation).run(before), before)
             if not is_dagster_home_set() and not Path("dagster.yaml").exists():
                 result.notes.append(
                     f"Dagster keeps no history of this run: DAGSTER_HOME is not set, and {Path.cwd()} has no dagster.yaml"

@@ -104,8 +104,11 @@ class Execution:
     report: Report
     cancellation: Cancellation
 
-    def run(self) -> dg.DagsterRun:
+    def run(self, production: str | None) -> dg.DagsterRun:
         """Execute the job `refresh`, and return the run after its end.
+
+        Args:
+            production: the generation in production now. It is reported with the run: this process may be killed.
 
         Raises:
             CanceledError: the run was canceled before it began.
@@ -115,7 +118,7 @@ class Execution:
         tags = {**definition.run_tags, **self._own_tags()}
         self._wait_for_turn(tags)
         run = self.cancellation.begin(self.instance, lambda: self._create(job, tags))
-        self.report("run", run_id=run.run_id)
+        self.report("run", run_id=run.run_id, production=production)
         with RunLog(self.instance, run.run_id, self.report, self.cancellation.notice):
             try:
                 execute_run(job, run, self.instance)

@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from rag_assets.artifacts.last_outcome import OutcomeRecord
+from rag_assets.artifacts.last_outcome import OutcomeRecord, record_failure
 from rag_assets.changes.change_set import Change
 from rag_assets.defs.asset_step import GATE
 from rag_assets.defs.metadata.raw_documents import UNREADABLE_KEY
@@ -37,9 +37,14 @@ def finish(instance: dg.DagsterInstance, run: dg.DagsterRun, before: str | None)
     try:
         # With one process per step, none sees the end of a canceled run.
         knowledge_base.ledger.release_lease(run.run_id)
+        records = OutcomeRecord(knowledge_base.failures.folder)
+        recorded = records.get()
         if result.outcome is Outcome.CANCELED:
-            outcomes = OutcomeRecord(knowledge_base.failures.folder)
-            outcomes.put(Outcome.CANCELED, result.failed_step, run.run_id)
+            records.put(Outcome.CANCELED, result.failed_step, run.run_id)
+        elif result.outcome is Outcome.FAILED and (recorded is None or recorded.run_id != run.run_id):
+            # A killed process, or a failure outside of the steps.
+            step = result.failed_step or "refresh"
+            record_failure(knowledge_base.failures.folder, Outcome.FAILED, step, run.run_id, result.reason)
     except RagAssetsError as error:
         result.notes.append(f"the end of the run could not be recorded: {error}")
     finally:
