@@ -6,6 +6,7 @@ from typing import Any
 
 from rag_assets.cli.exit_codes import ExitCode, nagios
 from rag_assets.errors import RagAssetsError, TransientError
+from rag_assets.inspection.pending_approvals import message_now
 from rag_assets.inspection.status import is_unfinished
 from rag_assets.refresh.outcome import Outcome
 from rag_assets.text.wording import counted
@@ -52,7 +53,8 @@ def plan_code(report: _Report) -> ExitCode:
         return ExitCode.REFUSED
     if measured["no_benchmark"] or measured["benchmark_does_not_fit"]:
         return ExitCode.BLOCKED
-    if report["production_collection"]["held_generation"]:
+    # Without changes there is no candidate to hold back: the refresh ends as unchanged.
+    if report["production_collection"]["held_generation"] and report["staging_collection"]["written"]:
         return ExitCode.HELD
     return ExitCode.DEGRADED if raw["unreadable_sources"] or changes["num_quarantined"] else ExitCode.OK
 
@@ -92,9 +94,8 @@ def _stopped(report: _Report) -> Health | None:
     }
     if outcome is not None and outcome["outcome"] in codes:
         word = Outcome(outcome["outcome"])
-        return Health(
-            codes[word], f"the last refresh was {word}: {outcome['message']}".replace("was failed", "failed")
-        )
+        message = message_now(outcome["message"], report["pending_approvals"])
+        return Health(codes[word], f"the last refresh was {word}: {message}".replace("was failed", "failed"))
     if failure is not None:
         return Health(ExitCode.FAILED, f"the last refresh failed: {failure['message']}")
     evaluation = last and last["evaluation"]

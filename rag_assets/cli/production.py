@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from rag_assets.cli.terminal import ask, say, say_json
+from rag_assets.cli.terminal import ask, say_json, say_text
 from rag_assets.generations.contents import locations_of
 from rag_assets.generations.lookup import nothing_in_production
 from rag_assets.knowledge_base import KnowledgeBase
@@ -17,8 +17,8 @@ def rollback(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     from rag_assets.operations.decisions import roll_back
 
     state = roll_back(knowledge_base, by=_by(options), reason=reason_for_rollback(options))
-    say(one_line(state.hold_in_words))
-    say(
+    say_text(one_line(state.hold_in_words))
+    say_text(
         f"{state.held} is out of service. Refreshes still build and evaluate a candidate, and it waits until "
         "`rag-assets resume`"
     )
@@ -31,11 +31,11 @@ def resume(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
 
     hold, state = lift_hold(knowledge_base, by=_by(options), reason=options.reason or "")
     if hold is None:
-        say(f"nothing was held, production is {state.production or 'empty'}")
+        say_text(f"nothing was held, production is {state.production or 'empty'}")
     else:
         production = state.production or "an empty production"
-        say(f"lifted the hold of {production}: the next refresh to pass the gate goes live")
-        say(one_line(f"it was held {hold}"))
+        say_text(f"lifted the hold of {production}: the next refresh to pass the gate goes live")
+        say_text(one_line(f"it was held {hold}"))
     return 0
 
 
@@ -46,7 +46,7 @@ def approve(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     refusal = admit(knowledge_base, options.token, by=_by(options), reason=options.reason or "")
     when = f"refused on {refusal.refused_at}" if refusal.refused_at else "not refused by a refresh yet"
     examples = f": {', '.join(refusal.examples)}, …" if refusal.examples else ""
-    say(one_line(f"approved for the next refresh, once: {refusal.subject}, {when}{examples}"))
+    say_text(one_line(f"approved for the next refresh, once: {refusal.subject}, {when}{examples}"))
     return 0
 
 

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from rag_assets.cli.terminal import say, say_json
+from rag_assets.cli.terminal import say, say_json, say_text
 from rag_assets.errors import RefusedError
 from rag_assets.inspection.document_names import close_matches, document_named
 from rag_assets.inspection.quarantine import quarantined_documents
@@ -40,7 +40,7 @@ def retry(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
         again = (
             "will be read again" if state.document_id in forgotten else "every refresh tries it again anyway"
         )
-        say(one_line(f"{state.document_id} ({state.quarantine_reason}): {again}"))
+        say_text(one_line(f"{state.document_id} ({state.quarantine_reason}): {again}"))
     say(f"the next refresh reads {counted(len(documents), 'quarantined document')}")
     return 0
 

@@ -100,12 +100,12 @@ class RefreshLines:
             )
 
     def _show_step(self, report: dict[str, Any]) -> None:
-        done = report["kind"] == "done"
-        sign = (
-            self._sign(self._screen.sign("✓", "+"), "green")
-            if done
-            else self._sign(self._screen.sign("✗", "x"), "red")
-        )
+        if report["kind"] == "failed":
+            sign = self._sign(self._screen.sign("✗", "x"), "red")
+        elif report.get("warns"):
+            sign = self._sign("!", "yellow")
+        else:
+            sign = self._sign(self._screen.sign("✓", "+"), "green")
         head = f"{report['step']:<{_STEP_WIDTH}}{duration(report['seconds']):>{_SECONDS_WIDTH}}  "
         self._screen.line(report["text"], sign + head, 2 + len(head))
 
@@ -134,8 +134,10 @@ class RefreshLines:
             self._labeled("note", note)
         if result.alert:
             self._labeled("alert", result.alert)
-        if command := next_command(result):
-            self._labeled("next", command, "bold")
+        label = "next"
+        for command in next_commands(result):
+            self._labeled(label, command, "bold")
+            label = ""
 
     def _labeled(self, label: str, text: str, color: str = "") -> None:
         head = f"{label:<{_LABEL_WIDTH}}"
@@ -160,8 +162,17 @@ class RefreshLines:
                 return f"{took}: {result.reason}"
 
 
-def next_command(result: RefreshResult) -> str:
-    """Return the command to type next, "" if there is nothing to do."""
+def next_commands(result: RefreshResult) -> list[str]:
+    """Return the commands to type next, none if there is nothing to do."""
+    first = _next_command(result)
+    if result.outcome is not Outcome.REFUSED:
+        return [first] if first else []
+    others = (f"rag-assets approve {token}" for token in result.waiting_approvals)
+    # Of several refusals, each needs an approval of its own.
+    return [first, *(other for other in others if other not in first)]
+
+
+def _next_command(result: RefreshResult) -> str:
     match result.outcome:
         case Outcome.LIVE if result.production_before is None:
             return 'rag-assets search "your question"'

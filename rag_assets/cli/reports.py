@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from rag_assets.cli.terminal import in_lines, say, say_json
+from rag_assets.cli.terminal import in_lines, say, say_json, say_text
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.text.control_characters import one_line
 
@@ -23,7 +23,7 @@ def report(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     if options.json:
         say_json(found)
     else:
-        say(describe(in_lines(found)))
+        say_text(describe(in_lines(found)))
     match options.command:
         case "status":
             from rag_assets.cli.health import health

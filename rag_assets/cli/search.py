@@ -1,6 +1,7 @@
 """`rag-assets search`: the hits of one question, for a person or as JSON."""
 
 import argparse
+from collections.abc import Container
 from contextlib import closing
 from typing import Any
 
@@ -23,6 +24,7 @@ def search(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
             knowledge_base.vector_store,
             options.generation or retriever.name_of_production(),
             knowledge_base.place,
+            _rolled_back(knowledge_base) if options.generation else (),
         )
         with closing(retriever.open(generation.name)) as opened:
             wanted = parse_filters(options.filter, opened.kinds_of)
@@ -44,6 +46,12 @@ def search(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     if not hits:
         say("no hits")
     return 0
+
+
+def _rolled_back(knowledge_base: KnowledgeBase) -> Container[str]:
+    from rag_assets.inspection.holds import rolled_back_generations  # a search of production reads no records
+
+    return rolled_back_generations(knowledge_base)
 
 
 def _say_hit(rank: int, hit: SearchHit, words: QuestionWords) -> None:

@@ -7,6 +7,7 @@ Names, titles and texts of documents belong to others. Here they lose what a ter
 import json
 import logging
 import os
+import re
 import shutil
 import sys
 import unicodedata
@@ -18,6 +19,8 @@ from rag_assets.text.control_characters import one_line, printable, printable_js
 
 COLUMNS_IN_A_PIPE = 80
 _LABEL_WIDTH = 15
+_LABEL = re.compile(r"[ A-Za-z@0-9-]*  |knowledge base |NOT CONFIGURED ")
+"""The head of a line in a report: a label with two spaces behind it, or one of the longest labels."""
 _MOST_COLUMNS = 120
 """Longer lines are hard to read."""
 
@@ -33,7 +36,9 @@ def say(*parts: str) -> None:
 
     A line end within a name or a title must be escaped before, with `one_line`.
     """
-    is_bold = sys.stdout.isatty()
+    from rag_assets.environment import colors_wanted
+
+    is_bold = sys.stdout.isatty() and colors_wanted()
     print(
         "".join(
             f"\x1b[1m{printable(part)}\x1b[0m" if is_bold and isinstance(part, Bold) else printable(part)
@@ -41,6 +46,17 @@ def say(*parts: str) -> None:
         ),
         flush=True,
     )
+
+
+def say_text(text: str, text_column: int | None = None) -> None:
+    """Print sentences or the lines of a report. A terminal gets them divided between words, a pipe whole, for scripts.
+
+    Args:
+        text_column: where a divided line continues. None: below the text of its label, or else at its own beginning.
+    """
+    for line in text.splitlines():
+        for row in _rows(line, columns(), text_column) if sys.stdout.isatty() else (line,):
+            say(row)
 
 
 def say_labeled(label: str, text: str, *, to_copy: bool = False) -> None:
@@ -69,8 +85,10 @@ def ask(question: str) -> str:
 
 
 def complain(message: str) -> None:
-    """Print one line on standard error."""
-    print(f"rag-assets: {one_line(message)}", file=sys.stderr)
+    """Print one line on standard error. A terminal gets it divided between words."""
+    line = f"rag-assets: {one_line(message)}"
+    for row in _rows(line, _terminal_columns(), 0) if sys.stderr.isatty() else (line,):
+        print(row, file=sys.stderr)
 
 
 def in_lines(report: Any) -> Any:
@@ -95,6 +113,10 @@ def columns() -> int:
     """Return the width for text: that of the terminal, and 80 in a pipe."""
     if not sys.stdout.isatty():
         return COLUMNS_IN_A_PIPE
+    return _terminal_columns()
+
+
+def _terminal_columns() -> int:
     return max(20, min(shutil.get_terminal_size().columns, _MOST_COLUMNS))
 
 
@@ -122,6 +144,20 @@ def wrapped(text: str, width: int) -> Iterator[str]:
         used = width_of(line)
     if line:
         yield line
+
+
+def _rows(line: str, width: int, text_column: int | None) -> Iterator[str]:
+    """Yield a line in rows of at most `width` columns. The rows after the first begin below the text."""
+    if width_of(line) <= width:
+        yield line
+        return
+    if text_column is None:
+        text_column = _LABEL_WIDTH if _LABEL.fullmatch(line[:_LABEL_WIDTH]) else 0
+        text_column += len(line[text_column:]) - len(line[text_column:].lstrip())
+    head = line[:text_column]
+    for row in wrapped(line[text_column:], width - text_column):
+        yield f"{head}{row}"
+        head = " " * text_column
 
 
 def _pieces(word: str, width: int) -> list[str]:

@@ -1,5 +1,6 @@
 """The generations in a store by name or role, for people."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 from rag_assets.errors import RefusedError, StateFormatError
@@ -7,7 +8,7 @@ from rag_assets.records import GenerationManifest
 from rag_assets.text.control_characters import quoted
 from rag_assets.vector_stores.base import VectorStore
 
-PRODUCTION, CANDIDATE = "production", "candidate"
+PRODUCTION, CANDIDATE, ROLLED_BACK = "production", "candidate", "rolled_back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,7 @@ class StoredGeneration:
     """A sealed generation.
 
     Attributes:
-        role: `production`, `previous`, `held` or `candidate`.
+        role: `production`, `previous`, `held`, `rolled_back` (held before, until a person resumed) or `candidate`.
     """
 
     role: str
@@ -31,7 +32,7 @@ class StoredGeneration:
                 return f"generation {self.name}, in production"
             case "previous":
                 return f"generation {self.name}, the previous one"
-            case "held":
+            case "held" | "rolled_back":
                 return f"generation {self.name}, taken out of production by a rollback"
             case _:
                 if self.manifest.rejected:
@@ -40,11 +41,15 @@ class StoredGeneration:
                 return f"generation {self.name}, a candidate not in production"
 
 
-def stored_generations(store: VectorStore) -> list[StoredGeneration]:
+def stored_generations(store: VectorStore, rolled_back: Container[str] = ()) -> list[StoredGeneration]:
     """Return all sealed generations: production, previous, held, and the candidates, latest first.
 
     A candidate outlives its refresh if it waits, or failed the gate with `RAG_KEEP_FAILED_CANDIDATE`. The next refresh
     sweeps it.
+
+    Args:
+        rolled_back: generations taken out of production by a rollback. After the hold only its record tells them from
+            candidates.
     """
     state = store.production_state()
     roles = {state.production: PRODUCTION, state.previous: "previous", state.held: "held"}
@@ -57,7 +62,8 @@ def stored_generations(store: VectorStore) -> list[StoredGeneration]:
         except StateFormatError:
             continue  # of another version
         if manifest is not None:
-            found.append(StoredGeneration(roles.get(name, CANDIDATE), manifest))
+            role = ROLLED_BACK if name in rolled_back else CANDIDATE
+            found.append(StoredGeneration(roles.get(name, role), manifest))
     return found
 
 
@@ -71,16 +77,19 @@ def nothing_in_production(place: str) -> RefusedError:
     return RefusedError(f"nothing is in production yet{where}: run `rag-assets refresh`")
 
 
-def find_generation(store: VectorStore, name: str, place: str = "") -> StoredGeneration:
+def find_generation(
+    store: VectorStore, name: str, place: str = "", rolled_back: Container[str] = ()
+) -> StoredGeneration:
     """Return the generation of this name, or the latest one in this role.
 
     Args:
         place: of the knowledge base, for the message of an error.
+        rolled_back: as in `stored_generations`.
 
     Raises:
         RefusedError: there is none. The message lists the existing ones.
     """
-    generations = stored_generations(store)
+    generations = stored_generations(store, rolled_back)
     for one in generations:
         if name in (one.name, one.role):
             return one

@@ -13,7 +13,15 @@ from rag_assets.generations.comparison import (
     Pair,
     compare_documents,
 )
-from rag_assets.generations.lookup import StoredGeneration, find_generation, stored_generations
+from rag_assets.generations.lookup import (
+    CANDIDATE,
+    PRODUCTION,
+    ROLLED_BACK,
+    StoredGeneration,
+    find_generation,
+    stored_generations,
+)
+from rag_assets.inspection.holds import rolled_back_generations
 from rag_assets.inspection.lines import labeled
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import DocumentState, Point
@@ -69,16 +77,17 @@ def diff(knowledge_base: KnowledgeBase, name: str | None = None) -> dict[str, An
 def _both(knowledge_base: KnowledgeBase, name: str | None) -> tuple[StoredGeneration, StoredGeneration]:
     """Return production and the other generation."""
     store = knowledge_base.vector_store
-    production = find_generation(store, "production", knowledge_base.place)
+    rolled_back = rolled_back_generations(knowledge_base)
+    production = find_generation(store, PRODUCTION, knowledge_base.place)
     if name is not None:
-        other = find_generation(store, name)
+        other = find_generation(store, name, rolled_back=rolled_back)
         if other.name == production.name:
             raise RefusedError(f"generation {other.name} is production itself: name another generation")
         return production, other
     others = [
         one
-        for role in ("previous", "held", "candidate")
-        for one in stored_generations(store)
+        for role in ("previous", "held", ROLLED_BACK, CANDIDATE)
+        for one in stored_generations(store, rolled_back)
         if one.role == role
     ]
     if not others:

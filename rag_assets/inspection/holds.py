@@ -3,9 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
+from rag_assets.artifacts.decisions import DecisionLog
 from rag_assets.inspection.lines import labeled
+from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.refresh.outcome import Outcome
 from rag_assets.vector_stores.production_state import Hold, ProductionState
+
+_MOST_DECISIONS = 1000
+
+
+def rolled_back_generations(knowledge_base: KnowledgeBase) -> frozenset[str]:
+    """Return the generations that a rollback has taken out of production, as far as recorded."""
+    decisions = DecisionLog(knowledge_base.failures.folder).last(_MOST_DECISIONS)
+    return frozenset(one.about for one in decisions if one.decision == "rollback")
 
 
 def described_hold(state: ProductionState) -> dict[str, Any]:

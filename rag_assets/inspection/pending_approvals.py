@@ -38,6 +38,18 @@ def _approval(decision: RecordedDecision | None) -> dict[str, str | None]:
     }
 
 
+def message_now(message: str, pending: Iterable[Mapping[str, Any]]) -> str:
+    """Return the message of a refusal, without its advice to approve what a person has approved since.
+
+    Args:
+        pending: as returned by `pending_approvals`.
+    """
+    for refusal in pending:
+        if refusal["is_approved"] and refusal["token"] in message:
+            return f"{refusal['subject']}. It is approved: run `rag-assets refresh`"
+    return message
+
+
 def pending_lines(pending: Iterable[Mapping[str, Any]], lines: Iterable[str]) -> list[str]:
     """Return one line per refusal.
 

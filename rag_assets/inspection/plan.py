@@ -44,7 +44,7 @@ from rag_assets.refresh.decision import Decision, decide
 from rag_assets.refresh.embedding_estimate import estimate_embedding
 from rag_assets.refresh.staging_plan import staging_plan_for
 from rag_assets.settings import Settings
-from rag_assets.text.wording import counted
+from rag_assets.text.wording import counted, usd
 
 _MOST_DOCUMENTS = 1000
 _MOST_LINES = 10
@@ -304,7 +304,7 @@ def _embedding_text(embedded: dict[str, Any]) -> str:
         return f"at most {counted(texts, 'text')} with {model}, whose dimension only its endpoint knows"
     cost = embedded["estimated_cost_usd"]
     dimensions = f", {embedded['dimensions']} dimensions" if embedded["dimensions"] else ""
-    price = "at an unknown price" if cost is None else f"{cost:.4f} USD"
+    price = "at an unknown price" if cost is None else usd(cost) if cost else "free"
     return (
         f"{counted(embedded['num_embedded'], 'text')} with {model}{dimensions} "
         f"({embedded['num_cached']:,} more in the cache), "

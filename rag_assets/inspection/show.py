@@ -4,14 +4,22 @@ Reads what is stored, and asks no source. The form of `show --json` is stable.
 """
 
 import shlex
+from contextlib import suppress
 from typing import Any
 
 from rag_assets.errors import GenerationDamaged, RefusedError
 from rag_assets.fingerprint import short_hash
 from rag_assets.generations.contents import locations_of, points_of_content
-from rag_assets.generations.lookup import StoredGeneration, find_generation
+from rag_assets.generations.lookup import (
+    CANDIDATE,
+    PRODUCTION,
+    StoredGeneration,
+    find_generation,
+    stored_generations,
+)
 from rag_assets.inspection.document_names import close_matches, document_named
 from rag_assets.inspection.history import change_entry
+from rag_assets.inspection.holds import rolled_back_generations
 from rag_assets.inspection.trace_evidence import Evidence
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import DocumentState, Location, Point
@@ -31,7 +39,10 @@ def show(knowledge_base: KnowledgeBase, name: str, generation_name: str | None =
     """
     evidence = Evidence(knowledge_base)
     generation = find_generation(
-        knowledge_base.vector_store, generation_name or "production", knowledge_base.place
+        knowledge_base.vector_store,
+        generation_name or PRODUCTION,
+        knowledge_base.place,
+        rolled_back_generations(knowledge_base),
     )
     documents = knowledge_base.documents_of(generation.name)
     state = document_named(name, documents)
@@ -84,13 +95,9 @@ def _points(knowledge_base: KnowledgeBase, generation: StoredGeneration, content
 def _not_held(
     evidence: Evidence, generation: StoredGeneration, name: str, documents: list[DocumentState]
 ) -> RefusedError:
-    held_by = [
-        one.role
-        for one in evidence.generations
-        if one.name != generation.name and document_named(name, one.documents.values()) is not None
-    ]
-    if held_by:
-        advice = f"it is in another generation, add `--generation {held_by[0]}`"
+    if other := _other_with(evidence, generation, name):
+        named = other.name if other.role == CANDIDATE else other.role
+        advice = f"it is in {other}. Add `--generation {named}`"
     elif matches := close_matches(name, (state.location for state in documents)):
         advice = f"did you mean {', '.join(matches)}?"
     else:
@@ -98,6 +105,18 @@ def _not_held(
     return RefusedError(
         f"generation {generation.name} ({generation.role}) has no document {quoted(name)}: {advice}"
     )
+
+
+def _other_with(evidence: Evidence, shown: StoredGeneration, name: str) -> StoredGeneration | None:
+    """Return another generation with a document of this name, also a kept candidate, or None."""
+    knowledge_base = evidence.knowledge_base
+    for one in stored_generations(knowledge_base.vector_store, rolled_back_generations(knowledge_base)):
+        if one.name == shown.name:
+            continue
+        with suppress(GenerationDamaged):
+            if document_named(name, knowledge_base.documents_of(one.name)) is not None:
+                return one
+    return None
 
 
 def _location(location: Location) -> dict[str, Any]:

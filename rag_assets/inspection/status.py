@@ -28,7 +28,7 @@ from rag_assets.inspection.lines import (
     unsettled_entries,
     unsettled_lines,
 )
-from rag_assets.inspection.pending_approvals import pending_approvals, pending_lines
+from rag_assets.inspection.pending_approvals import message_now, pending_approvals, pending_lines
 from rag_assets.inspection.settings import (
     differing_lines,
     differing_settings,
@@ -230,7 +230,8 @@ def describe(report: dict[str, Any]) -> str:
     failure = report["last_failure"]
     if failure is not None:
         label = "REFUSED" if _is_refusal(report["last_outcome"], failure) else "FAILED"
-        lines.append(labeled(label, f"{failure['step']}, {failure['at']}: {failure['message']}"))
+        message = message_now(failure["message"], report["pending_approvals"])
+        lines.append(labeled(label, f"{failure['step']}, {failure['at']}: {message}"))
     if report["last_refresh"] is not None:
         lines.extend(_refresh_lines(report))
     lines.extend(pending_lines(report["pending_approvals"], lines))

@@ -26,6 +26,7 @@ class RefreshResult:
         unreadable_sources: source -> problem.
         alert: what became of the Slack alert, "" if none was due or a daemon posts it.
         notes: other facts in need of attention.
+        waiting_approvals: tokens of all refusals that wait for a person, the oldest first.
     """
 
     outcome: Outcome
@@ -47,6 +48,7 @@ class RefreshResult:
     num_quarantined: int = 0
     alert: str = ""
     notes: list[str] = field(default_factory=list[str])
+    waiting_approvals: list[str] = field(default_factory=list[str])
 
     @property
     def is_degraded(self) -> bool:

@@ -161,6 +161,8 @@ def _clause(condition: Condition) -> Clause:
             return Clause(key, "any_of", values)
     if match == "prefix" and kind is str and _is(value, str):
         return Clause(key, "prefix", value)
+    if kind is int and isinstance(value, int) and not isinstance(value, bool):
+        raise ConfigurationError(f"cannot filter {key} with {value}: its numbers are below 2^63")
     raise ConfigurationError(
         f"cannot filter {key} by {match} with a value of type {type(value).__name__}: it contains "
         f"{'integers of 64 bits' if kind is int else 'UTF-8 text'}"
@@ -232,8 +234,10 @@ def _tightest(bounds: dict[str, Any]) -> dict[str, Any]:
 
 
 def _number(key: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not _fits(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise ConfigurationError(f"a bound of {key} must be a number")
+    if not _fits(value):
+        raise ConfigurationError(f"a bound of {key} must be a number below 2^63, not {value}")
     return value
 
 

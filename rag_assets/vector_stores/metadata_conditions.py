@@ -72,6 +72,11 @@ def scalar_value(key: str, value: object) -> ScalarValue:
         number = normalized_number(value)
         if number is not None:
             return number
+        raise ConfigurationError(
+            f"cannot filter metadata.{key} with {value}: whole numbers in metadata are below 2^53 (9007199254740992)"
+            if isinstance(value, int)
+            else f"cannot filter metadata.{key} with {value}: it is no finite number"
+        )
     raise ConfigurationError(
         f"cannot filter metadata.{key} with a value of type {type(value).__name__}: metadata hold texts, numbers below "
         "2^53, booleans, and dates"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rag_assets.cli import refresh_lines
-from rag_assets.cli.refresh_lines import RefreshLines, next_command
+from rag_assets.cli.refresh_lines import RefreshLines, next_commands
 from rag_assets.cli.screen import Screen
 from rag_assets.refresh.outcome import Outcome
 from rag_assets.refresh.result import RefreshResult
@@ -90,7 +90,27 @@ def test_a_warning_is_a_line_of_its_own(clock: SimpleNamespace) -> None:
     ids=lambda value: value if isinstance(value, str) else value.outcome,
 )
 def test_the_next_command_fits_the_outcome(result: RefreshResult, command: str) -> None:
-    assert next_command(result) == command
+    assert next_commands(result) == ([command] if command else [])
+
+
+def test_each_waiting_approval_has_its_command() -> None:
+    waiting = ["0123456789abcdef", "fedcba9876543210"]
+    result = RefreshResult(Outcome.REFUSED, reason=APPROVAL, waiting_approvals=waiting)
+    assert next_commands(result) == [
+        "rag-assets plan, then rag-assets approve 0123456789abcdef",
+        "rag-assets approve fedcba9876543210",
+    ]
+
+
+def test_a_step_that_warns_has_no_green_sign(clock: SimpleNamespace) -> None:
+    done = {
+        "kind": "done",
+        "step": "eval_report",
+        "seconds": 1.0,
+        "text": "nothing was measured",
+        "warns": True,
+    }
+    assert shown([done], clock, seconds=1)[0].startswith("! eval_report ")
 
 
 def test_an_unknown_production_is_not_an_empty_one() -> None:

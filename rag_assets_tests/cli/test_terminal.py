@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import re
+import sys
 from contextlib import redirect_stdout
 
 import pytest
@@ -14,9 +15,11 @@ from rag_assets.cli.terminal import (
     Bold,
     OneLineFormatter,
     columns,
+    complain,
     in_lines,
     say,
     say_json,
+    say_text,
     width_of,
     wrapped,
 )
@@ -78,6 +81,61 @@ def test_bold_is_for_terminals() -> None:
     with redirect_stdout(Terminal()) as terminal:
         say("a ", Bold("b\x1b"), " c")
     assert terminal.getvalue() == "a \x1b[1mb\\u001b\x1b[0m c\n"
+
+
+def test_no_color_is_no_bold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    with redirect_stdout(Terminal()) as terminal:
+        say("a ", Bold("b"))
+    assert terminal.getvalue() == "a b\n"
+
+
+REPORT = """\
+HELD           since noon by ada, because the prices are wrong
+knowledge base handbook in /srv/kb/.rag, a place with a name
+               also below, with an indented part
+  explained in a sentence that needs two lines
+no document is quarantined, so nothing is listed"""
+
+
+def test_a_report_continues_below_its_text_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    with redirect_stdout(Terminal()) as terminal:
+        say_text(REPORT)
+    assert terminal.getvalue().splitlines() == [
+        "HELD           since noon by ada,",
+        "               because the prices are",
+        "               wrong",
+        "knowledge base handbook in /srv/kb/.rag,",
+        "               a place with a name",
+        "               also below, with an",
+        "               indented part",
+        "  explained in a sentence that needs two",
+        "  lines",
+        "no document is quarantined, so nothing",
+        "is listed",
+    ]
+
+
+def test_a_report_is_whole_in_a_pipe(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    say_text(REPORT)
+    assert capsys.readouterr().out == f"{REPORT}\n"
+
+
+def test_an_error_is_one_line_in_a_pipe_and_divided_between_words_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    printed: list[str] = []
+    for stream in (Terminal(), io.StringIO()):
+        monkeypatch.setattr(sys, "stderr", stream)
+        complain("nothing is in production\nyet, refresh")
+        printed.append(stream.getvalue())
+    assert printed[0] == "rag-assets: nothing is in\nproduction\\nyet, refresh\n"
+    assert printed[1] == "rag-assets: nothing is in production\\nyet, refresh\n"
 
 
 def test_a_pipe_gets_plain_text(capsys: pytest.CaptureFixture[str]) -> None:

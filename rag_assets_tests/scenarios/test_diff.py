@@ -109,6 +109,15 @@ def test_after_a_rollback_the_generation_taken_out_is_compared(promoted: Pipelin
     report = differences(promoted)
     assert (report["from"]["generation"], report["to"]["generation"]) == (state.previous, state.production)
     assert documents(report) == {CHANGED: "changed"}
+    promoted.succeed("resume")
+    report = differences(promoted)
+    assert (report["to"]["generation"], report["to"]["role"]) == (state.production, "rolled_back")
+    taken_out = f"generation {state.production}, taken out of production by a rollback"
+    assert f"to             {taken_out}" in promoted.succeed("diff")
+    for command in ("search", "show"):
+        assert taken_out in " ".join(
+            promoted.succeed(command, "topic05.md", "--generation", str(state.production)).split()
+        )
 
 
 def test_without_another_generation_there_is_nothing_to_compare(empty: Pipeline) -> None:

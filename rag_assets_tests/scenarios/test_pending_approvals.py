@@ -40,6 +40,14 @@ def test_a_refusal_is_shown_with_its_command_until_it_is_approved(refused: Pipel
     assert "APPROVED" not in refused.succeed("status")
 
 
+def test_an_approved_refusal_asks_for_no_approval(refused: Pipeline) -> None:
+    refused.succeed("approve", token_in(refused.succeed("status")))
+    status = refused.succeed("status")
+    assert "It is approved: run `rag-assets refresh`" in status
+    assert "rag-assets approve" not in status
+    assert "rag-assets approve" not in refused.command("status", "--nagios")[1]
+
+
 def test_documents_kept_in_an_outage_are_shown_once(promoted: Pipeline) -> None:
     for number in range(11):
         promoted.write(f"hr/page{number:02}.md", text_about(f"page {number}"))

@@ -85,6 +85,18 @@ def test_a_kept_candidate_shows_its_text_and_production_says_that_it_is_not_live
     assert output.count("(not in production)") == 1
 
 
+def test_a_document_only_in_a_kept_candidate_is_found_there(promoted: Pipeline) -> None:
+    promoted.configure(RAG_KEEP_FAILED_CANDIDATE="true", RAG_EVAL_THRESHOLD="0.999")
+    promoted.write("new.md", text_about("new"))
+    assert not promoted.refresh().success
+    promoted.configure(RAG_EVAL_THRESHOLD=THRESHOLD)
+    _, _, errors = promoted.command("show", "new.md")
+    [candidate] = set(promoted.generations()) - promoted.production().kept
+    assert f"it is in generation {candidate}, a candidate rejected by the gate: Recall@5" in errors
+    assert errors.endswith(f"Add `--generation {candidate}`\n")
+    assert shown(promoted, "new.md", "--generation", candidate)["num_chunks"] > 0
+
+
 def test_a_quarantined_document_shows_its_last_good_version_and_the_reason(promoted: Pipeline) -> None:
     promoted.write("topic09.md", b"")
     promoted.refresh().checked()
@@ -99,8 +111,9 @@ def test_a_document_elsewhere_or_nowhere_is_an_error_with_the_next_step(promoted
     promoted.remove("topic08.md")
     promoted.refresh().checked()
     production = promoted.production().production
+    previous = f"generation {promoted.production().previous}, the previous one"
     for name, advice in (
-        ("topic08.md", "it is in another generation, add `--generation previous`"),
+        ("topic08.md", f"it is in {previous}. Add `--generation previous`"),
         ("topic5.md", "did you mean filesystem:topic"),
         ("no such", "`rag-assets trace 'no such'` says why"),
     ):

@@ -1,7 +1,7 @@
 """Checked filters, before their conversion for an engine."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -47,3 +47,14 @@ def test_conditions_on_locations_and_on_points_are_separated() -> None:
     )
     assert [clause.key for clause in clauses.of_location] == ["source"]
     assert [(clause.key, clause.value) for clause in clauses.of_point] == [("chunk_index", [1, 2])]
+
+
+@pytest.mark.parametrize("match", ["equals", "any_of", "range"])
+@pytest.mark.parametrize("key", ["metadata.year", "token_count"])
+def test_a_number_beyond_the_limits_is_named(key: str, match: str) -> None:
+    value = {"equals": 2**70, "any_of": [1, 2**70], "range": {"gte": 2**70}}[match]
+    with pytest.raises(ConfigurationError) as error:
+        parse_filter(SearchFilter((Condition(key, cast(Any, match), value),)))
+    if (key, match) != ("token_count", "any_of"):
+        assert str(2**70) in str(error.value)
+    assert "below 2^" in str(error.value) or "64 bits" in str(error.value)

@@ -38,6 +38,23 @@ def sentence(step: str, metadata: Mapping[str, Any]) -> str:
             return "done"
 
 
+def is_warning(step: str, metadata: Mapping[str, Any]) -> bool:
+    """Whether a step ended well, but left something for a person to do."""
+    match step:
+        case "raw_documents":
+            return bool(metadata["num_quarantined"] or metadata["num_unreadable_sources"])
+        case "embeddings":
+            return bool(metadata.get("num_refused"))
+        case "staging_collection":
+            return bool(metadata.get("num_quarantined"))
+        case "eval_report":
+            return bool(metadata.get("problems")) or metadata.get(plotted("mrr")) is None
+        case "production_collection":
+            return metadata[OUTCOME_KEY] == Outcome.HELD
+        case _:
+            return False
+
+
 def _read(metadata: Mapping[str, Any]) -> str:
     num_read, num_parsed = metadata["num_read"], metadata["num_parsed"]
     parts = [counted(metadata["num_documents"], "document")]

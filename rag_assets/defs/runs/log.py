@@ -12,7 +12,7 @@ from typing import Any, Protocol, Self
 import dagster as dg
 
 from rag_assets.defs.asset_step import GATE
-from rag_assets.defs.metadata.sentences import sentence
+from rag_assets.defs.metadata.sentences import is_warning, sentence
 from rag_assets.defs.runs.record import failure_of_step, plain
 
 _logger = logging.getLogger(__name__)
@@ -49,6 +49,7 @@ class RunLog:
         self._cursor: str | None = None
         self._started_at: dict[str, float] = {}
         self._sentences: dict[str, str] = {}
+        self._warnings: set[str] = set()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="run-log", daemon=True)
 
@@ -98,7 +99,10 @@ class RunLog:
                 self._report("step", step=step)
             case dg.DagsterEventType.ASSET_MATERIALIZATION:
                 materialization = event.step_materialization_data.materialization
-                self._sentences[step] = sentence(step, plain(materialization.metadata))
+                metadata = plain(materialization.metadata)
+                self._sentences[step] = sentence(step, metadata)
+                if is_warning(step, metadata):
+                    self._warnings.add(step)
             case dg.DagsterEventType.ASSET_CHECK_EVALUATION:
                 if step == GATE:  # other checks are part of an asset, and have its sentence
                     self._sentences[step] = event.asset_check_evaluation_data.description or ""
@@ -113,7 +117,8 @@ class RunLog:
 
     def _end(self, kind: str, step: str, timestamp: float, text: str) -> None:
         seconds = timestamp - self._started_at.get(step, timestamp)
-        self._report(kind, step=step, seconds=round(seconds, 2), text=text)
+        warns = step in self._warnings
+        self._report(kind, step=step, seconds=round(seconds, 2), text=text, warns=warns)
 
 
 def _ends(entries: Sequence[Any], step_key: str | None) -> bool:

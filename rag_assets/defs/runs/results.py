@@ -11,6 +11,7 @@ from rag_assets.defs.metadata.raw_documents import UNREADABLE_KEY
 from rag_assets.defs.runs.alerts import ALERTED_BY_TAG, post_alerts
 from rag_assets.defs.runs.record import failure_of, metadata_of
 from rag_assets.errors import RagAssetsError
+from rag_assets.inspection.pending_approvals import pending_approvals
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.refresh.outcome import OUTCOME_KEY, Outcome
 from rag_assets.refresh.result import RefreshResult, add_production
@@ -37,6 +38,9 @@ def finish(instance: dg.DagsterInstance, run: dg.DagsterRun, before: str | None)
     try:
         # With one process per step, none sees the end of a canceled run.
         knowledge_base.ledger.release_lease(run.run_id)
+        result.waiting_approvals = [
+            one["token"] for one in pending_approvals(knowledge_base) if not one["is_approved"]
+        ]
         records = OutcomeRecord(knowledge_base.failures.folder)
         recorded = records.get()
         if result.outcome is Outcome.CANCELED:
