@@ -33,9 +33,12 @@ from rag_assets.records import (
 from rag_assets.vector_stores.base import Depth, ProgressCallback
 from rag_assets.vector_stores.production_state import ProductionState
 from rag_assets.vector_stores.promotion_rules import (
+    check_exchanged,
     check_hold,
     check_readings,
     count_readings,
+    expect_state,
+    later_readings,
     next_reading,
     previous_of,
     rolled_back,
@@ -61,7 +64,7 @@ class InMemoryVectorStore:
         self.calls: list[tuple[str, str]] = []
         self.open_readers: list[InMemoryReader] = []
 
-    def knowledge_base_id(self) -> str:
+    def knowledge_base_id(self, new: str = "") -> str:
         return "in-memory"
 
     def find_knowledge_base_id(self) -> str | None:
@@ -166,6 +169,16 @@ class InMemoryVectorStore:
 
     def resume(self) -> ProductionState:
         self.state = replace(self.state, hold=None)
+        return self.state
+
+    def exchange(
+        self, state: ProductionState, expected: ProductionState, readings: Readings | None = None
+    ) -> ProductionState:
+        expect_state(self.state, expected)
+        check_exchanged(state, self.manifest)
+        self.numbers = later_readings(self.numbers, readings)
+        self.calls.append(("exchange", state.production or ""))
+        self.state = state
         return self.state
 
     def close(self) -> None: ...

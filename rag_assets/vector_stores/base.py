@@ -132,8 +132,12 @@ class VectorStore(Protocol):
     exact_vectors: bool
     """Whether a unit vector is read back bit for bit."""
 
-    def knowledge_base_id(self) -> str:
-        """Return the random id of this knowledge base. The first call creates and stores it."""
+    def knowledge_base_id(self, new: str = "") -> str:
+        """Return the random id of this knowledge base. The first call creates and stores it.
+
+        Args:
+            new: the id to create instead of a random one. An existing id stays.
+        """
         ...
 
     def find_knowledge_base_id(self) -> str | None:
@@ -297,6 +301,25 @@ class VectorStore(Protocol):
 
     def resume(self) -> ProductionState:
         """Lift the hold, if there is one."""
+        ...
+
+    def exchange(
+        self, state: ProductionState, expected: ProductionState, readings: Readings | None = None
+    ) -> ProductionState:
+        """Replace production, previous and hold together, atomically, if they are still as expected.
+
+        For a restore and a purge: a hold neither stops it nor ends by it, unless the new state says so.
+
+        Args:
+            state: its generations must be sealed. Only the held one may be missing, as after a deletion by hand.
+            readings: counted together with the exchange, as by `promote`. A reading in progress with a lower number
+                is older than the exchange, and its candidate cannot be promoted.
+
+        Raises:
+            SupersededError: the state has changed, or a generation was deleted. Nothing was changed.
+            GenerationDamaged: a generation is incomplete or marked as damaged.
+            VectorStoreUnavailable: the store does not answer.
+        """
         ...
 
     def add_missing_indexes(self, generation: str) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Rules of promotion, rollback and deletion, the same in every store."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from rag_assets.errors import (
@@ -66,6 +66,41 @@ def next_reading(readings: Readings) -> Readings:
 
 def count_readings(readings: Readings, numbers: Mapping[str, int]) -> Readings:
     return Readings(readings.last, {**readings.counted, **numbers})
+
+
+def later_readings(one: Readings, other: Readings | None) -> Readings:
+    """Return the higher number of each source, and of the last reading."""
+    if other is None:
+        return one
+    numbers = {
+        source: max(one.counted.get(source, 0), other.counted.get(source, 0))
+        for source in (*one.counted, *other.counted)
+    }
+    return Readings(max(one.last, other.last, *numbers.values(), 0), numbers)
+
+
+def expect_state(state: ProductionState, expected: ProductionState) -> None:
+    """Raises: SupersededError: production, previous or hold are others than expected."""
+    if state != expected:
+        raise SupersededError(
+            f"production, its previous generation or the hold changed in the meantime (production is now "
+            f"{state.production or 'nothing'}): retry"
+        )
+
+
+def check_exchanged(state: ProductionState, manifest_of: Callable[[str], GenerationManifest | None]) -> None:
+    """Check that the generations of a new state may be served, the rejected ones too: they were before.
+
+    Raises:
+        SupersededError: one does not exist.
+        GenerationDamaged: one differs from its seal.
+    """
+    for name in sorted({state.production, state.previous} - {None}, key=str):
+        manifest = manifest_of(str(name))
+        if manifest is None:
+            raise SupersededError(f"generation {name} was deleted or never sealed: retry")
+        if manifest.damaged:
+            raise GenerationDamaged(f"generation {name} is damaged: {manifest.damaged}")
 
 
 def check_promotable(

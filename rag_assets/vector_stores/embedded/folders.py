@@ -65,13 +65,17 @@ class GenerationFolders:
             raise StateFormatError(f"{path} is damaged: materialize all assets to rebuild it")
         return found
 
-    def draw_knowledge_base_id(self) -> str:
-        """Create the id, unless another process was faster, and return it. Takes the lock."""
+    def draw_knowledge_base_id(self, new: str = "") -> str:
+        """Create the id, unless another process was faster, and return it. Takes the lock.
+
+        Args:
+            new: the id, random if it is empty.
+        """
         with self.locked():
             found = self.find_knowledge_base_id()
             if found is not None:
                 return found
-            drawn = str(uuid.uuid4())
+            drawn = new or str(uuid.uuid4())
             write_json(
                 self.home / "knowledge_base.json",
                 {"format_version": FORMAT_VERSION, "knowledge_base_id": drawn},

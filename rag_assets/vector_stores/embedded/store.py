@@ -16,11 +16,14 @@ from rag_assets.vector_stores.names import check_collection_name
 from rag_assets.vector_stores.production_state import ProductionState
 from rag_assets.vector_stores.promotion_rules import (
     check_deletable,
+    check_exchanged,
     check_hold,
     check_promotable,
     check_readings,
     count_readings,
     expect_production,
+    expect_state,
+    later_readings,
     next_reading,
     previous_of,
     rolled_back,
@@ -44,9 +47,9 @@ class EmbeddedVectorStore:
         self._metadata_indexes = metadata_indexes or {}
         self.folders = GenerationFolders(Path(root).absolute() / collection)
 
-    def knowledge_base_id(self) -> str:
+    def knowledge_base_id(self, new: str = "") -> str:
         found = self.find_knowledge_base_id()
-        return found if found is not None else self.folders.draw_knowledge_base_id()
+        return found if found is not None else self.folders.draw_knowledge_base_id(new)
 
     def find_knowledge_base_id(self) -> str | None:
         return self.folders.find_knowledge_base_id()
@@ -158,6 +161,21 @@ class EmbeddedVectorStore:
             return self.folders.write_state(
                 ProductionState(production=state.production, previous=state.previous)
             )
+
+    def exchange(
+        self, state: ProductionState, expected: ProductionState, readings: Readings | None = None
+    ) -> ProductionState:
+        with self.folders.locked():
+            now = self.production_state()
+            expect_state(now, expected)
+            check_exchanged(state, self.manifest)
+            for name in {state.production, state.previous} - {None}:
+                self.folders.complete(str(name))
+            # First, as in `promote`.
+            counted = later_readings(self.readings(), readings)
+            if counted != self.readings():
+                self.folders.write_readings(counted)
+            return now if state == now else self.folders.write_state(state)
 
     def add_missing_indexes(self, generation: str) -> tuple[str, ...]:  # noqa: ARG002 - it stays as it was sealed
         return ()

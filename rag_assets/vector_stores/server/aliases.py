@@ -86,14 +86,18 @@ class Aliases:
     def find_knowledge_base_id(self) -> str | None:
         return self.look().knowledge_base_id or self._collections.find_knowledge_base_id()
 
-    def bootstrap(self) -> None:
-        """Create `--meta` and its aliases, if missing. Of several processes at once, one creates the token."""
+    def bootstrap(self, new_id: str = "") -> None:
+        """Create `--meta` and its aliases, if missing. Of several processes at once, one creates the token.
+
+        Args:
+            new_id: of the knowledge base, random if it is empty.
+        """
         aliases = self.look()
         if aliases.knowledge_base_id is not None and aliases.token is not None:
             return
         identity, created = aliases.knowledge_base_id or self._collections.find_knowledge_base_id(), False
         if identity is None:
-            identity, created = self._collections.create_meta()
+            identity, created = self._collections.create_meta(new_id)
         if aliases.knowledge_base_id is None:
             alias = self._name("id", str(FORMAT_VERSION), identity)
             self._create_alias_of_meta("store the id of the knowledge base", alias)
@@ -274,7 +278,8 @@ class Aliases:
                 continue
             if alias in aliases.names:
                 operations.append(delete(alias))
-            if target is not None:
+            # A hold outlives its generation, deleted by hand.
+            if target is not None and self._collections.exists(target):
                 operations.append(create(alias, target))
         if new.hold != aliases.state.hold:
             prefixes = (self._name("hold", ""), self._name("note", ""))

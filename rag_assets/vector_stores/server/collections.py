@@ -123,8 +123,11 @@ class Collections:
                 f"{FORMAT_VERSION}: use the version that wrote it"
             )
 
-    def create_meta(self) -> tuple[str, bool]:
+    def create_meta(self, new_id: str = "") -> tuple[str, bool]:
         """Create `meta` with a new id. Return its id, and False if another process was faster.
+
+        Args:
+            new_id: random if it is empty.
 
         Raises:
             ConfigurationError: a collection has the name of the alias of production.
@@ -134,7 +137,7 @@ class Collections:
                 f"a collection named {self.knowledge_base} already exists, but this name is needed for the alias of "
                 "production: rename or delete the collection, or choose another name for the knowledge base"
             )
-        identity = str(uuid.uuid4())
+        identity = new_id or str(uuid.uuid4())
         try:
             with server_errors(f"create collection {self.name_of('meta')}"):
                 self.client.create_collection(

@@ -15,11 +15,14 @@ from rag_assets.vector_stores.names import check_collection_name, is_name
 from rag_assets.vector_stores.production_state import ProductionState
 from rag_assets.vector_stores.promotion_rules import (
     check_deletable,
+    check_exchanged,
     check_hold,
     check_promotable,
     check_readings,
     count_readings,
     expect_production,
+    expect_state,
+    later_readings,
     previous_of,
     rolled_back,
 )
@@ -52,11 +55,11 @@ class ServerVectorStore:
         # The client's local mode normalizes with numpy, and again when it copies.
         self.exact_vectors = not self._collections.local
 
-    def knowledge_base_id(self) -> str:
+    def knowledge_base_id(self, new: str = "") -> str:
         found = self.find_knowledge_base_id()
         if found is not None:
             return found
-        self._aliases.bootstrap()
+        self._aliases.bootstrap(new)
         found = self._collections.consensus.seen(self.find_knowledge_base_id)
         if found is None:
             raise VectorStoreUnavailable(
@@ -193,6 +196,30 @@ class ServerVectorStore:
             return ProductionState(production=aliases.state.production, previous=aliases.state.previous)
 
         return self._aliases.swap(change)
+
+    def exchange(
+        self, state: ProductionState, expected: ProductionState, readings: Readings | None = None
+    ) -> ProductionState:
+        self._aliases.bootstrap()
+        for name in sorted({state.production, state.previous, state.held} - {None}, key=str):
+            if is_name(str(name)) and self._collections.exists(str(name)):
+                self._collections.prepare_for_promotion(str(name))
+        begun = False
+
+        def change(aliases: AliasView) -> ProductionState:
+            nonlocal begun
+            if begun and aliases.state == state:
+                return state  # done by an attempt with a lost answer
+            expect_state(aliases.state, expected)
+            check_exchanged(state, self.manifest)
+            for name in {state.production, state.previous} - {None}:
+                if aliases.marks.get(str(name)) == DISCARDED:
+                    raise SupersededError(f"generation {name} is being deleted: retry")
+                self.check_whole(str(name))
+            begun = True
+            return state
+
+        return self._aliases.swap(change, lambda counted: later_readings(counted, readings))
 
     def describe_server(self) -> list[str]:
         """See `DescribesServer`."""
