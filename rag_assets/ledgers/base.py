@@ -4,9 +4,9 @@ It remembers parse results, the documents of each generation, vectors and signat
 spending of runs, and the current holder of the refresh lease.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol
 
 from rag_assets.document_metadata.values import NO_METADATA, Metadata
 from rag_assets.records import DocumentState, Refusal, Vector
@@ -45,8 +45,8 @@ class LeaseHolder:
         owner: Dagster run id.
         host: the space of its pid. See `rag_assets.disk.processes.pid_space`.
         pid: of the working process, or None between two steps.
-        renewed_at: seconds since the epoch, by the clock of the holder, or of the server with the ledger. Only compared
-            for equality: another value is another renewal.
+        renewed_at: seconds since the epoch, by the clock of the holder. Only compared for equality: another value is
+            another renewal.
         age_seconds: since the last renewal, by two readings of a clock that may have been set between them.
     """
 
@@ -163,6 +163,39 @@ class Ledger(Protocol):
         """
         ...
 
+    def all_parses(self) -> Iterator[list[ParseRecord]]:
+        """Yield all parses in batches, for a backup. One written in the meantime may be missing."""
+        ...
+
+    def all_vectors(self) -> Iterator[dict[bytes, Vector]]:
+        """Yield all cached vectors in batches, as `all_parses`."""
+        ...
+
+    def all_signatures(self) -> Iterator[dict[bytes, bytes]]:
+        """Yield all cached signatures in batches, as `all_parses`."""
+        ...
+
+    def erase(
+        self,
+        *,
+        source_uris: Iterable[str] = (),
+        contents: Iterable[str] = (),
+        vectors: Iterable[bytes] = (),
+        signatures: Iterable[bytes] = (),
+    ) -> None:
+        """Forget entries for good, so that no file holds them any more, and what was forgotten earlier.
+
+        Args:
+            source_uris: documents with parses to forget.
+            contents: hashes of texts. Every parse with one of them is forgotten.
+            vectors, signatures: keys.
+
+        Raises:
+            LedgerUnavailable: another process kept the file open for too long. The entries are forgotten, but traces of
+                them may be left. Call it again.
+        """
+        ...
+
     def acquire_lease(
         self, owner: str, host: str, pid: int, dead: LeaseHolder | None = None
     ) -> LeaseHolder | None:
@@ -182,16 +215,3 @@ class Ledger(Protocol):
     def lease_holder(self) -> LeaseHolder | None: ...
 
     def close(self) -> None: ...
-
-
-@runtime_checkable
-class DescribesServer(Protocol):
-    """A ledger on a server. Asked by `doctor` only."""
-
-    def describe_server(self) -> list[str]:
-        """Return what a person has to know of the server: version, memory, policy, and what will not do.
-
-        Raises:
-            ConfigurationError, LedgerUnavailable: the server cannot hold a ledger, or does not answer.
-        """
-        ...

@@ -1,13 +1,13 @@
 """A ledger over another one: reads fall through, writes stay above. For dry runs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from rag_assets.ledgers.base import DescribesServer, LeaseHolder, Ledger, ParseRecord, Spending
+from rag_assets.ledgers.base import LeaseHolder, Ledger, ParseRecord, Spending
 from rag_assets.records import DocumentState, Refusal, Vector
 
 
 class OverlayLedger:
-    """See `rag_assets.ledgers.base.Ledger`. Cleanup and spending use only the upper ledger, and so does taking the lease.
+    """See `rag_assets.ledgers.base.Ledger`. Cleanup and the lease use only the upper ledger.
 
     Args:
         above: receives the writes, and has priority for reads.
@@ -69,13 +69,35 @@ class OverlayLedger:
         self._above.add_spending(run_id, spent)
 
     def spending(self) -> dict[str, list[Spending]]:
-        return self._above.spending()
+        return self._below.spending() | self._above.spending()
 
     def forget_spending(self, run_ids: Iterable[str]) -> None:
         self._above.forget_spending(run_ids)
 
     def prune(self, keep_generations: Iterable[str]) -> None:
         self._above.prune(keep_generations)
+
+    def all_parses(self) -> Iterator[list[ParseRecord]]:
+        yield from self._below.all_parses()
+        yield from self._above.all_parses()
+
+    def all_vectors(self) -> Iterator[dict[bytes, Vector]]:
+        yield from self._below.all_vectors()
+        yield from self._above.all_vectors()
+
+    def all_signatures(self) -> Iterator[dict[bytes, bytes]]:
+        yield from self._below.all_signatures()
+        yield from self._above.all_signatures()
+
+    def erase(
+        self,
+        *,
+        source_uris: Iterable[str] = (),
+        contents: Iterable[str] = (),
+        vectors: Iterable[bytes] = (),
+        signatures: Iterable[bytes] = (),
+    ) -> None:
+        self._above.erase(source_uris=source_uris, contents=contents, vectors=vectors, signatures=signatures)
 
     def acquire_lease(
         self, owner: str, host: str, pid: int, dead: LeaseHolder | None = None
@@ -89,10 +111,7 @@ class OverlayLedger:
         self._above.release_lease(owner)
 
     def lease_holder(self) -> LeaseHolder | None:
-        return self._above.lease_holder() or self._below.lease_holder()
-
-    def describe_server(self) -> list[str]:
-        return self._below.describe_server() if isinstance(self._below, DescribesServer) else []
+        return self._above.lease_holder()
 
     def close(self) -> None:
         self._above.close()

@@ -1,7 +1,7 @@
 """SQLite ledgers that change nothing on disk, for dry runs and reports: one opened for reading, and one in memory."""
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,9 @@ class ReadOnlySqliteLedger(SqliteLedger):
 
     def spending(self) -> dict[str, list[Spending]]:
         return super().spending() if self._has_table("spending") else {}
+
+    def all_signatures(self) -> Iterator[dict[bytes, bytes]]:
+        return super().all_signatures() if self._has_table("signatures") else iter(())
 
     def _has_table(self, name: str) -> bool:
         return bool(self._query("SELECT 1 FROM sqlite_master WHERE name=?", (name,)))

@@ -15,8 +15,14 @@ from rag_assets.disk.private_folders import make_private_folder
 from rag_assets.disk.state_files import path_problem
 from rag_assets.errors import LedgerUnavailable
 from rag_assets.ledgers.base import LeaseHolder, ParseRecord, Spending
-from rag_assets.ledgers.rows import (
+from rag_assets.ledgers.sqlite_entries import SqliteEntries
+from rag_assets.ledgers.sqlite_schema import (
+    ADD_SPENDING,
+    ALL_SPENDING,
+    FORGET_SPENDING,
+    SCHEMA,
     Misfits,
+    add_columns,
     bytes_of,
     checksum_in,
     checksum_of_bytes,
@@ -24,20 +30,13 @@ from rag_assets.ledgers.rows import (
     checksum_of_parse,
     document_row,
     documents_of,
+    is_corrupt,
     parse_of,
     parse_row,
     refusal_of,
     spending_of,
-    vector_of_bytes,
-)
-from rag_assets.ledgers.sqlite_schema import (
-    ADD_SPENDING,
-    ALL_SPENDING,
-    FORGET_SPENDING,
-    SCHEMA,
-    add_columns,
-    is_corrupt,
     text_of_bytes,
+    vector_of_bytes,
 )
 from rag_assets.records import DocumentState, Refusal, Vector
 
@@ -50,7 +49,7 @@ _BATCH = 500  # below SQLite's limit on variables in one statement
 _DAY_SECONDS = 86_400.0
 
 
-class SqliteLedger:
+class SqliteLedger(SqliteEntries):
     """See `rag_assets.ledgers.base.Ledger`.
 
     A corrupt file, or one of another format version, is set aside and replaced with a new one, because a ledger is a
@@ -70,7 +69,7 @@ class SqliteLedger:
         self._ttl_seconds = ttl_seconds
         self._touch_after_seconds = min(_DAY_SECONDS, ttl_seconds / 2)
         self._lock = threading.Lock()
-        self._misfits = Misfits(str(path), "Check the disk")
+        self._misfits = Misfits(path)
         try:
             self._connection = self._open()
         except sqlite3.DatabaseError as error:

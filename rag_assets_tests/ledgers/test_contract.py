@@ -364,3 +364,33 @@ def test_several_threads_may_use_one_ledger(ledger: Ledger) -> None:
         thread.join()
     assert problems == []
     assert len(ledger.vectors(keys(*range(400)))) == 80
+
+
+# All entries, and erasure
+
+
+def test_all_entries_are_listed_for_a_backup(ledger: Ledger) -> None:
+    records = [replace(PARSE, source_uri=f"file:///{number:04}") for number in range(1201)]
+    ledger.put_parses(iter(records))
+    vectors = {key: vector_of(f"{number}", 4) for number, key in enumerate(keys(*range(1201)))}
+    ledger.put_vectors(vectors)
+    ledger.put_signatures({key: key * 2 for key in keys(1, 2)})
+    assert [record for batch in ledger.all_parses() for record in batch] == records
+    found = {key: vector for batch in ledger.all_vectors() for key, vector in batch.items()}
+    assert found.keys() == vectors.keys()
+    assert all((found[key] == vector).all() for key, vector in vectors.items())
+    assert {key: one for batch in ledger.all_signatures() for key, one in batch.items()} == {
+        key: key * 2 for key in keys(1, 2)
+    }
+
+
+def test_erased_entries_are_forgotten_and_the_others_stay(ledger: Ledger) -> None:
+    moved = replace(PARSE, source_uri="file:///moved.md")
+    other = replace(PARSE, source_uri="file:///other.md", content_hash="other content")
+    ledger.put_parses([PARSE, BAD, moved, other])
+    ledger.put_vectors({key: vector_of("x", 4) for key in keys(1, 2)})
+    ledger.put_signatures(dict.fromkeys(keys(1, 2), b"signature"))
+    ledger.erase(source_uris=[BAD.source_uri], contents=["content"], vectors=keys(1, 7), signatures=keys(2))
+    assert [record for batch in ledger.all_parses() for record in batch] == [other]
+    assert ledger.vectors(keys(1, 2)).keys() == set(keys(2))
+    assert ledger.signatures(keys(1, 2)).keys() == set(keys(1))
