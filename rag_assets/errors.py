@@ -8,7 +8,7 @@ RagAssetsError
 │   │   └── RequestFailed           an internal error of the endpoint, perhaps because of one text
 │   ├── VectorStoreUnavailable  no answer from the vector store, or a generation vanished while it was read
 │   ├── LedgerUnavailable       no answer from the ledger, or it had to be recreated
-│   │   └── LedgerNotWritable       it answers, but takes no writes now: full, a replica, or a failed snapshot
+│   ├── BackupUnavailable       no answer from the place of a backup
 │   ├── FetchFailed             no complete answer from a web server
 │   └── SupersededError         another refresh promoted first
 ├── PermanentError          do not retry: the same input fails in the same way
@@ -19,6 +19,7 @@ RagAssetsError
 │   ├── InvalidVectorError      a vector, point id or payload unfit for a store
 │   ├── StateFormatError        a state file of another format version
 │   ├── GenerationDamaged       a generation without the points it was sealed with
+│   ├── BackupUnusable          a backup that is damaged, incomplete or of a newer version
 │   ├── HandleClosed            a reader or writer used after its end
 │   ├── DiskUnusable            a full or read-only disk, or a folder without permission
 │   ├── BenchmarkError          an unusable benchmark
@@ -106,8 +107,8 @@ class LedgerUnavailable(TransientError):
     """The ledger did not answer, or was damaged and has been recreated. It is only a cache: nothing is lost."""
 
 
-class LedgerNotWritable(LedgerUnavailable):
-    """A server with the ledger answers, but takes no writes now: it is full, a replica, or could not save its snapshot."""
+class BackupUnavailable(TransientError):
+    """The place of a backup, such as S3, did not answer, or refused."""
 
 
 class FetchFailed(TransientError):
@@ -167,6 +168,10 @@ class GenerationDamaged(PermanentError):
 
     Reading it again gives the same result. If production cannot be opened, the next refresh rebuilds everything.
     """
+
+
+class BackupUnusable(PermanentError):
+    """A backup is damaged, incomplete, changed, or of a newer version. Nothing of it is restored."""
 
 
 class HandleClosed(PermanentError):

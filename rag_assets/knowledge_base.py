@@ -89,11 +89,15 @@ class KnowledgeBase:
 
     @cached_property
     def ledger(self) -> Ledger:
-        from rag_assets.ledgers.registry import build_ledger
+        from rag_assets.ledgers.sqlite import SqliteLedger
 
         # Here, because every refresh opens the ledger before it writes elsewhere. Opening other parts creates nothing.
         claim_folder(self.settings.state_dir, "RAG_STATE_DIR")
-        return build_ledger(self.settings, self.vector_store.knowledge_base_id())
+        return SqliteLedger(
+            self.settings.state_dir / "ledger.sqlite",
+            self.vector_store.knowledge_base_id(),
+            self.settings.cache_ttl_seconds,
+        )
 
     @cached_property
     def artifacts(self) -> ArtifactStore:

@@ -1,4 +1,4 @@
-"""The decisions of people: rollback, resume and approve, with who, when and why.
+"""The decisions of people: rollback, resume, approve, restore and purge, with who, when and why.
 
 A file of JSON lines beside the artifacts. It only tells: the hold itself is in the vector store, an approval in the ledger.
 So a file that cannot be written stops no decision.
@@ -15,7 +15,7 @@ from typing import Literal
 
 from rag_assets.disk.private_folders import make_private_folder
 
-DecisionKind = Literal["rollback", "resume", "approve"]
+DecisionKind = Literal["rollback", "resume", "approve", "restore", "purge", "lift"]
 
 _logger = logging.getLogger(__name__)
 

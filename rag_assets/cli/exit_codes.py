@@ -5,7 +5,8 @@ Imports nothing heavy: the first line of a command must not wait for it.
 
 from enum import IntEnum
 
-from rag_assets.refresh.outcome import Outcome
+from rag_assets.errors import ProductionHeld, RagAssetsError
+from rag_assets.refresh.outcome import Outcome, outcome_of
 
 
 class ExitCode(IntEnum):
@@ -60,6 +61,11 @@ def exit_code_of(outcome: Outcome, *, degraded: bool = False) -> ExitCode:
     """
     code = _OF_OUTCOME[outcome]
     return ExitCode.DEGRADED if code is ExitCode.OK and degraded else code
+
+
+def exit_code_of_error(error: RagAssetsError) -> ExitCode:
+    """Return the exit code of a command that ended with this error."""
+    return ExitCode.HELD if isinstance(error, ProductionHeld) else _OF_OUTCOME[outcome_of(error)]
 
 
 def nagios(code: ExitCode) -> tuple[int, str]:

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 _CHANGING = frozenset({"rollback", "resume", "approve", "quarantine --retry"})
 """Commands that change an existing knowledge base."""
-_WRITING = frozenset({"benchmark draft", "benchmark accept"})
+_WRITING = frozenset({"benchmark draft", "benchmark accept", "restore"})
 """Other commands that write."""
+_EXITING_BY_REASON = frozenset({"backup", "restore"})
+"""Commands that tell a refusal from a failure."""
 _OPENS_THE_STORE_ONLY = frozenset({"search", "mcp"})
 """Commands that need no read-only ledger, to create nothing."""
 
@@ -50,6 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if getattr(options, "nagios", False):
             return _say_to_monitor(error)
         _complain(str(error))
+        if options.command in _EXITING_BY_REASON:
+            from rag_assets.cli.exit_codes import exit_code_of_error
+
+            return exit_code_of_error(error)
         return 1
     except BrokenPipeError:
         sys.stderr.close()
@@ -142,6 +148,10 @@ def _run(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
             from rag_assets.cli.production import resume as run
         case "approve":
             from rag_assets.cli.production import approve as run
+        case "backup":
+            from rag_assets.cli.backup import backup as run
+        case "restore":
+            from rag_assets.cli.backup import restore as run
         case "export":
             from rag_assets.cli.production import export as run
         case "benchmark draft":

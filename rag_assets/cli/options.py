@@ -73,6 +73,15 @@ _EXAMPLES = {
     "resume": ('rag-assets resume --reason "prices are right again"',),
     "approve": ('rag-assets approve 0123456789abcdef --reason "the wiki was closed"',),
     "export": ("rag-assets export > chunks.jsonl", "rag-assets export --vectors > points.jsonl"),
+    "backup": (
+        "rag-assets backup /backups/2026-11-30",
+        "rag-assets backup s3://company-backups/knowledge-base/2026-11-30",
+    ),
+    "restore": (
+        "rag-assets restore /backups/2026-11-30",
+        "rag-assets restore s3://company-backups/knowledge-base/2026-11-30",
+        'rag-assets restore /backups/2026-11-29 --into-living knowledge_base --reason "yesterday was right"',
+    ),
     "mcp": ("rag-assets mcp", "rag-assets mcp --http", "rag-assets mcp --http 0.0.0.0:8765"),
     "settings": ("rag-assets settings", "rag-assets settings --json"),
     "doctor": ("rag-assets doctor", "rag-assets doctor --deep"),
@@ -218,6 +227,34 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
         one.add_argument("--by", metavar="NAME", help="who decides (default: the user of this system)")
     export = command("export", "Print every chunk in production, one JSON object per line and location.")
     export.add_argument("--vectors", action="store_true", help="include the vectors")
+    backup = command(
+        "backup",
+        "Write a backup of the knowledge base into a folder or S3 prefix. Production keeps serving.",
+        description="Write vectors, texts, ledger, benchmark, hold and purged documents, all of one moment, also while a "
+        "refresh runs. The backup holds document text, and no key or password. It names what it does not hold.",
+    )
+    backup.add_argument("target", metavar="TARGET", help="new or empty folder, or s3://bucket/prefix")
+    restore = command(
+        "restore",
+        "Restore a backup, into an empty installation or, by name, into a living one.",
+        description="Restore a backup, into an empty installation or, by name, into a living one. Every file is checked "
+        "before anything is changed. If it is interrupted, run it again.",
+    )
+    restore.add_argument("target", metavar="SOURCE", help="folder, or s3://bucket/prefix")
+    restore.add_argument(
+        "--into-living",
+        metavar="NAME",
+        help="replace production of the knowledge base of this name. The old production becomes the previous generation",
+    )
+    restore.add_argument(
+        "--new-id",
+        action="store_true",
+        help="for a copy beside the original: give it an id of its own, so that they never share keys in Redis",
+    )
+    for one in (backup, restore):
+        one.add_argument("--json", action="store_true", help="print one JSON object")
+    restore.add_argument("--reason", metavar="TEXT", help="why, recorded (maximum: 500 characters)")
+    restore.add_argument("--by", metavar="NAME", help="who decides (default: the user of this system)")
     mcp = command(
         "mcp", "Serve search, documents and status to assistants, read-only (Model Context Protocol)."
     )

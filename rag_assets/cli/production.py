@@ -16,7 +16,7 @@ def rollback(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     """Put the previous generation back into production and hold it there."""
     from rag_assets.operations.decisions import roll_back
 
-    state = roll_back(knowledge_base, by=_by(options), reason=reason_for_rollback(options))
+    state = roll_back(knowledge_base, by=person(options), reason=reason_for_rollback(options))
     say_text(one_line(state.hold_in_words))
     say_text(
         f"{state.held} is out of service. Refreshes still build and evaluate a candidate, and it waits until "
@@ -29,7 +29,7 @@ def resume(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     """Lift the hold of a rollback."""
     from rag_assets.operations.decisions import resume as lift_hold
 
-    hold, state = lift_hold(knowledge_base, by=_by(options), reason=options.reason or "")
+    hold, state = lift_hold(knowledge_base, by=person(options), reason=options.reason or "")
     if hold is None:
         say_text(f"nothing was held, production is {state.production or 'empty'}")
     else:
@@ -43,14 +43,15 @@ def approve(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     """Admit one refused set of deletions or one refused rebuild, once."""
     from rag_assets.operations.decisions import approve as admit
 
-    refusal = admit(knowledge_base, options.token, by=_by(options), reason=options.reason or "")
+    refusal = admit(knowledge_base, options.token, by=person(options), reason=options.reason or "")
     when = f"refused on {refusal.refused_at}" if refusal.refused_at else "not refused by a refresh yet"
     examples = f": {', '.join(refusal.examples)}, …" if refusal.examples else ""
     say_text(one_line(f"approved for the next refresh, once: {refusal.subject}, {when}{examples}"))
     return 0
 
 
-def _by(options: argparse.Namespace) -> str:
+def person(options: argparse.Namespace) -> str:
+    """Return the name of the person who decides."""
     from rag_assets.operations.decisions import current_user
 
     return options.by if options.by is not None else current_user()

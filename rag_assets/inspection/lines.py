@@ -21,10 +21,9 @@ def labeled(label: str, text: str, width: int = _LABEL_WIDTH) -> str:
 
 
 def knowledge_base_line(report: Mapping[str, Any]) -> str:
-    """Return the line about the knowledge base of a report: its name and place, and the server of its ledger."""
+    """Return the line about the knowledge base of a report: its name and place."""
     names = report["knowledge_base"]
-    ledger = f", ledger in {names['ledger']}" if names.get("ledger") else ""
-    return labeled("knowledge base", f"{names['name']} in {names['place']}{ledger}")
+    return labeled("knowledge base", f"{names['name']} in {names['place']}")
 
 
 def last_good_version(served: bool) -> str:

@@ -12,8 +12,7 @@ from pathlib import Path
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.base import Ledger
 from rag_assets.ledgers.overlay import OverlayLedger
-from rag_assets.ledgers.read_only_sqlite import InMemoryLedger
-from rag_assets.ledgers.registry import build_read_only_ledger
+from rag_assets.ledgers.read_only_sqlite import InMemoryLedger, ReadOnlySqliteLedger
 
 
 class ReadOnlyKnowledgeBase(KnowledgeBase):
@@ -29,7 +28,7 @@ class ReadOnlyKnowledgeBase(KnowledgeBase):
         identity = self.vector_store.find_knowledge_base_id() or ""
         return OverlayLedger(
             above=self._ledger_above(identity),
-            below=build_read_only_ledger(self.settings, identity),
+            below=ReadOnlySqliteLedger(self.settings.state_dir / "ledger.sqlite", identity),
         )
 
     def _ledger_above(self, identity: str) -> Ledger:

@@ -35,7 +35,7 @@ def roll_back(knowledge_base: KnowledgeBase, *, by: str, reason: str) -> Product
         RefusedError: there is no previous generation, or production is held already.
         SupersededError: production has changed.
     """
-    by, reason = _name(by), _reason(reason)
+    by, reason = checked_name(by), checked_reason(reason)
     state = roll_back_production(knowledge_base.vector_store, by=by, reason=reason)
     _log(knowledge_base).record("rollback", by=by, reason=reason, about=state.held or "")
     return state
@@ -50,7 +50,7 @@ def resume(knowledge_base: KnowledgeBase, *, by: str, reason: str) -> tuple[Hold
     Raises:
         ConfigurationError: name or reason are too long.
     """
-    by, reason = _name(by), _reason(reason)
+    by, reason = checked_name(by), checked_reason(reason)
     hold = knowledge_base.vector_store.production_state().hold
     state = knowledge_base.vector_store.resume()
     if hold is not None:
@@ -68,7 +68,7 @@ def approve(knowledge_base: KnowledgeBase, token: str, *, by: str, reason: str) 
         ConfigurationError: this is no token, or name or reason are too long.
         RefusedError: no refusal has it.
     """
-    by, reason, token = _name(by), _reason(reason), parsed_token(token)
+    by, reason, token = checked_name(by), checked_reason(reason), parsed_token(token)
     ledger = knowledge_base.ledger
     refusal = ledger.refusals().get(token)
     if refusal is None:
@@ -88,11 +88,13 @@ def _log(knowledge_base: KnowledgeBase) -> DecisionLog:
     return DecisionLog(knowledge_base.failures.folder)
 
 
-def _name(text: str) -> str:
+def checked_name(text: str) -> str:
+    """Return the name of a person for records. Raises: ConfigurationError: it is too long."""
     return _line(text, "the name", MAX_NAME_CHARACTERS)
 
 
-def _reason(text: str) -> str:
+def checked_reason(text: str) -> str:
+    """Return a reason for records. Raises: ConfigurationError: it is too long."""
     return _line(text, "the reason", MAX_REASON_CHARACTERS)
 
 

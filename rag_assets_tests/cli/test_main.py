@@ -34,6 +34,8 @@ COMMANDS = (
     ("resume",),
     ("approve", "0" * 16),
     ("export",),
+    ("backup", "folder"),
+    ("restore", "folder"),
     ("mcp",),
     ("doctor",),
     ("benchmark", "draft"),
@@ -136,7 +138,7 @@ def completed(capsys: pytest.CaptureFixture[str], *typed: str) -> set[str]:
 
 def test_the_shell_completes_commands_and_options(capsys: pytest.CaptureFixture[str]) -> None:
     assert completed(capsys, "") == {*(command[0] for command in COMMANDS), "--version", "--help"}
-    assert completed(capsys, "re") == {"refresh", "resume"}
+    assert completed(capsys, "res") == {"restore", "resume"}
     assert completed(capsys, "search", "leave", "--l") == {"--limit"}
     assert completed(capsys, "search", "--") >= {"--filter", "--generation", "--json", "--help"}
     assert completed(capsys, "benchmark", "") == {"draft", "accept", "--help"}

@@ -176,6 +176,42 @@ def test_a_point_is_traced_to_its_document(looked_at: Pipeline) -> None:
     assert len(report["point"]["generations"]) == 2
 
 
+def test_a_backup_is_restored_by_command(earlier: Pipeline, tmp_path: Path) -> None:
+    exported, before, files = earlier.export(), earlier.production(), earlier.files_of_production()
+    backup = tmp_path / "backup"
+    made = earlier.json("backup", str(backup), "--json")
+    assert (made["production"], made["previous"]) == (before.production, before.previous)
+    assert made["has_benchmark"] is True
+    assert earlier.files_of_production() == files
+    assert earlier.command("backup", str(backup))[0] == 4
+    status = earlier.status()
+    earlier.configure(RAG_STATE_DIR="restored")
+    said = earlier.succeed("restore", str(backup))
+    assert f"production     {before.production}: 12 documents" in said
+    assert earlier.export() == exported
+    assert earlier.production() == before
+    assert earlier.problems_of_production() == ()
+    assert earlier.status() == {
+        **status,
+        "knowledge_base": earlier.status()["knowledge_base"],
+        "decisions": earlier.status()["decisions"],
+    }
+    assert earlier.status()["decisions"][0]["decision"] == "restore"
+    earlier.succeed("rollback")
+    code, _, errors = earlier.command("restore", str(backup))
+    assert (code, "--into-living knowledge_base" in errors) == (4, True)
+    code, _, errors = earlier.command("restore", str(backup), "--into-living", "knowledge_base")
+    assert (code, "`rag-assets resume` lifts the hold" in errors) == (5, True)
+    earlier.succeed("resume")
+    held = earlier.production().production
+    earlier.succeed("restore", str(backup), "--into-living", "knowledge_base", "--by", "ana")
+    assert earlier.production().previous == held
+    assert earlier.export() == exported
+    (backup / "texts.parquet").unlink()
+    code, _, errors = earlier.command("restore", str(backup))
+    assert (code, "texts.parquet is missing" in errors) == (1, True)
+
+
 @pytest.mark.slow
 def test_the_first_refresh_adds_metadata_to_the_payload_and_nothing_else(
     earlier: Pipeline, monkeypatch: pytest.MonkeyPatch

@@ -1,0 +1,352 @@
+"""Restoring a backup into an empty installation, or into a living one.
+
+Everything is checked before anything is touched. The pointer to production is written last, in one step: until then
+nothing is served, or the living production is. A restore that was killed is run again: what is there is used.
+
+Empty: generations keep their names, and production, previous, hold, readings and approvals are those of the backup.
+Living: production and the held generation get new names, because a name is never used twice. The production of now becomes
+the previous one, so that a rollback returns to it. Its readings, approvals and records of refreshes stay.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rag_assets.artifacts.decisions import DecisionLog
+from rag_assets.disk.atomic_files import replace_file
+from rag_assets.disk.private_folders import make_private_folder
+from rag_assets.errors import (
+    MENDED_BY_REBUILD,
+    BackupUnusable,
+    ProductionHeld,
+    RefusedError,
+)
+from rag_assets.generations.copying import CheckedPoints, copy_generation
+from rag_assets.generations.verification import check_sealed
+from rag_assets.ingestion.purged_documents import PurgedDocuments, purged_from
+from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.ledgers.base import Spending
+from rag_assets.ledgers.lease import lease_renewed, wait_for_lease
+from rag_assets.operations.backup.create import (
+    ARTIFACTS,
+    BENCHMARK,
+    PARSES,
+    PURGED,
+    SIGNATURES,
+    SPENDING,
+    TEXTS,
+    VECTORS,
+)
+from rag_assets.operations.backup.index import BackedUpGeneration, BackupIndex, checked_index
+from rag_assets.operations.backup.places import BackupPlace
+from rag_assets.operations.backup.points_file import read_points
+from rag_assets.operations.backup.rows_file import parse_from_row, read_rows
+from rag_assets.operations.decisions import checked_name, checked_reason
+from rag_assets.progress import Progress
+from rag_assets.records import DocumentState, GenerationManifest, Refusal
+from rag_assets.refresh.promotion import retire
+from rag_assets.vector_stores.production_state import ProductionState
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class RestoreReport:
+    """The result of a restore.
+
+    Attributes:
+        was_there: whether an earlier restore of the same backup had finished.
+        num_purged: documents of the backup that were purged later, and left out.
+        benchmark: path of the benchmark written, None if the existing one stays or is the same.
+        benchmark_beside: path of the other benchmark, if the existing one differs.
+        notes: for people.
+    """
+
+    index: BackupIndex
+    state: ProductionState
+    seconds: float = 0.0
+    was_there: bool = False
+    num_purged: int = 0
+    benchmark: Path | None = None
+    benchmark_beside: Path | None = None
+    notes: list[str] = field(default_factory=list[str])
+
+
+@dataclass(slots=True)
+class _Restore:
+    """One restore in progress.
+
+    Attributes:
+        without: ids of purged documents.
+        affected: roles of the generations that hold some of them.
+    """
+
+    knowledge_base: KnowledgeBase
+    place: BackupPlace
+    index: BackupIndex
+    living: bool
+    without: frozenset[str] = frozenset()
+    affected: set[str] = field(default_factory=set[str])
+    report: RestoreReport = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.report = RestoreReport(self.index, ProductionState())
+
+
+def restore(
+    knowledge_base: KnowledgeBase,
+    place: BackupPlace,
+    *,
+    into_living: str | None = None,
+    new_id: bool = False,
+    by: str = "",
+    reason: str = "",
+) -> RestoreReport:
+    """Restore a backup.
+
+    Args:
+        into_living: name of the knowledge base, to replace its production.
+        new_id: give a copy an id of its own. Without it, an empty installation gets the id of the original.
+
+    Raises:
+        BackupUnusable: the backup is damaged. Nothing was changed.
+        RefusedError: the installation is not empty, or another one was named.
+        ProductionHeld: a person holds the living production.
+        SupersededError: production changed in the meantime.
+    """
+    began = time.monotonic()
+    by, reason = checked_name(by), checked_reason(reason)
+    index = checked_index(place)
+    living = _is_living(knowledge_base, index, into_living)
+    restoring = _Restore(knowledge_base, place, index, living)
+    store = knowledge_base.vector_store
+    if not living:
+        if store.production_state() == index.state and store.production_state().production:
+            restoring.report.state, restoring.report.was_there = index.state, True
+            return restoring.report
+        store.knowledge_base_id("" if new_id else index.knowledge_base_id)
+    owner = f"restore-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+    wait_for_lease(knowledge_base.ledger, owner)
+    try:
+        with lease_renewed(knowledge_base.ledger, owner, process_outlives_step=False) as holds:
+            expected = store.production_state()
+            if living and expected.hold is not None:
+                raise ProductionHeld(
+                    f"{expected.hold_in_words}. Nothing was restored: `rag-assets resume` lifts the hold"
+                )
+            _restore_purged(restoring)
+            _restore_texts(restoring)
+            _restore_ledger(restoring)
+            if not living:
+                _restore_artifacts(restoring)
+            _restore_benchmark(restoring)
+            state = _restore_generations(restoring, expected)
+            holds()
+            restoring.report.state = store.exchange(state, expected, None if living else index.readings)
+            log = DecisionLog(knowledge_base.failures.folder)
+            log.record("restore", by=by, reason=reason, about=f"backup of {index.made_at}")
+            if living:
+                retire(store, knowledge_base.ledger, lambda _: 0)
+    finally:
+        knowledge_base.ledger.release_lease(owner)
+    restoring.report.seconds = time.monotonic() - began
+    return restoring.report
+
+
+def _is_living(knowledge_base: KnowledgeBase, index: BackupIndex, into_living: str | None) -> bool:
+    """Decide between an empty and a living installation.
+
+    Raises:
+        RefusedError: it is not the one that was asked for.
+    """
+    name = knowledge_base.settings.collection
+    state = knowledge_base.vector_store.production_state()
+    is_empty = state == ProductionState()
+    if into_living is not None:
+        if into_living != name:
+            raise RefusedError(
+                f"this is knowledge base {name}, not {into_living}: set RAG_COLLECTION, or name this one. Nothing was changed"
+            )
+        if is_empty:
+            raise RefusedError(
+                f"{knowledge_base.place} is empty: leave out --into-living. Nothing was changed"
+            )
+        return True
+    if is_empty or state == index.state:
+        return False
+    raise RefusedError(
+        f"{knowledge_base.place} is in use: {state.production or 'nothing'} is in production. To replace it by the backup of "
+        f"{index.made_at}, and keep it as the previous generation, add `--into-living {name}`. Nothing was changed"
+    )
+
+
+def _restore_purged(restoring: _Restore) -> None:
+    purged = PurgedDocuments(restoring.knowledge_base.settings)
+    before = purged.kept_out()
+    if PURGED in restoring.index.files:
+        stored = json.loads(restoring.place.get(PURGED).read_bytes())
+        purged.merge(purged_from(stored, PURGED).values())
+        if not restoring.living:
+            completed = (
+                replace(one, completed_at=datetime.now(UTC).isoformat(timespec="seconds"))
+                for one in purged.kept_out().values()
+                if one.document_id not in before
+            )
+            purged.put(completed)
+    restoring.without = frozenset(purged.kept_out())
+
+
+def _restore_texts(restoring: _Restore) -> None:
+    """Put the texts back, without those of purged documents."""
+    store = restoring.knowledge_base.text_store
+    unwanted = _contents_only_of_purged(restoring)
+    progress = Progress("texts restored")
+    for rows in read_rows(restoring.place.get(TEXTS)):
+        for row in progress.over(rows):
+            if row["content_hash"] in unwanted:
+                continue
+            if not store.has(row["content_hash"]) and store.put(row["text"]) != row["content_hash"]:
+                raise BackupUnusable(f"{restoring.place.name}: {TEXTS} holds another text than it says")
+
+
+def _contents_only_of_purged(restoring: _Restore) -> set[str]:
+    """Return the contents in the backup that belong to purged documents alone."""
+    purged = PurgedDocuments(restoring.knowledge_base.settings).kept_out()
+    if not purged:
+        return set()
+    unwanted = {content for one in purged.values() for content in one.contents}
+    wanted: set[str] = set()
+    for generation in restoring.index.generations:
+        for batch in read_points(restoring.place.get(generation.file)):
+            for point in batch:
+                ids = {location["document_id"] for location in point.payload["locations"]}
+                if ids & restoring.without:
+                    restoring.affected.add(generation.role)
+                (unwanted if ids <= restoring.without else wanted).add(point.payload["content_hash"])
+    return unwanted - wanted
+
+
+def _restore_ledger(restoring: _Restore) -> None:
+    ledger, place = restoring.knowledge_base.ledger, restoring.place
+    purged = PurgedDocuments(restoring.knowledge_base.settings).kept_out().values()
+    uris = {uri for one in purged for uri in one.source_uris}
+    contents = {content for one in purged for content in one.contents}
+    for rows in read_rows(place.get(PARSES)):
+        records = [parse_from_row(row) for row in rows]
+        known = ledger.parses([one.source_uri for one in records]) if restoring.living else {}
+        ledger.put_parses(
+            one
+            for one in records
+            if one.source_uri not in known and one.source_uri not in uris and one.content_hash not in contents
+        )
+    for rows in read_rows(place.get(VECTORS)):
+        ledger.put_vectors({row["key"]: np.array(row["vector"], dtype=np.float32) for row in rows})
+    for rows in read_rows(place.get(SIGNATURES)):
+        ledger.put_signatures({row["key"]: row["signature"] for row in rows})
+    if not restoring.living:
+        ledger.put_refusals(_refusals(restoring.index))
+        for token in restoring.index.approved_tokens:
+            ledger.approve(token)
+        spending: dict[str, Any] = json.loads(place.get(SPENDING).read_bytes())
+        ledger.forget_spending(spending)  # of an interrupted restore
+        for run_id, sums in spending.items():
+            for one in sums:
+                ledger.add_spending(run_id, Spending(**one))
+
+
+def _refusals(index: BackupIndex) -> Iterator[Refusal]:
+    for stored in index.refusals:
+        fields: dict[str, Any] = {
+            **stored,
+            "sources": tuple(stored["sources"]),
+            "examples": tuple(stored["examples"]),
+        }
+        yield Refusal(**fields)
+
+
+def _restore_artifacts(restoring: _Restore) -> None:
+    home = restoring.knowledge_base.failures.folder
+    for name in restoring.index.files:
+        if name.startswith(ARTIFACTS):
+            path = home / name.removeprefix(ARTIFACTS)
+            if not path.resolve().is_relative_to(home.resolve()):
+                raise BackupUnusable(f"{restoring.place.name}: {name} leads out of its folder")
+            make_private_folder(path.parent)
+            replace_file(path, restoring.place.get(name).read_bytes())
+
+
+def _restore_benchmark(restoring: _Restore) -> None:
+    if BENCHMARK not in restoring.index.files:
+        return
+    content = restoring.place.get(BENCHMARK).read_bytes()
+    path = restoring.knowledge_base.settings.benchmark_file
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, content, durable=True)
+        restoring.report.benchmark = path
+    elif path.read_bytes() != content:
+        beside = path.with_suffix(".backup.jsonl")
+        replace_file(beside, content, durable=True)
+        restoring.report.benchmark_beside = beside
+
+
+def _restore_generations(restoring: _Restore, expected: ProductionState) -> ProductionState:
+    """Write the generations, and return the new state."""
+    index = restoring.index
+    production = index.in_role("production")
+    if production is None:
+        raise BackupUnusable(f"{restoring.place.name}: it has no production")
+    now = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+    names: dict[str, str] = {}
+    for one in index.generations:
+        if restoring.living and one.role == "previous":
+            continue
+        # A purge since then makes other points, and other points need another name.
+        fresh = restoring.living or one.role in restoring.affected
+        name = f"{now}-restored-{one.role}" if fresh else one.manifest.generation
+        names[one.role] = _restore_generation(restoring, one, name)
+    hold = index.state.hold
+    if hold is not None:
+        hold = replace(hold, generation=names.get("held", hold.generation))
+    previous = expected.production if restoring.living else names.get("previous")
+    return ProductionState(names["production"], previous, hold)
+
+
+def _restore_generation(restoring: _Restore, stored: BackedUpGeneration, name: str) -> str:
+    """Write one generation, unless an interrupted restore wrote it. Return its name."""
+    store = restoring.knowledge_base.vector_store
+    if name in store.generations():
+        try:
+            manifest = store.manifest(name)
+            if manifest is not None and manifest.digest == stored.manifest.digest:
+                check_sealed(store, manifest)
+                _put_documents(restoring, manifest, None)
+                return name
+        except MENDED_BY_REBUILD:
+            pass
+        store.discard(name)
+    checked = CheckedPoints(stored.manifest, restoring.index.exact_vectors)
+    batches = checked.over(read_points(restoring.place.get(stored.file)), "points restored")
+    manifest, documents = copy_generation(store, batches, stored.manifest, name, without=restoring.without)
+    if stored.role == "production":
+        restoring.report.num_purged = len(restoring.without & checked.documents.keys())
+    if stored.report_digest is not None and manifest.digest == stored.manifest.digest:
+        store.record_report(name, stored.report_digest)
+    _put_documents(restoring, manifest, documents)
+    return name
+
+
+def _put_documents(
+    restoring: _Restore, manifest: GenerationManifest, documents: list[DocumentState] | None
+) -> None:
+    if documents is None:
+        restoring.knowledge_base.documents_of(manifest.generation)  # reads and remembers them
+        return
+    restoring.knowledge_base.ledger.put_documents(manifest.generation, documents)
