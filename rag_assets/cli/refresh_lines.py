@@ -7,6 +7,7 @@ from typing import Any
 from rag_assets.changes.change_set import changes_in_words
 from rag_assets.cli.screen import Screen
 from rag_assets.cli.terminal import short_path
+from rag_assets.effective_settings import ledger_server_of, place_of
 from rag_assets.progress import duration
 from rag_assets.refresh.outcome import Outcome
 from rag_assets.refresh.result import RefreshResult
@@ -49,7 +50,10 @@ class RefreshLines:
         Args:
             production: in words.
         """
-        place = settings.qdrant_url or short_path(settings.state_dir)
+        # Without credentials: a URL may hold some.
+        place = place_of(settings) if settings.qdrant_url else short_path(settings.state_dir)
+        if ledger := ledger_server_of(settings):
+            place = f"{place} (ledger in {ledger})"
         names = source_names(settings.sources, settings.sources_file)
         sources = ", ".join(
             f"{name} ({short_path(settings.documents_dir)})" if name == "filesystem" else name

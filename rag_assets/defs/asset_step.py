@@ -1,6 +1,6 @@
 """The frame around the body of each asset: its run, inputs and outputs, the lease, and errors."""
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from rag_assets.defs.metadata.tables import shown
 from rag_assets.defs.run_log import logged_in_run
 from rag_assets.errors import ApprovalNeeded, RagAssetsError, TransientError
 from rag_assets.knowledge_base import KnowledgeBase
-from rag_assets.ledgers.lease import lease_renewed, wait_for_lease
+from rag_assets.ledgers.lease import HeldLease, lease_renewed, wait_for_lease
 from rag_assets.refresh.outcome import OUTCOME_KEY, Outcome, outcome_of
 from rag_assets.text.wording import counted
 
@@ -45,13 +45,13 @@ class AssetStep:
 
     Attributes:
         run_ids: this run, then the runs it retries, latest first.
-        holds_lease: see `lease_renewed`.
+        lease: see `lease_renewed`.
     """
 
     context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext
     run_ids: tuple[str, ...]
     knowledge_base: KnowledgeBase
-    holds_lease: Callable[[], bool]
+    lease: HeldLease
 
     @property
     def run_id(self) -> str:
@@ -76,7 +76,7 @@ class AssetStep:
         outcomes = _outcomes(self.knowledge_base)
         outcomes.put(outcome, step, self.run_id, generation=generation, message=message)
         self.knowledge_base.failures.forget_superseded()
-        self.knowledge_base.ledger.release_lease(self.run_id)
+        self.lease.release()
 
     def artifact_metadata(self, asset: str) -> dict[str, Any]:
         """Return path, rows and columns of the artifact just written."""
@@ -158,8 +158,13 @@ def _asset_step(
             if held:
                 context.log.warning("%s. This refresh builds and evaluates a candidate, and it waits", held)
         in_process = knowledge_base.settings.executor == "in_process"
-        with lease_renewed(knowledge_base.ledger, run_id, process_outlives_step=in_process) as holds:
-            yield AssetStep(context, _run_ids(context), knowledge_base, holds)
+        with lease_renewed(
+            knowledge_base.ledger,
+            run_id,
+            process_outlives_step=in_process,
+            was_held=begins_refresh or knowledge_base.artifacts.has("raw_documents", run_id),
+        ) as lease:
+            yield AssetStep(context, _run_ids(context), knowledge_base, lease)
         knowledge_base.failures.forget(step)
         _outcomes(knowledge_base).forget_failure(step, run_id)
     except RagAssetsError as error:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
+from rag_assets.effective_settings import ledger_server_of
 from rag_assets.errors import BenchmarkError, ConfigurationError, RagAssetsError, SourceUnavailable
 from rag_assets.evaluation.benchmark import fitting_problem, load_benchmark
 from rag_assets.fingerprint import fingerprint_difference, short_hash
@@ -16,6 +17,8 @@ from rag_assets.inspection.lines import ignored_lines, labeled, unconfigured_lin
 from rag_assets.inspection.source_listings import ListedSource, list_with_outages
 from rag_assets.inspection.unconfigured_sources import ignored_sources, unconfigured_sources
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.ledgers.base import DescribesServer as DescribesLedger
+from rag_assets.ledgers.registry import LEDGER_FILE
 from rag_assets.records import DocumentState
 from rag_assets.text.wording import counted
 from rag_assets.vector_stores.base import DescribesServer
@@ -86,8 +89,13 @@ def _ledger(knowledge_base: KnowledgeBase) -> str:
     production = knowledge_base.vector_store.production_state().production
     documents = knowledge_base.documents_of(production)
     unconfigured = unconfigured_sources(knowledge_base.settings, documents)
-    known = f"{knowledge_base.settings.state_dir / 'ledger.sqlite'}, {counted(len(documents), 'document')} in production"
-    return "; ".join([known, *_not_writable(knowledge_base), *unconfigured_lines(unconfigured)])
+    server = ledger_server_of(knowledge_base.settings)
+    where = server or str(knowledge_base.settings.state_dir / LEDGER_FILE)
+    known = f"{where}, {counted(len(documents), 'document')} in production"
+    described: list[str] = []
+    if isinstance(knowledge_base.ledger, DescribesLedger):
+        described = knowledge_base.ledger.describe_server()
+    return "; ".join([known, *described, *_not_writable(knowledge_base), *unconfigured_lines(unconfigured)])
 
 
 def _not_writable(knowledge_base: KnowledgeBase) -> list[str]:

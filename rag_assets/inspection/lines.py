@@ -21,9 +21,10 @@ def labeled(label: str, text: str, width: int = _LABEL_WIDTH) -> str:
 
 
 def knowledge_base_line(report: Mapping[str, Any]) -> str:
-    """Return the line about the knowledge base of a report: its name and place."""
+    """Return the line about the knowledge base of a report: its name and place, and the server of its ledger."""
     names = report["knowledge_base"]
-    return labeled("knowledge base", f"{names['name']} in {names['place']}")
+    ledger = f", ledger in {names['ledger']}" if names.get("ledger") else ""
+    return labeled("knowledge base", f"{names['name']} in {names['place']}{ledger}")
 
 
 def last_good_version(served: bool) -> str:

@@ -12,7 +12,8 @@ from pathlib import Path
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.base import Ledger
 from rag_assets.ledgers.overlay import OverlayLedger
-from rag_assets.ledgers.read_only_sqlite import InMemoryLedger, ReadOnlySqliteLedger
+from rag_assets.ledgers.read_only_sqlite import InMemoryLedger
+from rag_assets.ledgers.registry import build_read_only_ledger
 
 
 class ReadOnlyKnowledgeBase(KnowledgeBase):
@@ -28,7 +29,7 @@ class ReadOnlyKnowledgeBase(KnowledgeBase):
         identity = self.vector_store.find_knowledge_base_id() or ""
         return OverlayLedger(
             above=self._ledger_above(identity),
-            below=ReadOnlySqliteLedger(self.settings.state_dir / "ledger.sqlite", identity),
+            below=build_read_only_ledger(self.settings, identity),
         )
 
     def _ledger_above(self, identity: str) -> Ledger:

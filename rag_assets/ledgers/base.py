@@ -6,7 +6,7 @@ spending of runs, and the current holder of the refresh lease.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from rag_assets.document_metadata.values import NO_METADATA, Metadata
 from rag_assets.records import DocumentState, Refusal, Vector
@@ -45,8 +45,8 @@ class LeaseHolder:
         owner: Dagster run id.
         host: the space of its pid. See `rag_assets.disk.processes.pid_space`.
         pid: of the working process, or None between two steps.
-        renewed_at: seconds since the epoch, by the clock of the holder. Only compared for equality: another value is
-            another renewal.
+        renewed_at: seconds since the epoch, by the clock of the holder, or of the server with the ledger. Only compared
+            for equality: another value is another renewal.
         age_seconds: since the last renewal, by two readings of a clock that may have been set between them.
     """
 
@@ -168,11 +168,11 @@ class Ledger(Protocol):
         ...
 
     def all_vectors(self) -> Iterator[dict[bytes, Vector]]:
-        """Yield all cached vectors in batches, as `all_parses`."""
+        """Yield all cached vectors in batches, as `all_parses`. Nothing if the ledger cannot list them."""
         ...
 
     def all_signatures(self) -> Iterator[dict[bytes, bytes]]:
-        """Yield all cached signatures in batches, as `all_parses`."""
+        """Yield all cached signatures in batches, as `all_parses`. Nothing if the ledger cannot list them."""
         ...
 
     def erase(
@@ -215,3 +215,16 @@ class Ledger(Protocol):
     def lease_holder(self) -> LeaseHolder | None: ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class DescribesServer(Protocol):
+    """A ledger on a server. Asked by `doctor` only."""
+
+    def describe_server(self) -> list[str]:
+        """Return what a person has to know of the server: version, memory, policy, and what will not do.
+
+        Raises:
+            ConfigurationError, LedgerUnavailable: the server cannot hold a ledger, or does not answer.
+        """
+        ...

@@ -8,11 +8,11 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 
 from rag_assets.disk.processes import pid_space, process_is_gone
-from rag_assets.errors import LedgerUnavailable, SupersededError
+from rag_assets.errors import RagAssetsError, SupersededError
 from rag_assets.ledgers.base import LeaseHolder, Ledger
 
 EXPIRED_AFTER_SECONDS = 20.0  # longer than the gap between two steps of the multiprocess executor
@@ -64,47 +64,116 @@ def _is_dead(holder: LeaseHolder, unchanged_seconds: float) -> bool:
     return unchanged_seconds >= (_CONFIRMED_AFTER_SECONDS if is_old else EXPIRED_AFTER_SECONDS)
 
 
-@contextmanager
-def lease_renewed(
-    ledger: Ledger, owner: str, *, process_outlives_step: bool
-) -> Generator[Callable[[], bool]]:
-    """Renew the lease of the owner during the block, and release it if the block fails.
+class HeldLease:
+    """The lease of a refresh, as a step of it sees it."""
 
-    Without a lease, as in a step started alone, nothing happens. Yields `holds`: whether the owner had the lease all
-    the time. It raises `SupersededError` if another refresh took it, as from a process paused for too long.
+    def __init__(self, ledger: Ledger, owner: str) -> None:
+        self._ledger = ledger
+        self._owner = owner
+        self._lock = threading.Lock()
+        self._was_held = False
+        self._was_lost = False
 
-    Args:
-        process_outlives_step: whether the process also runs the next step. Then its death ends the lease.
-    """
-    if not ledger.renew_lease(owner, os.getpid()):
-        yield lambda: False
-        return
-    finished = threading.Event()
+    def keep(self, *, was_held: bool | None = None) -> bool:
+        """Renew the lease. If the ledger lost it, and no other refresh has it, take it again.
 
-    def holds() -> bool:
-        if ledger.renew_lease(owner, os.getpid()):
+        A server with the ledger may be emptied or evict it. Without a lease two refreshes would do the same work.
+
+        Args:
+            was_held: whether this refresh had the lease before. By default, whether this step had it.
+        """
+        with self._lock:
+            is_kept = self._ledger.renew_lease(self._owner, os.getpid())
+            if not is_kept and (self._was_held if was_held is None else was_held):
+                is_kept = self._take_again()
+            self._was_held = self._was_held or is_kept
+            return is_kept
+
+    def _take_again(self) -> bool:
+        if self._ledger.acquire_lease(self._owner, pid_space(), os.getpid()) is not None:
+            return False
+        # A full server grants it without writing it.
+        if not self._ledger.renew_lease(self._owner, os.getpid()):
+            return False
+        if not self._was_lost:
+            self._was_lost = True
+            _logger.warning("the lease of this refresh was gone from the ledger, and is taken again")
+        return True
+
+    def holds(self) -> bool:
+        """Return whether the refresh had the lease all the time.
+
+        Raises:
+            SupersededError: another refresh took it, as from a process paused for too long.
+        """
+        if not self._was_held:
+            return False
+        if self.keep() and not self._was_lost:
             return True
-        holder = ledger.lease_holder()
-        if holder is not None and _is_live(holder):
+        holder = self._ledger.lease_holder()
+        if holder is not None and holder.owner != self._owner and _is_live(holder):
             raise SupersededError(
-                f"run {holder.owner} took over while this one was paused: nothing more is sent, refresh again"
+                f"run {holder.owner} took over while this one was paused, or after the ledger lost its lease: nothing more is "
+                "sent, refresh again"
             )
         return False
 
+    def release(self) -> None:
+        """End the lease. It frees itself if the ledger does not answer."""
+        with self._lock:
+            self._was_held = False
+            with _only_warned("release"):
+                self._ledger.release_lease(self._owner)
+
+    def leave(self, *, process_outlives_step: bool) -> None:
+        """Renew the lease for the next step, unless it was released."""
+        if self._was_held:
+            with _only_warned("renew"):
+                if self.keep() and not process_outlives_step:
+                    self._ledger.renew_lease(self._owner, None)
+
+
+@contextmanager
+def _only_warned(verb: str) -> Generator[None]:
+    """Warn of a ledger without an answer. The step has ended, and its result must not depend on it."""
+    try:
+        yield
+    except RagAssetsError as error:
+        _logger.warning("could not %s the lease of this refresh, which frees itself: %s", verb, error)
+
+
+@contextmanager
+def lease_renewed(
+    ledger: Ledger, owner: str, *, process_outlives_step: bool, was_held: bool = False
+) -> Generator[HeldLease]:
+    """Renew the lease of the owner during the block, and release it if the block fails.
+
+    Without a lease, as in a step started alone, nothing happens.
+
+    Args:
+        process_outlives_step: whether the process also runs the next step. Then its death ends the lease.
+        was_held: whether an earlier step of the refresh had the lease. If it is gone, it is taken again.
+    """
+    lease = HeldLease(ledger, owner)
+    if not lease.keep(was_held=was_held):
+        yield lease
+        return
+    finished = threading.Event()
+
     def renew() -> None:
         while not finished.wait(_RENEW_SECONDS):
-            with suppress(LedgerUnavailable):  # it may answer the next time
-                ledger.renew_lease(owner, os.getpid())
+            with suppress(RagAssetsError):  # it may answer the next time
+                lease.keep()
 
     thread = threading.Thread(target=renew, name="refresh-lease", daemon=True)
     thread.start()
     try:
-        yield holds
+        yield lease
     except BaseException:
         finished.set()
         thread.join()
-        ledger.release_lease(owner)
+        lease.release()
         raise
     finished.set()
     thread.join()
-    ledger.renew_lease(owner, os.getpid() if process_outlives_step else None)
+    lease.leave(process_outlives_step=process_outlives_step)

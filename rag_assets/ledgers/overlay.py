@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from rag_assets.ledgers.base import LeaseHolder, Ledger, ParseRecord, Spending
+from rag_assets.ledgers.base import DescribesServer, LeaseHolder, Ledger, ParseRecord, Spending
 from rag_assets.records import DocumentState, Refusal, Vector
 
 
 class OverlayLedger:
-    """See `rag_assets.ledgers.base.Ledger`. Cleanup and the lease use only the upper ledger.
+    """See `rag_assets.ledgers.base.Ledger`. Cleanup and taking the lease use only the upper ledger.
 
     Args:
         above: receives the writes, and has priority for reads.
@@ -111,7 +111,10 @@ class OverlayLedger:
         self._above.release_lease(owner)
 
     def lease_holder(self) -> LeaseHolder | None:
-        return self._above.lease_holder()
+        return self._above.lease_holder() or self._below.lease_holder()
+
+    def describe_server(self) -> list[str]:
+        return self._below.describe_server() if isinstance(self._below, DescribesServer) else []
 
     def close(self) -> None:
         self._above.close()

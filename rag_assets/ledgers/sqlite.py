@@ -15,14 +15,8 @@ from rag_assets.disk.private_folders import make_private_folder
 from rag_assets.disk.state_files import path_problem
 from rag_assets.errors import LedgerUnavailable
 from rag_assets.ledgers.base import LeaseHolder, ParseRecord, Spending
-from rag_assets.ledgers.sqlite_entries import SqliteEntries
-from rag_assets.ledgers.sqlite_schema import (
-    ADD_SPENDING,
-    ALL_SPENDING,
-    FORGET_SPENDING,
-    SCHEMA,
+from rag_assets.ledgers.rows import (
     Misfits,
-    add_columns,
     bytes_of,
     checksum_in,
     checksum_of_bytes,
@@ -30,13 +24,21 @@ from rag_assets.ledgers.sqlite_schema import (
     checksum_of_parse,
     document_row,
     documents_of,
-    is_corrupt,
     parse_of,
     parse_row,
     refusal_of,
     spending_of,
-    text_of_bytes,
     vector_of_bytes,
+)
+from rag_assets.ledgers.sqlite_entries import SqliteEntries
+from rag_assets.ledgers.sqlite_schema import (
+    ADD_SPENDING,
+    ALL_SPENDING,
+    FORGET_SPENDING,
+    SCHEMA,
+    add_columns,
+    is_corrupt,
+    text_of_bytes,
 )
 from rag_assets.records import DocumentState, Refusal, Vector
 
@@ -69,7 +71,7 @@ class SqliteLedger(SqliteEntries):
         self._ttl_seconds = ttl_seconds
         self._touch_after_seconds = min(_DAY_SECONDS, ttl_seconds / 2)
         self._lock = threading.Lock()
-        self._misfits = Misfits(path)
+        self._misfits = Misfits(str(path), "Check the disk")
         try:
             self._connection = self._open()
         except sqlite3.DatabaseError as error:

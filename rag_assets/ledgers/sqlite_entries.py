@@ -14,7 +14,7 @@ from typing import Any
 
 from rag_assets.errors import LedgerUnavailable
 from rag_assets.ledgers.base import ParseRecord
-from rag_assets.ledgers.sqlite_schema import bytes_of, parse_of, vector_of_bytes
+from rag_assets.ledgers.rows import bytes_of, parse_of, vector_of_bytes
 from rag_assets.records import Vector
 
 _ROWS = 1000

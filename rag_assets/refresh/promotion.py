@@ -6,7 +6,8 @@ written only after the switch.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,7 @@ from rag_assets.vector_stores.production_state import ProductionState
 from rag_assets.vector_stores.promotion_rules import check_hold, check_readings
 
 _logger = logging.getLogger(__name__)
+_NOT_RECORDED = "the ledger did not take its documents; the next refresh reads them from the points"
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +237,8 @@ def promote(
                 continue  # a person has just resumed
             check_readings(readings, store.readings())
             return Promotion(Outcome.HELD, state)
-        ledger.end_approvals(approvals)
+        with _production_stands("the approvals of this refresh were not ended; the next one ends them"):
+            ledger.end_approvals(approvals)
         return promotion
 
 
@@ -254,8 +257,9 @@ def _promotion(
     state = store.production_state()
     if state.production == generation:
         state = store.promote(generation, generation, readings)
-        if ledger.documents(generation) is None:
-            ledger.put_documents(generation, documents)
+        with _production_stands(_NOT_RECORDED):
+            if ledger.documents(generation) is None:
+                ledger.put_documents(generation, documents)
         return Promotion(Outcome.LIVE if manifest.run_id in run_ids else Outcome.UNCHANGED, state)
     check_unchanged(store, report, unknown_allowed=False)
     check_hold(generation, state)
@@ -270,8 +274,22 @@ def _promotion(
     finally:
         reader.close()
     state = store.promote(generation, base, readings)
-    ledger.put_documents(generation, documents)
+    with _production_stands(_NOT_RECORDED):
+        ledger.put_documents(generation, documents)
     return Promotion(Outcome.LIVE, state)
+
+
+@contextmanager
+def _production_stands(lost: str) -> Generator[None]:
+    """Warn of a ledger without an answer: after the switch, a failed refresh would be a false report.
+
+    Args:
+        lost: the consequence.
+    """
+    try:
+        yield
+    except RagAssetsError as error:  # also a password that was changed meanwhile
+        _logger.warning("production is switched, but %s: %s", lost, error)
 
 
 def retire(

@@ -41,7 +41,7 @@ def embeddings(
         usage = EmbeddingUsage()
 
         def before_request() -> None:
-            if not step.holds_lease():
+            if not step.lease.holds():
                 require_current_work(knowledge_base, chunked.header)
 
         deduped, refusals = step.read("deduped_documents"), Refusals()

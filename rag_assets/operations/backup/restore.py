@@ -135,7 +135,7 @@ def restore(
     owner = f"restore-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
     wait_for_lease(knowledge_base.ledger, owner)
     try:
-        with lease_renewed(knowledge_base.ledger, owner, process_outlives_step=False) as holds:
+        with lease_renewed(knowledge_base.ledger, owner, process_outlives_step=False) as held:
             expected = store.production_state()
             if living and expected.hold is not None:
                 raise ProductionHeld(
@@ -148,7 +148,7 @@ def restore(
                 _restore_artifacts(restoring)
             _restore_benchmark(restoring)
             state = _restore_generations(restoring, expected)
-            holds()
+            held.holds()
             restoring.report.state = store.exchange(state, expected, None if living else index.readings)
             log = DecisionLog(knowledge_base.failures.folder)
             log.record("restore", by=by, reason=reason, about=f"backup of {index.made_at}")
