@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rag_assets.cli.options import parser
 from rag_assets.errors import RagAssetsError, RefusedError
@@ -18,14 +18,35 @@ if TYPE_CHECKING:
 
     from rag_assets.knowledge_base import KnowledgeBase
 
-_CHANGING = frozenset({"rollback", "resume", "approve", "quarantine --retry"})
-"""Commands that change an existing knowledge base."""
-_WRITING = frozenset({"benchmark draft", "benchmark accept", "restore"})
-"""Other commands that write."""
+EFFECTS: dict[str, Literal["reads", "searches", "refreshes", "changes", "writes"]] = {
+    "refresh": "refreshes",
+    "search": "searches",
+    "mcp": "searches",
+    "status": "reads",
+    "plan": "reads",
+    "quarantine": "reads",
+    "quarantine --retry": "changes",
+    "trace": "reads",
+    "show": "reads",
+    "diff": "reads",
+    "settings": "reads",
+    "export": "reads",
+    "doctor": "reads",
+    "rollback": "changes",
+    "resume": "changes",
+    "approve": "changes",
+    "benchmark draft": "writes",
+    "benchmark accept": "writes",
+    "backup": "reads",
+    "restore": "writes",
+}
+"""The effect of each command on the knowledge base. A command without one does not run.
+
+`searches` opens the vector store only, and needs no read-only ledger to create nothing. `refreshes` writes in a process of
+its own, and only reads here. `changes` needs an existing knowledge base.
+"""
 _EXITING_BY_REASON = frozenset({"backup", "restore"})
 """Commands that tell a refusal from a failure."""
-_OPENS_THE_STORE_ONLY = frozenset({"search", "mcp"})
-"""Commands that need no read-only ledger, to create nothing."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -114,14 +135,15 @@ def _open_knowledge_base(command: str) -> KnowledgeBase:
     to_stderr.setFormatter(OneLineFormatter("%(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[to_stderr])
     logging.getLogger(progress.__name__).setLevel(logging.INFO)  # progress lines
-    if command not in _CHANGING | _WRITING | _OPENS_THE_STORE_ONLY:
+    effect = EFFECTS[command]
+    if effect in ("reads", "refreshes"):
         from rag_assets.inspection.read_only import ReadOnlyKnowledgeBase
 
         return ReadOnlyKnowledgeBase(load_settings())
     from rag_assets.knowledge_base import KnowledgeBase
 
     knowledge_base = KnowledgeBase(load_settings())
-    if command in _CHANGING and knowledge_base.vector_store.find_knowledge_base_id() is None:
+    if effect == "changes" and knowledge_base.vector_store.find_knowledge_base_id() is None:
         raise RefusedError(f"there is no {knowledge_base.place}: nothing was refreshed there yet")
     return knowledge_base
 

@@ -100,10 +100,10 @@ class RefreshLines:
             )
 
     def _show_step(self, report: dict[str, Any]) -> None:
-        if report["kind"] == "failed":
-            sign = self._sign(self._screen.sign("✗", "x"), "red")
-        elif report.get("warns"):
+        if report.get("warns"):
             sign = self._sign("!", "yellow")
+        elif report["kind"] == "failed":
+            sign = self._sign(self._screen.sign("✗", "x"), "red")
         else:
             sign = self._sign(self._screen.sign("✓", "+"), "green")
         head = f"{report['step']:<{_STEP_WIDTH}}{duration(report['seconds']):>{_SECONDS_WIDTH}}  "
@@ -150,6 +150,8 @@ class RefreshLines:
                 return took
             case Outcome.HELD:
                 return f"{took}: the candidate passed the gate and waits"
+            case Outcome.SUPERSEDED if result.hold:
+                return f"{took}: a rollback came first. Nothing of this refresh went live"
             case Outcome.SUPERSEDED:
                 return f"{took}: another refresh was faster"
             case Outcome.CANCELED:
@@ -187,6 +189,8 @@ def _next_command(result: RefreshResult) -> str:
         case Outcome.BLOCKED if _DRAFT in result.reason:
             return _DRAFT
         case Outcome.BLOCKED | Outcome.HELD:
+            return "rag-assets status"
+        case Outcome.SUPERSEDED if result.hold:
             return "rag-assets status"
         case Outcome.SUPERSEDED | Outcome.CANCELED:
             return "rag-assets refresh"

@@ -49,6 +49,11 @@ def test_every_command_is_tested_here() -> None:
     assert {" ".join(command) for command in tested} | {"", "benchmark"} == parsers().keys()
 
 
+def test_every_command_declares_its_effect() -> None:
+    without_state = {"", "benchmark", "completion"}
+    assert cli.EFFECTS.keys() == parsers().keys() - without_state | {"quarantine --retry"}
+
+
 def printed_by(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     with pytest.raises(SystemExit) as end:
         cli.main(arguments)

@@ -84,6 +84,7 @@ def test_a_warning_is_a_line_of_its_own(clock: SimpleNamespace) -> None:
         (RefreshResult(Outcome.REFUSED, reason="stale inputs"), "rag-assets plan"),
         (RefreshResult(Outcome.HELD), "rag-assets status"),
         (RefreshResult(Outcome.SUPERSEDED), "rag-assets refresh"),
+        (RefreshResult(Outcome.SUPERSEDED, hold="since noon by ada"), "rag-assets status"),
         (RefreshResult(Outcome.CANCELED), "rag-assets refresh"),
         (RefreshResult(Outcome.FAILED, reason="the disk is full"), "rag-assets doctor"),
     ],
@@ -100,6 +101,24 @@ def test_each_waiting_approval_has_its_command() -> None:
         "rag-assets plan, then rag-assets approve 0123456789abcdef",
         "rag-assets approve fedcba9876543210",
     ]
+
+
+def test_a_rollback_during_a_refresh_is_said_without_a_red_sign(clock: SimpleNamespace) -> None:
+    failed = {
+        "kind": "failed",
+        "step": "chunks",
+        "seconds": 1.0,
+        "text": "a rollback came first",
+        "warns": True,
+    }
+    assert shown([failed], clock, seconds=1)[0].startswith("! chunks ")
+    stream = io.StringIO()
+    result = RefreshResult(Outcome.SUPERSEDED, "run", production="g1", hold="since noon by ada: wrong prices")
+    RefreshLines(Screen(stream)).end(result, 1.0)
+    assert (
+        "SUPERSEDED  in 1.0 s: a rollback came first. Nothing of this refresh went live" in stream.getvalue()
+    )
+    assert "held since noon by ada: wrong prices" in stream.getvalue()
 
 
 def test_a_step_that_warns_has_no_green_sign(clock: SimpleNamespace) -> None:

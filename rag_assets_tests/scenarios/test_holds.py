@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 
 from rag_assets.definitions import build_definitions
+from rag_assets.defs.runs.alerts import reason_for_silence
 from rag_assets.defs.sensors import slack_on_degraded_source, slack_on_failure
 from rag_assets.errors import VectorStoreUnavailable
 from rag_assets.operations import decisions
@@ -326,6 +327,9 @@ def test_a_rollback_before_the_candidate_is_built_ends_the_refresh_as_superseded
     assert run.outcomes == {noticed_by: "superseded"}
     assert "a rollback came first: production is held at" in run.message
     assert "by ana: prices are wrong" in run.message
+    dagster_run = promoted.instance.get_run_by_id(run.run_id)
+    assert dagster_run is not None
+    assert "superseded" in reason_for_silence(promoted.instance, dagster_run), "it would be alerted"
     assert promoted.status()["last_failure"] is None
     assert "outcome        superseded: a rollback came first" in promoted.succeed("status")
     assert outcome(promoted.refresh()) == "held"

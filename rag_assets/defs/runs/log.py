@@ -14,6 +14,7 @@ import dagster as dg
 from rag_assets.defs.asset_step import GATE
 from rag_assets.defs.metadata.sentences import is_warning, sentence
 from rag_assets.defs.runs.record import failure_of_step, plain
+from rag_assets.refresh.outcome import Outcome
 
 _logger = logging.getLogger(__name__)
 _POLL_SECONDS = 0.25
@@ -109,7 +110,10 @@ class RunLog:
             case dg.DagsterEventType.STEP_SUCCESS:
                 self._end("done", step, timestamp, self._sentences.get(step, ""))
             case dg.DagsterEventType.STEP_FAILURE:
-                self._end("failed", step, timestamp, failure_of_step(event).reason)
+                failure = failure_of_step(event)
+                if failure.outcome is Outcome.SUPERSEDED:  # nothing is wrong
+                    self._warnings.add(step)
+                self._end("failed", step, timestamp, failure.reason)
             case dg.DagsterEventType.RUN_CANCELING | dg.DagsterEventType.RUN_CANCELED:
                 self._on_cancel()
             case _:
