@@ -63,7 +63,13 @@ class RagAssetsError(Exception):
 
 
 class TransientError(RagAssetsError):
-    """The same call may succeed later."""
+    """The same call may succeed later.
+
+    Attributes:
+        lasting: whether it fails until a person acts. Then a retry within seconds is of no use.
+    """
+
+    lasting = False
 
 
 class PermanentError(RagAssetsError):
@@ -71,7 +77,15 @@ class PermanentError(RagAssetsError):
 
 
 class SourceUnavailable(TransientError):
-    """A source could not be listed completely. It must not look empty."""
+    """A source could not be listed completely. It must not look empty.
+
+    Attributes:
+        lasting: True for a missing folder, a refused key, a missing package.
+    """
+
+    def __init__(self, message: str, *, lasting: bool = False) -> None:
+        super().__init__(message)
+        self.lasting = lasting
 
 
 class ParserUnavailable(TransientError):

@@ -33,8 +33,8 @@ GATE = "recall_gate"
 ASSET_GROUP = "knowledge_base"
 OWNERS = ["team:knowledge-base"]
 
-# Retries are for parts that may answer later: a source, an embedder, a vector store. Refusals, verdicts and
-# errors of the program itself are never retried.
+# Retries are for parts that may answer later: a source, an embedder, a vector store. Refusals, verdicts, refused keys, missing
+# folders and errors of the program itself are never retried.
 _MAX_RETRIES = 2
 _RETRY_SECONDS = 5
 
@@ -170,7 +170,8 @@ def _asset_step(
     except RagAssetsError as error:
         outcome = outcome_of(error)
         superseded = outcome is Outcome.SUPERSEDED
-        if isinstance(error, TransientError) and not superseded and context.retry_number < _MAX_RETRIES:
+        may_recover = isinstance(error, TransientError) and not error.lasting and not superseded
+        if may_recover and context.retry_number < _MAX_RETRIES:
             context.log.warning("%s; retrying in %d s", error, _RETRY_SECONDS)
             raise dg.RetryRequested(_MAX_RETRIES, _RETRY_SECONDS) from error
         message = str(error)

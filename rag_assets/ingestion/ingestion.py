@@ -108,6 +108,7 @@ class Ingestion:
             listings.append(listing)
             if listing.problem:
                 self._incomplete(report, listing.problem)
+                report.is_lasting = listing.is_lasting
         for source, report in zip(self._sources, self.reports, strict=True):
             if isinstance(source, CountsLeftOut):
                 report.skipped_files = dict(source.left_out)

@@ -13,7 +13,7 @@ from functools import partial
 from rag_assets.artifacts.store import ArtifactStore
 from rag_assets.document_metadata.normalization import as_metadata
 from rag_assets.document_metadata.values import Metadata
-from rag_assets.errors import SourceUnavailable
+from rag_assets.errors import PermanentError, RagAssetsError, SourceUnavailable
 from rag_assets.records import SourceEntry
 from rag_assets.sources.base import Source
 from rag_assets.time_limits import NothingCame, ThreadExit, bounded
@@ -48,10 +48,12 @@ class Listing:
 
     Attributes:
         problem: reason why entries may be missing, or "" for a complete listing.
+        is_lasting: whether the problem stays until a person acts.
     """
 
     entries: list[SourceEntry]
     problem: str = ""
+    is_lasting: bool = False
 
 
 def list_sources(sources: Sequence[Source]) -> Iterator[Listing]:
@@ -78,14 +80,15 @@ def _entries_of(source: Source) -> Iterator[SourceEntry]:
 
 def _collected(name: str, arriving: Iterator[SourceEntry]) -> Listing:
     entries: list[SourceEntry] = []
-    problem = ""
+    problem, is_lasting = "", False
     try:
         entries.extend(arriving)  # keeps the entries before an error
     except NothingCame:
         problem = f"source {name} listed nothing for {_STALLED_SECONDS:g} s: check whether it answers"
     except Exception as error:
         problem = _problem_of(name, error)
-    return Listing(entries, problem)
+        is_lasting = isinstance(error, PermanentError | ImportError) or getattr(error, "lasting", False)
+    return Listing(entries, problem, is_lasting)
 
 
 def hash_listings(
@@ -139,6 +142,8 @@ def hash_listings(
 def _problem_of(name: str, error: Exception) -> str:
     if isinstance(error, SourceUnavailable):
         return str(error)
+    if isinstance(error, RagAssetsError):  # without a secret, as all messages of ours
+        return f"source {name}: {error}"
     # Not the message, which may hold a secret.
     kind = str(error) if isinstance(error, ThreadExit) else type(error).__name__
     return f"source {name} failed with {kind} while it was listed"

@@ -19,6 +19,7 @@ class SourceReport:
 
     Attributes:
         problem: reason for an incomplete listing, or "" for a complete one.
+        is_lasting: whether the problem stays until a person acts.
         outages: failed parts of a complete listing, also admitted ones.
         num_read: number of documents read, because of a new version token.
         num_parsed: number of documents without an earlier parse of the same bytes.
@@ -31,6 +32,7 @@ class SourceReport:
 
     source: str
     problem: str = ""
+    is_lasting: bool = False
     num_listed: int = 0
     num_read: int = 0
     num_parsed: int = 0
@@ -60,14 +62,15 @@ class SourceReport:
 def require_a_readable_source(reports: Iterable[SourceReport]) -> None:
     """Raise SourceUnavailable if all listings are empty and one is incomplete, or a failed part keeps no document."""
     reports = list(reports)
-    problems = {
-        report.source: report.problems
+    failed = [
+        report
         for report in reports
         if report.problem or any(not outage.num_kept for outage in report.open_outages)
-    }
-    if problems and not any(report.num_listed for report in reports):
+    ]
+    if failed and not any(report.num_listed for report in reports):
         raise SourceUnavailable(
-            f"no source could be read, production is unchanged: {'; '.join(problems.values())}"
+            f"no source could be read, production is unchanged: {'; '.join(one.problems for one in failed)}",
+            lasting=all(report.is_lasting for report in failed),
         )
 
 

@@ -108,6 +108,12 @@ def concerns_all(error: Exception) -> bool:
     return not 400 <= status < 500 or status in (408, 429)
 
 
+def is_lasting(error: Exception) -> bool:
+    """Return whether an error stays until a person acts: refused credentials, a missing bucket, a wrong region."""
+    code = code_of(error)
+    return (code in _ADVICE and code not in _BUSY) or status_of(error) in (401, 403, 404)
+
+
 def in_words(error: Exception) -> str:
     """Return the error and advice. Without the error's own message, which may hold a URL or a secret."""
     code, status = code_of(error), status_of(error)

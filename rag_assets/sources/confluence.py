@@ -164,7 +164,7 @@ class ConfluenceSource:
                 return None
             if error.status == 403:
                 raise DocumentUnreadable("unreadable", _FORBIDDEN) from None
-            raise self._client.unavailable(error.problem) from None
+            raise self._client.unavailable(error.problem, lasting=error.lasting) from None
         except (KeyError, TypeError, ValueError, AttributeError):
             reason = "Confluence answered with a page of an unknown form."
             raise DocumentUnreadable("unreadable", reason) from None
@@ -189,7 +189,7 @@ class ConfluenceSource:
                 raise missing_error() from None
             if error.status == 403:
                 raise DocumentUnreadable("unreadable", _FORBIDDEN) from None
-            raise self._client.unavailable(error.problem) from None
+            raise self._client.unavailable(error.problem, lasting=error.lasting) from None
         if page.get("status") not in (None, "current"):
             raise DocumentGone("The page is archived or in the trash.")
         try:
@@ -238,7 +238,7 @@ class ConfluenceSource:
             yield
         except Refused as error:
             if space is None:
-                raise self._client.unavailable(error.problem) from None
+                raise self._client.unavailable(error.problem, lasting=error.lasting) from None
             self._refused[space] = error.problem
 
     def _require_a_space(self) -> None:

@@ -73,7 +73,7 @@ class PageReaders:
             return self._client.get(path, query)
         except Refused as error:
             if error.status in (401, 429) or error.status >= 500:
-                raise self._client.unavailable(error.problem) from None
+                raise self._client.unavailable(error.problem, lasting=error.lasting) from None
             return None
 
 

@@ -116,11 +116,11 @@ class ConfluenceClient:
         except Refused as error:
             if of_a_space and error.status in _ABOUT_A_SPACE:
                 raise
-            raise self.unavailable(error.problem) from None
+            raise self.unavailable(error.problem, lasting=error.lasting) from None
 
-    def unavailable(self, problem: str) -> SourceUnavailable:
+    def unavailable(self, problem: str, *, lasting: bool = False) -> SourceUnavailable:
         """See `WikiClient.unavailable`."""
-        return self._wiki.unavailable(problem)
+        return self._wiki.unavailable(problem, lasting=lasting)
 
     @cached_property
     def _client(self) -> "AtlassianRestAPI":

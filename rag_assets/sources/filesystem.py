@@ -327,7 +327,8 @@ class FilesystemSource:
         variable = "RAG_DOCUMENTS_DIR" if self.name == "filesystem" else f"`folder` of source {self.name}"
         return SourceUnavailable(
             f"source {self.name}: the documents folder {shown_name(str(self.root))} cannot be read: {error.strerror}. "
-            f"Fix it, or point {variable} to another folder."
+            f"Fix it, or point {variable} to another folder.",
+            lasting=isinstance(error, FileNotFoundError | NotADirectoryError | PermissionError),
         )
 
 

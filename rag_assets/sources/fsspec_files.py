@@ -297,7 +297,8 @@ class FsspecSource:
             return error
         return SourceUnavailable(
             f"source {self.name}: {self._shown_url} {self._problem(error)}. Check `url` and `storage_options`, and that it "
-            "answers"
+            "answers",
+            lasting=isinstance(error, FileNotFoundError | NotADirectoryError | PermissionError),
         )
 
     def _problem(self, error: Exception) -> str:

@@ -244,7 +244,9 @@ class LangchainSource:
         # Without the message, which may hold a secret or a text.
         what = f"source {self.name}: {self.options.loader} failed with {type(error).__name__}"
         if isinstance(error, ModuleNotFoundError) and error.name:
-            return SourceUnavailable(f"{what}: the Python package {error.name} is not installed")
+            return SourceUnavailable(
+                f"{what}: the Python package {error.name} is not installed", lasting=True
+            )
         return SourceUnavailable(f"{what}. Run the loader by hand to see its message")
 
 

@@ -105,7 +105,7 @@ class NotionSource:
                 listed.add(page_id)
                 yield self._entry(page_id, page)
         except Refused as error:
-            raise self._wiki.unavailable(error.problem) from None
+            raise self._wiki.unavailable(error.problem, lasting=error.lasting) from None
         except (KeyError, TypeError, ValueError, AttributeError):
             raise self._wiki.unavailable("answered with a listing of an unknown form") from None
 
@@ -121,7 +121,7 @@ class NotionSource:
                 return None
             if error.status in (400, 403):
                 raise DocumentUnreadable("unreadable", f"Notion refuses it (HTTP {error.status}).") from None
-            raise self._wiki.unavailable(error.problem) from None
+            raise self._wiki.unavailable(error.problem, lasting=error.lasting) from None
         except (KeyError, TypeError, ValueError, AttributeError):
             raise DocumentUnreadable(
                 "unreadable", "Notion answered with a page of an unknown form."
@@ -151,7 +151,7 @@ class NotionSource:
             if error.status in (400, 403):
                 reason = f"Notion refuses it (HTTP {error.status}). Share the page with the integration."
                 raise DocumentUnreadable("unreadable", reason) from None
-            raise self._wiki.unavailable(error.problem) from None
+            raise self._wiki.unavailable(error.problem, lasting=error.lasting) from None
         except (KeyError, TypeError, ValueError, AttributeError):
             raise DocumentUnreadable(
                 "unreadable", "Notion answered with a page of an unknown form."

@@ -288,13 +288,14 @@ class PostgresSource:
             return connect(self.options.dsn.get_secret_value(), self.options.timeout_seconds)
         except (ValueError, ImportError) as error:
             # The message of an ImportError is about a missing libpq.
-            raise SourceUnavailable(f"source {self.name}: {error}") from None
+            raise SourceUnavailable(f"source {self.name}: {error}", lasting=True) from None
 
     def _unavailable(self, error: Exception) -> SourceUnavailable:
-        from rag_assets.sources.postgres_connection import explain
+        from rag_assets.sources.postgres_connection import explain, is_lasting
 
         return SourceUnavailable(
-            f"source {self.name}: {explain(error, self.options.dsn.get_secret_value())}."
+            f"source {self.name}: {explain(error, self.options.dsn.get_secret_value())}.",
+            lasting=is_lasting(error),
         )
 
     # Statements

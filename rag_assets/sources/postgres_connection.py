@@ -29,6 +29,7 @@ _SETTINGS = """
 """
 
 # Their messages name tables, columns, types and roles, never values.
+_LASTING_CLASSES = frozenset(("28", "3D", "3F", "42"))
 _ABOUT_NAMES = (
     errors.UndefinedTable,
     errors.UndefinedColumn,
@@ -135,6 +136,12 @@ def explain(error: Exception, dsn: str) -> str:
         said = _without_password(" ".join(" ".join(lines).split()), dsn)[:400].rstrip(".")
         return f"{said}. Check `dsn`, and that the server is up"
     return f"it failed with {type(error).__name__}"
+
+
+def is_lasting(error: Exception) -> bool:
+    """Whether an error stays until a person acts: a refused login, a missing database, table or permission."""
+    sqlstate = error.sqlstate if isinstance(error, psycopg.Error) else None
+    return sqlstate is not None and sqlstate[:2] in _LASTING_CLASSES
 
 
 def _said(error: psycopg.Error) -> str:

@@ -18,7 +18,14 @@ from pydantic import Field
 
 from rag_assets.errors import DocumentUnreadable, SourceUnavailable
 from rag_assets.records import SourceEntry
-from rag_assets.sources.aws_client import aws_errors, build_client, code_of, concerns_all, in_words
+from rag_assets.sources.aws_client import (
+    aws_errors,
+    build_client,
+    code_of,
+    concerns_all,
+    in_words,
+    is_lasting,
+)
 from rag_assets.sources.base import (
     DEFAULT_MAX_BYTES,
     Reading,
@@ -149,7 +156,9 @@ class S3Source:
             if code == "NoSuchKey":
                 raise missing_error() from None
             if concerns_all(error):
-                raise self._unavailable("cannot be read", in_words(error)) from None
+                raise self._unavailable(
+                    "cannot be read", in_words(error), lasting=is_lasting(error)
+                ) from None
             raise DocumentUnreadable("unreadable", _why_unreadable(code)) from None
 
     def _get(
@@ -201,7 +210,7 @@ class S3Source:
                 **continuation,
             )
         except aws_errors() as error:
-            raise self._unavailable("cannot be listed", in_words(error)) from None
+            raise self._unavailable("cannot be listed", in_words(error), lasting=is_lasting(error)) from None
         if "IsTruncated" not in page:
             # For example the error page of a proxy. Without this check it would look like an empty bucket.
             raise self._unavailable("cannot be listed", "the answer is not a listing. Check `endpoint_url`.")
@@ -259,9 +268,11 @@ class S3Source:
             modified_at=iso_utc(modified),
         )
 
-    def _unavailable(self, what: str, why: str) -> SourceUnavailable:
+    def _unavailable(self, what: str, why: str, *, lasting: bool = False) -> SourceUnavailable:
         host = f" at {urlsplit(self.options.endpoint_url).netloc}" if self.options.endpoint_url else ""
-        return SourceUnavailable(f"source {self.name}: bucket {self.options.bucket}{host} {what}: {why}")
+        return SourceUnavailable(
+            f"source {self.name}: bucket {self.options.bucket}{host} {what}: {why}", lasting=lasting
+        )
 
 
 _TRY_AGAIN = "The next refresh tries again."

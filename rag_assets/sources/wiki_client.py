@@ -20,11 +20,13 @@ class Refused(Exception):
 
     Attributes:
         problem: clause for a message, such as `denied access (HTTP 403)`.
+        lasting: whether a key or an address is refused, until a person acts.
     """
 
     def __init__(self, status: int, reasons: Mapping[int, str]) -> None:
         super().__init__(str(status))
         self.status = status
+        self.lasting = status in (401, 403, 404)
         known = {**_REASONS, **reasons}
         self.problem = f"{known.get(status, 'did not answer as expected')} (HTTP {status})"
 
@@ -67,13 +69,16 @@ class WikiClient:
             raise self.unavailable("did not answer with a JSON object")
         return answer
 
-    def unavailable(self, problem: str) -> SourceUnavailable:
+    def unavailable(self, problem: str, *, lasting: bool = False) -> SourceUnavailable:
         """Return the error for an outage.
 
         Args:
             problem: clause without a subject, such as `did not answer in time`.
+            lasting: see `SourceUnavailable`.
         """
-        return SourceUnavailable(f"source {self._source}: {self._wiki} {problem}. {self._advice}")
+        return SourceUnavailable(
+            f"source {self._source}: {self._wiki} {problem}. {self._advice}", lasting=lasting
+        )
 
 
 def one_line(text: Any) -> str:

@@ -8,8 +8,10 @@ import dagster as dg
 import pytest
 
 from rag_assets.disk import state_files
-from rag_assets.errors import VectorStoreUnavailable
+from rag_assets.errors import SourceUnavailable, VectorStoreUnavailable
+from rag_assets.sources.filesystem import FilesystemSource
 from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
+from rag_assets_tests.fake_openai import FakeOpenAI
 from rag_assets_tests.pipeline import Pipeline, Run, text_about
 
 
@@ -55,6 +57,37 @@ def test_an_unavailable_store_is_retried_twice(promoted: Pipeline, monkeypatch: 
     run = promoted.materialize("production_collection")
     assert not run.success
     assert retried(promoted, run) == ["production_collection"] * 2
+
+
+def test_a_missing_folder_is_reported_at_once(promoted: Pipeline) -> None:
+    promoted.configure(RAG_DOCUMENTS_DIR=str(promoted.home / "nowhere"))
+    run = promoted.refresh()
+    assert "nowhere cannot be read: No such file" in run.failures["raw_documents"]
+    assert retried(promoted, run) == []
+
+
+def test_a_source_that_may_answer_later_is_retried_twice(
+    promoted: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_: object) -> None:
+        raise SourceUnavailable("source filesystem: no answer")
+
+    monkeypatch.setattr(FilesystemSource, "list_entries", away)
+    run = promoted.refresh()
+    assert not run.success
+    assert retried(promoted, run) == ["raw_documents"] * 2
+
+
+def test_a_refused_key_is_reported_at_once(promoted: Pipeline) -> None:
+    with FakeOpenAI() as server:
+        promoted.configure(
+            RAG_EMBEDDING_MODEL="openai:text-embedding-3-small",
+            OPENAI_API_KEY="not-a-key",
+            OPENAI_BASE_URL=server.base_url,
+        )
+        run = promoted.refresh()
+    assert "OPENAI_API_KEY" in run.message
+    assert retried(promoted, run) == []
 
 
 def test_a_full_disk_is_reported_at_once(promoted: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:

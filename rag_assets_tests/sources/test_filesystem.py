@@ -9,12 +9,9 @@ from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from rag_assets.errors import DocumentUnreadable, SourceUnavailable
 from rag_assets.records import SourceEntry
-from rag_assets.sources import filesystem
 from rag_assets.sources.filesystem import FilesystemOptions, FilesystemSource
 
 
@@ -362,19 +359,6 @@ def test_names_in_invalid_utf8_have_valid_ids_and_can_be_read(root: Path) -> Non
             text.encode()
         uri_bytes = unquote_to_bytes(urlsplit(entry.uri).path)
         assert source.read(entry).data == uri_bytes.removeprefix(os.fsencode(root) + b"/")
-
-
-@given(
-    st.lists(
-        st.binary().map(lambda b: b.replace(b"\x00", b"").replace(b"/", b""))
-        | st.sampled_from([b"%25", b"%E9", b"\xe9", b"%", b"%2", b"5E9", b"%%E9", b"%2525"])
-    ).map(b"".join)
-)
-def test_every_name_survives_its_escaping(name: bytes) -> None:
-    path = os.fsdecode(name)
-    escaped = filesystem._escape(path)
-    escaped.encode()
-    assert filesystem._unescape(escaped) == path
 
 
 # --- registry --------------------------------------------------------------------------------------

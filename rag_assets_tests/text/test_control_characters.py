@@ -13,7 +13,12 @@ def test_a_shown_name_can_be_typed(name: str) -> None:
     assert unescaped(one_line(name)) == name
 
 
-@given(st.binary(max_size=20).filter(lambda name: b"\0" not in name))
+@given(
+    st.lists(
+        st.binary().map(lambda name: name.replace(b"\0", b""))
+        | st.sampled_from([b"%25", b"%E9", b"\xe9", b"%", b"%2", b"5E9", b"%%E9", b"%2525"])
+    ).map(b"".join)
+)
 def test_a_shown_name_of_a_file_leads_back_to_it(name: bytes) -> None:
     on_disk = name.decode("utf-8", "surrogateescape")
     shown = shown_name(on_disk)
