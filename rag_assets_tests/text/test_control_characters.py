@@ -22,9 +22,9 @@ def test_a_shown_name_can_be_typed(name: str) -> None:
 def test_a_shown_name_of_a_file_leads_back_to_it(name: bytes) -> None:
     on_disk = name.decode("utf-8", "surrogateescape")
     shown = shown_name(on_disk)
-    assert shown.encode()
+    shown.encode()  # valid Unicode
     assert name_on_disk(shown) == on_disk
-    assert typed_name(on_disk).encode()
+    typed_name(on_disk).encode()
 
 
 @pytest.mark.parametrize(
