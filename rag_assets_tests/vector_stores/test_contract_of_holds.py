@@ -9,6 +9,7 @@ from rag_assets.errors import ProductionHeld, RefusedError
 from rag_assets.vector_stores.base import VectorStore
 from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
 from rag_assets.vector_stores.production_state import Hold, ProductionState
+from rag_assets.vector_stores.server.consensus import Consensus
 from rag_assets_tests.vector_stores.conftest import Backend
 from rag_assets_tests.vector_stores.samples import point, stage
 
@@ -97,7 +98,12 @@ def forget_who_and_why(backend: Backend) -> None:
         return
     from qdrant_client import models
 
-    notes = [one.alias_name for one in backend.client.get_aliases().aliases if "--note--" in one.alias_name]
+    def notes_seen() -> list[str]:
+        return [
+            one.alias_name for one in backend.client.get_aliases().aliases if "--note--" in one.alias_name
+        ]
+
+    notes = Consensus(backend.client).seen(notes_seen)
     assert notes
     deletions = [
         models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias)) for alias in notes
@@ -109,7 +115,10 @@ def test_a_hold_of_an_earlier_version_opens_and_its_circumstances_are_unknown(re
     replaced.open().rollback("g2", by="ana", reason="prices are wrong")
     forget_who_and_why(replaced)
     store = replaced.open()
-    assert store.production_state() == ProductionState("g1", None, Hold("g2"))
+    held = ProductionState("g1", None, Hold("g2"))
+    # Deleted on one node of a cluster, the notes are there on the next one for a moment.
+    Consensus(replaced.client).seen(lambda: store.production_state() == held)
+    assert store.production_state() == held
     assert "at g1 since an unknown time by an unknown person" in store.production_state().hold_in_words
     with pytest.raises(ProductionHeld, match="an unknown person"):
         store.promote("g3", "g1")
