@@ -7,12 +7,13 @@ import contextlib
 import functools
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -144,3 +145,13 @@ def redis_server(folder: Path, *options: str) -> Iterator[RedisServer]:
     require_redis()
     with RedisServer(folder, *options) as server:
         yield server
+
+
+def redis_error(text: str) -> Callable[[bytes], bytes]:
+    """Return the function that answers each command of a request with this error."""
+
+    def answer(request: bytes) -> bytes:
+        num_commands = len(re.findall(rb"(?:\A|\r\n)\*\d+\r\n\$", request))
+        return b"-%s\r\n" % text.encode() * max(1, num_commands)
+
+    return answer

@@ -168,11 +168,11 @@ class Ledger(Protocol):
         ...
 
     def all_vectors(self) -> Iterator[dict[bytes, Vector]]:
-        """Yield all cached vectors in batches, as `all_parses`. Nothing if the ledger cannot list them."""
+        """Yield all cached vectors in batches, as `all_parses`."""
         ...
 
     def all_signatures(self) -> Iterator[dict[bytes, bytes]]:
-        """Yield all cached signatures in batches, as `all_parses`. Nothing if the ledger cannot list them."""
+        """Yield all cached signatures in batches, as `all_parses`."""
         ...
 
     def erase(

@@ -50,7 +50,7 @@ class RedisConnection:
     def call_all(self, commands: Iterable[Command]) -> list[Any]:
         """Send commands, a thousand in each round trip, and return their answers.
 
-        An answer is None in place of a value of another type, as for a missing one: it is none of ours.
+        An answer is an exception if the key holds another type of value: see `is_of_another_type`.
 
         Raises:
             LedgerUnavailable, ConfigurationError: no answer, or one of them is an error.
@@ -59,17 +59,6 @@ class RedisConnection:
         for batch in _batches(commands):
             answers.extend(self._call_batch(batch))
         return answers
-
-    def transaction(self, commands: Sequence[Command]) -> None:
-        """Send commands, to be executed all or none."""
-
-        def run() -> None:
-            with self._client.pipeline(transaction=True) as pipeline:
-                for command in commands:
-                    pipeline.execute_command(*command)
-                pipeline.execute()
-
-        self._translated(run)
 
     def _call_batch(self, batch: Sequence[Command]) -> list[Any]:
         def run() -> list[Any]:

@@ -41,6 +41,8 @@ def code_of(error: Exception) -> str:
     ):
         if isinstance(error, kind):
             return code
+    if "executing the script can't" in str(error):  # run a command, or access a key
+        return "NOPERM"
     if found := _IN_SCRIPT.search(str(error)):
         return found[1]
     first = str(error).partition(" ")[0]
@@ -101,7 +103,9 @@ def _unavailable(
             f"{where} has no such database: check the number after the host in REDIS_URL"
         )
     if isinstance(error, exceptions.TimeoutError | TimeoutError):
-        return LedgerUnavailable(f"{where} did not answer within {timeout_seconds:g} s. {_UNREACHABLE}")
+        # A server without TLS waits for the end of the first line.
+        tls = ". If it does not speak TLS, write `redis://` in REDIS_URL" if address.tls else ""
+        return LedgerUnavailable(f"{where} did not answer within {timeout_seconds:g} s{tls}. {_UNREACHABLE}")
     if "connection refused" in lower:
         return LedgerUnavailable(f"{where} refuses connections. {_UNREACHABLE}")
     if "name or service not known" in lower or "name resolution" in lower or "no address" in lower:
@@ -109,12 +113,8 @@ def _unavailable(
             f"{where} has a host name without an address: check REDIS_URL, or the name server"
         )
     if isinstance(error, exceptions.ConnectionError | OSError):
-        tls = "" if address.tls else ". If it expects TLS, write `rediss://` in REDIS_URL"
-        return LedgerUnavailable(
-            f"{where} closed the connection{tls}. Otherwise refresh again"
-            if tls
-            else f"{where} closed the connection. Refresh again"
-        )
+        tls = "" if address.tls else ". If it expects TLS, write `rediss://` in REDIS_URL. Otherwise"
+        return LedgerUnavailable(f"{where} closed the connection{tls or '.'} refresh again")
     if isinstance(error, exceptions.InvalidResponse):
         return ConfigurationError(f"{where} does not answer as Redis does: check host and port in REDIS_URL")
     return LedgerUnavailable(f"{where} answered with an error ({code or type(error).__name__}): see its log")

@@ -32,6 +32,8 @@ class Keys:
         self.approvals = f"{self._prefix}approvals"
         self.spending = f"{self._prefix}spending"
         self.lease = f"{self._prefix}lease"
+        self.vectors = f"{self._prefix}vector:"
+        self.signatures = f"{self._prefix}signature:"
 
     def parse(self, source_uri: str) -> str:
         return f"{self._prefix}parse:{parse_id(source_uri)}"
@@ -44,12 +46,12 @@ class Keys:
         return f"{self._prefix}bytes:{_short_hash(raw_hash)}"
 
     def vector(self, key: bytes) -> str:
-        return f"{self._prefix}vector:{_short(key)}"
+        return f"{self.vectors}{key.hex()}"
 
     def signature(self, key: bytes) -> str:
-        return f"{self._prefix}signature:{_short(key)}"
+        return f"{self.signatures}{key.hex()}"
 
-    def documents(self, generation: str, version: str, part: int) -> str:
+    def documents(self, generation: str, version: str, part: int | str) -> str:
         return f"{self._prefix}documents:{generation}:{version}:{part}"
 
 
@@ -58,30 +60,35 @@ def parse_id(source_uri: str) -> str:
 
 
 def _short_hash(text: str) -> str:
-    return _short(text.encode(errors="surrogatepass"))
+    # Half of a hash: names take memory too. The value has the whole text.
+    return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
 
 
-def _short(key: bytes) -> str:
-    # Half of a hash: names take memory too. The value has a checksum over the whole key.
-    return hashlib.blake2b(key, digest_size=16).hexdigest()
+def key_in(name: str, prefix: str) -> bytes | None:
+    """Return the key of a vector or a signature, or None if the name is none of ours."""
+    try:
+        return bytes.fromhex(name.removeprefix(prefix))
+    except ValueError:
+        return None
 
 
-def sealed(name: str, content: bytes, key: bytes = b"") -> bytes:
+def sealed(name: str, content: bytes) -> bytes:
     """Return a value with its checksum.
 
     Args:
         name: of the key in Redis, or of the field.
-        key: the whole key of the ledger, if the name holds a part of it.
     """
-    return _FORM + checksum_of_bytes(name.encode() + key, content).to_bytes(4, "big") + content
+    return (
+        _FORM + checksum_of_bytes(name.encode(errors="surrogatepass"), content).to_bytes(4, "big") + content
+    )
 
 
-def unsealed(name: str, value: object, key: bytes = b"") -> bytes | None:
+def unsealed(name: str, value: object) -> bytes | None:
     """Return the content of a value, or None if it is none of ours or was changed."""
     if not isinstance(value, bytes) or value[:1] != _FORM or len(value) < _HEAD_BYTES:
         return None
     content = value[_HEAD_BYTES:]
-    return content if value == sealed(name, content, key) else None
+    return content if value == sealed(name, content) else None
 
 
 def json_in(name: str, value: object) -> Any:

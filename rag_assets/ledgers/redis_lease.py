@@ -7,6 +7,7 @@ from typing import Any
 
 from rag_assets.ledgers.base import LeaseHolder
 from rag_assets.ledgers.redis_connection import RedisConnection
+from rag_assets.ledgers.redis_errors import is_of_another_type
 
 _NOW = """
 local time = redis.call('TIME')
@@ -70,7 +71,9 @@ class RedisLease:
         fields, (seconds, microseconds) = self._connection.call_all(
             [("HMGET", self._key, "owner", "host", "pid", "renewed_at"), ("TIME",)]
         )
-        return _holder([*(fields or ()), b"%d.%06d" % (seconds, microseconds)])
+        return (
+            None if is_of_another_type(fields) else _holder([*fields, b"%d.%06d" % (seconds, microseconds)])
+        )
 
     def _run(self, script: str, *arguments: Any) -> Any:
         return self._connection.call("EVAL", script, 1, self._key, *arguments)
