@@ -95,6 +95,8 @@ def _export_lines(point: Point) -> Iterator[dict[str, Any]]:
             "chunk_index": point.payload["chunk_index"],
             "text": point.payload["text"],
             "content_hash": point.payload["content_hash"],
+            "title": location.title,
+            "metadata": location.metadata.to_json(),
         }
         if point.vector is not None:
             line["vector"] = [float(component) for component in point.vector]

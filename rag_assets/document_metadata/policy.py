@@ -5,6 +5,7 @@ The ledger keeps what was said, so a change of the settings needs no document to
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Literal, get_args
 
@@ -96,6 +97,20 @@ class MetadataPolicy:
             if problem:
                 left_out.append(problem)
         return Metadata.of(found, bounded_left_out(left_out))
+
+    def unseen_keys(self, metadata_keys: Iterable[str]) -> list[str]:
+        """Return a sentence for each key to keep that no document has.
+
+        Args:
+            metadata_keys: of all documents, also the keys left out.
+        """
+        known = set(metadata_keys)
+        found: list[str] = []
+        for key in sorted(self.keep - known):
+            close = get_close_matches(key, known, 1)
+            advice = f"did you mean {close[0]}?" if close else "check its spelling"
+            found.append(f"RAG_METADATA_KEEP names {key}, but no document has this key: {advice}")
+        return found
 
     def _as_wanted(self, key: str, value: MetadataValue) -> tuple[MetadataValue | None, str]:
         if any(fnmatchcase(key, pattern) for pattern in self.leave_out):

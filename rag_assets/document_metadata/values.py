@@ -48,6 +48,11 @@ class Metadata(Mapping[str, MetadataValue]):
             self, left_out=(*self.left_out, f"not readable: {key} ({why})"), unread=(*self.unread, key)
         )
 
+    @property
+    def keys_said(self) -> set[str]:
+        """The keys of the source and the document, also those left out."""
+        return {*self._by_key, *(entry.partition(": ")[2].partition(" ")[0] for entry in self.left_out)}
+
     def to_json(self) -> dict[str, Any]:
         """Return the values for a payload."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in self.pairs}

@@ -82,6 +82,7 @@ class Ingestion:
         self._outages = OutageSearch(lambda: self._served, text_store, approved_tokens, known_mounts or {})
         self.reports = [SourceReport(source.name) for source in sources]
         self._listings = {source.name: ListingHash() for source in sources}
+        self._metadata_keys: set[str] = set()
 
     @property
     def mounts(self) -> dict[str, dict[str, str]]:
@@ -145,6 +146,9 @@ class Ingestion:
             self.media.close()
         for name, entries in metadata_left_out(self.reports).items():
             _logger.info("source %s: %s", name, metadata_left_out_text(entries))
+        if all(report.complete for report in self.reports) and any(it.num_listed for it in self.reports):
+            for problem in self._metadata_policy.unseen_keys(self._metadata_keys):
+                _logger.warning("%s", problem)
         for variable, count in files_left_out(self.reports).items():
             _logger.info(
                 "%s left out, because only a model can read them: set %s", counted(count, "file"), variable
@@ -167,6 +171,7 @@ class Ingestion:
             state = replace(state, location=replace(state.location, metadata=kept))
         else:
             state = self._state(document.entry, document.record, report)
+        self._metadata_keys |= state.location.metadata.keys_said
         report.num_listed += 1
         report.num_quarantined += state.content_hash is None
         # Sensors count the same way. Without a moving document, they see a difference and start the next refresh.

@@ -3,7 +3,7 @@
 from rag_assets.errors import DeletionRefused
 from rag_assets.inspection.dry_run import UNKNOWN_DIMENSIONS, dry_run
 from rag_assets.records import Refusal
-from rag_assets.refresh.approvals import approvals_needed, refusal_from, refusal_of
+from rag_assets.refresh.approvals import approvals_of, refusal_from, refusal_of
 from rag_assets.refresh.decision import decide
 from rag_assets.settings import Settings
 
@@ -23,6 +23,6 @@ def pending_refusals(settings: Settings) -> dict[str, Refusal]:
         decision = decide(knowledge_base, documents, complete, outages)
         # A token of a rebuild is for one dimension, and only the endpoint knows it.
         is_known = knowledge_base.embedder.model.dimensions != UNKNOWN_DIMENSIONS
-        needed = approvals_needed(knowledge_base, decision)
+        needed = approvals_of(knowledge_base, decision).needed
         found += [refusal_from(error) for error in needed if is_known or isinstance(error, DeletionRefused)]
         return {refusal.token: refusal for refusal in found}

@@ -39,7 +39,7 @@ from rag_assets.inspection.pending_approvals import pending_approvals, pending_l
 from rag_assets.inspection.unconfigured_sources import ignored_sources, unconfigured_sources
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import Chunk
-from rag_assets.refresh.approvals import approvals_needed
+from rag_assets.refresh.approvals import approvals_of
 from rag_assets.refresh.decision import Decision, decide
 from rag_assets.refresh.embedding_estimate import estimate_embedding
 from rag_assets.refresh.staging_plan import staging_plan_for
@@ -70,15 +70,18 @@ def plan(settings: Settings) -> dict[str, Any]:
         chunked = {"num_contents": len(new_contents), "num_chunks": 0, "num_tokens": 0}
         chunks = chunk_contents(new_contents, staging.text_of, knowledge_base.chunker)
         embedded = _embeddings(knowledge_base, _counting(chunks, chunked))
-        needed = approvals_needed(knowledge_base, decision)
-        refused = {outage.token for outage in outages} | {error.token for error in needed}
+        approvals = approvals_of(knowledge_base, decision)
+        # Others are for documents that have returned: the refresh ends them.
+        pending = (
+            {outage.token for outage in outages}
+            | {error.token for error in approvals.needed}
+            | approvals.used
+        )
         return {
             "knowledge_base": names_of(settings),
             "base_generation": decision.base_name,
             "pending_approvals": [
-                one
-                for one in pending_approvals(knowledge_base)
-                if one["is_approved"] or one["token"] in refused
+                one for one in pending_approvals(knowledge_base) if one["token"] in pending
             ],
             "raw_documents": {
                 "num_documents": len(documents),
@@ -103,7 +106,7 @@ def plan(settings: Settings) -> dict[str, Any]:
                     unsettled_documents(ingestion.reports), {it.document_id for it in decision.production}
                 ),
             },
-            "deduped_documents": _deduped_documents(knowledge_base, decision, needed),
+            "deduped_documents": _deduped_documents(knowledge_base, decision, approvals.needed),
             "chunks": chunked,
             "embeddings": embedded,
             "staging_collection": {

@@ -88,15 +88,32 @@ def unknown_token(token: str) -> str:
     )
 
 
-def approvals_needed(knowledge_base: KnowledgeBase, decision: Decision) -> list[ApprovalNeeded]:
-    """Return what `admit` would refuse, without remembering it."""
-    found: list[ApprovalNeeded] = []
-    for check in (check_deletions, check_rebuild):
-        try:
-            check(knowledge_base, decision)
-        except ApprovalNeeded as error:
-            found.append(error)
-    return found
+@dataclass(frozen=True, slots=True)
+class Approvals:
+    """The approvals of a refresh.
+
+    Attributes:
+        needed: what `admit` would refuse.
+        used: tokens of the approvals that it would use.
+    """
+
+    needed: Sequence[ApprovalNeeded]
+    used: Set[str]
+
+
+def approvals_of(knowledge_base: KnowledgeBase, decision: Decision) -> Approvals:
+    """Return what `admit` would do, without remembering it."""
+    needed: list[ApprovalNeeded] = []
+    used = {outage.token for outage in decision.admitted}
+    try:
+        used.add(check_deletions(knowledge_base, decision).token)
+    except ApprovalNeeded as error:
+        needed.append(error)
+    try:
+        used.add(check_rebuild(knowledge_base, decision))
+    except ApprovalNeeded as error:
+        needed.append(error)
+    return Approvals(needed, used - {""})
 
 
 def remember_outages(ledger: Ledger, outages: Iterable[Outage], complete_sources: Set[str]) -> None:

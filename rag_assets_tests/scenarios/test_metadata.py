@@ -1,5 +1,6 @@
 """Metadata from the file to the answer: filters, trace, slices of the evaluation, and changes without embedding."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,12 @@ def test_metadata_filter_and_show_and_slice(pipeline: Pipeline) -> None:
     hit = pipeline.json("search", question_about(4), "--json")["hits"][0]
     assert hit["metadata"] == {"department": "IT", "year": 2024}
     assert "   department: IT, year: 2024\n" in pipeline.succeed("search", question_about(4))
+
+    exported = next(
+        line for line in map(json.loads, pipeline.export().splitlines()) if line["id"] == hit["id"]
+    )
+    assert exported["metadata"] == hit["metadata"]
+    assert exported["title"] == hit["title"]
 
     traced = pipeline.json("trace", "topic04.md", "--json")
     assert traced["metadata"] == {"department": "IT", "year": 2024}
@@ -147,3 +154,12 @@ def test_metadata_survive_a_lost_ledger_and_a_move(pipeline: Pipeline) -> None:
     now = pipeline.points()
     assert now.keys() == before.keys()
     assert found(pipeline, "metadata.year=2023") == numbers(3, 8, 13, 18)
+
+
+def test_a_misspelled_key_to_keep_is_named_with_the_meant_one(
+    pipeline: Pipeline, caplog: pytest.LogCaptureFixture
+) -> None:
+    pipeline.configure(RAG_METADATA_KEEP="autor,author")
+    pipeline.succeed("plan")
+    warnings = [record.message for record in caplog.records if "RAG_METADATA_KEEP" in record.message]
+    assert warnings == ["RAG_METADATA_KEEP names autor, but no document has this key: did you mean author?"]

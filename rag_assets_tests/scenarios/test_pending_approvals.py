@@ -63,6 +63,15 @@ def test_documents_kept_in_an_outage_are_shown_once(promoted: Pipeline) -> None:
     assert (pending["token"], pending["kind"]) == (token, "outage")
 
 
+def test_a_plan_shows_no_approval_of_documents_that_have_returned(refused: Pipeline) -> None:
+    refused.succeed("approve", token_in(refused.succeed("status")))
+    assert "APPROVED" in refused.succeed("plan")
+    for number in range(8, NUM_DOCUMENTS):
+        refused.write(f"topic{number:02}.md", text_about(number))
+    assert "APPROVED" not in refused.succeed("plan")
+    assert refused.json("plan", "--json")["pending_approvals"] == []
+
+
 def test_a_plan_shows_no_refusal_of_documents_that_have_returned(refused: Pipeline) -> None:
     for number in range(8, NUM_DOCUMENTS):
         refused.write(f"topic{number:02}.md", text_about(number))
