@@ -15,7 +15,7 @@ import tempfile
 import uuid
 from pathlib import Path
 
-from verification_cost import run_round
+from verification_cost import run_round, use_folder
 
 from rag_assets_tests.qdrant_nodes import REAL_SERVERS, real_server
 
@@ -48,13 +48,7 @@ def main() -> None:
     stores = ["embedded", *REAL_SERVERS]
     with tempfile.TemporaryDirectory() as folder:
         parent = Path(folder)
-        os.environ.update(
-            RAG_DOCUMENTS_DIR=str(parent / "corpus"),
-            RAG_BENCHMARK_FILE=str(parent / "benchmark.jsonl"),
-            RAG_EMBEDDING_MODEL="wordllama",
-            RAG_TOKENIZER="wordllama",
-            RAG_EVAL_THRESHOLD="0.01",
-        )
+        use_folder(parent)
         seconds: dict[str, list[list[float]]] = {store: [] for store in stores}
         refresh_into("embedded", 20, parent)  # not counted: it imports and compiles
         (parent / "benchmark.jsonl").unlink()

@@ -82,6 +82,17 @@ def measure(state: Path) -> tuple[float, float]:
     return time.perf_counter() - clock, sum(os.times()[:4]) - processor
 
 
+def use_folder(parent: Path) -> None:
+    """Set the environment of a knowledge base in this folder. Its gate stops nothing."""
+    os.environ.update(
+        RAG_DOCUMENTS_DIR=str(parent / "corpus"),
+        RAG_BENCHMARK_FILE=str(parent / "benchmark.jsonl"),
+        RAG_EMBEDDING_MODEL="wordllama",
+        RAG_TOKENIZER="wordllama",
+        RAG_EVAL_THRESHOLD="0.01",
+    )
+
+
 def run_round(how: str, files: int, parent: Path) -> list[tuple[float, float]]:
     """Build a knowledge base, edit every twentieth file, refresh. Return both measurements."""
     corpus, state = parent / "corpus", parent / "state"
@@ -125,13 +136,7 @@ def main() -> None:
     for dimensions in options.dimensions:
         with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
             parent = Path(folder)
-            os.environ.update(
-                RAG_DOCUMENTS_DIR=str(parent / "corpus"),
-                RAG_BENCHMARK_FILE=str(parent / "benchmark.jsonl"),
-                RAG_EMBEDDING_MODEL="wordllama",
-                RAG_TOKENIZER="wordllama",
-                RAG_EVAL_THRESHOLD="0.01",
-            )
+            use_folder(parent)
             if dimensions != LOCAL_DIMENSIONS:
                 os.environ["RAG_EMBEDDING_MODEL"] = "openai:random"
                 patched = "rag_assets.knowledge_base.build_embedder"

@@ -19,21 +19,12 @@ import pytest
 from rag_assets.records import Point, SourceEntry
 from rag_assets.sources.filesystem import FilesystemSource
 from rag_assets_tests.pipeline import Pipeline, assert_same_points
+from rag_assets_tests.processes.kill_points import STEPS
 
 ARCHIVES = sorted(Path(__file__).parents[1].joinpath("state_of_earlier_versions").glob("*.tar.xz"))
 MADE_IN = "/var/tmp/rag-assets-state"
 VACATION = "how many days of vacation do I get?"
 LAPTOPS = "it/laptop_hardware_policy.md"
-STEPS = (
-    "raw_documents",
-    "deduped_documents",
-    "chunks",
-    "embeddings",
-    "staging_collection",
-    "eval_report",
-    "eval_report_recall_gate",
-    "production_collection",
-)
 
 
 @pytest.fixture(scope="module", params=ARCHIVES, ids=lambda archive: archive.name.partition(".")[0])

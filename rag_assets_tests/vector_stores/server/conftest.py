@@ -37,6 +37,12 @@ class ServerLikeClient:
             raise ConnectionError("the answer was lost")
         return True
 
+    def delete_alias(self, name: str) -> None:
+        from qdrant_client import models
+
+        deletion = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=name))
+        self.inner.update_collection_aliases([deletion])
+
     def aliases(self) -> dict[str, str]:
         return {one.alias_name: one.collection_name for one in self.inner.get_aliases().aliases}
 

@@ -73,15 +73,12 @@ def test_a_plain_client_reads_production_under_the_name_of_the_knowledge_base(
 def test_a_hold_of_the_first_released_version_stands_and_ends(
     store: ServerVectorStore, client: ServerLikeClient
 ) -> None:
-    from qdrant_client import models
-
     stage(store, "g1", [point(1)])
     stage(store, "g2", [point(2)])
     store.promote("g1", None)
     store.promote("g2", "g1")
     store.rollback("g2")
-    delete = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name="kb--hold--g2"))
-    client.inner.update_collection_aliases([delete])
+    client.delete_alias("kb--hold--g2")
     assert names(store.production_state()) == ("g1", None, "g2")
     assert store.resume() == store.production_state() == ProductionState("g1", None, None)
 
@@ -280,8 +277,7 @@ def test_the_note_of_an_earlier_hold_does_not_describe_a_later_one(
     theirs = [alias for alias in client.aliases() if "--note--" in alias]
     meta = "kb--meta"
     for alias in theirs:
-        delete = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias))
-        client.inner.update_collection_aliases([delete])
+        client.delete_alias(alias)
     for alias in left:
         create = models.CreateAlias(collection_name=meta, alias_name=alias)
         client.inner.update_collection_aliases([models.CreateAliasOperation(create_alias=create)])

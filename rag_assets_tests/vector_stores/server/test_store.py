@@ -43,12 +43,6 @@ def test_two_knowledge_bases_on_one_server_do_not_see_each_other(client: ServerL
     assert one.knowledge_base_id() != other.knowledge_base_id()
 
 
-def delete_alias(client: ServerLikeClient, name: str) -> None:
-    client.update_collection_aliases(
-        [models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=name))]
-    )
-
-
 def rename_alias(client: ServerLikeClient, old: str, new: str) -> None:
     rename = models.RenameAlias(old_alias_name=old, new_alias_name=new)
     client.update_collection_aliases([models.RenameAliasOperation(rename_alias=rename)])
@@ -75,11 +69,11 @@ def test_state_without_the_alias_of_its_id_gets_it_with_the_next_reading(
     store: ServerVectorStore, client: ServerLikeClient
 ) -> None:
     identity = store.knowledge_base_id()
-    delete_alias(client, f"kb--id--1--{identity}")
+    client.delete_alias(f"kb--id--1--{identity}")
     assert store.find_knowledge_base_id() == identity
     store.begin_reading()
     assert f"kb--id--1--{identity}" in client.aliases()
-    delete_alias(client, f"kb--id--1--{identity}")
+    client.delete_alias(f"kb--id--1--{identity}")
     client.update_collection("kb--meta", metadata={"rag_assets_format_version": 2})
     with pytest.raises(StateFormatError):
         store.knowledge_base_id()
