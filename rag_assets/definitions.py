@@ -1,5 +1,6 @@
 """The Dagster code location. Lists every definition, and reads the settings when it is loaded."""
 
+from importlib.util import find_spec
 from typing import Any
 
 import dagster as dg
@@ -14,14 +15,16 @@ from rag_assets.defs.resources import KnowledgeBaseResource
 from rag_assets.defs.schedules import schedule_of
 from rag_assets.defs.sensors import sensors_for
 from rag_assets.environment import read_environment
+from rag_assets.errors import ConfigurationError
 from rag_assets.settings import Settings, load_settings
+from rag_assets.sources.declarations import kinds_of
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
     """Assemble the code location.
 
     Args:
-        settings: used only for the executor, the schedule and the choice of sensors. Every run reads all others at its start.
+        settings: used only for the executor, the schedule, and the choice of sensors and of the resource. Every run reads all others at its start.
 
     Raises:
         ConfigurationError: the schedule is invalid.
@@ -32,9 +35,25 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         jobs=[refresh, rollback, resume, approve],
         schedules=[schedule_of(settings)],
         sensors=sensors_for(settings),
-        resources={"knowledge_base": KnowledgeBaseResource(), "io_manager": NO_IO_MANAGER},
+        resources={"knowledge_base": _knowledge_base(settings), "io_manager": NO_IO_MANAGER},
         executor=dg.in_process_executor if settings.executor == "in_process" else _one_process_per_step(),
     )
+
+
+def _knowledge_base(settings: Settings) -> KnowledgeBaseResource:
+    """Return the resource. With a bucket among the sources, dagster-aws's `S3Resource` is a part of it.
+
+    Loading dagster-aws and boto3 takes 0.3 s, so other code locations do without.
+    """
+    try:
+        buckets = "s3" in kinds_of(settings.sources, settings.sources_file)
+    except ConfigurationError:
+        buckets = False  # a refresh reports the error
+    if not buckets or find_spec("dagster_aws") is None:
+        return KnowledgeBaseResource()
+    from rag_assets.defs.aws import knowledge_base_on_aws
+
+    return knowledge_base_on_aws()
 
 
 def _one_process_per_step() -> dg.ExecutorDefinition:

@@ -8,8 +8,17 @@ from typing import Any
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from rag_assets.aws.secrets import AwsSecret
 from rag_assets.document_metadata.sensitive import is_secret_value
-from rag_assets.environment import HOME, SHELL, Difference, Environment, file_variable, read_environment
+from rag_assets.environment import (
+    HOME,
+    SHELL,
+    Difference,
+    Environment,
+    file_variable,
+    read_environment,
+    secret_variables,
+)
 from rag_assets.errors import ConfigurationError
 from rag_assets.invalid_values import may_hold_secrets
 from rag_assets.settings import Settings, load_settings, variables_of_settings
@@ -30,7 +39,7 @@ class EffectiveSetting:
 
     Attributes:
         value, default: as in `.env`, "" if empty, `NOT_SHOWN` for a secret.
-        origin: `SHELL`, the path of a `.env` file, `file` and the path of the file of a secret, `LAUNCHPAD` or `DEFAULT`.
+        origin: `SHELL`, the path of a `.env` file, `file` and the path of the file of a secret, `AWS secret` or `AWS parameter` and its name, `LAUNCHPAD` or `DEFAULT`.
     """
 
     variable: str
@@ -94,15 +103,15 @@ def origin_of(name: str, variable: str | None, environment: Environment) -> str:
 
     Args:
         name: variable of the setting or option.
-        variable: the one with the value: the same, or that for the file of a secret. None: neither is set.
+        variable: the one with the value: the same, or that for the place of a secret. None: neither is set.
     """
     if variable is None:
         return DEFAULT
-    return (
-        f"file {environment.path(variable)}"
-        if variable == file_variable(name)
-        else environment.origin(variable)
-    )
+    if variable == file_variable(name):
+        return f"file {environment.path(variable)}"
+    if variable in secret_variables(name)[2:]:
+        return AwsSecret(variable, environment.variables[variable]).place
+    return environment.origin(variable)
 
 
 def overrides(settings: Settings, overridden: Collection[str]) -> list[Override]:
@@ -130,7 +139,7 @@ def shown_value(value: Any, field: FieldInfo) -> str:
     """Return the value of a setting as text, without a secret."""
     if value is None or value in ((), {}):
         return ""
-    if isinstance(value, SecretStr) and not value.get_secret_value():
+    if isinstance(value, SecretStr) and not len(value):
         return ""
     if may_hold_secrets(field.annotation):
         return NOT_SHOWN

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from rag_assets.aws.secrets import PARAMETER_SUFFIX, SECRET_SUFFIX, AwsSecret
 from rag_assets.errors import ConfigurationError
 
 HOME = "RAG_HOME"
@@ -123,24 +124,41 @@ def file_variable(name: str) -> str:
     return f"{name}_FILE"
 
 
+def secret_variables(name: str) -> tuple[str, ...]:
+    """Return the variables for a secret: its own, that for its file, and those for its place in AWS."""
+    return name, file_variable(name), f"{name}{SECRET_SUFFIX}", f"{name}{PARAMETER_SUFFIX}"
+
+
+def variable_of_secret(name: str, variables: Mapping[str, str]) -> str | None:
+    """Return the one variable with a value, or None.
+
+    Raises:
+        ConfigurationError: several have one.
+    """
+    found = [variable for variable in secret_variables(name) if variables.get(variable)]
+    if len(found) > 1:
+        raise ConfigurationError(
+            f"{' and '.join(found)} are both set: keep one. An empty line for the other in `.env` unsets it"
+        )
+    return found[0] if found else None
+
+
 def secret(name: str, variables: Mapping[str, str], home: Path) -> str | None:
-    """Return the value of a variable, or the content of the file named by `<variable>_FILE`, as containers hand over secrets.
+    """Return a secret: the value of its variable, the content of `<variable>_FILE`, as containers hand over secrets, or from AWS.
 
     Args:
         home: folder of a relative path.
 
     Raises:
-        ConfigurationError: both are set, or the file has no content to read.
+        ConfigurationError: two of them are set, the file has no content to read, or AWS refuses it.
+        SecretUnavailable: AWS does not answer.
     """
-    variable = file_variable(name)
-    named = variables.get(variable)
-    if not named:
+    variable = variable_of_secret(name, variables)
+    if variable is None or variable == name:
         return variables.get(name)
-    if variables.get(name):
-        raise ConfigurationError(
-            f"{name} and {variable} are both set: keep one. An empty line for the other in `.env` unsets it"
-        )
-    path = home / _expanded(named)
+    if variable != file_variable(name):
+        return AwsSecret(variable, variables[variable]).fetch()
+    path = home / _expanded(variables[variable])
     try:
         # Not `read_text`, which would replace a carriage return within the secret.
         content = path.read_bytes().decode()

@@ -10,6 +10,7 @@ RagAssetsError
 │   ├── LedgerUnavailable       no answer from the ledger, or it had to be recreated
 │   │   └── LedgerNotWritable       it answers, but takes no writes now: full, a replica, or a failed snapshot
 │   ├── BackupUnavailable       no answer from the place of a backup
+│   ├── SecretUnavailable       a store of secrets does not answer
 │   ├── FetchFailed             no complete answer from a web server
 │   └── SupersededError         another refresh promoted first
 ├── PermanentError          do not retry: the same input fails in the same way
@@ -86,6 +87,10 @@ class SourceUnavailable(TransientError):
     def __init__(self, message: str, *, lasting: bool = False) -> None:
         super().__init__(message)
         self.lasting = lasting
+
+
+class SecretUnavailable(TransientError):
+    """The store of a secret does not answer."""
 
 
 class ParserUnavailable(TransientError):

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from rag_assets.artifacts.last_failure import FailureRecord
     from rag_assets.artifacts.model_record import ModelRecord
     from rag_assets.artifacts.store import ArtifactStore
+    from rag_assets.aws.client import AwsAccess
     from rag_assets.chunkers.base import Chunker
     from rag_assets.ingestion.ingestion import Ingestion
     from rag_assets.ingestion.media_models import MediaModels
@@ -72,6 +73,7 @@ class KnowledgeBase:
         self.settings = settings
         self.overridden = overridden
         self.given_tokens = given_tokens
+        self.aws_access: AwsAccess | None = None
         self._embedders: dict[str, Embedder] = {}
         self._run_id: str | None = None
 
@@ -198,7 +200,10 @@ class KnowledgeBase:
         from rag_assets.sources.configured import configured_sources
 
         return configured_sources(
-            self.settings, self.folder_of_source, lambda: self.vector_store.find_knowledge_base_id() or ""
+            self.settings,
+            self.folder_of_source,
+            lambda: self.vector_store.find_knowledge_base_id() or "",
+            self.aws_access,
         )
 
     def folder_of_source(self, name: str) -> Path:

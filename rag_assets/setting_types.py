@@ -1,12 +1,15 @@
-"""Types of settings with a form of their own: paths, lists of names, cron lines, time zones."""
+"""Types of settings with a form of their own: paths, lists of names, cron lines, time zones, secrets in AWS."""
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+
+from rag_assets.aws.secrets import AwsSecret
 
 _CRON_FIELD = r"[0-9A-Za-z*/,#?-]+"
 _CRON_LINE = re.compile(rf"@[a-z]+|{_CRON_FIELD}( +{_CRON_FIELD}){{4}}")
@@ -46,3 +49,33 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 """Names, in a variable separated by commas."""
 CronLine = Annotated[str, AfterValidator(_check_cron_line)]
 TimeZone = Annotated[str, AfterValidator(_check_time_zone)]
+
+
+class AwsSecretStr(SecretStr):
+    """A secret that is fetched when its value is used. Whether it is set is known without it.
+
+    Args:
+        check: raises `ConfigurationError` if the setting cannot have this value.
+    """
+
+    def __init__(self, secret: AwsSecret, check: Callable[[str], None]) -> None:
+        super().__init__("")
+        self._secret = secret
+        self._check = check
+
+    def get_secret_value(self) -> str:
+        value = self._secret.fetch()
+        self._check(value)
+        return value
+
+    def _display(self) -> str:
+        return "**********"
+
+    def __len__(self) -> int:
+        return 1
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AwsSecretStr) and self._secret == other._secret
+
+    def __hash__(self) -> int:
+        return hash(self._secret)

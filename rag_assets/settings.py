@@ -4,6 +4,7 @@ Options of sources are described beside each source. `.env.example` and the tabl
 this class, and tested against it. `environment` says which of several values counts.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -14,13 +15,23 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 
-from rag_assets.environment import HOME, Environment, file_variable, read_environment, secret
+from rag_assets.aws.secrets import AwsSecret
+from rag_assets.environment import (
+    HOME,
+    Environment,
+    file_variable,
+    read_environment,
+    secret,
+    secret_variables,
+    variable_of_secret,
+)
 from rag_assets.errors import ConfigurationError
 from rag_assets.index_settings import IndexSettings
 from rag_assets.invalid_values import FORM, describe_invalid_values, may_hold_secrets
 from rag_assets.redis_address import RedisAddress, redis_address, sentinel_host
-from rag_assets.setting_types import CronLine, Names, TimeZone, UserPath
+from rag_assets.setting_types import AwsSecretStr, CronLine, Names, TimeZone, UserPath
 
 
 class Settings(IndexSettings):
@@ -253,42 +264,71 @@ def load_settings(**overrides: Any) -> Settings:
     # Not `populate_by_name`: with it COLLECTION, SOURCES or EXECUTOR in the environment would be read too.
     by_alias = {Settings.model_fields[name].alias or name: value for name, value in overrides.items()}
     environment = read_environment()
+    settings = _checked({**settings_in(environment), **by_alias, HOME: environment.home})
+    for name, field in Settings.model_fields.items():
+        alias = str(field.alias)
+        variable = variables_of_settings(environment).get(alias, alias)
+        if variable in secret_variables(alias)[2:] and alias not in by_alias:
+            # After the validation, which would unpack it, and so fetch it for commands that do not need it.
+            at_aws = AwsSecret(variable, environment.variables[variable])
+            vars(settings)[name] = AwsSecretStr(at_aws, partial(_check_value, alias, environment.home))
+    return settings
+
+
+def _checked(values: dict[str, Any]) -> Settings:
     try:
-        return Settings.model_validate({**settings_in(environment), **by_alias, HOME: environment.home})
+        return Settings.model_validate(values)
     except ValidationError as error:
         fields = {str(field.alias): field for field in Settings.model_fields.values()}
         raise ConfigurationError(describe_invalid_values(error, fields, str, "Settings")) from None
 
 
+def _check_value(alias: str, home: Path, value: str) -> None:
+    _checked({alias: value, HOME: home})
+
+
 def settings_in(environment: Environment) -> dict[str, str]:
-    """Return the settings with a value, by variable.
+    """Return the settings with a value, by variable. Those in AWS have none yet.
 
     Raises:
-        ConfigurationError: the file of a secret is unusable, or the secret has a variable too.
+        ConfigurationError: the file of a secret is unusable, or the secret has two variables.
     """
     values = environment.variables
-    return {
-        alias: values[name] if name != file_variable(alias) else secret(alias, values, environment.home) or ""
-        for alias, name in variables_of_settings(environment).items()
-    }
+    found: dict[str, str] = {}
+    for alias, name in variables_of_settings(environment).items():
+        if name in secret_variables(alias)[1:]:
+            variable_of_secret(alias, values)
+        if name == file_variable(alias):
+            found[alias] = secret(alias, values, environment.home) or ""
+        elif name not in secret_variables(alias)[1:]:
+            found[alias] = values[name]
+    return found
 
 
 def variables_of_settings(environment: Environment) -> dict[str, str]:
-    """Return setting -> the variable of its value: its own, that in lower case, or that for the file of a secret."""
+    """Return setting -> the variable of its value: its own, that in lower case, or that for the place of a secret."""
     values = environment.variables
     spelled = {name.upper(): name for name in values} | {name: name for name in values}
     found: dict[str, str] = {}
     for field in Settings.model_fields.values():
         alias = str(field.alias)
-        if may_hold_secrets(field.annotation) and values.get(file_variable(alias)):
-            found[alias] = file_variable(alias)
+        places = secret_variables(alias)[1:] if may_hold_secrets(field.annotation) else ()
+        if place := next((name for name in places if values.get(name)), None):
+            found[alias] = place
         elif alias in spelled and values[spelled[alias]]:
             found[alias] = spelled[alias]
     return found
 
 
 def known_variables() -> set[str]:
-    """Return the variables of all settings, and those for the files of secrets."""
-    fields = [(str(field.alias), field) for field in Settings.model_fields.values()]
-    files = {file_variable(alias) for alias, field in fields if may_hold_secrets(field.annotation)}
-    return files | {alias for alias, _ in fields}
+    """Return the variables of all settings, and those for the places of secrets."""
+    return {
+        variable
+        for field in Settings.model_fields.values()
+        for variable in variables_of(str(field.alias), field)
+    }
+
+
+def variables_of(name: str, field: FieldInfo) -> tuple[str, ...]:
+    """Return the variables for a setting or an option: its own, and those for its place if it is a secret."""
+    return secret_variables(name) if may_hold_secrets(field.annotation) else (name,)

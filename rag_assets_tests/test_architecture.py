@@ -19,6 +19,7 @@ PACKAGE = Path(rag_assets.__file__).parent
 LAYERS = (
     (
         *(
+            "aws",
             "backports",
             "document_metadata",
             "effective_settings",
@@ -57,6 +58,7 @@ HEAVY = (
     "mlflow",
     "torch",
     "boto3",
+    "dagster_aws",
     "pyarrow",
     "openai",
     "wordllama",

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from rag_assets.aws.client import AwsAccess
 from rag_assets.defs.run_log import logged_in_run
 from rag_assets.effective_settings import REBUILDING
 from rag_assets.errors import ConfigurationError, RagAssetsError
@@ -51,9 +52,13 @@ class KnowledgeBaseResource(dg.ConfigurableResource[KnowledgeBase]):
     def values_for_run(self) -> dict[str, Any]:
         """Return the settings with a value for this run, by name."""
         values = {
-            name: getattr(self, name) for name in type(self).model_fields if name != "approve_deletions"
+            name: getattr(self, name) for name in type(self).model_fields if name in Settings.model_fields
         }
         return {name: value for name, value in values.items() if value is not None}
+
+    def aws_access(self) -> AwsAccess | None:
+        """Return how AWS is reached. None: as by any AWS tool."""
+        return None
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Generator[KnowledgeBase]:
@@ -64,6 +69,7 @@ class KnowledgeBaseResource(dg.ConfigurableResource[KnowledgeBase]):
         except ConfigurationError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         knowledge_base = KnowledgeBase(settings, given, frozenset(values))
+        knowledge_base.aws_access = self.aws_access()
         try:
             yield knowledge_base
         finally:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from rag_assets.aws.client import AwsAccess
 from rag_assets.document_metadata.normalization import as_metadata
 from rag_assets.document_metadata.values import NO_METADATA, Metadata
 from rag_assets.errors import ConfigurationError, DocumentUnreadable
@@ -258,6 +259,15 @@ class ReadsLocalFolder(Protocol):
     @property
     def local_folder(self) -> Path | None:
         """The folder, or None if the documents are elsewhere."""
+        ...
+
+
+@runtime_checkable
+class UsesAws(Protocol):
+    """A source on AWS."""
+
+    def use_aws(self, access: AwsAccess) -> None:
+        """Set the access for all clients. Options of the source come before it."""
         ...
 
 

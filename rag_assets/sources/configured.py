@@ -3,21 +3,26 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from rag_assets.aws.client import AwsAccess
 from rag_assets.environment import read_environment
 from rag_assets.settings import Settings
-from rag_assets.sources.base import IdentifiesUrls, Source, UsesFolder
+from rag_assets.sources.base import IdentifiesUrls, Source, UsesAws, UsesFolder
 from rag_assets.sources.declarations import build_sources
 from rag_assets.sources.state_folder import require_separate
 
 
 def configured_sources(
-    settings: Settings, folder_of: Callable[[str], Path], knowledge_base_id: Callable[[], str]
+    settings: Settings,
+    folder_of: Callable[[str], Path],
+    knowledge_base_id: Callable[[], str],
+    aws_access: AwsAccess | None = None,
 ) -> list[Source]:
     """Return the sources to read.
 
     Args:
         folder_of: name of a source -> the folder for its notes.
         knowledge_base_id: key for secrets in the ids of documents, "" if there is none yet.
+        aws_access: from Dagster's resource. None: as by any AWS tool.
 
     Raises:
         ConfigurationError: an unknown name, an invalid option, or a state folder among the documents.
@@ -29,6 +34,8 @@ def configured_sources(
     for source in sources:
         if isinstance(source, UsesFolder):
             source.use_folder(folder_of(source.name))
+        if aws_access is not None and isinstance(source, UsesAws):
+            source.use_aws(aws_access)
         if isinstance(source, IdentifiesUrls):
             source.use_key(knowledge_base_id)
     return sources

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from rag_assets.environment import file_variable, secret
+from rag_assets.environment import secret, secret_variables
 from rag_assets.errors import ConfigurationError
 from rag_assets.invalid_values import describe_invalid_values, may_hold_secrets
 from rag_assets.sources.base import Source
@@ -31,13 +31,13 @@ def variable_of(kind: str, option: str) -> str:
 
 
 def referenced_variables(sources_file: Path | None) -> set[str]:
-    """Return the variables in the sources file, and those for their files. An unreadable file has none here: `build_sources` reports it."""
+    """Return the variables in the sources file, and those for the places of secrets. An unreadable file has none here: `build_sources` reports it."""
     try:
         text = sources_file.read_text(encoding="utf-8") if sources_file else ""
     except (OSError, UnicodeDecodeError):
         return set()
     names = set(_REFERENCE.findall(text))
-    return names | {file_variable(name) for name in names}
+    return {variable for name in names for variable in secret_variables(name)}
 
 
 def build_sources(

@@ -1,9 +1,8 @@
 """Options of sources that are set by variables, with their origin."""
 
 from rag_assets.effective_settings import EffectiveSetting, origin_of, shown_value
-from rag_assets.environment import Environment, file_variable
-from rag_assets.invalid_values import may_hold_secrets
-from rag_assets.settings import known_variables
+from rag_assets.environment import Environment
+from rag_assets.settings import known_variables, variables_of
 from rag_assets.sources.declarations import variable_of
 from rag_assets.sources.registry import SOURCES
 
@@ -15,8 +14,7 @@ def option_settings(environment: Environment) -> list[EffectiveSetting]:
     for kind in sorted(SOURCES):
         for option, field in SOURCES[kind].Options.model_fields.items():
             variable = variable_of(kind, option)
-            names = [variable, file_variable(variable)] if may_hold_secrets(field.annotation) else [variable]
-            set_by = next((name for name in names if values.get(name)), None)
+            set_by = next((name for name in variables_of(variable, field) if values.get(name)), None)
             if set_by is None or variable in known_variables():
                 continue
             default = (

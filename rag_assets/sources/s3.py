@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from rag_assets.errors import DocumentUnreadable, SourceUnavailable
-from rag_assets.records import SourceEntry
-from rag_assets.sources.aws_client import (
+from rag_assets.aws.client import (
+    AS_BY_ANY_TOOL,
+    AwsAccess,
     aws_errors,
     build_client,
     code_of,
@@ -26,6 +26,8 @@ from rag_assets.sources.aws_client import (
     in_words,
     is_lasting,
 )
+from rag_assets.errors import DocumentUnreadable, SourceUnavailable
+from rag_assets.records import SourceEntry
 from rag_assets.sources.base import (
     DEFAULT_MAX_BYTES,
     Reading,
@@ -94,9 +96,14 @@ class S3Source:
         self.name = name
         self.options = options
         self._selection = FileSelection(options)
+        self.aws_access = AS_BY_ANY_TOOL
         self._made_client: Any = None
         self._lock = Lock()
         self._listed_tokens: dict[str, str] = {}
+
+    def use_aws(self, access: AwsAccess) -> None:
+        """See `UsesAws`."""
+        self.aws_access = access
 
     def list_entries(self) -> Iterator[SourceEntry]:
         """Yield one entry per document, in the order of the service.
@@ -225,6 +232,7 @@ class S3Source:
                     region=self.options.region,
                     timeout_seconds=self.options.timeout_seconds,
                     connections=self.parallel_reads,
+                    access=self.aws_access,
                 )
             return self._made_client
 

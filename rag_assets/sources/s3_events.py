@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
+from rag_assets.aws.client import aws_errors, build_client, in_words
 from rag_assets.backports import batched
 from rag_assets.errors import SourceUnavailable
-from rag_assets.sources.aws_client import aws_errors, build_client, in_words
 from rag_assets.sources.base import Source
 from rag_assets.sources.s3 import S3Options, S3Source
 
@@ -123,6 +123,7 @@ class EventQueue:
             region=options.region or region,
             timeout_seconds=options.timeout_seconds + _WAIT_SECONDS,
             connections=1,
+            access=self._sources[0].aws_access,
         )
 
 

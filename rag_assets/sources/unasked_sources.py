@@ -3,10 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pydantic.fields import FieldInfo
-
-from rag_assets.environment import file_variable
-from rag_assets.invalid_values import may_hold_secrets
+from rag_assets.settings import variables_of
 from rag_assets.sources.declarations import kinds_of, referenced_variables, variable_of
 from rag_assets.sources.registry import SOURCES
 from rag_assets.sources.web.options import DEFAULT_FILE
@@ -42,7 +39,7 @@ def unasked_sources(
         variables = [
             variable
             for name in signs
-            for variable in _variables(variable_of(kind, name), fields[name])
+            for variable in variables_of(variable_of(kind, name), fields[name])
             if environment.get(variable)
         ]
         if prefix := _FOREIGN_PREFIXES.get(kind):
@@ -55,11 +52,6 @@ def unasked_sources(
         elif kind == "urls" and (count := _num_lines(home / DEFAULT_FILE)):
             found[kind] = f"{DEFAULT_FILE} has {counted(count, 'line')}"
     return found
-
-
-def _variables(variable: str, field: FieldInfo) -> list[str]:
-    """Return the variables for an option: its own, and that for its file if it is a secret."""
-    return [variable, file_variable(variable)] if may_hold_secrets(field.annotation) else [variable]
 
 
 def _num_lines(path: Path) -> int:

@@ -7,9 +7,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
-from rag_assets.environment import file_variable
-from rag_assets.invalid_values import may_hold_secrets
-from rag_assets.settings import Settings
+from rag_assets.settings import Settings, variables_of
 from rag_assets.sources.declarations import OLDER_VARIABLES, referenced_variables, variable_of
 from rag_assets.sources.registry import SOURCES
 
@@ -30,8 +28,8 @@ def unread_variables(names: Iterable[str], sources_file: Path | None = None) -> 
         for option, field in SOURCES[kind].Options.model_fields.items()
     }
     known = settings | options
-    files = {file_variable(it) for it, field in known.items() if may_hold_secrets(field.annotation)}
-    read = known.keys() | files | referenced_variables(sources_file)
+    read = {one for name, field in known.items() for one in variables_of(name, field)}
+    read |= referenced_variables(sources_file)
     return [
         f"Unknown setting {name}; {_advice(name, known)}"
         for name in sorted(set(names))

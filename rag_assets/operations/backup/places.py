@@ -195,7 +195,7 @@ def _client() -> Any:
 
     if find_spec("boto3") is None:
         raise ConfigurationError("a backup on S3 needs boto3: run `pip install 'rag-assets[s3]'`")
-    from rag_assets.sources.aws_client import aws_errors, build_client, in_words
+    from rag_assets.aws.client import aws_errors, build_client, in_words
 
     try:
         return build_client(
@@ -209,7 +209,7 @@ def _client() -> Any:
 def _in_our_words(place: str) -> Generator[None]:
     from boto3.exceptions import S3TransferFailedError, S3UploadFailedError
 
-    from rag_assets.sources.aws_client import aws_errors, in_words
+    from rag_assets.aws.client import aws_errors, in_words
 
     try:
         yield

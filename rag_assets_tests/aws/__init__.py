@@ -1,0 +1,1 @@
+"""Tests of the clients and secrets of AWS, against a moto server."""
