@@ -17,7 +17,7 @@ from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.settings import load_settings
 from rag_assets.sources.s3 import S3Source
 from rag_assets.sources.s3_events import event_queues
-from rag_assets_tests.moto_server import CREDENTIALS, moto_server, use_credentials
+from rag_assets_tests.moto_server import moto_server, use_credentials
 
 
 @pytest.fixture(autouse=True)
