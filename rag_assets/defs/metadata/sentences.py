@@ -39,7 +39,7 @@ def sentence(step: str, metadata: Mapping[str, Any]) -> str:
 
 
 def is_warning(step: str, metadata: Mapping[str, Any]) -> bool:
-    """Whether a step ended well, but left something for a person to do."""
+    """Whether a step ended well, but its sentence is about something for a person to do."""
     match step:
         case "raw_documents":
             return bool(metadata["num_quarantined"] or metadata["num_unreadable_sources"])
@@ -48,7 +48,7 @@ def is_warning(step: str, metadata: Mapping[str, Any]) -> bool:
         case "staging_collection":
             return bool(metadata.get("num_quarantined"))
         case "eval_report":
-            return bool(metadata.get("problems")) or metadata.get(plotted("mrr")) is None
+            return metadata.get(plotted("mrr")) is None
         case "production_collection":
             return metadata[OUTCOME_KEY] == Outcome.HELD
         case _:
