@@ -7,6 +7,7 @@ from typing import Any
 from rag_assets.artifacts.decisions import DecisionLog, RecordedDecision
 from rag_assets.inspection.lines import labeled
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.refresh.lost_approvals import lost_approval
 
 _MOST_DECISIONS = 1000
 
@@ -24,7 +25,11 @@ def pending_approvals(knowledge_base: KnowledgeBase) -> list[dict[str, Any]]:
             "sources": list(refusal.sources),
             "examples": list(refusal.examples),
             "is_approved": refusal.token in approved,
-            **_approval(by_token.get(refusal.token) if refusal.token in approved else None),
+            **_approval(
+                by_token.get(refusal.token)
+                if refusal.token in approved
+                else lost_approval(knowledge_base, refusal.token)
+            ),
         }
         for refusal in refusals
     ]
@@ -67,4 +72,12 @@ def pending_lines(pending: Iterable[Mapping[str, Any]], lines: Iterable[str]) ->
         elif token not in shown:
             when = f", refused on {refusal['refused_at']}" if refusal["refused_at"] else ""
             found.append(labeled("WAITS", f"{subject}{when}: run `rag-assets approve {token}` and refresh"))
+            if refusal["approved_at"]:
+                by = f" by {refusal['approved_by']}" if refusal["approved_by"] else ""
+                found.append(
+                    labeled(
+                        "",
+                        f"approved on {refusal['approved_at']}{by}, but the ledger no longer holds this approval",
+                    )
+                )
     return found

@@ -51,6 +51,7 @@ class RedisLedger(RedisEntries):
         super().__init__(connection, knowledge_base_id, ttl_seconds)
         self._lease = RedisLease(connection, self._keys.lease)
         self._spent = SpentHere()
+        self._has_warned_of_lease = False
 
     # Documents of a generation
 
@@ -172,11 +173,13 @@ class RedisLedger(RedisEntries):
         try:
             return self._lease.acquire(owner, host, pid, dead)
         except LedgerNotWritable as error:
-            _logger.warning(
-                "%s. The refresh goes on without a lease: another one at the same time would do the same work, and only one "
-                "is promoted",
-                error,
-            )
+            if not self._has_warned_of_lease:
+                self._has_warned_of_lease = True
+                _logger.warning(
+                    "%s. The refresh goes on without a lease: another one at the same time would do the same work, and only "
+                    "one is promoted",
+                    error,
+                )
             return None
 
     def renew_lease(self, owner: str, pid: int | None) -> bool:

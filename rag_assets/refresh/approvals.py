@@ -15,6 +15,7 @@ from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.base import Ledger
 from rag_assets.records import Outage, Refusal, RefusalKind
 from rag_assets.refresh.decision import Decision, check_deletions
+from rag_assets.refresh.lost_approvals import in_words, lost_approval
 from rag_assets.refresh.model_check import check_rebuild
 from rag_assets.text.control_characters import quoted
 from rag_assets.text.wording import counted
@@ -57,6 +58,8 @@ def admit(knowledge_base: KnowledgeBase, decision: Decision, complete_sources: S
         refusal = refusal_from(error)
         new = remember(ledger, refusal.kind, [refusal], {refusal.token}, complete_sources)
         error.is_repeated = not new
+        if lost := lost_approval(knowledge_base, error.token):
+            error.args = (f"{error} {in_words(lost)}.",)
         if given:
             error.args = (f"{error} The token {min(given)} of this run fits no refusal.",)
         raise
