@@ -50,8 +50,12 @@ class Settings(IndexSettings):
         alias="REDIS_CA_FILE",
         description="Certificates of the authorities to trust for `rediss://`, PEM. Empty: those of the machine.",
     )
-    redis_timeout_seconds: int = Field(
-        5, alias="REDIS_TIMEOUT_SECONDS", ge=1, description="Seconds to wait for an answer of Redis."
+    redis_timeout_seconds: float = Field(
+        5,
+        alias="REDIS_TIMEOUT_SECONDS",
+        gt=0,
+        allow_inf_nan=False,
+        description="Seconds to wait for an answer of Redis.",
     )
     redis_sentinels: Names = Field(
         (),

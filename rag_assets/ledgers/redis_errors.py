@@ -13,14 +13,14 @@ from rag_assets.redis_address import RedisAddress
 MINIMUM_VERSION = "6.2"
 _IN_SCRIPT = re.compile(r"Error running script.* -([A-Z]+) ", re.S)
 """How Redis 6 wraps the error of a command in a script. Redis 7 does not."""
-_UNREACHABLE = "Start it or check the network, then refresh again. Production is unchanged"
+_UNREACHABLE = "Start it or check the network, then try again"
 _NOT_WRITABLE = {
     "OOM": "is full: it reached its `maxmemory`, and its policy evicts nothing. Raise `maxmemory`, or set "
     "`maxmemory-policy volatile-lru`",
     "MISCONF": "takes no writes, because it could not save its last snapshot to disk. Free its disk, or see its log",
     "NOREPLICAS": "takes no writes, because too few of its replicas are connected (`min-replicas-to-write`)",
     "READONLY": "is a read-only replica. Point REDIS_URL to the master, or set RAG_REDIS_SENTINELS. During a failover, "
-    "refresh again",
+    "try again",
 }
 _CLUSTER = "is a node of a Redis Cluster, which is not supported: use one server, or a master with Sentinels"
 
@@ -87,14 +87,14 @@ def _unavailable(
 
     lower = text.lower()
     if code == "LOADING":
-        return LedgerUnavailable(f"{where} is still loading its data from disk: refresh again in a minute")
+        return LedgerUnavailable(f"{where} is still loading its data from disk: try again in a minute")
     if code == "MASTERDOWN":
-        return LedgerUnavailable(f"{where} is a replica without its master: refresh again after the failover")
+        return LedgerUnavailable(f"{where} is a replica without its master: try again after the failover")
     if code == "BUSY":
-        return LedgerUnavailable(f"{where} is busy with a script of another client: refresh again")
+        return LedgerUnavailable(f"{where} is busy with a script of another client: try again")
     if "max number of clients" in lower:
         return LedgerUnavailable(
-            f"{where} has its maximum number of clients connected. Raise `maxclients`, or close some, then refresh again"
+            f"{where} has its maximum number of clients connected. Raise `maxclients`, or close some, then try again"
         )
     if isinstance(error, sentinel.MasterNotFoundError):
         return _no_master(text, where, address)
@@ -114,7 +114,7 @@ def _unavailable(
         )
     if isinstance(error, exceptions.ConnectionError | OSError):
         tls = "" if address.tls else ". If it expects TLS, write `rediss://` in REDIS_URL. Otherwise"
-        return LedgerUnavailable(f"{where} closed the connection{tls or '.'} refresh again")
+        return LedgerUnavailable(f"{where} closed the connection{tls or ','} try again")
     if isinstance(error, exceptions.InvalidResponse):
         return ConfigurationError(f"{where} does not answer as Redis does: check host and port in REDIS_URL")
     return LedgerUnavailable(f"{where} answered with an error ({code or type(error).__name__}): see its log")
@@ -149,7 +149,7 @@ def _no_master(text: str, where: str, address: RedisAddress) -> RagAssetsError:
         return LedgerUnavailable(f"{where} cannot be found: no Sentinel answers. {_UNREACHABLE}")
     return LedgerUnavailable(
         f"{where} cannot be found: the Sentinels know no living master of this name. Check the host in REDIS_URL. During a "
-        "failover, refresh again"
+        "failover, try again"
     )
 
 
