@@ -1,6 +1,6 @@
 """Compares a refresh into the embedded store with one into a Qdrant server, and what each further copy on a cluster adds.
 
-    QDRANT_TEST_EXECUTABLE=qdrant python eval_benchmarks/server_refresh.py [--files 2000]
+    PYTHONPATH=. QDRANT_TEST_EXECUTABLE=qdrant python eval_benchmarks/server_refresh.py [--files 2000]
 
 Starts one server and a cluster of three nodes on this machine. Refreshes a new knowledge base of small files, then again
 after an edit of every twentieth file. The stores take turns. Prints the medians by the clock. All nodes share one machine
