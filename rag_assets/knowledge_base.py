@@ -212,6 +212,7 @@ class KnowledgeBase:
 
     def ingestion(self) -> Ingestion:
         from rag_assets.ingestion.ingestion import Ingestion
+        from rag_assets.ingestion.purged_documents import PurgedDocuments
         from rag_assets.parsers.isolation import ParseLimits, ParseWorkers
 
         limits = ParseLimits(
@@ -229,6 +230,7 @@ class KnowledgeBase:
             self.approved_tokens(),
             self.known_mounts(),
             self.settings.metadata_policy,
+            PurgedDocuments(self.settings).kept_out().keys(),
         )
 
     def known_mounts(self) -> dict[str, dict[str, str]]:

@@ -11,7 +11,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -120,6 +120,59 @@ class ArtifactStore:
             with suppress(StateFormatError, FileNotFoundError):
                 found.append(_load(asset, header.parent))
         return sorted(found, key=lambda found: (found.header.order, found.header.created_at), reverse=True)
+
+    def remove_asset(self, asset: str) -> None:
+        """Remove all artifacts of an asset, and leftovers of its writers."""
+        shutil.rmtree(self._root / asset, ignore_errors=True)
+
+    def rewrite(
+        self,
+        artifact: Artifact,
+        keep: Callable[[dict[str, Any]], bool],
+        details: Callable[[dict[str, Any]], dict[str, Any]],
+    ) -> None:
+        """Replace an artifact by one with fewer rows. It stays that of its run.
+
+        Args:
+            keep: returns whether a row stays.
+            details: returns the new details.
+        """
+        import pyarrow.parquet as pq
+
+        staging = artifact.folder.with_name(_staging_name())
+        staging.mkdir(mode=0o700)
+        try:
+            writer = ArtifactWriter(staging, pq.read_schema(artifact.path))
+            try:
+                for row in artifact.rows():
+                    if keep(row):
+                        writer.write(row)
+            finally:
+                writer.close()
+            document = asdict(artifact.header)
+            document["details"] = {
+                **details(artifact.details),
+                DATA_DIGEST: file_digest(staging / "data.parquet"),
+            }
+            (staging / "header.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
+            aside = artifact.folder.with_name(_staging_name())
+            artifact.folder.rename(aside)
+            staging.rename(artifact.folder)
+        except BaseException:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
+        shutil.rmtree(aside, ignore_errors=True)
+
+    def remove_unreadable(self) -> None:
+        """Remove artifacts that cannot be read, and leftovers of writers. The caller holds the lease."""
+        for folder in self._root.glob("*/*"):
+            if folder.is_dir():
+                try:
+                    if folder.name.startswith("."):
+                        raise StateFormatError(folder.name)
+                    next(_load(folder.parent.name, folder).rows(), None)
+                except (StateFormatError, FileNotFoundError):
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def prune(self) -> None:
         """Keep the artifacts of the last five refreshes. Remove the others, and leftovers of dead writers."""

@@ -12,7 +12,7 @@ Pairs at or above the threshold link contents, and linked contents are a group, 
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Protocol
@@ -113,7 +113,7 @@ def signatures_of(
     rows: list[bytes] = []
     progress = Progress("texts compared", len(contents))
     for batch in batched(contents, _BATCH):
-        keys = {content: sha256(f"{how}/{content}".encode()).digest() for content in batch}
+        keys = {content: _signature_key(how, content) for content in batch}
         found = cache.signatures(list(keys.values()))
         made: dict[bytes, bytes] = {}
         for content, key in keys.items():
@@ -130,6 +130,16 @@ def signatures_of(
         progress.advance(len(batch))
     flat = np.frombuffer(b"".join(rows), dtype="<u4").astype(np.uint32)
     return known, flat.reshape(-1, NUM_SLOTS)
+
+
+def signature_keys(contents: Iterable[str]) -> list[bytes]:
+    """Return the keys of the cached signatures of contents."""
+    how = short_hash(comparison_id())
+    return [_signature_key(how, content) for content in contents]
+
+
+def _signature_key(how: str, content: str) -> bytes:
+    return sha256(f"{how}/{content}".encode()).digest()
 
 
 def find_groups(

@@ -39,13 +39,14 @@ EFFECTS: dict[str, Literal["reads", "searches", "refreshes", "changes", "writes"
     "benchmark accept": "writes",
     "backup": "reads",
     "restore": "writes",
+    "purge": "changes",
 }
 """The effect of each command on the knowledge base. A command without one does not run.
 
 `searches` opens the vector store only, and needs no read-only ledger to create nothing. `refreshes` writes in a process of
 its own, and only reads here. `changes` needs an existing knowledge base.
 """
-_EXITING_BY_REASON = frozenset({"backup", "restore"})
+_EXITING_BY_REASON = frozenset({"backup", "restore", "purge"})
 """Commands that tell a refusal from a failure."""
 
 
@@ -174,6 +175,8 @@ def _run(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
             from rag_assets.cli.backup import backup as run
         case "restore":
             from rag_assets.cli.backup import restore as run
+        case "purge":
+            from rag_assets.cli.purge import purge as run
         case "export":
             from rag_assets.cli.production import export as run
         case "benchmark draft":

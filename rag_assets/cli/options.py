@@ -82,6 +82,11 @@ _EXAMPLES = {
         "rag-assets restore s3://company-backups/knowledge-base/2026-11-30",
         'rag-assets restore /backups/2026-11-29 --into-living knowledge_base --reason "yesterday was right"',
     ),
+    "purge": (
+        'rag-assets purge hr/old_contract.pdf --reason "request of 2026-11-12"',
+        "rag-assets purge --list",
+        "rag-assets purge --lift hr/old_contract.pdf",
+    ),
     "mcp": ("rag-assets mcp", "rag-assets mcp --http", "rag-assets mcp --http 0.0.0.0:8765"),
     "settings": ("rag-assets settings", "rag-assets settings --json"),
     "doctor": ("rag-assets doctor", "rag-assets doctor --deep"),
@@ -255,6 +260,41 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
         one.add_argument("--json", action="store_true", help="print one JSON object")
     restore.add_argument("--reason", metavar="TEXT", help="why, recorded (maximum: 500 characters)")
     restore.add_argument("--by", metavar="NAME", help="who decides (default: the user of this system)")
+    purge = command(
+        "purge",
+        "Remove a document from everything that is kept, and keep it out.",
+        description="Remove a document from every generation, cache, text and record, at once, and keep it out while its "
+        "source still has it. The document at the source stays, and so do backups made before. If it is interrupted, run "
+        "it again.",
+    )
+    purge.add_argument(
+        "name",
+        nargs="?",
+        type=_document,
+        metavar="DOCUMENT",
+        help="id, URI, path or unique filename of a document",
+    )
+    purge.add_argument("--list", action="store_true", help="list the purged documents")
+    purge.add_argument(
+        "--lift", action="store_true", help="let a purged document in again: the next refresh reads it"
+    )
+    copies = purge.add_mutually_exclusive_group()
+    copies.add_argument(
+        "--with-copies", action="store_true", help="also purge the other documents with the same text"
+    )
+    copies.add_argument(
+        "--keep-copies",
+        action="store_true",
+        help="leave the other documents with the same text, so that the text stays",
+    )
+    purge.add_argument(
+        "--accept",
+        action="store_true",
+        help="go on if production without the document does not pass its gate",
+    )
+    purge.add_argument("--json", action="store_true", help="print one JSON object")
+    purge.add_argument("--reason", metavar="TEXT", help="why, recorded (maximum: 500 characters)")
+    purge.add_argument("--by", metavar="NAME", help="who decides (default: the user of this system)")
     mcp = command(
         "mcp", "Serve search, documents and status to assistants, read-only (Model Context Protocol)."
     )

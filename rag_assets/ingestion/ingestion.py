@@ -58,6 +58,7 @@ class Ingestion:
         approved_tokens: tokens approved by a person.
         known_mounts: `mounts` of the last reading: source -> mount point -> prefix of the paths below it.
         metadata_policy: for the metadata of documents and sources.
+        purged: ids of purged documents. They are listed, and not read.
     """
 
     def __init__(
@@ -71,7 +72,9 @@ class Ingestion:
         approved_tokens: Set[str] = frozenset(),
         known_mounts: Mapping[str, Mapping[str, str]] | None = None,
         metadata_policy: MetadataPolicy | None = None,
+        purged: Set[str] = frozenset(),
     ) -> None:
+        self._purged = purged
         self._metadata_policy = metadata_policy or MetadataPolicy()
         self._sources = sources
         self._ledger = ledger
@@ -126,7 +129,7 @@ class Ingestion:
                 )
                 if omitted.problem:
                     self._incomplete(report, omitted.problem)
-                entries = [*listing.entries, *omitted.entries]
+                entries = list(self._without_purged([*listing.entries, *omitted.entries], report))
                 looked_up = self._look_up(source, entries, parsing, report)
                 read = SourceReading(source, entries, report).read(looked_up)
                 parsed = self._parse(read, parsing, report, _DOCUMENTS_AHEAD * workers.num_workers)
@@ -157,6 +160,16 @@ class Ingestion:
     @cached_property
     def _served(self) -> Mapping[str, DocumentState]:
         return self._ask_what_is_served()
+
+    def _without_purged(self, entries: Iterable[SourceEntry], report: SourceReport) -> Iterator[SourceEntry]:
+        for entry in entries:
+            if entry.document_id not in self._purged:
+                yield entry
+                continue
+            report.num_purged += 1
+            # As the sensors count it, or they would start refreshes for ever.
+            if self.media.reads(entry.filename):
+                self._listings[report.source].add(entry)
 
     def _reported(self, document: ListedDocument, report: SourceReport) -> Iterator[DocumentState]:
         """Count a document and yield its state."""

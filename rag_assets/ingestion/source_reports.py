@@ -23,6 +23,7 @@ class SourceReport:
         outages: failed parts of a complete listing, also admitted ones.
         num_read: number of documents read, because of a new version token.
         num_parsed: number of documents without an earlier parse of the same bytes.
+        num_purged: number of listed documents that were purged, and are not read.
         gone: paths of listed documents that were gone when they were read.
         unsettled: ids of documents that did not hold still while they were read.
         skipped_files: ending -> number of files that no parser takes, or that are left out by a pattern.
@@ -37,6 +38,7 @@ class SourceReport:
     num_read: int = 0
     num_parsed: int = 0
     num_quarantined: int = 0
+    num_purged: int = 0
     skipped_files: Mapping[str, int] = field(default_factory=dict[str, int])
     left_out: Counter[str] = field(default_factory=Counter[str])
     metadata_left_out: Counter[str] = field(default_factory=Counter[str])
@@ -67,7 +69,7 @@ def require_a_readable_source(reports: Iterable[SourceReport]) -> None:
         for report in reports
         if report.problem or any(not outage.num_kept for outage in report.open_outages)
     ]
-    if failed and not any(report.num_listed for report in reports):
+    if failed and not any(report.num_listed or report.num_purged for report in reports):
         raise SourceUnavailable(
             f"no source could be read, production is unchanged: {'; '.join(one.problems for one in failed)}",
             lasting=all(report.is_lasting for report in failed),

@@ -29,6 +29,7 @@ from rag_assets.inspection.lines import (
     unsettled_lines,
 )
 from rag_assets.inspection.pending_approvals import message_now, pending_approvals, pending_lines
+from rag_assets.inspection.purges import described_purges, purge_lines
 from rag_assets.inspection.settings import (
     differing_lines,
     differing_settings,
@@ -70,6 +71,7 @@ def status(knowledge_base: KnowledgeBase) -> dict[str, Any]:
             knowledge_base.ledger.documents(state.production or "") or (),
         ),
         "ignored_sources": ignored_sources(knowledge_base.settings),
+        "purged": described_purges(knowledge_base),
         "pending_approvals": pending_approvals(knowledge_base),
         "last_refresh": _last_refresh(knowledge_base),
     }
@@ -227,6 +229,7 @@ def describe(report: dict[str, Any]) -> str:
     lines.extend(_model_lines(report["model_check"]))
     lines.extend(unconfigured_lines(report["unconfigured_sources"]))
     lines.extend(ignored_lines(report["ignored_sources"]))
+    lines.extend(purge_lines(report["purged"]))
     failure = report["last_failure"]
     if failure is not None:
         label = "REFUSED" if _is_refusal(report["last_outcome"], failure) else "FAILED"

@@ -18,6 +18,8 @@ from rag_assets.ledgers.rows import bytes_of, parse_of, vector_of_bytes
 from rag_assets.records import Vector
 
 _ROWS = 1000
+_PATIENCE_SECONDS = 30.0
+"""Time for other processes to end what they read."""
 
 
 def _all_rows(
@@ -54,7 +56,12 @@ def _erase_rows(connection: sqlite3.Connection, keys: Mapping[str, Iterable[str 
 
 def _left_in_log(connection: sqlite3.Connection) -> str:
     """Empty the write-ahead log. Return the problem if another process still reads an old version, or ""."""
-    busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    [before] = connection.execute("PRAGMA busy_timeout").fetchone()
+    connection.execute(f"PRAGMA busy_timeout={int(_PATIENCE_SECONDS * 1000)}")
+    try:
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout={before}")
     if not busy:
         return ""
     return "was in use: erased rows may be left in its write-ahead log. Close other programs, and run the command again"

@@ -1,7 +1,7 @@
 """The decision of a refresh: a comparison of the sources with production now, and the checks before carrying it out."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Container, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -22,6 +22,7 @@ from rag_assets.changes.omission import keep_one_of_each
 from rag_assets.changes.outages import FailedParts
 from rag_assets.errors import QuarantineReason, RefusedError, StateFormatError
 from rag_assets.fingerprint import short_hash
+from rag_assets.ingestion.purged_documents import PurgedDocuments
 from rag_assets.ingestion.renamed_documents import renamed_documents
 from rag_assets.ingestion.source_reports import skipped_text
 from rag_assets.knowledge_base import KnowledgeBase
@@ -208,6 +209,7 @@ def _compare_documents(
     renamed = renamed_documents(knowledge_base.sources(), production)
     policy = knowledge_base.settings.metadata_policy
     changes = decide_changes(production, current, complete_sources, failed, renamed, policy)
+    changes = _without_purged(changes, PurgedDocuments(knowledge_base.settings).kept_out())
     if not production and not any(change.content_hash for change in changes):
         raise RefusedError(_why_nothing_is_readable(knowledge_base, changes, skipped or {}))
     comparison = _compare(knowledge_base, changes)
@@ -217,6 +219,17 @@ def _compare_documents(
         groups = (group.contents for group in comparison.groups if group.similarity >= THRESHOLD)
         changes = keep_one_of_each(changes, groups, complete_sources, failed)
     return changes, comparison, near_duplicates
+
+
+def _without_purged(changes: Iterable[DocumentChange], purged: Container[str]) -> list[DocumentChange]:
+    """Delete purged documents that production still holds: their purge was interrupted, and their source is away."""
+    return [
+        replace(change, change=Change.DELETED, content_hash=None, near_duplicate_of=None)
+        if change.document_id in purged and change.content_hash is not None
+        else change
+        for change in changes
+        if change.document_id not in purged or change.previous_content_hash is not None
+    ]
 
 
 def _compare(knowledge_base: KnowledgeBase, changes: Iterable[DocumentChange]) -> Comparison:

@@ -73,13 +73,16 @@ class TextStore:
         """Return the hashes of all texts, as judged by `has`."""
         return {entry.name for entry in self._entries() if _HASH.fullmatch(entry.name)}
 
-    def prune(self, keep: Set[str] | Callable[[str], bool]) -> int:
+    def prune(self, keep: Set[str] | Callable[[str], bool], *, grace_seconds: float = _GRACE_SECONDS) -> int:
         """Remove all other texts and the leftovers of killed writers, and return the number of removed texts.
 
         Nothing written within the last hour is removed: another refresh may be about to use it.
+
+        Args:
+            grace_seconds: negative removes everything, also a text with a modified time in the future.
         """
         is_kept = keep if callable(keep) else keep.__contains__
-        oldest_allowed = time.time() - _GRACE_SECONDS
+        oldest_allowed = time.time() - grace_seconds if grace_seconds >= 0 else float("inf")
         pruned = 0
         for entry in self._entries():
             is_text = bool(_HASH.fullmatch(entry.name))

@@ -36,6 +36,7 @@ COMMANDS = (
     ("export",),
     ("backup", "folder"),
     ("restore", "folder"),
+    ("purge", "name"),
     ("mcp",),
     ("doctor",),
     ("benchmark", "draft"),

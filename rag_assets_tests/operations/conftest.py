@@ -13,6 +13,7 @@ from rag_assets.operations.backup.places import backup_place
 from rag_assets.operations.backup.restore import RestoreReport, restore
 from rag_assets.records import Point
 from rag_assets_tests.histories.world import World
+from rag_assets_tests.kept_folder import KeptFolder
 
 
 class Installations:
@@ -22,6 +23,13 @@ class Installations:
         self.world = World(home)
         self.other = home / "other"
         self.backup = home / "backup"
+
+    def make_history(self) -> None:
+        self.world.write("one", "a.md", "the first version of a letter")
+        self.world.write("one", "b.md", "a note that stays")
+        self.world.refresh().checked()
+        self.world.write("one", "a.md", "the second version of a letter")
+        self.world.refresh().checked()
 
     @contextmanager
     def original(self) -> Iterator[KnowledgeBase]:
@@ -48,15 +56,18 @@ class Installations:
             return restore(knowledge_base, place, **options)
 
 
+@pytest.fixture(scope="session")
+def kept_installations(tmp_path_factory: pytest.TempPathFactory) -> tuple[Installations, KeptFolder]:
+    made = Installations(tmp_path_factory.mktemp("installations"))
+    made.make_history()
+    return made, KeptFolder(made.world.home)
+
+
 @pytest.fixture
-def installations(tmp_path: Path) -> Installations:
+def installations(kept_installations: tuple[Installations, KeptFolder]) -> Installations:
     """Two refreshes: `one/a.md` was edited in the second."""
-    found = Installations(tmp_path)
-    found.world.write("one", "a.md", "the first version of a letter")
-    found.world.write("one", "b.md", "a note that stays")
-    found.world.refresh().checked()
-    found.world.write("one", "a.md", "the second version of a letter")
-    found.world.refresh().checked()
+    found, folder = kept_installations
+    folder.restore()
     return found
 
 

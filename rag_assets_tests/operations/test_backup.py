@@ -20,6 +20,8 @@ from rag_assets_tests.histories.world import Killed
 from rag_assets_tests.operations.conftest import Installations, all_points, assert_equal_points
 from rag_assets_tests.pipeline import assert_same_points
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_backup_restores_everything_on_an_empty_machine(installations: Installations) -> None:
     made = installations.back_up()

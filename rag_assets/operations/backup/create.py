@@ -133,7 +133,7 @@ def back_up(knowledge_base: KnowledgeBase, place: BackupPlace) -> BackupReport:
             report = _back_up(knowledge_base, writing, moment)
             break
         except (VectorStoreUnavailable, GenerationDamaged, StateFormatError):
-            # A generation that was retired meanwhile looks damaged or away. The new state has others.
+            # A generation retired meanwhile looks damaged or away. The new state has others.
             if attempt == _ATTEMPTS or knowledge_base.vector_store.production_state() == moment.state:
                 raise
             _logger.warning("production changed, and a generation is gone: the backup begins again")
@@ -323,7 +323,7 @@ def _other_files(knowledge_base: KnowledgeBase) -> Iterator[tuple[str, Path]]:
 
 
 def _copy_other_files(knowledge_base: KnowledgeBase, writing: _Writing) -> None:
-    """Copy files. A folder that was removed meanwhile is left out."""
+    """Copy files. A folder removed meanwhile is left out."""
     gone: set[Path] = set()
     for name, source in _other_files(knowledge_base):
         if source.parent in gone:

@@ -56,7 +56,7 @@ class BackupIndex:
         made_at: moment of the backup, ISO 8601 in UTC.
         made_by: version of rag-assets.
         exact_vectors: as of the vector store.
-        left_out: generations that could not be read -> the reason.
+        left_out: unreadable generations -> the reason.
         files: name -> file, without the index.
     """
 

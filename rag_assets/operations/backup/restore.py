@@ -1,7 +1,7 @@
 """Restoring a backup into an empty installation, or into a living one.
 
 Everything is checked before anything is touched. The pointer to production is written last, in one step: until then
-nothing is served, or the living production is. A restore that was killed is run again: what is there is used.
+nothing is served, or the living production is. A killed restore is run again, and uses its finished parts.
 
 Empty: generations keep their names, and production, previous, hold, readings and approvals are those of the backup.
 Living: production and the held generation get new names, because a name is never used twice. The production of now becomes
@@ -63,7 +63,7 @@ class RestoreReport:
 
     Attributes:
         was_there: whether an earlier restore of the same backup had finished.
-        num_purged: documents of the backup that were purged later, and left out.
+        num_purged: documents of the backup, purged later and left out.
         benchmark: path of the benchmark written, None if the existing one stays or is the same.
         benchmark_beside: path of the other benchmark, if the existing one differs.
         notes: for people.
@@ -164,7 +164,7 @@ def _is_living(knowledge_base: KnowledgeBase, index: BackupIndex, into_living: s
     """Decide between an empty and a living installation.
 
     Raises:
-        RefusedError: it is not the one that was asked for.
+        RefusedError: it is not the requested one.
     """
     name = knowledge_base.settings.collection
     state = knowledge_base.vector_store.production_state()

@@ -64,6 +64,13 @@ class PageNotes:
             make_private_folder(self._folder)
             replace_file(self._folder / _filename(note.url), json.dumps(asdict(note)).encode())
 
+    def remove(self, urls: Iterable[str]) -> None:
+        """Delete the notes of these pages."""
+        for url in urls:
+            self._in_memory.pop(url, None)
+            if self._folder is not None:
+                (self._folder / _filename(url)).unlink(missing_ok=True)
+
     def keep_only(self, urls: Iterable[str]) -> None:
         """Delete the notes of all other pages."""
         urls = set(urls)
