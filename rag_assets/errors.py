@@ -11,6 +11,7 @@ RagAssetsError
 │   │   └── LedgerNotWritable       it answers, but takes no writes now: full, a replica, or a failed snapshot
 │   ├── BackupUnavailable       no answer from the place of a backup
 │   ├── SecretUnavailable       a store of secrets does not answer
+│   ├── MetadataTablesUnavailable  no backup of the metadata tables, or no return to one
 │   ├── FetchFailed             no complete answer from a web server
 │   └── SupersededError         another refresh promoted first
 ├── PermanentError          do not retry: the same input fails in the same way
@@ -133,6 +134,10 @@ class LedgerNotWritable(LedgerUnavailable):
 
 class BackupUnavailable(TransientError):
     """The place of a backup, such as S3, did not answer, or refused."""
+
+
+class MetadataTablesUnavailable(TransientError):
+    """The database of the metadata tables did not answer. A refresh never raises this: for it they are an observer."""
 
 
 class FetchFailed(TransientError):

@@ -193,6 +193,13 @@ class Settings(IndexSettings):
         description="Incoming Slack webhook for alerts: failed refreshes and unreadable sources.",
     )
 
+    metadata_url: SecretStr | None = Field(
+        None,
+        alias="RAG_METADATA_URL",
+        description="PostgreSQL database of the metadata tables, `postgresql://user:password@host/database`. Empty: "
+        "`metadata.sqlite` in the state folder. See docs/metadata-tables.md.",
+    )
+
     # MCP server
     mcp_filter: str = Field(
         "",

@@ -7,6 +7,7 @@ other tool writes between the lines, and Ctrl-C reaches only this process.
 import argparse
 import sys
 import time
+import uuid
 from dataclasses import asdict
 
 from rag_assets.artifacts.last_outcome import record_failure
@@ -19,7 +20,7 @@ from rag_assets.environment import colors_wanted, moves_cursor
 from rag_assets.errors import RagAssetsError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.refresh.outcome import Outcome
-from rag_assets.refresh.result import add_production
+from rag_assets.refresh.result import RefreshResult, add_production
 from rag_assets.text.wording import counted
 from rag_assets.time_limits import NothingCame, within
 
@@ -40,6 +41,7 @@ def refresh(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
         result.production_before = result.production
         if result.outcome is Outcome.FAILED:  # no step recorded it, and `status` reads no history of Dagster
             record_failure(knowledge_base.failures.folder, result.outcome, "refresh", "", result.reason)
+            _record_for_tables(knowledge_base, result)
     seconds = time.monotonic() - started_at
     lines.end(result, seconds)
     code = exit_code_of(result.outcome, degraded=result.is_degraded)
@@ -47,6 +49,17 @@ def refresh(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
         answer = {**asdict(result), "seconds": round(seconds, 1), "exit_code": int(code)}
         say_json(answer, indent=None)
     return code
+
+
+def _record_for_tables(knowledge_base: KnowledgeBase, result: RefreshResult) -> None:
+    # Imported here: the first line of a refresh is not to wait for them.
+    from rag_assets.tracking.composition import RunEnd
+    from rag_assets.tracking.observer import Observer, lag_in_words
+
+    observer = Observer(knowledge_base)
+    observer.end_run(RunEnd(f"not-begun-{uuid.uuid4().hex}", result.outcome, "refresh", reason=result.reason))
+    if lag := observer.lag():
+        result.notes.append(lag_in_words(lag))
 
 
 def production_in_words(knowledge_base: KnowledgeBase) -> str:

@@ -12,12 +12,14 @@ from rag_assets.artifacts.parquet_artifact import Artifact, ArtifactWriter, Head
 from rag_assets.defs.metadata.artifact import artifact_metadata
 from rag_assets.defs.metadata.sentences import sentence
 from rag_assets.defs.metadata.tables import shown
+from rag_assets.defs.recorded_runs import run_recorded
 from rag_assets.defs.run_log import logged_in_run
 from rag_assets.errors import ApprovalNeeded, RagAssetsError, TransientError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.lease import HeldLease, lease_renewed, wait_for_lease
 from rag_assets.refresh.outcome import OUTCOME_KEY, Outcome, outcome_of
 from rag_assets.text.wording import counted
+from rag_assets.tracking.observer import Observer
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -93,8 +95,10 @@ class AssetStep:
         Args:
             check_results: of the checks that the asset itself evaluates.
         """
+        step = self.context.op_execution_context.op.name
+        Observer(self.knowledge_base).add_numbers(self.run_id, step, metadata)
         metadata = shown(metadata)
-        self.context.log.info(sentence(self.context.op_execution_context.op.name, metadata))
+        self.context.log.info(sentence(step, metadata))
         selected = {
             key.name for key in self.context.selected_asset_check_keys
         }  # none, in a job without checks
@@ -123,6 +127,7 @@ def asset_step(
     """
     with (
         logged_in_run(context.log, context.instance),
+        run_recorded(context, knowledge_base),
         _asset_step(context, knowledge_base, begins_refresh=begins_refresh) as step,
     ):
         yield step
@@ -154,6 +159,7 @@ def _asset_step(
                     aside,
                 )
             wait_for_lease(knowledge_base.ledger, run_id)
+            Observer(knowledge_base).begin_refresh(run_id, step)
             held = knowledge_base.vector_store.production_state().hold_in_words
             if held:
                 context.log.warning("%s. This refresh builds and evaluates a candidate, and it waits", held)

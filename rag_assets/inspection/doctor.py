@@ -21,6 +21,7 @@ from rag_assets.ledgers.base import DescribesServer as DescribesLedger
 from rag_assets.ledgers.registry import LEDGER_FILE
 from rag_assets.records import DocumentState
 from rag_assets.text.wording import counted
+from rag_assets.tracking.observer import Observer
 from rag_assets.vector_stores.base import DescribesServer
 
 _MOST_PROBLEMS = 10
@@ -53,6 +54,7 @@ def examine(knowledge_base: KnowledgeBase, *, deep: bool = False) -> Iterator[Fi
         "sources": lambda knowledge_base: _sources(knowledge_base, listings()),
         "embedding model": _embedder,
         "benchmark": lambda knowledge_base: _benchmark(knowledge_base, listings),
+        "metadata tables": lambda knowledge_base: Observer(knowledge_base).examine(),
     }
     for part, look in parts.items():
         try:

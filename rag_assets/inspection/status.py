@@ -42,6 +42,8 @@ from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.lease import live_holder
 from rag_assets.refresh.outcome import Outcome
 from rag_assets.text.wording import counted
+from rag_assets.tracking.observer import Observer, lag_in_words
+from rag_assets.tracking.outbox import Lag
 
 _WORST_QUERIES = 5
 _WORST_SLICES = 5
@@ -54,7 +56,7 @@ def status(knowledge_base: KnowledgeBase) -> dict[str, Any]:
     state = knowledge_base.vector_store.production_state()
     holder = live_holder(knowledge_base.ledger)
     failure, folder = knowledge_base.failures.get(), knowledge_base.failures.folder
-    outcome = OutcomeRecord(folder).get()
+    outcome, lag = OutcomeRecord(folder).get(), Observer(knowledge_base).lag()
     return {
         "knowledge_base": names_of(knowledge_base.settings),
         "production": _production(knowledge_base, state.production),
@@ -73,6 +75,7 @@ def status(knowledge_base: KnowledgeBase) -> dict[str, Any]:
         "ignored_sources": ignored_sources(knowledge_base.settings),
         "purged": described_purges(knowledge_base),
         "pending_approvals": pending_approvals(knowledge_base),
+        "metadata_tables": None if lag is None else asdict(lag),
         "last_refresh": _last_refresh(knowledge_base),
     }
 
@@ -237,6 +240,8 @@ def describe(report: dict[str, Any]) -> str:
         lines.append(labeled(label, f"{failure['step']}, {failure['at']}: {message}"))
     if report["last_refresh"] is not None:
         lines.extend(_refresh_lines(report))
+    if report["metadata_tables"] is not None:
+        lines.append(labeled("TABLES LAG", lag_in_words(Lag(**report["metadata_tables"]))))
     lines.extend(pending_lines(report["pending_approvals"], lines))
     return "\n".join(lines)
 

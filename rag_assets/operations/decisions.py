@@ -1,14 +1,16 @@
 """Rollback, resume and approve: the same for the command line and for the jobs, recorded with who, when and why."""
 
 import getpass
+import uuid
 
-from rag_assets.artifacts.decisions import DecisionLog
+from rag_assets.artifacts.decisions import DecisionKind, DecisionLog
 from rag_assets.errors import ConfigurationError, RefusedError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import Refusal
 from rag_assets.refresh.approvals import parsed_token, unknown_token
 from rag_assets.refresh.promotion import roll_back as roll_back_production
 from rag_assets.text.wording import counted
+from rag_assets.tracking.observer import Observer
 from rag_assets.vector_stores.production_state import Hold, ProductionState
 
 MAX_REASON_CHARACTERS = 500
@@ -37,7 +39,7 @@ def roll_back(knowledge_base: KnowledgeBase, *, by: str, reason: str) -> Product
     """
     by, reason = checked_name(by), checked_reason(reason)
     state = roll_back_production(knowledge_base.vector_store, by=by, reason=reason)
-    _log(knowledge_base).record("rollback", by=by, reason=reason, about=state.held or "")
+    _record(knowledge_base, "rollback", by, reason, state.held or "", state.held, state.production)
     return state
 
 
@@ -54,7 +56,9 @@ def resume(knowledge_base: KnowledgeBase, *, by: str, reason: str) -> tuple[Hold
     hold = knowledge_base.vector_store.production_state().hold
     state = knowledge_base.vector_store.resume()
     if hold is not None:
-        _log(knowledge_base).record("resume", by=by, reason=reason, about=state.production or "")
+        _record(
+            knowledge_base, "resume", by, reason, state.production or "", state.production, state.production
+        )
     return hold, state
 
 
@@ -80,12 +84,29 @@ def approve(knowledge_base: KnowledgeBase, token: str, *, by: str, reason: str) 
             raise RefusedError(unknown_token(token))
         ledger.put_refusals([refusal])
     ledger.approve(token)
-    _log(knowledge_base).record("approve", by=by, reason=reason, about=token)
+    _record(knowledge_base, "approve", by, reason, token)
     return refusal
 
 
-def _log(knowledge_base: KnowledgeBase) -> DecisionLog:
-    return DecisionLog(knowledge_base.failures.folder)
+def _record(
+    knowledge_base: KnowledgeBase,
+    decision: DecisionKind,
+    by: str,
+    reason: str,
+    about: str,
+    before: str | None = None,
+    after: str | None = None,
+) -> None:
+    DecisionLog(knowledge_base.failures.folder).record(decision, by=by, reason=reason, about=about)
+    Observer(knowledge_base).record_decision(
+        f"{decision}-{uuid.uuid4().hex}",
+        decision,
+        by=by,
+        reason=reason,
+        subject=about,
+        before=before,
+        after=after,
+    )
 
 
 def checked_name(text: str) -> str:

@@ -76,8 +76,8 @@ class Connection(psycopg.Connection[TupleRow]):
         self.execute(_SETTINGS, settings)
 
 
-def connect(dsn: str, timeout_seconds: float) -> Connection:
-    """Return a connection for read-only transactions.
+def connect(dsn: str, timeout_seconds: float, *, read_only: bool = True) -> Connection:
+    """Return a connection for read-only transactions, or for any.
 
     Raises:
         ValueError: not a connection string.
@@ -98,7 +98,8 @@ def connect(dsn: str, timeout_seconds: float) -> Connection:
         tcp_user_timeout=milliseconds,
     )
     connection.patience_seconds = timeout_seconds + _GRACE_SECONDS
-    connection.read_only = True
+    if read_only:
+        connection.read_only = True
     return connection
 
 
@@ -131,10 +132,7 @@ def explain(error: Exception, dsn: str) -> str:
     if isinstance(error, psycopg.Error) and error.sqlstate is not None:
         return f"the server answered with {type(error).__name__} ({error.sqlstate}). See its log"
     if isinstance(error, psycopg.OperationalError):
-        # Indented lines are hints of libpq, such as a question about the server.
-        lines = (line for line in str(error).splitlines() if not line.startswith(("\t", " ")))
-        said = _without_password(" ".join(" ".join(lines).split()), dsn)[:400].rstrip(".")
-        return f"{said}. Check `dsn`, and that the server is up"
+        return f"{_connection_problem(error, dsn)}. Check `dsn`, and that the server is up"
     return f"it failed with {type(error).__name__}"
 
 
@@ -142,6 +140,31 @@ def is_lasting(error: Exception) -> bool:
     """Whether an error stays until a person acts: a refused login, a missing database, table or permission."""
     sqlstate = error.sqlstate if isinstance(error, psycopg.Error) else None
     return sqlstate is not None and sqlstate[:2] in _LASTING_CLASSES
+
+
+def explain_write(error: BaseException, dsn: str) -> str:
+    """Return an error of a writing transaction as a clause, without the connection string and without values of a row."""
+    if isinstance(error, ServerSilent | psycopg.errors.ConnectionTimeout):
+        return "the server did not answer in time. Check that it is up and reachable"
+    if isinstance(error, errors.QueryCanceled | errors.LockNotAvailable):
+        return "the server was too slow. Check its load, and for locks"
+    if isinstance(error, errors.ReadOnlySqlTransaction):
+        return "the server is read-only. Name the primary server"
+    if isinstance(error, errors.InsufficientPrivilege | errors.InvalidSchemaName):
+        return f"{_said(error)}. Grant CREATE on the schema to the user, for the first refresh and after an update"
+    if isinstance(error, errors.DiskFull):
+        return "the disk of the server is full"
+    if isinstance(error, psycopg.Error) and error.sqlstate is not None:
+        return f"the server answered with {type(error).__name__} ({error.sqlstate}). See its log"
+    if isinstance(error, psycopg.OperationalError):
+        return f"{_connection_problem(error, dsn)}. Check that the server is up"
+    return f"it failed with {type(error).__name__}"
+
+
+def _connection_problem(error: psycopg.OperationalError, dsn: str) -> str:
+    # Indented lines are hints of libpq, such as a question about the server.
+    lines = (line for line in str(error).splitlines() if not line.startswith(("\t", " ")))
+    return _without_password(" ".join(" ".join(lines).split()), dsn)[:400].rstrip(".")
 
 
 def _said(error: psycopg.Error) -> str:

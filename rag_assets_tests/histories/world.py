@@ -279,7 +279,10 @@ class World:
     def _run(self, step: str, run_id: str, knowledge_base: KnowledgeBase) -> Any:
         for attempt in itertools.count():
             context = SimpleNamespace(
-                run=SimpleNamespace(run_id=run_id, parent_run_id=self._parents[run_id]),
+                run=SimpleNamespace(
+                    run_id=run_id, parent_run_id=self._parents[run_id], step_keys_to_execute=None
+                ),
+                job_def=SimpleNamespace(graph=SimpleNamespace(node_dict=_BODIES)),
                 instance=SimpleNamespace(get_run_by_id=self._run_record, managed_python_loggers=["root"]),
                 op_execution_context=SimpleNamespace(op=SimpleNamespace(name=step)),
                 selected_asset_check_keys=frozenset(),
@@ -295,7 +298,7 @@ class World:
         raise AssertionError
 
     def _run_record(self, run_id: str) -> SimpleNamespace:
-        return SimpleNamespace(run_id=run_id, parent_run_id=self._parents.get(run_id))
+        return SimpleNamespace(run_id=run_id, parent_run_id=self._parents.get(run_id), status=None)
 
     def _end(self, run_id: str, knowledge_base: KnowledgeBase) -> None:
         """Let go of the lease, as the death of a process does."""

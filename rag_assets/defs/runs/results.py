@@ -16,6 +16,8 @@ from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.refresh.outcome import OUTCOME_KEY, Outcome
 from rag_assets.refresh.result import RefreshResult, add_production
 from rag_assets.settings import load_settings
+from rag_assets.tracking.composition import RunEnd
+from rag_assets.tracking.observer import Observer, lag_in_words
 
 
 def begin() -> str | None:
@@ -49,6 +51,7 @@ def finish(instance: dg.DagsterInstance, run: dg.DagsterRun, before: str | None)
             # A killed process, or a failure outside of the steps.
             step = result.failed_step or "refresh"
             record_failure(knowledge_base.failures.folder, Outcome.FAILED, step, run.run_id, result.reason)
+        _record(knowledge_base, result, by_step=recorded is not None and recorded.run_id == run.run_id)
     except RagAssetsError as error:
         result.notes.append(f"the end of the run could not be recorded: {error}")
     finally:
@@ -60,6 +63,17 @@ def finish(instance: dg.DagsterInstance, run: dg.DagsterRun, before: str | None)
                 result.alert = "posted to Slack"
         knowledge_base.close()
     return result
+
+
+def _record(knowledge_base: KnowledgeBase, result: RefreshResult, *, by_step: bool) -> None:
+    """Record the run for the metadata tables, if no step did: its process died, or it ended before its first step."""
+    observer = Observer(knowledge_base)
+    if observer.is_open(result.run_id) or not by_step:
+        observer.end_run(RunEnd(result.run_id, result.outcome, result.failed_step, reason=result.reason))
+    elif result.outcome is Outcome.CANCELED:
+        observer.deliver()
+    if lag := observer.lag():
+        result.notes.append(lag_in_words(lag))
 
 
 def result_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RefreshResult:

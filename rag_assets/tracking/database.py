@@ -1,0 +1,253 @@
+"""The tables in their database: records in, a purged document out. Served documents are written by `served`.
+
+Every row has the id of its knowledge base in its key, so several may share a database. Each record is one transaction, and
+replaces the rows of its run, so that one delivered twice counts once. Imports SQLAlchemy.
+"""
+
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Table, delete, func, insert, or_, select, update
+
+from rag_assets.tracking.connections import Deadline, engine_for
+from rag_assets.tracking.records import (
+    DIED,
+    SUCCESSES,
+    Record,
+    Row,
+    document_hash,
+    is_name_of,
+    now,
+    storable,
+    without_ids,
+    without_name,
+)
+from rag_assets.tracking.tables import (
+    METADATA,
+    OF_A_RUN,
+    chunks,
+    documents,
+    evaluation_questions,
+    evaluations,
+    forgotten_documents,
+    incidents,
+    promotions,
+    refresh_sources,
+    refreshes,
+)
+from rag_assets.tracking.versions import bring_up_to_date, require_known, version_of
+
+_WITH_TEXTS = (
+    (refreshes, ("reason",)),
+    (incidents, ("reason",)),
+    (promotions, ("reason",)),
+    (evaluations, ("verdict",)),
+    (refresh_sources, ("problem",)),
+)
+"""Sentences with names of documents, perhaps."""
+_LISTS = ("expected_documents", "retrieved_documents", "missing_documents")
+
+
+class MetadataDatabase:
+    """The rows of one knowledge base.
+
+    Args:
+        place: path of an SQLite file, or the URL of a PostgreSQL database.
+        knowledge_base_id: from the vector store.
+        deadline: of all calls together.
+    """
+
+    def __init__(self, place: Path | str, knowledge_base_id: str, deadline: Deadline) -> None:
+        self.knowledge_base = knowledge_base_id
+        self.deadline = deadline
+        self._place = place
+        self._engine = engine_for(place, deadline)
+
+    def prepare(self) -> None:
+        """Create the tables, or migrate them.
+
+        Raises:
+            NewerTablesError: a newer version of the program wrote them. Nothing was changed.
+        """
+        with self._engine.begin() as connection:
+            bring_up_to_date(connection)
+
+    def version(self) -> str | None:
+        """Return the version of the tables, None without tables. Changes nothing, and creates no file.
+
+        Raises:
+            NewerTablesError: see `prepare`.
+        """
+        engine = engine_for(self._place, self.deadline, writes=False)
+        try:
+            with engine.begin() as connection:
+                version = version_of(connection)
+        finally:
+            engine.dispose()
+        require_known(version)
+        return version
+
+    @contextmanager
+    def transaction(self) -> Generator[Connection]:
+        with self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def snapshot(self) -> Generator[Connection]:
+        """Read within one transaction, all of one moment."""
+        engine = self._engine
+        if engine.dialect.name == "postgresql":
+            engine = engine.execution_options(isolation_level="REPEATABLE READ")
+        with engine.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    # Records
+
+    def put(self, record: Record) -> None:
+        """Write a record, in place of an earlier one with its id."""
+        with self.transaction() as connection:
+            match record.kind:
+                case "run":
+                    self._put_run(connection, record)
+                case "decision":
+                    self._delete(connection, promotions, promotions.c.event_id == record.id)
+                    self._insert_rows(connection, record)
+                case "forget":
+                    self._forget(connection, record.forgotten[0], record.forgotten[1:])
+
+    def _put_run(self, connection: Connection, record: Record) -> None:
+        if record.outcome == DIED and self._outcome(connection, record.id) not in (None, DIED):
+            return  # it was not dead: its own record came first
+        for table in (*OF_A_RUN.values(), promotions):
+            self._delete(connection, table, table.c.run_id == record.id)
+        self._insert_rows(connection, record)
+        self._resolve(connection, record)
+
+    def _outcome(self, connection: Connection, run_id: str) -> str | None:
+        mine = (refreshes.c.knowledge_base == self.knowledge_base) & (refreshes.c.run_id == run_id)
+        return connection.execute(select(refreshes.c.outcome).where(mine)).scalar()
+
+    def _resolve(self, connection: Connection, record: Record) -> None:
+        """The first success after an incident ends it, in any order of delivery."""
+        if record.outcome in SUCCESSES:
+            [row] = record.rows[refreshes.name]
+            at = row["ended_at"]
+            open_until_now = or_(incidents.c.resolved_at.is_(None), incidents.c.resolved_at > at)
+            connection.execute(
+                update(incidents)
+                .where(incidents.c.knowledge_base == self.knowledge_base)
+                .where(incidents.c.occurred_at <= at, open_until_now)
+                .values(resolved_at=at)
+            )
+        elif record.rows.get(incidents.name):
+            mine = incidents.c.knowledge_base == self.knowledge_base, incidents.c.run_id == record.id
+            later = (
+                select(func.min(refreshes.c.ended_at))
+                .where(refreshes.c.knowledge_base == self.knowledge_base)
+                .where(refreshes.c.outcome.in_(SUCCESSES), refreshes.c.ended_at >= incidents.c.occurred_at)
+                .scalar_subquery()
+            )
+            connection.execute(update(incidents).where(*mine).values(resolved_at=later))
+
+    def _delete(self, connection: Connection, table: Table, *conditions: Any) -> None:
+        connection.execute(delete(table).where(table.c.knowledge_base == self.knowledge_base, *conditions))
+
+    def _insert_rows(self, connection: Connection, record: Record) -> None:
+        for name, rows in record.rows.items():
+            if name == evaluation_questions.name:
+                rows = self.without_forgotten(rows, self.forgotten(connection))
+            self.insert(connection, METADATA.tables[name], rows)
+
+    def insert(self, connection: Connection, table: Table, rows: Iterable[Row]) -> None:
+        """Insert rows. A missing column is NULL, and an unknown one is left out."""
+        complete = [
+            {column: storable(row.get(column)) for column in table.columns.keys()}  # noqa: SIM118 - names, not columns
+            | {"knowledge_base": self.knowledge_base}
+            for row in rows
+        ]
+        if complete:
+            connection.execute(insert(table), complete)
+
+    # Purged documents
+
+    def forgotten(self, connection: Connection) -> frozenset[str]:
+        """Return the hashes of the purged documents. See `document_hash`."""
+        mine = forgotten_documents.c.knowledge_base == self.knowledge_base
+        return frozenset(
+            connection.execute(select(forgotten_documents.c.document_hash).where(mine)).scalars()
+        )
+
+    def without_forgotten(self, rows: Sequence[Row], hashes: frozenset[str]) -> list[Row]:
+        """Return the rows of questions without purged documents. They may be older than the purge."""
+        if not hashes:
+            return list(rows)
+        return [
+            row
+            | {
+                column: without_ids(row[column], lambda name: document_hash(name) in hashes)
+                for column in _LISTS
+            }
+            for row in rows
+        ]
+
+    def _forget(self, connection: Connection, document_id: str, content_hashes: Sequence[str]) -> None:
+        document_id = storable(document_id)
+        path = document_id.partition(":")[2]
+        known = self.forgotten(connection)
+        hashes = {document_hash(document_id), document_hash(path)} - known
+        self.insert(
+            connection,
+            forgotten_documents,
+            [{"document_hash": one, "forgotten_at": now()} for one in sorted(hashes)],
+        )
+        self._delete(connection, documents, documents.c.document_id == document_id)
+        if content_hashes:
+            self._delete(connection, chunks, chunks.c.content_hash.in_(list(content_hashes)))
+        for table, columns in _WITH_TEXTS:
+            for column in columns:
+                self._rewrite(connection, table, column, path or document_id, document_id)
+        self._forget_in_questions(connection, document_id)
+
+    def _rewrite(
+        self, connection: Connection, table: Table, column: str, contained: str, document_id: str
+    ) -> None:
+        found = select(table.c[column]).where(
+            table.c.knowledge_base == self.knowledge_base,
+            table.c[column].contains(contained, autoescape=True),
+        )
+        for text in set(connection.execute(found).scalars()):
+            connection.execute(
+                update(table)
+                .where(table.c.knowledge_base == self.knowledge_base, table.c[column] == text)
+                .values({column: without_name(text, document_id)})
+            )
+
+    def _forget_in_questions(self, connection: Connection, document_id: str) -> None:
+        table = evaluation_questions
+        found = select(table).where(table.c.knowledge_base == self.knowledge_base)
+        for row in connection.execute(found).mappings().all():
+            lists = {
+                column: without_ids(row[column], lambda name: is_name_of(name, document_id))
+                for column in _LISTS
+            }
+            if any(lists[column] != row[column] for column in _LISTS):
+                connection.execute(
+                    update(table)
+                    .where(
+                        table.c.knowledge_base == self.knowledge_base,
+                        table.c.run_id == row["run_id"],
+                        table.c.position == row["position"],
+                    )
+                    .values(lists)
+                )
+
+    def readmit_document(self, document_id: str) -> None:
+        """Let a document in again, after a person has ended its purge."""
+        hashes = [document_hash(storable(one)) for one in (document_id, document_id.partition(":")[2])]
+        with self.transaction() as connection:
+            self._delete(connection, forgotten_documents, forgotten_documents.c.document_hash.in_(hashes))
