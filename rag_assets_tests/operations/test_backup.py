@@ -12,6 +12,7 @@ import pytest
 from qdrant_client import QdrantClient
 
 from rag_assets.errors import BackupUnusable, ProductionHeld, RefusedError, SupersededError
+from rag_assets.ledgers.base import Spending
 from rag_assets.ledgers.lease import live_holder
 from rag_assets.operations.backup import create, index, places
 from rag_assets.operations.backup import restore as restoring
@@ -24,6 +25,10 @@ pytestmark = pytest.mark.slow
 
 
 def test_a_backup_restores_everything_on_an_empty_machine(installations: Installations) -> None:
+    with (
+        installations.original() as living
+    ):  # of a run that died: the metadata tables have that of all others
+        living.ledger.add_spending("dead", Spending("documents", "small", 700, 0.25))
     made = installations.back_up()
     restored = installations.restore()
     assert restored.state == made.index.state
