@@ -152,3 +152,22 @@ def test_the_stack_starts_from_any_folder(tmp_path: Path) -> None:
     }
     assert str(ROOT / "data/documents") in sources
     assert all(Path(source).exists() for source in sources)
+
+
+def test_the_example_with_tls_adds_a_proxy_and_opens_no_other_port(tmp_path: Path) -> None:
+    both = ("--file", str(ROOT / "deployment" / "docker-compose.tls.yml"), "config")
+    assert "DOMAIN is not set" in compose(*both, folder=tmp_path, **with_secrets()).stderr
+    login = {"DOMAIN": "kb.example.com", "LOGIN_USER": "ana", "LOGIN_HASH": "made-up-hash"}
+    done = compose(*both, folder=tmp_path, **with_secrets(), **login)
+    assert done.returncode == 0, done.stderr
+    services = yaml.safe_load(done.stdout)["services"]
+    assert services.keys() - SERVICES.keys() == {"caddy"}
+    mounted = {volume["source"] for volume in services["caddy"]["volumes"] if isinstance(volume, dict)}
+    assert mounted == {str(ROOT / "deployment" / "tls")}
+    # Compose tools print a port as text, or as an object for such a plain one.
+    open_to_all = {
+        name
+        for name, service in services.items()
+        if not all("127.0.0.1" in str(port) for port in service.get("ports", ()))
+    }
+    assert open_to_all == {"caddy"}

@@ -112,7 +112,9 @@ def test_no_secret_is_in_images_logs_and_databases(stack: Stack) -> None:
         "history": docker("history", "--no-trunc", f"rag-assets:{stack.tag}"),
         "image": docker("image", "inspect", f"rag-assets:{stack.tag}"),
         "dagster": stack.execute("postgres", "pg_dump", "-U", "rag_assets", "dagster"),
-        "processes": "".join(docker("top", stack.container(service), "-o", "pid,args") for service in SERVICES),
+        "processes": "".join(
+            docker("top", stack.container(service), "-o", "pid,args") for service in SERVICES
+        ),
         "settings": stack.execute("code-location", "rag-assets", "settings"),
     }
     assert all(places.values())
