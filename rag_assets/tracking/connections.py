@@ -68,6 +68,7 @@ def _sqlite(path: Path, deadline: Deadline, *, writes: bool) -> Engine:
         )
         if writes:
             connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA secure_delete=ON")  # a purged name is overwritten
         connection.execute("PRAGMA synchronous=FULL")  # a delivered record is kept nowhere else
         return connection
 

@@ -119,6 +119,16 @@ class MetadataDatabase:
                     self._insert_rows(connection, record)
                 case "forget":
                     self._forget(connection, record.forgotten[0], record.forgotten[1:])
+        if record.kind == "forget" and self._engine.dialect.name == "sqlite":
+            self._empty_log()
+
+    def _empty_log(self) -> None:
+        """The write-ahead log has the removed rows until it is emptied. SQLite overwrites them in the file itself."""
+        connection = self._engine.raw_connection()
+        try:
+            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            connection.close()
 
     def _put_run(self, connection: Connection, record: Record) -> None:
         if record.outcome == DIED and self._outcome(connection, record.id) not in (None, DIED):

@@ -8,9 +8,10 @@ SQLAlchemy is imported for a delivery only.
 import json
 import logging
 import os
-from collections.abc import Generator, Mapping, Sequence
+import uuid
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from rag_assets.text.wording import counted
 from rag_assets.time_limits import NothingCame, ThreadExit, within
 from rag_assets.tracking.composition import NOTED, RunEnd, decision_record, run_record
 from rag_assets.tracking.outbox import BusyError, Lag, Outbox
-from rag_assets.tracking.records import DIED, Record, now, without_document
+from rag_assets.tracking.records import DIED, FORGOTTEN, Record, now, without_document, without_name
 from rag_assets.tracking.run_notes import RunNotes
 
 if TYPE_CHECKING:
@@ -158,21 +159,29 @@ class Observer:
             )
             self.deliver(DECISION_SECONDS, unkept=self._keep(record))
 
-    def forget_document(self, document_id: str, content_hashes: Sequence[str]) -> Lag | None:
-        """Remove a purged document from the tables and from the waiting records. It stays out of late records too.
+    def forget_documents(
+        self, document_ids: Iterable[str], content_hashes: Iterable[str], *, by: str, reason: str
+    ) -> None:
+        """Remove purged documents from the tables and from the waiting records. They stay out of late records too.
 
         Args:
             content_hashes: of contents without another document in production.
-
-        Returns:
-            None if the tables are without it now, else why they are not. The next refresh sends it again.
+            by, reason: who decided it and why, for a row without the names of the documents.
 
         Raises:
-            OSError: the disk does not keep the order to forget it.
+            MetadataTablesUnavailable: the tables still have their names. The next refresh removes them.
         """
-        self.outbox.replace_each(lambda record: without_document(record, document_id))
-        self.outbox.put(Record("forget", f"forget-{now()}", now(), {}, (document_id, *content_hashes)))
-        return self.deliver()
+        contents = tuple(sorted(content_hashes))
+        for document_id in document_ids:
+            self.outbox.replace_each(partial(without_document, document_id=document_id))
+            self.outbox.put(
+                Record("forget", f"forget-{uuid.uuid4().hex}", now(), {}, (document_id, *contents))
+            )
+            told = without_name(reason, document_id)
+            event_id = f"purge-{uuid.uuid4().hex}"
+            self.outbox.put(decision_record(event_id, "purge", by=by, reason=told, subject=FORGOTTEN))
+        if (lag := self.deliver()) is not None:
+            raise MetadataTablesUnavailable(lag_in_words(lag))
 
     # For people
 

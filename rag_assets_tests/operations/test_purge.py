@@ -23,6 +23,7 @@ from rag_assets_tests.canary import CANARY, places_of
 from rag_assets_tests.histories.world import Killed
 from rag_assets_tests.kept_folder import KeptFolder
 from rag_assets_tests.operations.conftest import Installations, all_points, assert_equal_points
+from rag_assets_tests.tracking.conftest import ask, everything_in
 
 pytestmark = pytest.mark.slow
 
@@ -73,6 +74,26 @@ def test_the_sentence_is_in_zero_bytes_of_the_state_folder(canary: Installations
     canary.world.write("one", "a.md", "another version of a letter")
     canary.world.refresh().checked()
     assert places_of(CANARY, state_dir) == []
+
+
+def test_the_metadata_tables_name_the_document_no_more(canary: Installations) -> None:
+    tables = canary.world.state_dir / "metadata.sqlite"
+    assert "secret.md" in everything_in(tables)
+    assert CANARY not in everything_in(tables)
+    purged(canary)
+    assert "secret.md" not in everything_in(tables)
+    assert places_of("secret.md", tables.parent / "tracking") == []
+    assert b"secret.md" not in tables.read_bytes()
+    canary.world.refresh().checked()
+    assert "secret.md" not in everything_in(tables)
+    [row] = ask(tables, "SELECT decided_by, reason FROM rag_promotions WHERE kind='purge'")
+    assert row == {"decided_by": "ana", "reason": "a request"}
+    with canary.original() as knowledge_base:
+        lift(knowledge_base, SECRET, by="bo", reason="")
+    canary.world.refresh().checked()
+    assert ask(tables, f"SELECT source FROM rag_documents WHERE document_id='{SECRET}'") == [
+        {"source": "one"}
+    ]
 
 
 def test_a_backup_made_afterwards_does_not_hold_the_sentence(canary: Installations, tmp_path: Path) -> None:

@@ -363,13 +363,24 @@ def test_a_lost_ledger_leaves_the_numbers_of_the_steps(
 def test_a_purge_waits_for_a_database_that_is_down(tmp_path: Path, postgres_url: str) -> None:
     with observing(tmp_path, refused(postgres_url)) as observer:
         end(observer, "r1", reason="the deletion of filesystem:hr/pay.md")
-        lag = observer.forget_document("filesystem:hr/pay.md", [])
-        assert lag is not None
-        assert lag.num_waiting == 2
+        with pytest.raises(MetadataTablesUnavailable, match="3 records wait"):
+            observer.forget_documents(["filesystem:hr/pay.md"], [], by="Ada", reason="hr/pay.md was public")
     with observing(tmp_path, postgres_url) as observer:
         assert observer.deliver() is None
     assert "pay.md" not in everything_in(postgres_url)
     assert len(ask(postgres_url, "SELECT * FROM rag_forgotten_documents")) == 2
+    assert ask(postgres_url, "SELECT kind, decided_by, reason FROM rag_promotions") == [
+        {"kind": "purge", "decided_by": "Ada", "reason": "a purged document was public"}
+    ]
+
+
+def test_no_byte_of_the_file_names_a_purged_document(tmp_path: Path) -> None:
+    with observing(tmp_path) as observer:
+        end(observer, "r1", reason="the deletion of filesystem:hr/pay.md")
+        observer.deliver()
+        observer.forget_documents(["filesystem:hr/pay.md"], [], by="", reason="")
+    for path in (tmp_path / "state").rglob("*"):
+        assert not path.is_file() or b"pay.md" not in path.read_bytes(), path
 
 
 def test_a_backup_holds_the_waiting_records(tmp_path: Path, postgres_url: str) -> None:

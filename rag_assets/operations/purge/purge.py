@@ -42,6 +42,7 @@ from rag_assets.operations.purge.rebuilding import Rebuilt, rebuild_without
 from rag_assets.records import Readings
 from rag_assets.refresh.measurement import measure_candidate
 from rag_assets.text.wording import counted
+from rag_assets.tracking.observer import Observer
 from rag_assets.vector_stores.production_state import ProductionState
 
 _logger = logging.getLogger(__name__)
@@ -114,7 +115,7 @@ def purge(
         CopiesFound: other documents have the same text.
         GateFailed: the new production is below the threshold. Nothing was purged.
         SupersededError: production changed in the meantime. Nothing was purged.
-        LedgerUnavailable, VectorStoreUnavailable: traces are left. Run it again.
+        LedgerUnavailable, VectorStoreUnavailable, MetadataTablesUnavailable: traces are left. Run it again.
     """
     by, reason = checked_name(by), checked_reason(reason)
     owner = f"purge-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
@@ -167,6 +168,7 @@ def lift(knowledge_base: KnowledgeBase, name: str, *, by: str = "", reason: str 
     if len(found) != 1:
         raise RefusedError(f"no purged document is named {name!r}: `rag-assets purge --list` shows their ids")
     lifted = replace(found[0], lifted_at=datetime.now(UTC).isoformat(timespec="seconds"), lifted_by=by)
+    Observer(knowledge_base).readmit_document(lifted.document_id)
     purged.put([lifted])
     DecisionLog(knowledge_base.failures.folder).record("lift", by=by, reason=reason, about=lifted.document_id)
     return lifted
@@ -333,3 +335,5 @@ def _remove_traces(knowledge_base: KnowledgeBase, records: list[PurgedDocument],
     uris = {uri for one in records for uri in one.source_uris}
     contents = {content for one in records for content in one.contents} - kept
     traces.forget_cached(knowledge_base, uris, contents, ())
+    by, reason = records[0].by, records[0].reason
+    Observer(knowledge_base).forget_documents(sorted(ids), contents, by=by, reason=reason)
