@@ -82,6 +82,18 @@ def test_ledger_and_metadata_are_on_the_services(stack: Stack) -> None:
         "SELECT count(*) FROM event_logs",
     )
     assert int(events) > 20
+    outcomes = stack.execute(
+        "postgres",
+        "psql",
+        "-U",
+        "rag_assets",
+        "-d",
+        "rag_metadata",
+        "-At",
+        "-c",
+        "SELECT outcome FROM rag_refreshes",
+    )
+    assert set(outcomes.split()) == {"live"}
 
 
 def test_down_and_up_again_loses_nothing(stack: Stack) -> None:
@@ -112,6 +124,7 @@ def test_no_secret_is_in_images_logs_and_databases(stack: Stack) -> None:
         "history": docker("history", "--no-trunc", f"rag-assets:{stack.tag}"),
         "image": docker("image", "inspect", f"rag-assets:{stack.tag}"),
         "dagster": stack.execute("postgres", "pg_dump", "-U", "rag_assets", "dagster"),
+        "metadata": stack.execute("postgres", "pg_dump", "-U", "rag_assets", "rag_metadata"),
         "processes": "".join(
             docker("top", stack.container(service), "-o", "pid,args") for service in SERVICES
         ),
