@@ -47,7 +47,7 @@ def restore(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
             knowledge_base,
             place,
             into_living=options.into_living,
-            new_id=options.new_id,
+            identity="new" if options.new_id else "same" if options.same_id else "ask",
             by=person(options),
             reason=options.reason or "",
         )

@@ -251,7 +251,13 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
         metavar="NAME",
         help="replace production of the knowledge base of this name. The old production becomes the previous generation",
     )
-    restore.add_argument(
+    same = restore.add_mutually_exclusive_group()
+    same.add_argument(
+        "--same-id",
+        action="store_true",
+        help="the original is gone, and this one takes its place: use its keys in Redis",
+    )
+    same.add_argument(
         "--new-id",
         action="store_true",
         help="for a copy beside the original: give it an id of its own, so that they never share keys in Redis",

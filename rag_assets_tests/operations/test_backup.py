@@ -441,7 +441,7 @@ def test_a_finished_restore_is_not_done_twice(installations: Installations) -> N
 
 def test_a_copy_gets_an_id_of_its_own(installations: Installations) -> None:
     made = installations.back_up()
-    installations.restore(new_id=True)
+    installations.restore(identity="new")
     with installations.elsewhere() as knowledge_base:
         identity = knowledge_base.vector_store.find_knowledge_base_id()
         assert identity not in (None, made.index.knowledge_base_id)

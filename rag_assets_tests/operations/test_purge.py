@@ -9,6 +9,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from qdrant_client import QdrantClient
 
 from rag_assets.errors import GateFailed, LedgerUnavailable, RefusedError
 from rag_assets.ingestion.purged_documents import PurgedDocuments
@@ -19,6 +20,7 @@ from rag_assets.operations.backup.places import backup_place
 from rag_assets.operations.backup.restore import restore
 from rag_assets.operations.purge import purge as purging
 from rag_assets.operations.purge.purge import CopiesFound, PurgeReport, lift, purge
+from rag_assets.vector_stores.server.store import ServerVectorStore
 from rag_assets_tests.canary import CANARY, places_of
 from rag_assets_tests.histories.world import Killed
 from rag_assets_tests.kept_folder import KeptFolder
@@ -417,3 +419,20 @@ def test_a_later_decision_counts_when_a_backup_is_restored(canary: Installations
         restore(knowledge_base, place)
         assert PurgedDocuments(knowledge_base.settings).kept_out().keys() == {SECRET}
         assert not PurgedDocuments(knowledge_base.settings).kept_out()[SECRET].is_unfinished
+
+
+def test_a_document_on_a_server_is_purged(canary: Installations) -> None:
+    client = QdrantClient(":memory:")
+    canary.back_up()
+    with canary.elsewhere() as knowledge_base, backup_place(str(canary.backup)) as place:
+        knowledge_base.__dict__["vector_store"] = ServerVectorStore(client, "knowledge_base")
+        restore(knowledge_base, place)
+        before = knowledge_base.vector_store.production_state()
+        state = purge(knowledge_base, "secret.md", by="ana", reason="a request").state
+        assert not state.kept & before.kept
+        assert set(knowledge_base.vector_store.generations()) == state.kept
+        for name in state.kept:
+            texts = [point.payload["text"] for point in all_points(knowledge_base, name).values()]
+            assert texts
+            assert CANARY not in " ".join(texts)
+        assert knowledge_base.vector_store.rollback(state.production).production == state.previous

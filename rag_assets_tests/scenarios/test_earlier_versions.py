@@ -6,6 +6,7 @@ their history.
 
 import contextlib
 import dataclasses
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ import pytest
 
 from rag_assets.records import Point, SourceEntry
 from rag_assets.sources.filesystem import FilesystemSource
+from rag_assets_tests.canary import places_of
 from rag_assets_tests.pipeline import Pipeline, assert_same_points
 from rag_assets_tests.processes.kill_points import STEPS
 
@@ -201,6 +203,32 @@ def test_a_backup_is_restored_by_command(earlier: Pipeline, tmp_path: Path) -> N
     (backup / "texts.parquet").unlink()
     code, _, errors = earlier.command("restore", str(backup))
     assert (code, "texts.parquet is missing" in errors) == (1, True)
+
+
+def test_a_document_is_purged_by_command(earlier: Pipeline, tmp_path: Path) -> None:
+    document = f"filesystem:{LAPTOPS}"
+    lines = [
+        line
+        for point in earlier.points().values()
+        if point.payload["locations"][0]["document_id"] == document
+        for line in point.payload["text"].splitlines()
+    ]
+    sentence = max(lines, key=len)
+    assert places_of(sentence, earlier.home / ".rag")
+    code, output, errors = earlier.command("purge", document, "--accept", "--json")
+    assert code == 0, output + errors
+    state = earlier.production()
+    assert (state.production, state.previous) == tuple(
+        json.loads(output)["rebuilt"][role] for role in ("production", "previous")
+    )
+    assert document not in earlier.served()
+    assert earlier.problems_of_production() == ()
+    assert places_of(sentence, earlier.home / ".rag", earlier.home / ".dagster") == []
+    assert earlier.status()["purged"][0]["document_id"] == document
+    earlier.succeed("rollback")
+    assert document not in earlier.served()
+    earlier.succeed("backup", str(tmp_path / "backup"))
+    assert places_of(sentence, tmp_path / "backup") == []
 
 
 @pytest.mark.slow

@@ -12,10 +12,11 @@ import json
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -34,6 +35,7 @@ from rag_assets.ingestion.purged_documents import PurgedDocuments, purged_from
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.base import Spending
 from rag_assets.ledgers.lease import lease_renewed, wait_for_lease
+from rag_assets.ledgers.registry import build_read_only_ledger
 from rag_assets.operations.backup.create import (
     ARTIFACTS,
     BENCHMARK,
@@ -55,6 +57,7 @@ from rag_assets.refresh.promotion import retire
 from rag_assets.vector_stores.production_state import ProductionState
 
 _logger = logging.getLogger(__name__)
+Identity = Literal["ask", "same", "new"]
 
 
 @dataclass(slots=True)
@@ -105,7 +108,7 @@ def restore(
     place: BackupPlace,
     *,
     into_living: str | None = None,
-    new_id: bool = False,
+    identity: Identity = "ask",
     by: str = "",
     reason: str = "",
 ) -> RestoreReport:
@@ -113,7 +116,8 @@ def restore(
 
     Args:
         into_living: name of the knowledge base, to replace its production.
-        new_id: give a copy an id of its own. Without it, an empty installation gets the id of the original.
+        identity: whether an empty installation takes the id of the original, which is gone, or gets a new one as a copy.
+            `ask` takes it, unless a Redis server knows this id: then the original may be alive.
 
     Raises:
         BackupUnusable: the backup is damaged. Nothing was changed.
@@ -131,7 +135,7 @@ def restore(
         if store.production_state() == index.state and store.production_state().production:
             restoring.report.state, restoring.report.was_there = index.state, True
             return restoring.report
-        store.knowledge_base_id("" if new_id else index.knowledge_base_id)
+        _give_id(knowledge_base, index, identity)
     owner = f"restore-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
     wait_for_lease(knowledge_base.ledger, owner)
     try:
@@ -158,6 +162,31 @@ def restore(
         knowledge_base.ledger.release_lease(owner)
     restoring.report.seconds = time.monotonic() - began
     return restoring.report
+
+
+def _give_id(knowledge_base: KnowledgeBase, index: BackupIndex, identity: Identity) -> None:
+    """Create the id of an empty installation.
+
+    Raises:
+        RefusedError: Redis knows the id of the original, and nothing was said about it.
+    """
+    store, settings = knowledge_base.vector_store, knowledge_base.settings
+    if store.find_knowledge_base_id() is not None:
+        return
+    if identity == "ask" and settings.redis_address is not None:
+        with closing(build_read_only_ledger(settings, index.knowledge_base_id)) as ledger:
+            known = (
+                ledger.lease_holder() is not None
+                or ledger.documents(str(index.state.production)) is not None
+                or next(ledger.all_parses(), None) is not None
+            )
+        if known:
+            raise RefusedError(
+                f"Redis at {settings.redis_address} knows the knowledge base of this backup. If the original is gone and this one "
+                "takes its place, add --same-id. For a copy beside it, add --new-id: two with one id would share a lease. "
+                "Nothing was changed"
+            )
+    store.knowledge_base_id("" if identity == "new" else index.knowledge_base_id)
 
 
 def _is_living(knowledge_base: KnowledgeBase, index: BackupIndex, into_living: str | None) -> bool:
