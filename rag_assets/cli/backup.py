@@ -79,6 +79,8 @@ def _say_backup(report: BackupReport, place: str) -> None:
     lost = f" ({report.num_texts_lost:,} lost: parsed again after a restore)" if report.num_texts_lost else ""
     say_labeled("texts", texts + lost)
     say_labeled("ledger", counted(report.num_ledger_entries, "entry", "entries"))
+    if report.tables_problem:
+        say_labeled("LEFT OUT", report.tables_problem)
     say_labeled("benchmark", "included" if report.has_benchmark else "there is none")
     if report.changed_to:
         say_labeled("", f"{report.changed_to} went live meanwhile, and is not in this backup")
@@ -110,6 +112,8 @@ def _say_restore(report: RestoreReport, place: str) -> None:
         say_labeled("benchmark", str(report.benchmark))
     if report.benchmark_beside is not None:
         say_labeled("benchmark", f"yours stays; that of the backup is {report.benchmark_beside}")
+    for note in report.notes:
+        say_labeled("NOTE", note)
     say_labeled("took", duration(report.seconds))
     say(one_line("Not in it: " + ", ".join(NOT_INCLUDED) + ". docs/backup.md has the command for each."))
 
@@ -130,6 +134,7 @@ def _backup_json(report: BackupReport, place: str) -> dict[str, object]:
         "num_texts_lost": report.num_texts_lost,
         "num_ledger_entries": report.num_ledger_entries,
         "has_benchmark": report.has_benchmark,
+        "tables_problem": report.tables_problem,
         "changed_to": report.changed_to or None,
         "seconds": round(report.seconds, 1),
         "not_included": NOT_INCLUDED,
@@ -148,6 +153,7 @@ def _restore_json(report: RestoreReport, place: str) -> dict[str, object]:
         "num_purged": report.num_purged,
         "benchmark": None if report.benchmark is None else str(report.benchmark),
         "benchmark_beside": None if report.benchmark_beside is None else str(report.benchmark_beside),
+        "notes": report.notes,
         "seconds": round(report.seconds, 1),
         "not_included": NOT_INCLUDED,
     }

@@ -39,7 +39,7 @@ def roll_back(knowledge_base: KnowledgeBase, *, by: str, reason: str) -> Product
     """
     by, reason = checked_name(by), checked_reason(reason)
     state = roll_back_production(knowledge_base.vector_store, by=by, reason=reason)
-    _record(knowledge_base, "rollback", by, reason, state.held or "", state.held, state.production)
+    record_decision(knowledge_base, "rollback", by, reason, state.held or "", state.held, state.production)
     return state
 
 
@@ -56,7 +56,7 @@ def resume(knowledge_base: KnowledgeBase, *, by: str, reason: str) -> tuple[Hold
     hold = knowledge_base.vector_store.production_state().hold
     state = knowledge_base.vector_store.resume()
     if hold is not None:
-        _record(
+        record_decision(
             knowledge_base, "resume", by, reason, state.production or "", state.production, state.production
         )
     return hold, state
@@ -84,11 +84,11 @@ def approve(knowledge_base: KnowledgeBase, token: str, *, by: str, reason: str) 
             raise RefusedError(unknown_token(token))
         ledger.put_refusals([refusal])
     ledger.approve(token)
-    _record(knowledge_base, "approve", by, reason, token)
+    record_decision(knowledge_base, "approve", by, reason, token)
     return refusal
 
 
-def _record(
+def record_decision(
     knowledge_base: KnowledgeBase,
     decision: DecisionKind,
     by: str,
@@ -97,6 +97,7 @@ def _record(
     before: str | None = None,
     after: str | None = None,
 ) -> None:
+    """Record a decision of a person for `status`, and in the metadata tables."""
     DecisionLog(knowledge_base.failures.folder).record(decision, by=by, reason=reason, about=about)
     Observer(knowledge_base).record_decision(
         f"{decision}-{uuid.uuid4().hex}",

@@ -23,6 +23,7 @@ def purgeable(promoted: Pipeline) -> Pipeline:
 
 def test_the_sentence_is_in_zero_bytes_of_state_and_dagster(purgeable: Pipeline, tmp_path: Path) -> None:
     state = purgeable.state_dir
+    assert any("metadata.sqlite" in place for place in places_of("hr/secret.md", state))
     assert places_of(CANARY, state)
     dagster = purgeable.home / "dagster"
     assert dagster.is_dir()
@@ -45,6 +46,11 @@ def test_the_sentence_is_in_zero_bytes_of_state_and_dagster(purgeable: Pipeline,
     ]
     purgeable.succeed("backup", str(tmp_path / "backup"))
     assert places_of(CANARY, tmp_path / "backup") == []
+    purgeable.configure(RAG_STATE_DIR=str(tmp_path / "restored"))
+    purgeable.succeed("restore", str(tmp_path / "backup"))
+    assert (tmp_path / "restored" / "metadata.sqlite").exists()
+    assert places_of(CANARY, tmp_path / "restored") == []
+    purgeable.configure(RAG_STATE_DIR=str(state))
     purgeable.succeed("purge", "--lift", "secret.md")
     purgeable.refresh().checked()
     assert "filesystem:hr/secret.md" in purgeable.served()

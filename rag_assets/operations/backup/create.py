@@ -17,9 +17,16 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from rag_assets.errors import GenerationDamaged, RefusedError, StateFormatError, VectorStoreUnavailable
+from rag_assets.errors import (
+    GenerationDamaged,
+    MetadataTablesUnavailable,
+    RefusedError,
+    StateFormatError,
+    VectorStoreUnavailable,
+)
 from rag_assets.fingerprint import short_hash
 from rag_assets.generations.contents import text_from_points
 from rag_assets.generations.copying import CheckedPoints
@@ -45,6 +52,7 @@ from rag_assets.operations.backup.rows_file import (
 )
 from rag_assets.progress import Progress
 from rag_assets.records import GenerationManifest, Readings
+from rag_assets.tracking.observer import Observer
 from rag_assets.vector_stores.base import GenerationReader
 from rag_assets.vector_stores.production_state import ProductionState
 
@@ -58,7 +66,7 @@ TEXTS, PARSES, VECTORS, SIGNATURES, SPENDING = (
     "ledger/signatures.parquet",
     "ledger/spending.json",
 )
-BENCHMARK, PURGED, ARTIFACTS = "benchmark.jsonl", "purged.json", "artifacts/"
+BENCHMARK, PURGED, ARTIFACTS, TABLES = "benchmark.jsonl", "purged.json", "artifacts/", "tables/"
 
 
 @dataclass(slots=True)
@@ -67,6 +75,7 @@ class BackupReport:
 
     Attributes:
         num_texts_lost: contents without a text. Their documents are parsed again after a restore.
+        tables_problem: why the metadata tables are left out, "" if they are not.
         changed_to: production at the end, "" if it is the one in the backup.
     """
 
@@ -76,6 +85,7 @@ class BackupReport:
     num_texts_lost: int = 0
     num_ledger_entries: int = 0
     has_benchmark: bool = False
+    tables_problem: str = ""
     changed_to: str = ""
 
 
@@ -181,6 +191,7 @@ def _back_up(knowledge_base: KnowledgeBase, writing: _Writing, moment: _Moment) 
         num_texts, num_lost = _write_texts(knowledge_base, writing, contents, opened)
     num_entries = _write_ledger(knowledge_base, writing)
     _copy_other_files(knowledge_base, writing)
+    tables_problem = _write_tables(knowledge_base, writing)
     if moment.purged:
         path = writing.begin(PURGED)
         path.write_bytes(moment.purged)
@@ -212,6 +223,7 @@ def _back_up(knowledge_base: KnowledgeBase, writing: _Writing, moment: _Moment) 
         num_texts_lost=num_lost,
         num_ledger_entries=num_entries,
         has_benchmark=BENCHMARK in writing.files,
+        tables_problem=tables_problem,
     )
 
 
@@ -320,6 +332,26 @@ def _other_files(knowledge_base: KnowledgeBase) -> Iterator[tuple[str, Path]]:
         hidden = any(part.startswith(".") for part in inside.parts)
         if path.is_file() and not hidden and inside.parts[0] not in _LEFT_OUT_ASSETS:
             yield ARTIFACTS + inside.as_posix(), path
+
+
+def _write_tables(knowledge_base: KnowledgeBase, writing: _Writing) -> str:
+    """Write the metadata tables. They only observe: if they cannot be read, return the problem, and go on."""
+    observer = Observer(knowledge_base)
+    if isinstance(observer.place, Path) and not observer.place.exists():
+        return ""
+    with TemporaryDirectory(prefix="rag-assets-tables-") as folder:  # mode 0700
+        try:
+            observer.dump(Path(folder) / "tables")
+        except MetadataTablesUnavailable as error:
+            _logger.warning("the metadata tables are left out of the backup: %s", error)
+            return str(error)
+        for source in sorted((Path(folder) / "tables").iterdir()):
+            name = TABLES + source.name
+            target = writing.begin(name)
+            with source.open("rb") as reading, target.open("wb") as to:
+                shutil.copyfileobj(reading, to)
+            writing.finish(name, target)
+    return ""
 
 
 def _copy_other_files(knowledge_base: KnowledgeBase, writing: _Writing) -> None:

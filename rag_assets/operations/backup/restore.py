@@ -10,22 +10,24 @@ the previous one, so that a rollback returns to it. Its readings, approvals and 
 
 import json
 import logging
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
 
-from rag_assets.artifacts.decisions import DecisionLog
 from rag_assets.disk.atomic_files import replace_file
 from rag_assets.disk.private_folders import make_private_folder
 from rag_assets.errors import (
     MENDED_BY_REBUILD,
     BackupUnusable,
+    MetadataTablesUnavailable,
     ProductionHeld,
     RefusedError,
 )
@@ -43,6 +45,7 @@ from rag_assets.operations.backup.create import (
     PURGED,
     SIGNATURES,
     SPENDING,
+    TABLES,
     TEXTS,
     VECTORS,
 )
@@ -50,10 +53,11 @@ from rag_assets.operations.backup.index import BackedUpGeneration, BackupIndex, 
 from rag_assets.operations.backup.places import BackupPlace
 from rag_assets.operations.backup.points_file import read_points
 from rag_assets.operations.backup.rows_file import parse_from_row, read_rows
-from rag_assets.operations.decisions import checked_name, checked_reason
+from rag_assets.operations.decisions import checked_name, checked_reason, record_decision
 from rag_assets.progress import Progress
 from rag_assets.records import DocumentState, GenerationManifest, Refusal
 from rag_assets.refresh.promotion import retire
+from rag_assets.tracking.observer import Observer
 from rag_assets.vector_stores.production_state import ProductionState
 
 _logger = logging.getLogger(__name__)
@@ -150,12 +154,14 @@ def restore(
             _restore_ledger(restoring)
             if not living:
                 _restore_artifacts(restoring)
+                _restore_tables(restoring)
             _restore_benchmark(restoring)
             state = _restore_generations(restoring, expected)
             held.holds()
             restoring.report.state = store.exchange(state, expected, None if living else index.readings)
-            log = DecisionLog(knowledge_base.failures.folder)
-            log.record("restore", by=by, reason=reason, about=f"backup of {index.made_at}")
+            after = restoring.report.state.production
+            about = f"backup of {index.made_at}"
+            record_decision(knowledge_base, "restore", by, reason, about, expected.production, after)
             if living:
                 retire(store, knowledge_base.ledger, lambda _: 0)
     finally:
@@ -309,6 +315,20 @@ def _restore_artifacts(restoring: _Restore) -> None:
                 raise BackupUnusable(f"{restoring.place.name}: {name} leads out of its folder")
             make_private_folder(path.parent)
             replace_file(path, restoring.place.get(name).read_bytes())
+
+
+def _restore_tables(restoring: _Restore) -> None:
+    """Put the metadata tables back. They only observe: a database that does not answer is a note."""
+    names = [name for name in restoring.index.files if name.startswith(TABLES)]
+    if not names:
+        return
+    with TemporaryDirectory(prefix="rag-assets-tables-") as folder:  # mode 0700
+        for name in names:
+            shutil.copyfile(restoring.place.get(name), Path(folder) / name.removeprefix(TABLES))
+        try:
+            Observer(restoring.knowledge_base).load(Path(folder))
+        except MetadataTablesUnavailable as error:
+            restoring.report.notes.append(f"the metadata tables were not restored: {error}")
 
 
 def _restore_benchmark(restoring: _Restore) -> None:

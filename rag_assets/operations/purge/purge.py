@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal
 
 from rag_assets.artifacts.decisions import DecisionLog
@@ -158,6 +159,7 @@ def lift(knowledge_base: KnowledgeBase, name: str, *, by: str = "", reason: str 
 
     Raises:
         RefusedError: no document of this name is kept out.
+        MetadataTablesUnavailable: the tables cannot let it in. Nothing was changed.
     """
     by, reason = checked_name(by), checked_reason(reason)
     purged = PurgedDocuments(knowledge_base.settings)
@@ -168,7 +170,10 @@ def lift(knowledge_base: KnowledgeBase, name: str, *, by: str = "", reason: str 
     if len(found) != 1:
         raise RefusedError(f"no purged document is named {name!r}: `rag-assets purge --list` shows their ids")
     lifted = replace(found[0], lifted_at=datetime.now(UTC).isoformat(timespec="seconds"), lifted_by=by)
-    Observer(knowledge_base).readmit_document(lifted.document_id)
+    # First: afterwards the command would not find it again.
+    observer = Observer(knowledge_base)
+    if not isinstance(observer.place, Path) or observer.place.exists():
+        observer.readmit_document(lifted.document_id)
     purged.put([lifted])
     DecisionLog(knowledge_base.failures.folder).record("lift", by=by, reason=reason, about=lifted.document_id)
     return lifted
