@@ -29,16 +29,17 @@ class Story:
 
 @pytest.fixture(scope="session")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
-    return _tell(new_scene(tmp_path_factory.mktemp("story")))
+    return tell(new_scene(tmp_path_factory.mktemp("story")))
 
 
 @pytest.fixture(scope="session")
 def story_with_all_indexes(tmp_path_factory: pytest.TempPathFactory) -> Story:
     """The same with all payload indexes in its generations: 184 MB each, copied for each test and by each refresh."""
-    return _tell(new_scene(tmp_path_factory.mktemp("story"), all_indexes=True))
+    return tell(new_scene(tmp_path_factory.mktemp("story"), all_indexes=True))
 
 
-def _tell(before: Scene) -> Story:
+def tell(before: Scene) -> Story:
+    """Refresh three times, the last time in a copy."""
     refresh(before)
     (before.documents / "vacation.md").write_text(text_about("vacation", edition=2), encoding="utf-8")
     refresh(before)  # makes a previous generation: the next promotion retires it

@@ -54,6 +54,14 @@ def _wrap(owner: Any, name: str, nth: int, *, before: bool) -> None:
     setattr(owner, name, dying)
 
 
+def _all(*installs: Callable[[], None]) -> Callable[[], None]:
+    def install() -> None:
+        for one in installs:
+            one()
+
+    return install
+
+
 def _at_event(event_type: str, step: str) -> Callable[[], None]:
     """Die as soon as Dagster has recorded the start or end of a step."""
 
@@ -80,6 +88,7 @@ def _at_event(event_type: str, step: str) -> Callable[[], None]:
 def _points() -> dict[str, Callable[[], None]]:
     from rag_assets.artifacts.parquet_artifact import ArtifactWriter
     from rag_assets.generations import staging as generations
+    from rag_assets.ledgers.redis import RedisLedger
     from rag_assets.ledgers.sqlite import SqliteLedger
     from rag_assets.refresh import promotion
     from rag_assets.text.store import TextStore
@@ -97,9 +106,13 @@ def _points() -> dict[str, Callable[[], None]]:
     points = {f"at the start of {step}": _at_event("STEP_START", step) for step in STEPS}
     points |= {f"at the end of {step}": _at_event("STEP_SUCCESS", step) for step in STEPS}
     points |= {
-        "when the lease was taken": _after(SqliteLedger, "acquire_lease"),
+        "when the lease was taken": _all(
+            _after(SqliteLedger, "acquire_lease"), _after(RedisLedger, "acquire_lease")
+        ),
         "while chunks are written": _before(ArtifactWriter, "close", nth=3),
-        "when vectors were paid for and cached": _after(SqliteLedger, "put_vectors"),
+        "when vectors were paid for and cached": _all(
+            _after(SqliteLedger, "put_vectors"), _after(RedisLedger, "put_vectors")
+        ),
         "when the base was copied": _after(EmbeddedGenerationWriter, "_copied_from"),
         "when old points were deleted": _after(EmbeddedGenerationWriter, "delete"),
         "in the middle of staging": small_batches(_after(EmbeddedGenerationWriter, "upsert", nth=3)),
@@ -110,10 +123,12 @@ def _points() -> dict[str, Callable[[], None]]:
         "before the pointer is replaced": _before(folders.GenerationFolders, "write_state"),
         "when the pointer was replaced": _after(folders.GenerationFolders, "write_state"),
         "after the promotion": _after(EmbeddedVectorStore, "promote"),
-        "when the ledger was written": _after(SqliteLedger, "put_documents"),
+        "when the ledger was written": _all(
+            _after(SqliteLedger, "put_documents"), _after(RedisLedger, "put_documents")
+        ),
         "before upkeep": _before(promotion, "sweep"),
         "while the retired generation is deleted": _before(folders.shutil, "rmtree"),
-        "before the ledger is pruned": _before(SqliteLedger, "prune"),
+        "before the ledger is pruned": _all(_before(SqliteLedger, "prune"), _before(RedisLedger, "prune")),
         "before texts are pruned": _before(TextStore, "prune"),
     }
     return points
@@ -135,6 +150,28 @@ def presume_others_dead() -> None:
     from rag_assets.ledgers import lease
 
     lease.EXPIRED_AFTER_SECONDS = 0.5
+
+
+def presume_others_dead_at_once() -> None:
+    """The same, without a look at clocks that may have jumped."""
+    from rag_assets.ledgers import lease
+
+    lease.EXPIRED_AFTER_SECONDS = lease._CONFIRMED_AFTER_SECONDS = 0.5
+
+
+def die_near_the_promotion(seconds: float) -> None:
+    """Die this long after the last checks before the promotion begin."""
+    import threading
+
+    from rag_assets.refresh import promotion
+
+    original = promotion.check_candidate
+
+    def check_candidate(*args: Any, **kwargs: Any) -> Any:
+        threading.Timer(seconds, die).start()
+        return original(*args, **kwargs)
+
+    promotion.check_candidate = check_candidate
 
 
 KILL_POINTS = tuple(_points())

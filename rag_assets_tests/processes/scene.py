@@ -7,11 +7,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import SecretStr
 
 from rag_assets.generations.digest import UNHASHED_FIELDS
 from rag_assets.knowledge_base import KnowledgeBase
@@ -64,11 +65,13 @@ class Scene:
 
     Attributes:
         all_indexes: whether a `RefreshProcess` writes all payload indexes, or small generations.
+        redis_url: of the ledger. Empty: the SQLite file in the state folder.
     """
 
     home: Path
     documents: Path
     all_indexes: bool = False
+    redis_url: str = ""
 
     @property
     def state_dir(self) -> Path:
@@ -91,6 +94,7 @@ class Scene:
             "RAG_EMBEDDING_MODEL": "wordllama",
             "RAG_CHUNK_SIZE": "32",
             "RAG_CHUNK_OVERLAP": "4",
+            "REDIS_URL": self.redis_url,
             **more,
         }
 
@@ -103,6 +107,7 @@ class Scene:
             RAG_EMBEDDING_MODEL="wordllama",
             RAG_CHUNK_SIZE=32,
             RAG_CHUNK_OVERLAP=4,
+            REDIS_URL=SecretStr(self.redis_url) if self.redis_url else None,
         )
         return KnowledgeBase(settings)
 
@@ -117,12 +122,12 @@ class Scene:
     def copy_to(self, home: Path) -> "Scene":
         """Copy the home with the holes of its files: filled in, each generation takes 255 MB."""
         subprocess.run(["cp", "-a", "--sparse=always", str(self.home), str(home)], check=True)
-        return Scene(home, self.documents, self.all_indexes)
+        return replace(self, home=home)
 
 
-def new_scene(folder: Path, *, all_indexes: bool = False) -> Scene:
+def new_scene(folder: Path, *, all_indexes: bool = False, redis_url: str = "") -> Scene:
     """Write documents, a benchmark, and an empty Dagster home with the dagster.yaml of the repository."""
-    scene = Scene(folder / "home", folder / "documents", all_indexes)
+    scene = Scene(folder / "home", folder / "documents", all_indexes, redis_url)
     scene.home.mkdir(parents=True)
     scene.documents.mkdir()
     shutil.copy(DAGSTER_YAML, scene.home)
