@@ -16,10 +16,13 @@ SCHEDULE = "refresh_on_schedule"
 
 def reason_to_skip(knowledge_base: KnowledgeBase) -> str | None:
     """Return the reason against starting a refresh now, or None: a running refresh, or a person holding production."""
-    holder = live_holder(knowledge_base.ledger)
-    if holder is not None:
-        return f"another refresh is running: run {holder.owner}, last active {holder.age_seconds:.0f} s ago"
     # Without an answer the refresh is started: it fails and is alerted, a tick is not.
+    with suppress(RagAssetsError):
+        holder = live_holder(knowledge_base.ledger)
+        if holder is not None:
+            return (
+                f"another refresh is running: run {holder.owner}, last active {holder.age_seconds:.0f} s ago"
+            )
     with suppress(RagAssetsError):
         held = knowledge_base.vector_store.production_state().hold_in_words
         if held:

@@ -1,11 +1,16 @@
 """The schedule, and who turns it on."""
 
+from pathlib import Path
+
 import dagster as dg
 import pytest
 
 from rag_assets.definitions import build_definitions
+from rag_assets.defs.schedules import reason_to_skip
 from rag_assets.errors import ConfigurationError
+from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.settings import load_settings
+from rag_assets_tests.redis_servers import free_port
 
 
 def schedule(**settings: object) -> dg.ScheduleDefinition:
@@ -53,3 +58,13 @@ def test_schedule_and_sensors_are_off_until_a_setting_turns_them_on() -> None:
         assert len(on) == (3 if auto_refresh else 0)
         expected = dg.DefaultScheduleStatus.RUNNING if auto_refresh else dg.DefaultScheduleStatus.STOPPED
         assert repository.get_schedule_def("refresh_on_schedule").default_status == expected
+
+
+def test_a_ledger_without_an_answer_skips_no_refresh(tmp_path: Path) -> None:
+    """A refresh that fails is alerted. A tick is not."""
+    settings = load_settings(
+        state_dir=tmp_path, redis_url=f"redis://127.0.0.1:{free_port()}", redis_timeout_seconds=0.2
+    )
+    knowledge_base = KnowledgeBase(settings)
+    assert reason_to_skip(knowledge_base) is None
+    knowledge_base.close()

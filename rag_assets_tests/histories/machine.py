@@ -87,7 +87,7 @@ class KnowledgeBaseMachine(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="history-"))
-        self.world = World(self.folder / "home")
+        self.world = self.make_world(self.folder / "home")
         self.served: Snapshot | None = None
         self.previous: Snapshot | None = None
         self.held: Snapshot | None = None
@@ -99,6 +99,9 @@ class KnowledgeBaseMachine(RuleBasedStateMachine):
         self.has_changed = True
         self.last_that_counted = dict.fromkeys(SOURCES, 0)
         self.refresh()
+
+    def make_world(self, home: Path) -> World:
+        return World(home)
 
     def teardown(self) -> None:
         if hasattr(self, "folder"):

@@ -220,7 +220,11 @@ class World:
 
     def lose(self, what: str) -> None:
         """Lose a part of the state that is only a cache: `ledger`, `texts` or `artifacts`."""
-        if what == "ledger":
+        if what == "ledger" and self.settings.get("redis_url"):
+            import redis
+
+            redis.Redis.from_url(self.settings["redis_url"]).flushall()
+        elif what == "ledger":
             for path in self.state_dir.glob("ledger.sqlite*"):
                 path.unlink()
         else:
