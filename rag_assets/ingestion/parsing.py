@@ -74,6 +74,8 @@ class Parsing:
         self._fresh: list[ParseRecord] = []
         # Parses not yet in the ledger: copies of a document often come in the same minute.
         self._by_bytes: dict[tuple[str, str], ParseRecord | Future[ParsedText]] = {}
+        # Kept to the end: a ledger without memory left would let a copy be paid for again.
+        self._paid: set[tuple[str, str]] = set()
 
     def begin(self, data: bytes, filename: str) -> Parse:
         """Look up the parse of these bytes, or start it."""
@@ -129,6 +131,7 @@ class Parsing:
         )
         self._fresh.append(record)
         if parse.is_paid_for:
+            self._paid.add(parse.key)
             # Under its bytes too: a new version of the file, or another model, replaces this record, and may be
             # reverted later.
             known_by = f"{outcome.raw_hash} {outcome.parser_version}"
@@ -143,7 +146,9 @@ class Parsing:
         if self._fresh:
             self._ledger.put_parses(self._fresh)
         self._fresh.clear()
-        self._by_bytes = {key: one for key, one in self._by_bytes.items() if isinstance(one, Future)}
+        self._by_bytes = {
+            key: one for key, one in self._by_bytes.items() if isinstance(one, Future) or key in self._paid
+        }
 
     def usable(self, record: ParseRecord) -> bool:
         """Return whether a recorded parse is valid: same version of the parser, and its text is still stored.

@@ -106,6 +106,20 @@ def test_the_same_bytes_are_never_sent_twice(
     assert len(server.requests) == 2
 
 
+def test_the_same_bytes_are_sent_once_although_the_ledger_is_full(
+    read: MediaReader, server: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A Redis without memory remembers nothing. The copies come one after the other.
+    monkeypatch.setattr(read.ledger, "put_parses", lambda records: None)
+    source = FakeSource(a_wav=TALK)
+    for number in range(40):
+        source.put(f"b{number:02}.md", f"# Page {number}".encode())
+    source.put("c.wav", TALK)
+    documents, _ = read(source)
+    assert documents["a.wav"].content_hash == documents["c.wav"].content_hash
+    assert len(server.requests) == 1
+
+
 def test_answers_paid_for_before_a_kill_are_known_to_the_next_refresh(
     read: MediaReader, server: FakeOpenAI
 ) -> None:
