@@ -47,7 +47,7 @@ def _wrap(owner: Any, name: str, nth: int, *, before: bool) -> None:
         if before and calls == nth:
             die()
         result = original(*args, **kwargs)
-        if calls == nth:
+        if not before and calls == nth:
             die()
         return result
 
