@@ -336,7 +336,8 @@ class Pipeline:
         return json.loads(self.succeed(*arguments))
 
     def export(self) -> str:
-        return self.succeed("export")
+        """Return the export, "" while nothing is in production: then the command ends with an error."""
+        return self.succeed("export") if self.production().production else ""
 
     def served(self) -> set[str]:
         """Return the ids of all documents in production."""

@@ -41,7 +41,7 @@ _NOISE = re.compile(r"Traceback|Stack Trace|Warning:|[0-9a-f]{64}|\x1b")
 
 def steps(printed: Printed) -> list[tuple[str, str]]:
     """Return the sign and the name of each line about a step."""
-    found = (re.match(r"([✓✗]) (\w+) +[\d.]+ s  ", line) for line in printed.lines)
+    found = (re.match(r"([✓✗!]) (\w+) +[\d.]+ s  ", line) for line in printed.lines)
     return [(match[1], match[2]) for match in found if match]
 
 
@@ -188,7 +188,7 @@ def test_a_held_refresh_ends_without_touching_the_decision_of_a_person(scene: Sc
     printed = run_command(scene, "refresh")
     assert printed.code == 5, printed.output + printed.errors
     assert_plain(printed)
-    assert steps(printed)[-1] == ("✓", "production_collection")
+    assert steps(printed)[-1] == ("!", "production_collection")
     assert printed.lines[0].endswith(", held")
     assert "the candidate passed the gate and waits" in printed.labeled("HELD")
     assert re.search(r", unchanged, held since \S+ by ada: wrong prices$", printed.labeled("production"))

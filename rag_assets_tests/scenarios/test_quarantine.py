@@ -23,7 +23,7 @@ def quarantine(pipeline: Pipeline) -> dict[str, Any]:
 def test_before_the_first_refresh_no_document_is_quarantined(empty: Pipeline) -> None:
     assert "no document is quarantined" in empty.succeed("quarantine")
     assert quarantine(empty) == {
-        "knowledge_base": {"name": "knowledge_base", "place": str(empty.state_dir)},
+        "knowledge_base": {"name": "knowledge_base", "place": str(empty.state_dir), "ledger": None},
         "refresh_id": None,
         "at": None,
         "oldest_at": None,
