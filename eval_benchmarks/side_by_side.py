@@ -73,9 +73,11 @@ def run_bodies() -> dict[str, float]:
     from rag_assets.knowledge_base import KnowledgeBase
     from rag_assets.settings import load_settings
 
-    run = SimpleNamespace(run_id=str(uuid.uuid4()), parent_run_id=None)
+    definitions = (*ALL_ASSETS[:-1], recall_gate, ALL_ASSETS[-1])
+    run = SimpleNamespace(run_id=str(uuid.uuid4()), parent_run_id=None, step_keys_to_execute=None)
     context = SimpleNamespace(
         run=run,
+        job_def=SimpleNamespace(graph=SimpleNamespace(node_dict={one.op.name for one in definitions})),
         retry_number=0,
         instance=None,
         log=logging.getLogger("side_by_side"),
@@ -84,7 +86,7 @@ def run_bodies() -> dict[str, float]:
     knowledge_base = KnowledgeBase(load_settings())
     seconds: dict[str, float] = {}
     try:
-        for definition in (*ALL_ASSETS[:-1], recall_gate, ALL_ASSETS[-1]):
+        for definition in definitions:
             body: Callable[..., object] = definition.op.compute_fn.decorated_fn  # type: ignore[union-attr]
             context.op_execution_context = SimpleNamespace(op=SimpleNamespace(name=body.__name__))
             started_at = time.perf_counter()

@@ -368,9 +368,13 @@ class Observer:
 
 def lag_in_words(lag: Lag) -> str:
     """Return the delay as a sentence."""
-    waiting = f"{counted(lag.num_waiting, 'record')} {'waits' if lag.num_waiting == 1 else 'wait'}"
-    dropped = f", {lag.num_dropped:,} dropped" if lag.num_dropped else ""
-    return f"the metadata tables lag since {lag.since}: {lag.problem}. {waiting}{dropped}, the next refresh sends them"
+    if lag.num_waiting:
+        waiting = f"{counted(lag.num_waiting, 'record')} {'waits' if lag.num_waiting == 1 else 'wait'}, and "
+        waiting += "the next refresh sends " + ("it" if lag.num_waiting == 1 else "them")
+    else:  # all that is missing are documents and chunks
+        waiting = "The next refresh completes them"
+    dropped = f" ({counted(lag.num_dropped, 'record')} dropped)" if lag.num_dropped else ""
+    return f"the metadata tables lag since {lag.since}: {lag.problem}. {waiting}{dropped}"
 
 
 def _number(metadata: Mapping[str, Any], key: str) -> Any:

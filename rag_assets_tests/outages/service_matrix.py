@@ -155,6 +155,7 @@ def _points(world: World) -> dict[str, Point]:
 
 def _plain(message: str, service: Service) -> str:
     message = re.sub(rf"127\.0\.0\.1:{service.proxy.port}", service.host, message)
+    message = re.sub(r"since \d{4}-\d\d-\d\dT[\d:.+]+\d", "since TIME", message)
     return re.sub(r"\b0\.2 s\b", "N s", message)
 
 
