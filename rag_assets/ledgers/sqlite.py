@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from rag_assets.disk.private_folders import make_private_folder
 from rag_assets.disk.state_files import path_problem
+from rag_assets.disk.write_ahead_log import use_write_ahead_log
 from rag_assets.errors import LedgerUnavailable
 from rag_assets.ledgers.base import LeaseHolder, ParseRecord, Spending
 from rag_assets.ledgers.rows import (
@@ -43,6 +44,7 @@ from rag_assets.ledgers.sqlite_schema import (
 from rag_assets.records import DocumentState, Refusal, Vector
 
 FORMAT_VERSION = 1
+_TIMEOUT_SECONDS = 60.0
 _logger = logging.getLogger(__name__)
 _Item = TypeVar("_Item", str, bytes)
 UsedRow = tuple[str | bytes, float, int | None, Any]
@@ -87,10 +89,12 @@ class SqliteLedger(SqliteEntries):
 
     def _open(self) -> sqlite3.Connection:
         make_private_folder(self._path.parent)
-        connection = sqlite3.connect(self._path, timeout=60, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            self._path, timeout=_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
+        )
         try:
             connection.text_factory = text_of_bytes
-            connection.execute("PRAGMA journal_mode=WAL")
+            use_write_ahead_log(connection, _TIMEOUT_SECONDS)
             connection.execute("PRAGMA synchronous=NORMAL")
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version not in (0, FORMAT_VERSION):

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from rag_assets.disk.private_folders import make_private_folder
+from rag_assets.disk.write_ahead_log import use_write_ahead_log
 from rag_assets.errors import ConfigurationError, RagAssetsError
 from rag_assets.tracking.versions import NewerTablesError
 
@@ -67,7 +68,7 @@ def _sqlite(path: Path, deadline: Deadline, *, writes: bool) -> Engine:
             uri, uri=True, timeout=deadline.left_seconds(), isolation_level=None, check_same_thread=False
         )
         if writes:
-            connection.execute("PRAGMA journal_mode=WAL")
+            use_write_ahead_log(connection, deadline.left_seconds())
         connection.execute("PRAGMA secure_delete=ON")  # a purged name is overwritten
         connection.execute("PRAGMA synchronous=FULL")  # a delivered record is kept nowhere else
         return connection
