@@ -64,7 +64,8 @@ def group(tmp_path: Path) -> Iterator[Group]:
                 f"requirepass {OF_SENTINEL}",
                 f"sentinel monitor mymaster 127.0.0.1 {master.port} 1",
                 f"sentinel auth-pass mymaster {PASSWORD}",
-                "sentinel down-after-milliseconds mymaster 300",
+                # With 300, a living master of a busy machine counted as down.
+                "sentinel down-after-milliseconds mymaster 2000",
                 "sentinel failover-timeout mymaster 3000",
                 sentinel=True,
             )
@@ -86,6 +87,7 @@ def wait_for_failover(group: Group) -> None:
     wait_until(lambda: sentinel.sentinel_get_master_addr_by_name("mymaster")[1] == group.replica.port)
     replica = group.replica.client(password=PASSWORD)
     wait_until(lambda: replica.info("replication")["role"] == "master")
+    wait_until(lambda: not sentinel.sentinel_masters()["mymaster"]["is_sdown"])
 
 
 def test_a_refresh_goes_on_after_a_failover(group: Group, tmp_path: Path) -> None:
