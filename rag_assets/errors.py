@@ -44,6 +44,7 @@ A message states the problem, the id it concerns and the next step. It never con
 Only `rag_assets.defs` turns these errors into `dagster.Failure`.
 """
 
+from collections.abc import Iterator
 from typing import Literal
 
 QuarantineReason = Literal[
@@ -310,3 +311,10 @@ class DocumentGone(DocumentUnreadable):
 
     def __init__(self, detail: str) -> None:
         super().__init__("unreadable", detail)
+
+
+def causes_of(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield the error and its causes, the deepest last."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

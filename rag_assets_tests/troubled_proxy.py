@@ -9,11 +9,13 @@ import threading
 from collections.abc import Callable
 from typing import Literal, get_args
 
+from rag_assets_tests.tcp_proxy import TcpProxy, shut
+
 Trouble = Literal["refused", "hanging", "error", "dropped after send"]
 TROUBLES: tuple[Trouble, ...] = get_args(Trouble)
 
 
-class TroubledProxy:
+class TroubledProxy(TcpProxy):
     """Forwards connections to a port of this machine.
 
     Attributes:
@@ -24,15 +26,12 @@ class TroubledProxy:
     """
 
     def __init__(self, to_port: int, answer_error: Callable[[bytes], bytes]) -> None:
-        self._to_port = to_port
         self._answer_error = answer_error
         self._trouble: Trouble | None = None
         self._wanted: tuple[Trouble, Callable[[bytes], bool]] | None = None
         self._lock = threading.Lock()
-        self._open: list[socket.socket] = []
         self.num_requests = 0
-        self._listen(0)
-        self.port: int = self._server.getsockname()[1]
+        super().__init__(to_port)
 
     def begin(self, trouble: Trouble, when: Callable[[bytes], bool] | None = None) -> None:
         """Begin a trouble now, or with the first request that fits."""
@@ -52,12 +51,12 @@ class TroubledProxy:
         refused, self._trouble, self._wanted = self._trouble == "refused", None, None
         if refused:
             self._listen(self.port)
-        self._cut()
+        self.cut()
 
     def close(self) -> None:
         if self._trouble != "refused":
             self._stop_listening()
-        self._cut()
+        self.cut()
 
     def _start(self, trouble: Trouble) -> None:
         with self._lock:
@@ -66,35 +65,11 @@ class TroubledProxy:
             self._trouble, self._wanted = trouble, None
             if trouble == "refused":
                 self._stop_listening()
-                self._cut()
+                self.cut()
 
-    def _listen(self, port: int) -> None:
-        self._server = socket.create_server(("127.0.0.1", port))
-        threading.Thread(target=self._accept, args=(self._server,), daemon=True).start()
-
-    def _stop_listening(self) -> None:
-        # Without this the thread in `accept` keeps the port open.
-        self._server.shutdown(socket.SHUT_RDWR)
-        self._server.close()
-
-    def _cut(self) -> None:
-        while self._open:
-            _shut(self._open.pop())
-
-    def _accept(self, server: socket.socket) -> None:
-        while True:
-            try:
-                client, _ = server.accept()
-            except OSError:
-                return
-            try:
-                upstream = socket.create_connection(("127.0.0.1", self._to_port))
-            except OSError:
-                _shut(client)
-                continue
-            self._open += [client, upstream]
-            for end, other, is_request in ((client, upstream, True), (upstream, client, False)):
-                threading.Thread(target=self._forward, args=(end, other, is_request), daemon=True).start()
+    def _connected(self, client: socket.socket, upstream: socket.socket) -> None:
+        for end, other, is_request in ((client, upstream, True), (upstream, client, False)):
+            threading.Thread(target=self._forward, args=(end, other, is_request), daemon=True).start()
 
     def _forward(self, end: socket.socket, other: socket.socket, is_request: bool) -> None:
         with contextlib.suppress(OSError):
@@ -105,8 +80,8 @@ class TroubledProxy:
                         self._start(self._wanted[0])
                 if not self._pass_on(data, end, other, is_request):
                     break
-        _shut(end)
-        _shut(other)
+        shut(end)
+        shut(other)
 
     def _pass_on(self, data: bytes, end: socket.socket, other: socket.socket, is_request: bool) -> bool:
         """Return whether the connection stays open."""
@@ -126,9 +101,3 @@ class TroubledProxy:
             case None:
                 other.sendall(data)
                 return True
-
-
-def _shut(end: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        end.shutdown(socket.SHUT_RDWR)
-    end.close()

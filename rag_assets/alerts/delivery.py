@@ -5,6 +5,7 @@ import logging
 import re
 import ssl
 
+from rag_assets.errors import causes_of
 from rag_assets.time_limits import NothingCame, within
 
 # httpx2 logs the URL of every request at INFO.
@@ -60,11 +61,9 @@ def _refusal(status: int, body: bytes, webhook_url: str) -> str:
 
 def _cause(error: BaseException) -> str:
     """Return the reason of the operating system or of TLS. Other texts may quote the URL."""
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in causes_of(error):
         if isinstance(cause, ssl.SSLError):
             return f"TLS error {getattr(cause, 'reason', None) or type(cause).__name__}"
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror
-        cause = cause.__cause__ or cause.__context__
     return type(error).__name__

@@ -13,7 +13,7 @@ from rag_assets.tracking.composition import RunEnd
 from rag_assets.tracking.observer import Observer
 from rag_assets.tracking.records import PARTIAL
 
-_STEPS = (
+STEPS = (
     "raw_documents",
     "deduped_documents",
     "chunks",
@@ -78,5 +78,5 @@ def _is_last_step(context: dg.AssetExecutionContext | dg.AssetCheckExecutionCont
     """Whether no later one of our steps is in this run."""
     names = set(context.job_def.graph.node_dict)
     selected = context.run.step_keys_to_execute
-    planned = [one for one in _STEPS if one in names and (selected is None or one in selected)]
+    planned = [one for one in STEPS if one in names and (selected is None or one in selected)]
     return planned[-1:] == [step]

@@ -5,9 +5,14 @@ Redis repeats no password in its errors, and no value. Its text is quoted only w
 
 import re
 import ssl
-from collections.abc import Iterator
 
-from rag_assets.errors import ConfigurationError, LedgerNotWritable, LedgerUnavailable, RagAssetsError
+from rag_assets.errors import (
+    ConfigurationError,
+    LedgerNotWritable,
+    LedgerUnavailable,
+    RagAssetsError,
+    causes_of,
+)
 from rag_assets.redis_address import RedisAddress
 
 MINIMUM_VERSION = "6.2"
@@ -153,21 +158,15 @@ def _no_master(text: str, where: str, address: RedisAddress) -> RagAssetsError:
     )
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
 def _is_about_tls(error: Exception, address: RedisAddress) -> bool:
     if address.tls:
-        return any(isinstance(one, ssl.SSLError) for one in _causes(error))
+        return any(isinstance(one, ssl.SSLError) for one in causes_of(error))
     # The server answered with a TLS alert.
     return "\\x15\\x03" in str(error)
 
 
 def _tls_error(error: Exception, where: str) -> RagAssetsError:
-    for one in _causes(error):
+    for one in causes_of(error):
         if isinstance(one, ssl.SSLCertVerificationError):
             return ConfigurationError(
                 f"{where} has a certificate that this machine does not trust ({one.verify_message}). Set REDIS_CA_FILE to "

@@ -4,24 +4,22 @@ A database can be away for weeks. At most 500 records wait. Then the oldest is d
 counted and shown, because the totals of the tables lack it from then on.
 """
 
-import fcntl
 import json
 import logging
 import os
 import re
-import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rag_assets.disk.file_locks import take_lock
 from rag_assets.disk.private_folders import make_private_folder
 from rag_assets.disk.state_files import write_json
 from rag_assets.tracking.records import Record, now, storable
 
 MAX_WAITING = 500
-_POLL_SECONDS = 0.05
 _logger = logging.getLogger(__name__)
 
 
@@ -122,14 +120,8 @@ class Outbox:
         make_private_folder(self.folder)
         descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            while True:
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise BusyError from None
-                    time.sleep(_POLL_SECONDS)
+            if not take_lock(descriptor, deadline):
+                raise BusyError
             yield
         finally:
             os.close(descriptor)

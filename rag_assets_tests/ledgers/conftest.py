@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
@@ -25,6 +25,14 @@ class OpenLedger(Protocol):
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     with redis_server(tmp_path_factory.mktemp("redis")) as server:
         yield server
+
+
+@pytest.fixture
+def client(redis: RedisServer) -> Any:
+    """A client of the emptied server."""
+    found = redis.client()
+    found.flushall()
+    return found
 
 
 def _sqlite(request: pytest.FixtureRequest) -> Callable[[str], Ledger]:

@@ -31,13 +31,6 @@ KEYS = Keys("kb")
 
 
 @pytest.fixture
-def client(redis: RedisServer) -> Any:
-    found = redis.client()
-    found.flushall()
-    return found
-
-
-@pytest.fixture
 def ledger(redis: RedisServer, client: Any) -> Iterator[Ledger]:
     found = build_ledger(load_settings(redis_url=redis.url), "kb")
     yield found

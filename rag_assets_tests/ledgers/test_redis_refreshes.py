@@ -42,13 +42,6 @@ POLICIES = (
 
 
 @pytest.fixture
-def client(redis: RedisServer) -> Any:
-    found = redis.client()
-    found.flushall()
-    return found
-
-
-@pytest.fixture
 def world(redis: RedisServer, client: Any, tmp_path: Path) -> World:
     world = World(tmp_path / "home")
     world.settings["redis_url"] = redis.url

@@ -9,17 +9,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-STEPS = (
-    "raw_documents",
-    "deduped_documents",
-    "chunks",
-    "embeddings",
-    "staging_collection",
-    "eval_report",
-    "eval_report_recall_gate",
-    "production_collection",
-)
-
+from rag_assets.defs.recorded_runs import STEPS
 
 _signal = signal.SIGKILL
 

@@ -173,7 +173,7 @@ def test_an_unexpected_error_and_an_interruption_are_recorded(
 
 
 def test_the_last_of_our_steps_ends_a_run_without_an_outcome(promoted: Pipeline) -> None:
-    assert recorded_runs._STEPS[-1] == "production_collection"
+    assert recorded_runs.STEPS[-1] == "production_collection"
     assert promoted.materialize("eval_report").success
     assert outcomes(promoted)[2:] == ["partial"]
     [run] = rows(promoted, "SELECT step, num_listed FROM rag_refreshes WHERE outcome='partial'")

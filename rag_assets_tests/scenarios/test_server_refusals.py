@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from rag_assets_tests.certificates import self_signed_certificate
 from rag_assets_tests.pipeline import Pipeline, question_about
 from rag_assets_tests.qdrant_nodes import EXECUTABLE, Node, Nodes
-from rag_assets_tests.vector_stores.server.other_servers import self_signed_certificate
 
 pytestmark = pytest.mark.skipif(not EXECUTABLE, reason="QDRANT_TEST_EXECUTABLE is not set")
 

@@ -15,7 +15,6 @@ Only this module names files outside a generation.
 """
 
 import contextlib
-import fcntl
 import logging
 import os
 import re
@@ -28,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_assets.disk.durability import fsync_path
+from rag_assets.disk.file_locks import take_lock
 from rag_assets.disk.private_folders import make_private_folder
 from rag_assets.disk.state_files import FORMAT_VERSION, disk_errors, read_json, write_json
 from rag_assets.errors import GenerationDamaged, StateFormatError, VectorStoreUnavailable
@@ -276,17 +276,10 @@ class GenerationFolders:
         with disk_errors(self.home):
             descriptor = os.open(self.home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            deadline = time.monotonic() + LOCK_TIMEOUT_SECONDS
-            while True:
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise VectorStoreUnavailable(
-                            f"another process has held {self.home / 'lock'} for {LOCK_TIMEOUT_SECONDS:.0f} s: retry"
-                        ) from None
-                    time.sleep(0.01)
+            if not take_lock(descriptor, time.monotonic() + LOCK_TIMEOUT_SECONDS):
+                raise VectorStoreUnavailable(
+                    f"another process has held {self.home / 'lock'} for {LOCK_TIMEOUT_SECONDS:.0f} s: retry"
+                )
             with disk_errors(self.home):
                 yield
         finally:

