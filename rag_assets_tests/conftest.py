@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import shutil
+import signal
 import ssl
 import tempfile
 from collections.abc import Iterator
@@ -39,6 +40,9 @@ def _use_memory_for_temporary_files() -> None:
 
 
 _use_memory_for_temporary_files()
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # So it is in the background of a script. Tested programs would inherit it, and Ctrl-C could not end them.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # Collection imports a hundred thousand lasting objects. Repeated garbage collections of them took 2 of 9 s.
 gc.disable()
 
