@@ -17,7 +17,7 @@ from rag_assets.text.wording import counted
 NOT_INCLUDED = {
     "settings": "the `.env` and sources files, with keys and passwords: keep them where your secrets are",
     "documents": "the documents of the sources: they are read again where they are",
-    "Dagster's history": 'in DAGSTER_HOME: tar -czf dagster.tgz -C "$DAGSTER_HOME" . (on PostgreSQL: pg_dump -Fc '
+    "Dagster": 'its history in DAGSTER_HOME: tar -czf dagster.tgz -C "$DAGSTER_HOME" . (on PostgreSQL: pg_dump -Fc '
     "-f dagster.dump DATABASE_URL)",
     "MLflow": "mlflow experiments csv -x EXPERIMENT_ID -o runs.csv (or pg_dump of its database)",
     "Prometheus": "curl -X POST http://localhost:9090/api/v1/admin/tsdb/snapshot",

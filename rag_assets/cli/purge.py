@@ -106,7 +106,10 @@ def _say(knowledge_base: KnowledgeBase, report: PurgeReport) -> None:
     for path in report.removed_aside:
         say_labeled("removed", f"{path}, which was unreadable and may have held it")
     say("It stays out while its source still has it, until `rag-assets purge --lift`.")
-    say("Backups made before still hold it. A restore leaves it out, but delete them where that is required.")
+    say(
+        "Backups made before still hold it. A restore into this state folder leaves it out. Elsewhere it would come back: "
+        "delete them where erasure is required."
+    )
 
 
 def _json(report: PurgeReport) -> dict[str, object]:
