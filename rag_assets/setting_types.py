@@ -1,10 +1,11 @@
-"""Types of settings with a form of their own: paths, lists of names, cron lines, time zones, secrets in AWS."""
+"""Types of settings with a form of their own: paths, lists of names, cron lines, time zones, addresses, secrets in AWS."""
 
 import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
@@ -43,12 +44,29 @@ def _check_time_zone(name: str) -> str:
     return name
 
 
+def _check_web_address(url: str) -> str:
+    # It is shown in messages: no secret may be part of it, and nothing may end the link.
+    try:
+        parts = urlsplit(url)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_address, parts = False, urlsplit("")
+    is_plain = not (parts.query or parts.fragment or parts.username or parts.password)
+    if url and not (is_address and is_plain and re.fullmatch(r"[!-;=?-{}~]+", url)):
+        raise ValueError(
+            "expected an address such as `https://dagster.example.com`, without user, password and query"
+        )
+    return url.rstrip("/")
+
+
 UserPath = Annotated[Path, AfterValidator(_expand_home)]
 """A path with `~` for the home folder: no shell replaces it in a `.env` file or in YAML."""
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 """Names, in a variable separated by commas."""
 CronLine = Annotated[str, AfterValidator(_check_cron_line)]
 TimeZone = Annotated[str, AfterValidator(_check_time_zone)]
+WebAddress = Annotated[str, AfterValidator(_check_web_address)]
+"""The address of a web page that people open, without a slash at its end."""
 
 
 class AwsSecretStr(SecretStr):

@@ -31,7 +31,7 @@ from rag_assets.errors import ConfigurationError
 from rag_assets.index_settings import IndexSettings
 from rag_assets.invalid_values import FORM, describe_invalid_values, may_hold_secrets
 from rag_assets.redis_address import RedisAddress, redis_address, sentinel_host
-from rag_assets.setting_types import AwsSecretStr, CronLine, Names, TimeZone, UserPath
+from rag_assets.setting_types import AwsSecretStr, CronLine, Names, TimeZone, UserPath, WebAddress
 
 
 class Settings(IndexSettings):
@@ -190,7 +190,23 @@ class Settings(IndexSettings):
     slack_webhook_url: SecretStr | None = Field(
         None,
         alias="SLACK_WEBHOOK_URL",
-        description="Incoming Slack webhook for alerts: failed refreshes and unreadable sources.",
+        description="Incoming Slack webhook for messages about refreshes. See docs/alerts.md.",
+    )
+    dagster_url: WebAddress = Field(
+        "",
+        alias="RAG_DAGSTER_URL",
+        json_schema_extra={FORM: "an address such as `https://dagster.example.com`"},
+        description="Address of the Dagster UI, such as `https://dagster.example.com`, for links in messages. Empty: no "
+        "links.",
+    )
+    deployment: str = Field(
+        "",
+        alias="RAG_DEPLOYMENT",
+        max_length=60,
+        pattern=r"^[^\x00-\x1f]*$",
+        json_schema_extra={FORM: "at most 60 characters on one line"},
+        description="Name of this environment in messages, such as `production` or `staging`. Empty: the name of the "
+        "machine.",
     )
 
     metadata_url: SecretStr | None = Field(

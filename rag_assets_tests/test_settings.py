@@ -268,3 +268,32 @@ def test_every_setting_that_a_message_names_exists() -> None:
     named = {name for text in texts for name in re.findall(r"\bRAG_[A-Z0-9_]*[A-Z0-9]\b", text)}
     assert len(named) > 30
     assert unread_variables(named - set(OLDER_VARIABLES)) == []
+
+
+# Addresses in messages
+
+
+def test_the_address_of_dagster_has_no_slash_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAG_DAGSTER_URL", "https://dagster.example.com/prefix/")
+    assert load_settings().dagster_url == "https://dagster.example.com/prefix"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "dagster.example.com",
+        "ftp://dagster.example.com",
+        "https://ana:top-secret@dagster.example.com",
+        "https://dagster.example.com/?token=top-secret",
+        "https://dagster.example.com/|text>",
+        "https://dagster.example.com:port",
+        "https://dagster example.com",
+    ],
+)
+def test_an_address_that_could_break_a_link_or_holds_a_secret_is_refused(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("RAG_DAGSTER_URL", url)
+    with pytest.raises(ConfigurationError, match="RAG_DAGSTER_URL: expected an address such as") as refusal:
+        load_settings()
+    assert "top-secret" not in str(refusal.value)
