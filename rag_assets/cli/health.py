@@ -84,6 +84,11 @@ def _broken(report: _Report) -> Health | None:
     )
 
 
+def _without_ledger(report: _Report) -> Health | None:
+    problem = report["ledger_problem"]
+    return Health(ExitCode.FAILED, f"no refresh can begin: {problem}") if problem else None
+
+
 def _stopped(report: _Report) -> Health | None:
     """Return how the last refresh was stopped: by its outcome, or in state of earlier versions by its failure or report."""
     outcome, failure, last = report["last_outcome"], report["last_failure"], report["last_refresh"]
@@ -134,5 +139,12 @@ def _superseded(report: _Report) -> Health | None:
     return Health(ExitCode.SUPERSEDED, f"the last refresh was superseded: {outcome['message']}")
 
 
-_FINDINGS: tuple[Callable[[_Report], Health | None], ...] = (_broken, _stopped, _held, _degraded, _superseded)
+_FINDINGS: tuple[Callable[[_Report], Health | None], ...] = (
+    _broken,
+    _without_ledger,
+    _stopped,
+    _held,
+    _degraded,
+    _superseded,
+)
 """The worst first."""

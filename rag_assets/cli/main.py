@@ -48,6 +48,8 @@ its own, and only reads here. `changes` needs an existing knowledge base.
 """
 _EXITING_BY_REASON = frozenset({"backup", "restore", "purge"})
 """Commands that tell a refusal from a failure."""
+_WITHOUT_LEDGER = frozenset({"show", "diff", "trace"})
+"""Reports from the vector store and the artifacts, that take what they can from a ledger."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,6 +71,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.command != "doctor":  # doctor reports them in a line of its own
                 for sentence in knowledge_base.unread_variables():
                     _complain(sentence)
+            if options.command in _WITHOUT_LEDGER:
+                from rag_assets.inspection.read_only import go_on_without_ledger
+
+                if problem := go_on_without_ledger(knowledge_base):
+                    _complain(f"{problem}. Shown without the ledger")
             return _run(knowledge_base, options)
     except RagAssetsError as error:
         if getattr(options, "nagios", False):

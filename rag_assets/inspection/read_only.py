@@ -9,6 +9,7 @@ import tempfile
 from functools import cached_property
 from pathlib import Path
 
+from rag_assets.errors import LedgerUnavailable
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.base import Ledger
 from rag_assets.ledgers.overlay import OverlayLedger
@@ -46,3 +47,17 @@ class ReadOnlyKnowledgeBase(KnowledgeBase):
         super().close()
         if "scratch" in self.__dict__:
             shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+def go_on_without_ledger(knowledge_base: KnowledgeBase) -> str:
+    """Put an empty ledger in the place of one that does not answer: it is a cache, and a report can do without.
+
+    Returns:
+        Why the ledger does not answer, or "" if it does.
+    """
+    try:
+        knowledge_base.ledger.approved_tokens()
+    except LedgerUnavailable as error:
+        knowledge_base.ledger = InMemoryLedger(knowledge_base.vector_store.find_knowledge_base_id() or "")
+        return str(error)
+    return ""

@@ -30,6 +30,7 @@ from rag_assets.inspection.lines import (
 )
 from rag_assets.inspection.pending_approvals import message_now, pending_approvals, pending_lines
 from rag_assets.inspection.purges import described_purges, purge_lines
+from rag_assets.inspection.read_only import go_on_without_ledger
 from rag_assets.inspection.settings import (
     differing_lines,
     differing_settings,
@@ -54,6 +55,7 @@ _STEPS = ("raw_documents", "deduped_documents", "chunks", "embeddings", "staging
 def status(knowledge_base: KnowledgeBase) -> dict[str, Any]:
     """Return the state of a knowledge base as JSON-compatible data. The keys are documented in docs/cli.md."""
     state = knowledge_base.vector_store.production_state()
+    ledger_problem = go_on_without_ledger(knowledge_base)
     holder = live_holder(knowledge_base.ledger)
     failure, folder = knowledge_base.failures.get(), knowledge_base.failures.folder
     outcome, lag = OutcomeRecord(folder).get(), Observer(knowledge_base).lag()
@@ -62,6 +64,7 @@ def status(knowledge_base: KnowledgeBase) -> dict[str, Any]:
         "production": _production(knowledge_base, state.production),
         "previous_generation": state.previous,
         **described_hold(state),
+        "ledger_problem": ledger_problem,
         "live_refresh": None if holder is None else holder.owner,
         "model_check": _model_check(knowledge_base),
         "last_failure": None if failure is None else asdict(failure),
@@ -227,6 +230,9 @@ def describe(report: dict[str, Any]) -> str:
     lines = [knowledge_base_line(report), *_production_lines(report["production"])]
     lines.append(labeled("previous", report["previous_generation"] or "none"))
     lines.extend(hold_lines(report))
+    if report["ledger_problem"]:
+        lines.append(labeled("NO LEDGER", report["ledger_problem"]))
+        lines.append(labeled("", "a running refresh, refusals and approvals are unknown; no refresh begins"))
     if report["live_refresh"]:
         lines.append(labeled("refreshing", f"run {report['live_refresh']}"))
     lines.extend(_model_lines(report["model_check"]))
