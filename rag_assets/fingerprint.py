@@ -29,6 +29,11 @@ def short_hash(value: Any) -> str:
     return hashlib.sha256(canonical_json(value)).hexdigest()[:16]
 
 
+def name_hash(name: str) -> str:
+    """Return the SHA-256 of a name of a document, hex. Lists of purged documents hold it in place of the name."""
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def index_fingerprint(
     model: EmbeddingModel,
     *,

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from rag_assets.chunkers.base import Chunker
     from rag_assets.ingestion.ingestion import Ingestion
     from rag_assets.ingestion.media_models import MediaModels
+    from rag_assets.ingestion.purged_documents import PurgedDocuments
     from rag_assets.sources.base import Source
     from rag_assets.text.store import TextStore
 
@@ -107,6 +108,12 @@ class KnowledgeBase:
     def earlier_artifacts(self) -> ArtifactStore:
         """The artifacts of earlier refreshes."""
         return self.artifacts
+
+    @cached_property
+    def purged_documents(self) -> PurgedDocuments:
+        from rag_assets.ingestion.purged_documents import PurgedDocuments
+
+        return PurgedDocuments(self.settings, self.vector_store)
 
     @cached_property
     def failures(self) -> FailureRecord:
@@ -212,7 +219,6 @@ class KnowledgeBase:
 
     def ingestion(self) -> Ingestion:
         from rag_assets.ingestion.ingestion import Ingestion
-        from rag_assets.ingestion.purged_documents import PurgedDocuments
         from rag_assets.parsers.isolation import ParseLimits, ParseWorkers
 
         limits = ParseLimits(
@@ -230,7 +236,7 @@ class KnowledgeBase:
             self.approved_tokens(),
             self.known_mounts(),
             self.settings.metadata_policy,
-            PurgedDocuments(self.settings).kept_out().keys(),
+            self.purged_documents.kept_out(),
         )
 
     def known_mounts(self) -> dict[str, dict[str, str]]:

@@ -61,6 +61,7 @@ class InMemoryVectorStore:
         self.points: dict[str, dict[str, Point]] = {}
         self.manifests: dict[str, GenerationManifest] = {}
         self.reports: dict[str, str] = {}
+        self.purged: dict[str, str] = {}
         self.calls: list[tuple[str, str]] = []
         self.open_readers: list[InMemoryReader] = []
 
@@ -82,6 +83,12 @@ class InMemoryVectorStore:
 
     def readings(self) -> Readings:
         return self.numbers
+
+    def purge_records(self) -> dict[str, str]:
+        return dict(self.purged)
+
+    def put_purge_records(self, records: Mapping[str, str]) -> None:
+        self.purged |= records
 
     def generations(self) -> list[str]:
         return sorted(self.points)

@@ -128,13 +128,13 @@ class ArtifactStore:
     def rewrite(
         self,
         artifact: Artifact,
-        keep: Callable[[dict[str, Any]], bool],
+        change: Callable[[dict[str, Any]], dict[str, Any] | None],
         details: Callable[[dict[str, Any]], dict[str, Any]],
     ) -> None:
-        """Replace an artifact by one with fewer rows. It stays that of its run.
+        """Replace an artifact by one with other rows. It stays that of its run.
 
         Args:
-            keep: returns whether a row stays.
+            change: returns the new row, None for no row.
             details: returns the new details.
         """
         import pyarrow.parquet as pq
@@ -145,8 +145,8 @@ class ArtifactStore:
             writer = ArtifactWriter(staging, pq.read_schema(artifact.path))
             try:
                 for row in artifact.rows():
-                    if keep(row):
-                        writer.write(row)
+                    if (changed := change(row)) is not None:
+                        writer.write(changed)
             finally:
                 writer.close()
             document = asdict(artifact.header)

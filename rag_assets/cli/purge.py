@@ -6,7 +6,6 @@ from dataclasses import asdict
 from rag_assets.cli.production import person
 from rag_assets.cli.terminal import ask, complain, one_line, say, say_json, say_labeled
 from rag_assets.errors import ConfigurationError
-from rag_assets.ingestion.purged_documents import PurgedDocuments
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.lease import live_holder
 from rag_assets.operations.purge.purge import Copies, CopiesFound, PurgeReport, lift
@@ -25,11 +24,7 @@ def purge(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
         if options.json:
             say_json(asdict(lifted))
         else:
-            say(
-                one_line(
-                    f"{lifted.document_id} is let in again: the next refresh reads it, if its source has it"
-                )
-            )
+            say(one_line(f"{options.name} is let in again: the next refresh reads it, if its source has it"))
         return 0
     holder = live_holder(knowledge_base.ledger)
     if holder is not None:
@@ -68,7 +63,7 @@ def _purge(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> PurgeR
 
 
 def _list(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
-    found = PurgedDocuments(knowledge_base.settings).all()
+    found = knowledge_base.purged_documents.all()
     if options.json:
         say_json({"documents": [asdict(one) for _, one in sorted(found.items())]})
         return 0
@@ -107,7 +102,7 @@ def _say(knowledge_base: KnowledgeBase, report: PurgeReport) -> None:
         say_labeled("removed", f"{path}, which was unreadable and may have held it")
     say("It stays out while its source still has it, until `rag-assets purge --lift`.")
     say(
-        "Backups made before still hold it. A restore into this state folder leaves it out. Elsewhere it would come back: "
+        "Backups made before still hold it. A restore into this installation leaves it out. Elsewhere it would come back: "
         "delete them where erasure is required."
     )
 

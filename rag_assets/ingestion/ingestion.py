@@ -8,7 +8,7 @@ nothing. A source that is down or hangs ends only its own listing.
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from functools import cached_property
 
@@ -72,7 +72,7 @@ class Ingestion:
         approved_tokens: Set[str] = frozenset(),
         known_mounts: Mapping[str, Mapping[str, str]] | None = None,
         metadata_policy: MetadataPolicy | None = None,
-        purged: Set[str] = frozenset(),
+        purged: Container[str] = frozenset(),
     ) -> None:
         self._purged = purged
         self._metadata_policy = metadata_policy or MetadataPolicy()

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from rag_assets.artifacts.rows import report_from
 from rag_assets.changes.change_set import Change
 from rag_assets.evaluation.gate import judge
-from rag_assets.ingestion.purged_documents import PurgedDocuments
 from rag_assets.ingestion.source_reports import outage_text
 from rag_assets.inspection.lines import last_good_version
 from rag_assets.inspection.trace_evidence import Candidate, Evidence, TracedDocument
@@ -44,7 +43,7 @@ def why_not_live(evidence: Evidence, candidate: Candidate) -> str:
 
 def _outcome(evidence: Evidence, document: TracedDocument) -> tuple[str, str]:
     holding, quarantine = document.holding, document.quarantine
-    purged = PurgedDocuments(evidence.knowledge_base.settings).kept_out().get(document.id)
+    purged = evidence.knowledge_base.purged_documents.kept_out().get(document.id)
     if purged is not None and not holding:
         return "purged", (
             f"{purged}. It stays out, and no refresh reads it, until `rag-assets purge --lift {document.id}`"

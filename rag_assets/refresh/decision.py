@@ -22,7 +22,6 @@ from rag_assets.changes.omission import keep_one_of_each
 from rag_assets.changes.outages import FailedParts
 from rag_assets.errors import QuarantineReason, RefusedError, StateFormatError
 from rag_assets.fingerprint import short_hash
-from rag_assets.ingestion.purged_documents import PurgedDocuments
 from rag_assets.ingestion.renamed_documents import renamed_documents
 from rag_assets.ingestion.source_reports import skipped_text
 from rag_assets.knowledge_base import KnowledgeBase
@@ -209,7 +208,7 @@ def _compare_documents(
     renamed = renamed_documents(knowledge_base.sources(), production)
     policy = knowledge_base.settings.metadata_policy
     changes = decide_changes(production, current, complete_sources, failed, renamed, policy)
-    changes = _without_purged(changes, PurgedDocuments(knowledge_base.settings).kept_out())
+    changes = _without_purged(changes, knowledge_base.purged_documents.kept_out())
     if not production and not any(change.content_hash for change in changes):
         raise RefusedError(_why_nothing_is_readable(knowledge_base, changes, skipped or {}))
     comparison = _compare(knowledge_base, changes)

@@ -11,18 +11,17 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, delete, func, insert, or_, select, update
 
+from rag_assets.fingerprint import name_hash
+from rag_assets.text.forgotten_names import forgetting
 from rag_assets.tracking.connections import Deadline, engine_for
 from rag_assets.tracking.records import (
     DIED,
     SUCCESSES,
     Record,
     Row,
-    document_hash,
-    is_name_of,
     now,
     storable,
     without_ids,
-    without_name,
 )
 from rag_assets.tracking.tables import (
     METADATA,
@@ -118,7 +117,7 @@ class MetadataDatabase:
                     self._delete(connection, promotions, promotions.c.event_id == record.id)
                     self._insert_rows(connection, record)
                 case "forget":
-                    self._forget(connection, record.forgotten[0], record.forgotten[1:])
+                    self._forget(connection, record)
         if record.kind == "forget" and self._engine.dialect.name == "sqlite":
             self._empty_log()
 
@@ -186,7 +185,7 @@ class MetadataDatabase:
     # Purged documents
 
     def forgotten(self, connection: Connection) -> frozenset[str]:
-        """Return the hashes of the purged documents. See `document_hash`."""
+        """Return the hashes of the purged documents. See `name_hash`."""
         mine = forgotten_documents.c.knowledge_base == self.knowledge_base
         return frozenset(
             connection.execute(select(forgotten_documents.c.document_hash).where(mine)).scalars()
@@ -198,53 +197,44 @@ class MetadataDatabase:
             return list(rows)
         return [
             row
-            | {
-                column: without_ids(row[column], lambda name: document_hash(name) in hashes)
-                for column in _LISTS
-            }
+            | {column: without_ids(row[column], lambda name: name_hash(name) in hashes) for column in _LISTS}
             for row in rows
         ]
 
-    def _forget(self, connection: Connection, document_id: str, content_hashes: Sequence[str]) -> None:
-        document_id = storable(document_id)
-        path = document_id.partition(":")[2]
-        known = self.forgotten(connection)
-        hashes = {document_hash(document_id), document_hash(path)} - known
+    def _forget(self, connection: Connection, record: Record) -> None:
+        names = record.forgotten_names
+        hashes = {name_hash(one) for one in names} - self.forgotten(connection)
         self.insert(
             connection,
             forgotten_documents,
             [{"document_hash": one, "forgotten_at": now()} for one in sorted(hashes)],
         )
-        self._delete(connection, documents, documents.c.document_id == document_id)
-        if content_hashes:
-            self._delete(connection, chunks, chunks.c.content_hash.in_(list(content_hashes)))
+        self._delete(connection, documents, documents.c.document_id == storable(record.forgotten[0]))
+        if contents := record.forgotten_contents:
+            self._delete(connection, chunks, chunks.c.content_hash.in_(contents))
         for table, columns in _WITH_TEXTS:
             for column in columns:
-                self._rewrite(connection, table, column, path or document_id, document_id)
-        self._forget_in_questions(connection, document_id)
+                self._rewrite(connection, table, column, names)
+        self._forget_in_questions(connection, names)
 
-    def _rewrite(
-        self, connection: Connection, table: Table, column: str, contained: str, document_id: str
-    ) -> None:
+    def _rewrite(self, connection: Connection, table: Table, column: str, names: frozenset[str]) -> None:
+        forget = forgetting(names)
         found = select(table.c[column]).where(
             table.c.knowledge_base == self.knowledge_base,
-            table.c[column].contains(contained, autoescape=True),
+            or_(*(table.c[column].contains(name, autoescape=True) for name in sorted(names))),
         )
         for text in set(connection.execute(found).scalars()):
             connection.execute(
                 update(table)
                 .where(table.c.knowledge_base == self.knowledge_base, table.c[column] == text)
-                .values({column: without_name(text, document_id)})
+                .values({column: forget(text)})
             )
 
-    def _forget_in_questions(self, connection: Connection, document_id: str) -> None:
+    def _forget_in_questions(self, connection: Connection, names: frozenset[str]) -> None:
         table = evaluation_questions
         found = select(table).where(table.c.knowledge_base == self.knowledge_base)
         for row in connection.execute(found).mappings().all():
-            lists = {
-                column: without_ids(row[column], lambda name: is_name_of(name, document_id))
-                for column in _LISTS
-            }
+            lists = {column: without_ids(row[column], lambda name: name in names) for column in _LISTS}
             if any(lists[column] != row[column] for column in _LISTS):
                 connection.execute(
                     update(table)
@@ -256,8 +246,13 @@ class MetadataDatabase:
                     .values(lists)
                 )
 
-    def readmit_document(self, document_id: str) -> None:
-        """Let a document in again, after a person has ended its purge."""
-        hashes = [document_hash(storable(one)) for one in (document_id, document_id.partition(":")[2])]
+    def readmit_document(self, hashes: Sequence[str]) -> None:
+        """Let a document in again, after a person has ended its purge.
+
+        Args:
+            hashes: of its names.
+        """
         with self.transaction() as connection:
-            self._delete(connection, forgotten_documents, forgotten_documents.c.document_hash.in_(hashes))
+            self._delete(
+                connection, forgotten_documents, forgotten_documents.c.document_hash.in_(list(hashes))
+            )

@@ -14,9 +14,10 @@ from sqlalchemy import delete, select
 
 from rag_assets.backports import batched
 from rag_assets.disk.private_folders import make_private_folder
+from rag_assets.fingerprint import name_hash
 from rag_assets.text.wording import counted
 from rag_assets.tracking.database import MetadataDatabase
-from rag_assets.tracking.records import Row, document_hash
+from rag_assets.tracking.records import Row
 from rag_assets.tracking.tables import (
     METADATA,
     VERSIONS,
@@ -78,7 +79,7 @@ def load(database: MetadataDatabase, folder: Path) -> None:
                 num_rows += len(rows)
                 kept: list[Row] = list(rows)
                 if table is documents and forgotten:
-                    kept = [row for row in rows if document_hash(row["document_id"]) not in forgotten]
+                    kept = [row for row in rows if name_hash(row["document_id"]) not in forgotten]
                 if table is evaluation_questions:
                     kept = database.without_forgotten(kept, forgotten)
                 database.insert(connection, table, kept)

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import uuid
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property, partial
 from pathlib import Path
@@ -20,11 +20,12 @@ from rag_assets.disk.state_files import write_json
 from rag_assets.errors import MetadataTablesUnavailable, RagAssetsError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.base import Spending
+from rag_assets.text.forgotten_names import FORGOTTEN, forgetting
 from rag_assets.text.wording import counted
 from rag_assets.time_limits import NothingCame, ThreadExit, within
 from rag_assets.tracking.composition import NOTED, RunEnd, decision_record, run_record
 from rag_assets.tracking.outbox import BusyError, Lag, Outbox
-from rag_assets.tracking.records import DIED, FORGOTTEN, Record, now, without_document, without_name
+from rag_assets.tracking.records import DIED, Record, now, without_document
 from rag_assets.tracking.run_notes import RunNotes
 
 if TYPE_CHECKING:
@@ -160,11 +161,17 @@ class Observer:
             self.deliver(DECISION_SECONDS, unkept=self._keep(record))
 
     def forget_documents(
-        self, document_ids: Iterable[str], content_hashes: Iterable[str], *, by: str, reason: str
+        self,
+        names: Mapping[str, Collection[str]],
+        content_hashes: Iterable[str],
+        *,
+        by: str,
+        reason: str,
     ) -> None:
         """Remove purged documents from the tables and from the waiting records. They stay out of late records too.
 
         Args:
+            names: id -> other names of the document.
             content_hashes: of contents without another document in production.
             by, reason: who decided it and why, for a row without the names of the documents.
 
@@ -172,12 +179,14 @@ class Observer:
             MetadataTablesUnavailable: the tables still have their names. The next refresh removes them.
         """
         contents = tuple(sorted(content_hashes))
-        for document_id in document_ids:
-            self.outbox.replace_each(partial(without_document, document_id=document_id))
-            self.outbox.put(
-                Record("forget", f"forget-{uuid.uuid4().hex}", now(), {}, (document_id, *contents))
+        self.outbox.remove_unusable()
+        for document_id, others in names.items():
+            record = Record(
+                "forget", f"forget-{uuid.uuid4().hex}", now(), {}, (document_id, *sorted(others), *contents)
             )
-            told = without_name(reason, document_id)
+            self.outbox.replace_each(partial(without_document, names=record.forgotten_names))
+            self.outbox.put(record)
+            told = forgetting(record.forgotten_names)(reason)
             event_id = f"purge-{uuid.uuid4().hex}"
             self.outbox.put(decision_record(event_id, "purge", by=by, reason=told, subject=FORGOTTEN))
         if (lag := self.deliver()) is not None:
@@ -258,14 +267,17 @@ class Observer:
             for record in waiting:
                 self.outbox.put(record)
 
-    def readmit_document(self, document_id: str) -> None:
+    def readmit_document(self, hashes: Sequence[str]) -> None:
         """Let a document into the tables again, after a person has ended its purge.
+
+        Args:
+            hashes: of its names.
 
         Raises:
             MetadataTablesUnavailable: the database does not answer.
         """
         with self._database() as database:
-            database.readmit_document(document_id)
+            database.readmit_document(hashes)
 
     @contextmanager
     def _database(self) -> "Generator[MetadataDatabase]":

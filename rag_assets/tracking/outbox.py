@@ -97,6 +97,11 @@ class Outbox:
             "the record %s for the metadata tables is unusable (%s), and is set aside", path, problem
         )
 
+    def remove_unusable(self) -> None:
+        """Remove the records set aside: they may name any document, and cannot be searched."""
+        for path in self._waiting.glob("*.unusable"):
+            path.unlink(missing_ok=True)
+
     def replace_each(self, change: Callable[[Record], Record]) -> None:
         """Change the waiting records."""
         for path, record in self.waiting():

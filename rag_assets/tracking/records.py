@@ -4,24 +4,26 @@ Plain data: a record waits as JSON for the database. No document text: no title,
 snippet, no metadata of documents. The questions are those of the benchmark.
 """
 
-import hashlib
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
+
+from rag_assets.text.forgotten_names import FORGOTTEN, forgetting
 
 Row = dict[str, Any]
 Rows = dict[str, list[Row]]
 """Table -> rows. Names and columns as in `rag_assets.tracking.tables`, without the knowledge base."""
 
 FORMAT_VERSION = 1
+_CONTENT_HASH = re.compile("[0-9a-f]{64}")
 DIED, PARTIAL = "died", "partial"
 """Outcomes of the tables beside those of `rag_assets.refresh.outcome`: the process of the run ended without a word, and
 single assets were materialized without an error."""
 SUCCESSES = ("live", "unchanged", "held")
 INCIDENTS = ("blocked", "refused", "failed", DIED)
 """Outcomes with a row in `rag_incidents`. A person has to act, or to look."""
-FORGOTTEN = "a purged document"
 
 _REFRESHES, _QUESTIONS = "rag_refreshes", "rag_evaluation_questions"
 _LISTS = ("expected_documents", "retrieved_documents", "missing_documents")
@@ -36,7 +38,7 @@ class Record:
         kind: `forget` has no rows. It removes a document, see `rag_assets.tracking.database`.
         id: of the run or the decision. A later record with this id replaces an earlier one.
         at: ISO 8601 in UTC.
-        forgotten: for `forget`: document id, then the hashes of contents without another document.
+        forgotten: for `forget`: document id, then its other names and the hashes of contents without another document.
     """
 
     kind: Literal["run", "decision", "forget"]
@@ -44,6 +46,17 @@ class Record:
     at: str
     rows: Rows
     forgotten: tuple[str, ...] = ()
+
+    @property
+    def forgotten_names(self) -> frozenset[str]:
+        """All names of the document to forget."""
+        document_id = self.forgotten[0]
+        others = (one for one in self.forgotten[1:] if not _CONTENT_HASH.fullmatch(one))
+        return frozenset(map(storable, (document_id, document_id.partition(":")[2], *others))) - {""}
+
+    @property
+    def forgotten_contents(self) -> list[str]:
+        return [one for one in self.forgotten[1:] if _CONTENT_HASH.fullmatch(one)]
 
     @property
     def outcome(self) -> str:
@@ -74,45 +87,28 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
-def without_document(record: Record, document_id: str) -> Record:
-    """Return the record without a purged document: without its id in lists and in reasons."""
-    document_id = storable(document_id)
+def without_document(record: Record, names: Collection[str]) -> Record:
+    """Return the record without a purged document: without its names in lists and in reasons."""
+    names = frozenset(map(storable, names))
     return replace(
         record,
-        rows={table: [_scrubbed(row, document_id) for row in rows] for table, rows in record.rows.items()},
+        rows={table: [_scrubbed(row, names) for row in rows] for table, rows in record.rows.items()},
     )
 
 
-def _scrubbed(row: Row, document_id: str) -> Row:
-    found = dict(row)
+def _scrubbed(row: Row, names: frozenset[str]) -> Row:
+    found, forget = dict(row), forgetting(names)
     for column in _LISTS:
         if column in row:
-            found[column] = without_ids(row[column], lambda name: is_name_of(name, document_id))
+            found[column] = without_ids(row[column], lambda name: name in names)
     for column in _TEXTS:
         if row.get(column):
-            found[column] = without_name(str(row[column]), document_id)
+            found[column] = forget(str(row[column]))
     return found
 
 
 def without_ids(names: list[str], is_forgotten: Callable[[str], bool]) -> list[str]:
     return [FORGOTTEN if is_forgotten(name) else name for name in names]
-
-
-def is_name_of(name: str, document_id: str) -> bool:
-    """Whether a name in a benchmark is an id, or its path."""
-    return name in (document_id, document_id.partition(":")[2])
-
-
-def without_name(text: str, document_id: str) -> str:
-    """Return a text without the id of a document, and without its path."""
-    text = text.replace(document_id, FORGOTTEN)
-    path = document_id.partition(":")[2]
-    return text.replace(path, FORGOTTEN) if path else text
-
-
-def document_hash(document_id: str) -> str:
-    """Return the name of a forgotten document: the table of them does not keep its id."""
-    return hashlib.sha256(document_id.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def storable(value: Any) -> Any:

@@ -17,9 +17,10 @@ from typing import Any
 from sqlalchemy import Connection, delete, select
 
 from rag_assets.backports import batched
+from rag_assets.fingerprint import name_hash
 from rag_assets.records import DocumentState
 from rag_assets.tracking.database import MetadataDatabase
-from rag_assets.tracking.records import Row, document_hash, now, storable
+from rag_assets.tracking.records import Row, now, storable
 from rag_assets.tracking.tables import chunks, documents, knowledge_bases
 
 _PART = 2000
@@ -126,7 +127,7 @@ def _difference(
     forgotten = database.forgotten(connection)
     rows = [_row(state) for state in target if state.content_hash is not None]
     if forgotten:
-        rows = [row for row in rows if document_hash(row["document_id"]) not in forgotten]
+        rows = [row for row in rows if name_hash(row["document_id"]) not in forgotten]
     found = select(documents.c.document_id, documents.c.row_hash)
     known = dict(
         connection.execute(found.where(documents.c.knowledge_base == database.knowledge_base)).tuples().all()

@@ -165,6 +165,26 @@ class VectorStore(Protocol):
 
     def readings(self) -> Readings: ...
 
+    def purge_records(self) -> dict[str, str]:
+        """Return key -> text of all records of purged documents.
+
+        Raises:
+            StateFormatError: they are damaged, or written by a version with another format.
+            VectorStoreUnavailable: the store does not answer.
+        """
+        ...
+
+    def put_purge_records(self, records: Mapping[str, str]) -> None:
+        """Keep records of purged documents durably, as long as the id of the knowledge base. They outlive generations.
+
+        Args:
+            records: key of hexadecimal digits -> text. It replaces an earlier one of this key.
+
+        Raises:
+            VectorStoreUnavailable, DiskUnusable: they could not be stored.
+        """
+        ...
+
     def generations(self) -> list[str]:
         """Return the names of all generations and of unsealed leftovers, sorted."""
         ...

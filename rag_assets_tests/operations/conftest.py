@@ -12,6 +12,7 @@ from rag_assets.operations.backup.create import BackupReport, back_up
 from rag_assets.operations.backup.places import backup_place
 from rag_assets.operations.backup.restore import RestoreReport, restore
 from rag_assets.records import Point
+from rag_assets_tests.canary import CANARY
 from rag_assets_tests.histories.world import World
 from rag_assets_tests.kept_folder import KeptFolder
 
@@ -69,6 +70,27 @@ def installations(kept_installations: tuple[Installations, KeptFolder]) -> Insta
     found, folder = kept_installations
     folder.restore()
     return found
+
+
+@pytest.fixture(scope="session")
+def kept_canary(tmp_path_factory: pytest.TempPathFactory) -> tuple[Installations, KeptFolder]:
+    made = Installations(tmp_path_factory.mktemp("canary"))
+    made.make_history()
+    made.world.write("one", "secret.md", f"An early version. {CANARY}.")
+    made.world.refresh().checked()
+    from rag_assets_tests.operations.purging import TITLE_TOO
+
+    made.world.write("one", "secret.md", TITLE_TOO)
+    made.world.refresh().checked()
+    return made, KeptFolder(made.world.home)
+
+
+@pytest.fixture
+def canary(kept_canary: tuple[Installations, KeptFolder]) -> Installations:
+    """A document with the sentence in text, title and metadata is in production, and an earlier version in the previous one."""
+    installations, folder = kept_canary
+    folder.restore()
+    return installations
 
 
 def all_points(knowledge_base: KnowledgeBase, generation: str | None) -> dict[str, Point]:

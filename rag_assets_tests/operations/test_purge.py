@@ -12,57 +12,22 @@ import pytest
 from qdrant_client import QdrantClient
 
 from rag_assets.errors import GateFailed, LedgerUnavailable, RefusedError
-from rag_assets.ingestion.purged_documents import PurgedDocuments
+from rag_assets.fingerprint import name_hash
 from rag_assets.inspection.status import describe, status
 from rag_assets.inspection.trace import trace
 from rag_assets.ledgers.lease import live_holder
 from rag_assets.operations.backup.places import backup_place
 from rag_assets.operations.backup.restore import restore
 from rag_assets.operations.purge import purge as purging
-from rag_assets.operations.purge.purge import CopiesFound, PurgeReport, lift, purge
+from rag_assets.operations.purge.purge import CopiesFound, lift, purge
 from rag_assets.vector_stores.server.store import ServerVectorStore
 from rag_assets_tests.canary import CANARY, places_of
 from rag_assets_tests.histories.world import Killed
-from rag_assets_tests.kept_folder import KeptFolder
 from rag_assets_tests.operations.conftest import Installations, all_points, assert_equal_points
+from rag_assets_tests.operations.purging import SECRET, TITLE_TOO, purged, record_of, texts_of
 from rag_assets_tests.tracking.conftest import ask, everything_in
 
 pytestmark = pytest.mark.slow
-
-SECRET = "one:secret.md"
-TITLE_TOO = (
-    f"---\ntitle: {CANARY}\nkeywords: {CANARY}\n---\n# {CANARY}\n\n{CANARY}, and nobody else heard it.\n"
-)
-
-
-@pytest.fixture(scope="module")
-def kept_canary(tmp_path_factory: pytest.TempPathFactory) -> tuple[Installations, KeptFolder]:
-    made = Installations(tmp_path_factory.mktemp("canary"))
-    made.make_history()
-    made.world.write("one", "secret.md", f"An early version. {CANARY}.")
-    made.world.refresh().checked()
-    made.world.write("one", "secret.md", TITLE_TOO)
-    made.world.refresh().checked()
-    return made, KeptFolder(made.world.home)
-
-
-@pytest.fixture
-def canary(kept_canary: tuple[Installations, KeptFolder]) -> Installations:
-    """A document with the sentence in text, title and metadata is in production, and an earlier version in the previous one."""
-    installations, folder = kept_canary
-    folder.restore()
-    return installations
-
-
-def purged(installations: Installations, name: str = SECRET, **options: Any) -> PurgeReport:
-    with installations.original() as knowledge_base:
-        return purge(knowledge_base, name, by="ana", reason="a request", **options)
-
-
-def texts_of(installations: Installations, role: str = "production") -> set[str]:
-    with installations.original() as knowledge_base:
-        generation = getattr(knowledge_base.vector_store.production_state(), role)
-        return {point.payload["text"] for point in all_points(knowledge_base, generation).values()}
 
 
 def test_the_sentence_is_in_zero_bytes_of_the_state_folder(canary: Installations) -> None:
@@ -164,11 +129,11 @@ def test_who_when_and_why_are_recorded_and_shown(canary: Installations) -> None:
     purged(canary)
     with canary.original() as knowledge_base:
         report = status(knowledge_base)
-        one = PurgedDocuments(knowledge_base.settings).kept_out()[SECRET]
+        one = record_of(knowledge_base)
         assert (one.by, one.reason, one.is_unfinished) == ("ana", "a request", False)
         assert report["decisions"][0]["decision"] == "purge"
-        assert report["decisions"][0]["about"] == SECRET
-        assert report["purged"][0]["document_id"] == SECRET
+        assert report["decisions"][0]["about"] == one.document_hash[:12]
+        assert report["purged"][0]["document_hash"] == one.document_hash == name_hash(SECRET)
         assert "1 purged document kept out" in describe(report)
         traced = trace(knowledge_base, SECRET)
         assert traced["outcome"] == "purged"
@@ -178,7 +143,7 @@ def test_who_when_and_why_are_recorded_and_shown(canary: Installations) -> None:
 def test_a_lifted_document_is_read_again(canary: Installations) -> None:
     purged(canary)
     with canary.original() as knowledge_base:
-        assert lift(knowledge_base, "secret.md", by="bo", reason="").document_id == SECRET
+        assert lift(knowledge_base, "secret.md", by="bo", reason="").document_hash == name_hash(SECRET)
         assert status(knowledge_base)["purged"] == []
         with pytest.raises(RefusedError, match="--list"):
             lift(knowledge_base, "secret.md", by="bo", reason="")
@@ -219,7 +184,7 @@ def test_an_unknown_or_ambiguous_name_changes_nothing(canary: Installations) -> 
         with pytest.raises(RefusedError, match="ambiguous"):
             purge(knowledge_base, "a.md")
         assert knowledge_base.vector_store.production_state() == before
-        assert not PurgedDocuments(knowledge_base.settings).all()
+        assert not knowledge_base.purged_documents.all()
         assert live_holder(knowledge_base.ledger) is None
 
 
@@ -267,7 +232,7 @@ def test_a_production_below_the_threshold_asks_first(canary: Installations) -> N
             purge(knowledge_base, "anchor.md")
         assert knowledge_base.vector_store.production_state() == before
         assert set(knowledge_base.vector_store.generations()) == before.kept
-        assert not PurgedDocuments(knowledge_base.settings).all()
+        assert not knowledge_base.purged_documents.all()
         report = purge(knowledge_base, "anchor.md", accept=True)
         assert report.questions == 2
         assert "2 of 2 expected documents are missing" in report.verdict
@@ -340,7 +305,7 @@ def test_a_purge_killed_anywhere_is_run_again(canary: Installations, step: str, 
     purged(canary)
     assert places_of(CANARY, canary.world.state_dir) == []
     with canary.original() as knowledge_base:
-        one = PurgedDocuments(knowledge_base.settings).kept_out()[SECRET]
+        one = record_of(knowledge_base)
         assert not one.is_unfinished
         state = knowledge_base.vector_store.production_state()
         assert set(knowledge_base.vector_store.generations()) == state.kept
@@ -411,14 +376,14 @@ def test_a_later_decision_counts_when_a_backup_is_restored(canary: Installations
     with canary.original() as knowledge_base:
         lifted = lift(knowledge_base, SECRET, by="bo", reason="")
         later = replace(lifted, lifted_at="2999-01-01T00:00:00+00:00")
-        PurgedDocuments(knowledge_base.settings).put([later])
+        knowledge_base.purged_documents.put([later])
     canary.restore_here()
     with canary.original() as knowledge_base:
-        assert PurgedDocuments(knowledge_base.settings).kept_out() == {}
+        assert len(knowledge_base.purged_documents.kept_out()) == 0
     with canary.elsewhere() as knowledge_base, backup_place(str(canary.backup)) as place:
         restore(knowledge_base, place)
-        assert PurgedDocuments(knowledge_base.settings).kept_out().keys() == {SECRET}
-        assert not PurgedDocuments(knowledge_base.settings).kept_out()[SECRET].is_unfinished
+        assert len(knowledge_base.purged_documents.kept_out()) == 1
+        assert not record_of(knowledge_base).is_unfinished
 
 
 def test_a_document_on_a_server_is_purged(canary: Installations) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from rag_assets.fingerprint import name_hash
 from rag_assets.records import Point, SourceEntry
 from rag_assets.sources.filesystem import FilesystemSource
 from rag_assets_tests.canary import places_of
@@ -224,7 +225,7 @@ def test_a_document_is_purged_by_command(earlier: Pipeline, tmp_path: Path) -> N
     assert document not in earlier.served()
     assert earlier.problems_of_production() == ()
     assert places_of(sentence, earlier.home / ".rag", earlier.home / ".dagster") == []
-    assert earlier.status()["purged"][0]["document_id"] == document
+    assert earlier.status()["purged"][0]["document_hash"] == name_hash(document)
     earlier.succeed("rollback")
     assert document not in earlier.served()
     earlier.succeed("backup", str(tmp_path / "backup"))

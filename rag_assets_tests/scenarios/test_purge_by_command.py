@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from rag_assets.fingerprint import name_hash
 from rag_assets_tests.canary import CANARY, places_of
 from rag_assets_tests.pipeline import Pipeline
 
@@ -36,13 +37,13 @@ def test_the_sentence_is_in_zero_bytes_of_state_and_dagster(purgeable: Pipeline,
     assert run.metadata["deduped_documents"]["num_added"] == 0
     assert run.metadata["staging_collection"]["written"] is False
     assert places_of(CANARY, state, dagster) == []
-    assert purgeable.status()["purged"][0]["document_id"] == "filesystem:hr/secret.md"
+    assert purgeable.status()["purged"][0]["document_hash"] == name_hash("filesystem:hr/secret.md")
     assert purgeable.json("trace", "secret.md", "--json")["outcome"] == "purged"
     planned = purgeable.json("plan", "--json")
     assert planned["deduped_documents"]["num_added"] == 0
     listed = purgeable.json("purge", "--list", "--json")["documents"]
-    assert [(one["document_id"], one["by"], one["reason"]) for one in listed] == [
-        ("filesystem:hr/secret.md", "ana", "a request")
+    assert [(one["document_hash"], one["by"], one["reason"]) for one in listed] == [
+        (name_hash("filesystem:hr/secret.md"), "ana", "a request")
     ]
     purgeable.succeed("backup", str(tmp_path / "backup"))
     assert places_of(CANARY, tmp_path / "backup") == []

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from rag_assets.fingerprint import name_hash
 from rag_assets.records import DocumentState
 from rag_assets.tracking import served
 from rag_assets.tracking.connections import Deadline, OutOfTime
@@ -359,7 +360,7 @@ def test_a_late_record_does_not_bring_a_purged_document_back(
 
 def test_a_purge_that_a_person_has_ended_is_forgotten(database: MetadataDatabase, query: Query) -> None:
     database.put(forget("filesystem:a", hashed("1")))
-    database.readmit_document("filesystem:a")
+    database.readmit_document([name_hash("filesystem:a"), name_hash("a")])
     bring_to_production(database, serving("g1", {"a": "1"}))
     assert documents_in(query) == hashes({"a": "1"})
 

@@ -364,7 +364,9 @@ def test_a_purge_waits_for_a_database_that_is_down(tmp_path: Path, postgres_url:
     with observing(tmp_path, refused(postgres_url)) as observer:
         end(observer, "r1", reason="the deletion of filesystem:hr/pay.md")
         with pytest.raises(MetadataTablesUnavailable, match="3 records wait"):
-            observer.forget_documents(["filesystem:hr/pay.md"], [], by="Ada", reason="hr/pay.md was public")
+            observer.forget_documents(
+                {"filesystem:hr/pay.md": []}, [], by="Ada", reason="hr/pay.md was public"
+            )
     with observing(tmp_path, postgres_url) as observer:
         assert observer.deliver() is None
     assert "pay.md" not in everything_in(postgres_url)
@@ -378,7 +380,7 @@ def test_no_byte_of_the_file_names_a_purged_document(tmp_path: Path) -> None:
     with observing(tmp_path) as observer:
         end(observer, "r1", reason="the deletion of filesystem:hr/pay.md")
         observer.deliver()
-        observer.forget_documents(["filesystem:hr/pay.md"], [], by="", reason="")
+        observer.forget_documents({"filesystem:hr/pay.md": []}, [], by="", reason="")
     for path in (tmp_path / "state").rglob("*"):
         assert not path.is_file() or b"pay.md" not in path.read_bytes(), path
 

@@ -37,10 +37,10 @@ def test_records_wait_in_order_and_come_back_whole(outbox: Outbox) -> None:
 
 def test_a_strange_name_waits_as_its_escape(outbox: Outbox) -> None:
     outbox.put(run_record("r1", 1, questions=[question("r1", 1, "fs:\udcff", "fs:b")]))
-    outbox.replace_each(lambda record: without_document(record, "fs:b"))
+    outbox.replace_each(lambda record: without_document(record, ["fs:b"]))
     [record] = waiting(outbox)
     assert record.rows["rag_evaluation_questions"][0]["retrieved_documents"] == ["fs:\\udcff", FORGOTTEN]
-    outbox.replace_each(lambda record: without_document(record, "fs:\udcff"))
+    outbox.replace_each(lambda record: without_document(record, ["fs:\udcff"]))
     [record] = waiting(outbox)
     assert record.rows["rag_evaluation_questions"][0]["retrieved_documents"] == [FORGOTTEN, FORGOTTEN]
 
@@ -109,7 +109,7 @@ def test_a_purged_document_leaves_the_waiting_records(outbox: Outbox) -> None:
         run_record("r1", 1, "refused", questions=[asked], reason="the deletion of filesystem:hr/pay.md")
     )
     outbox.put(rollback())
-    outbox.replace_each(lambda record: without_document(record, "filesystem:hr/pay.md"))
+    outbox.replace_each(lambda record: without_document(record, ["filesystem:hr/pay.md", "hr/pay.md"]))
     assert "pay.md" not in "".join(path.read_text() for path in outbox.folder.rglob("*.json"))
     [first, second] = waiting(outbox)
     assert first.rows["rag_evaluation_questions"][0]["retrieved_documents"][1] == "filesystem:b.md"

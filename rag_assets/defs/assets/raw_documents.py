@@ -87,6 +87,7 @@ def raw_documents(
             fingerprint=knowledge_base.fingerprint(),
         )
         number = knowledge_base.vector_store.begin_reading()
+        knowledge_base.purged_documents.write_back()
         known_failures = last_failed_parts(knowledge_base.artifacts)
         ingestion = knowledge_base.ingestion()
         version = hashlib.sha256()

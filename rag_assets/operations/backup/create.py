@@ -31,7 +31,6 @@ from rag_assets.fingerprint import short_hash
 from rag_assets.generations.contents import text_from_points
 from rag_assets.generations.copying import CheckedPoints
 from rag_assets.generations.verification import check_sealed
-from rag_assets.ingestion.purged_documents import PurgedDocuments
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.operations.backup.index import (
     BackedUpGeneration,
@@ -164,7 +163,7 @@ def _moment(knowledge_base: KnowledgeBase) -> _Moment:
             readings,
             [asdict(one) for one in ledger.refusals().values()],
             sorted(ledger.approved_tokens()),
-            PurgedDocuments(knowledge_base.settings).to_bytes(),
+            knowledge_base.purged_documents.to_bytes(),
             datetime.now(UTC).isoformat(timespec="seconds"),
         )
         if (store.production_state(), store.readings()) == (state, readings):
@@ -196,7 +195,7 @@ def _back_up(knowledge_base: KnowledgeBase, writing: _Writing, moment: _Moment) 
         path = writing.begin(PURGED)
         path.write_bytes(moment.purged)
         writing.finish(PURGED, path)
-    if PurgedDocuments(knowledge_base.settings).to_bytes() != moment.purged:
+    if knowledge_base.purged_documents.to_bytes() != moment.purged:
         writing.clear()
         raise RefusedError(
             "a document was purged during the backup, which may hold it. It was removed: back up again"

@@ -33,7 +33,7 @@ from rag_assets.errors import (
 )
 from rag_assets.generations.copying import CheckedPoints, copy_generation
 from rag_assets.generations.verification import check_sealed
-from rag_assets.ingestion.purged_documents import PurgedDocuments, purged_from
+from rag_assets.ingestion.purged_documents import KeptOut, purged_from
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.base import Spending
 from rag_assets.ledgers.lease import lease_renewed, wait_for_lease
@@ -91,7 +91,9 @@ class _Restore:
     """One restore in progress.
 
     Attributes:
-        without: ids of purged documents.
+        kept_out: the purged documents.
+        is_older_than_a_purge: the backup may hold a document that was purged since.
+        without: ids of purged documents in the backup.
         affected: roles of the generations that hold some of them.
     """
 
@@ -99,6 +101,8 @@ class _Restore:
     place: BackupPlace
     index: BackupIndex
     living: bool
+    kept_out: KeptOut = field(default_factory=lambda: KeptOut({}))
+    is_older_than_a_purge: bool = False
     without: frozenset[str] = frozenset()
     affected: set[str] = field(default_factory=set[str])
     report: RestoreReport = field(init=False)
@@ -223,19 +227,19 @@ def _is_living(knowledge_base: KnowledgeBase, index: BackupIndex, into_living: s
 
 
 def _restore_purged(restoring: _Restore) -> None:
-    purged = PurgedDocuments(restoring.knowledge_base.settings)
-    before = purged.kept_out()
+    """Add the purged documents of the backup to those of this installation."""
+    purged = restoring.knowledge_base.purged_documents
+    before = {one.document_hash for one in purged.kept_out()}
+    finished: set[str] = set()
     if PURGED in restoring.index.files:
-        stored = json.loads(restoring.place.get(PURGED).read_bytes())
-        purged.merge(purged_from(stored, PURGED).values())
+        stored = purged_from(json.loads(restoring.place.get(PURGED).read_bytes()), PURGED)
+        finished = {name for name, one in stored.items() if one.completed_at}
+        purged.merge(stored.values())
         if not restoring.living:
-            completed = (
-                replace(one, completed_at=datetime.now(UTC).isoformat(timespec="seconds"))
-                for one in purged.kept_out().values()
-                if one.document_id not in before
-            )
-            purged.put(completed)
-    restoring.without = frozenset(purged.kept_out())
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            purged.put(one.finished(now) for one in purged.kept_out() if one.document_hash not in before)
+    restoring.kept_out = purged.kept_out()
+    restoring.is_older_than_a_purge = any(one.document_hash not in finished for one in restoring.kept_out)
 
 
 def _restore_texts(restoring: _Restore) -> None:
@@ -252,39 +256,44 @@ def _restore_texts(restoring: _Restore) -> None:
 
 
 def _contents_only_of_purged(restoring: _Restore) -> set[str]:
-    """Return the contents in the backup that belong to purged documents alone."""
-    purged = PurgedDocuments(restoring.knowledge_base.settings).kept_out()
-    if not purged:
+    """Find the purged documents in the backup. Return the contents that belong to them alone."""
+    kept_out = restoring.kept_out
+    if not kept_out:
         return set()
-    unwanted = {content for one in purged.values() for content in one.contents}
+    unwanted = {content for one in kept_out for content in one.contents}
     wanted: set[str] = set()
+    without: set[str] = set()
     for generation in restoring.index.generations:
         for batch in read_points(restoring.place.get(generation.file)):
             for point in batch:
                 ids = {location["document_id"] for location in point.payload["locations"]}
-                if ids & restoring.without:
+                purged = {one for one in ids if one in kept_out}
+                if purged:
                     restoring.affected.add(generation.role)
-                (unwanted if ids <= restoring.without else wanted).add(point.payload["content_hash"])
+                    without |= purged
+                (unwanted if ids <= purged else wanted).add(point.payload["content_hash"])
+    restoring.without = frozenset(without)
     return unwanted - wanted
 
 
 def _restore_ledger(restoring: _Restore) -> None:
     ledger, place = restoring.knowledge_base.ledger, restoring.place
-    purged = PurgedDocuments(restoring.knowledge_base.settings).kept_out().values()
-    uris = {uri for one in purged for uri in one.source_uris}
-    contents = {content for one in purged for content in one.contents}
+    contents = {content for one in restoring.kept_out for content in one.contents}
     for rows in read_rows(place.get(PARSES)):
         records = [parse_from_row(row) for row in rows]
         known = ledger.parses([one.source_uri for one in records]) if restoring.living else {}
         ledger.put_parses(
             one
             for one in records
-            if one.source_uri not in known and one.source_uri not in uris and one.content_hash not in contents
+            if one.source_uri not in known and one.content_hash not in contents
+            if not any(purged.has_address(one.source_uri) for purged in restoring.kept_out)
         )
-    for rows in read_rows(place.get(VECTORS)):
-        ledger.put_vectors({row["key"]: np.array(row["vector"], dtype=np.float32) for row in rows})
-    for rows in read_rows(place.get(SIGNATURES)):
-        ledger.put_signatures({row["key"]: row["signature"] for row in rows})
+    # Their keys do not name a document, so those of a purged one cannot be told apart.
+    if not restoring.is_older_than_a_purge:
+        for rows in read_rows(place.get(VECTORS)):
+            ledger.put_vectors({row["key"]: np.array(row["vector"], dtype=np.float32) for row in rows})
+        for rows in read_rows(place.get(SIGNATURES)):
+            ledger.put_signatures({row["key"]: row["signature"] for row in rows})
     if not restoring.living:
         ledger.put_refusals(_refusals(restoring.index))
         for token in restoring.index.approved_tokens:
@@ -307,6 +316,12 @@ def _refusals(index: BackupIndex) -> Iterator[Refusal]:
 
 
 def _restore_artifacts(restoring: _Restore) -> None:
+    if restoring.is_older_than_a_purge:
+        restoring.report.notes.append(
+            "the backup is older than a purge: the records of its last refreshes and its cached vectors are left out, because they "
+            "may hold the purged document"
+        )
+        return
     home = restoring.knowledge_base.failures.folder
     for name in restoring.index.files:
         if name.startswith(ARTIFACTS):

@@ -4,12 +4,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
 
 from rag_assets.artifacts.rows import location_from_row
 from rag_assets.errors import RefusedError, StateFormatError
 from rag_assets.evaluation.benchmark import ids_named
+from rag_assets.fingerprint import name_hash
 from rag_assets.generations.lookup import stored_generations
-from rag_assets.ingestion.purged_documents import PurgedDocument, PurgedDocuments
+from rag_assets.ingestion.purged_documents import KeptOut, PurgedDocument
 from rag_assets.inspection.document_names import ambiguous_name, close_matches, spelled_names
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import DocumentState, Location
@@ -28,7 +30,7 @@ class KnownDocuments:
         contents: id -> hashes of all its known texts.
         locations: id -> its known locations.
         current: id -> hash of the text in the last reading of its source.
-        purged: id -> record of an earlier purge, lifted or not.
+        purged: hash of the id -> record of an earlier purge, lifted or not.
     """
 
     by_generation: dict[str, list[DocumentState]] = field(default_factory=dict[str, list[DocumentState]])
@@ -50,13 +52,18 @@ class KnownDocuments:
         """
         known = [location for locations in self.locations.values() for location in locations]
         for one in spelled_names(name):
-            if one in self.purged:
+            if name_hash(one) in self.purged:
                 return one
             ids = ids_named(one, known)
             if len(ids) > 1:
                 raise ambiguous_name(name, ids)
             if ids:
                 return ids[0]
+        earlier = [one for one in self.purged.values() if one.is_named(name)]
+        if len(earlier) == 1 and earlier[0].is_kept_out:
+            if earlier[0].document_id:
+                return earlier[0].document_id
+            raise RefusedError(f"{quoted(name)} is {earlier[0]}. To purge it once more, use its id")
         matches = close_matches(name, known)
         advice = f"did you mean {', '.join(matches)}?" if matches else "use its id, URI, path or filename"
         raise RefusedError(
@@ -73,12 +80,30 @@ class KnownDocuments:
             if state.content_hash in contents
         }
         holders |= {name for name, content in self.current.items() if content in contents}
-        return sorted(holders - targets - {name for name, one in self.purged.items() if one.is_kept_out})
+        kept_out = KeptOut(self.purged)
+        return sorted(name for name in holders - targets if name not in kept_out)
+
+    def other_names(self, document_id: str) -> set[str]:
+        """Return the names of a document beside its id: its path, URIs, and filename, unless another document has that."""
+        locations = self.locations[document_id]
+        names = {document_id.partition(":")[2], *(one.source_uri for one in locations)}
+        names |= {one.path for one in locations}
+        names |= {unquote(urlsplit(one).path) for one in names if one.startswith("file:")}
+        of_others = {
+            one.filename for name, found in self.locations.items() if name != document_id for one in found
+        }
+        names |= {one.filename for one in locations} - of_others
+        return names - {"", document_id}
+
+    def earlier_purge(self, document_id: str) -> PurgedDocument | None:
+        """Return the record of an earlier purge, unless it was lifted."""
+        one = self.purged.get(name_hash(document_id))
+        return one if one is not None and one.is_kept_out else None
 
 
 def known_documents(knowledge_base: KnowledgeBase) -> KnownDocuments:
     """Collect all documents. No source is asked."""
-    found = KnownDocuments(purged=PurgedDocuments(knowledge_base.settings).all())
+    found = KnownDocuments(purged=knowledge_base.purged_documents.all())
     for generation in stored_generations(knowledge_base.vector_store):
         documents = knowledge_base.documents_of(generation.name)
         found.by_generation[generation.name] = documents
@@ -93,8 +118,9 @@ def known_documents(knowledge_base: KnowledgeBase) -> KnownDocuments:
         for row in raw.rows(["document_id", "content_hash"]) if raw else ():
             if row["content_hash"] is not None:
                 found.current[row["document_id"]] = row["content_hash"]
-    for name, one in found.purged.items():
-        found.contents[name].update(one.contents)
+    for document_id in found.locations.keys() | {one.document_id for one in found.purged.values()}:
+        if (one := found.purged.get(name_hash(document_id))) is not None:
+            found.contents[document_id].update(one.contents)
     return found
 
 

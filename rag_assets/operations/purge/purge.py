@@ -32,8 +32,10 @@ from rag_assets.errors import (
 from rag_assets.evaluation.benchmark import load_benchmark
 from rag_assets.evaluation.gate import judge
 from rag_assets.evaluation.report_checks import report_digest
+from rag_assets.fingerprint import name_hash
 from rag_assets.generations.retention import sweep
-from rag_assets.ingestion.purged_documents import PurgedDocument, PurgedDocuments
+from rag_assets.ingestion.purged_documents import SHOWN_DIGITS, PurgedDocument
+from rag_assets.inspection.document_names import spelled_names
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.lease import lease_renewed, wait_for_lease
 from rag_assets.operations.decisions import checked_name, checked_reason
@@ -42,8 +44,10 @@ from rag_assets.operations.purge.known_documents import KnownDocuments, known_do
 from rag_assets.operations.purge.rebuilding import Rebuilt, rebuild_without
 from rag_assets.records import Readings
 from rag_assets.refresh.measurement import measure_candidate
+from rag_assets.text.forgotten_names import forgetting
 from rag_assets.text.wording import counted
 from rag_assets.tracking.observer import Observer
+from rag_assets.tracking.records import storable
 from rag_assets.vector_stores.production_state import ProductionState
 
 _logger = logging.getLogger(__name__)
@@ -140,15 +144,15 @@ def purge(
                 _discard(knowledge_base, rebuilt.manifests)
                 raise
             record = _records(known, document_ids, by, reason)
-            purged = PurgedDocuments(knowledge_base.settings)
-            purged.put(record)
+            knowledge_base.purged_documents.put(record)
             _exchange(knowledge_base, known, document_ids, rebuilt, before)
             _remove_traces(knowledge_base, record, report)
             now = datetime.now(UTC).isoformat(timespec="seconds")
-            purged.put(replace(one, completed_at=now) for one in record)
+            knowledge_base.purged_documents.put(one.finished(now) for one in record)
             log = DecisionLog(knowledge_base.failures.folder)
-            for document_id in report.document_ids:
-                log.record("purge", by=by, reason=reason, about=document_id)
+            for one in record:
+                forget = forgetting([one.document_id, *one.known_as])
+                log.record("purge", by=by, reason=forget(reason), about=one.document_hash[:SHOWN_DIGITS])
     finally:
         knowledge_base.ledger.release_lease(owner)
     return report
@@ -162,20 +166,24 @@ def lift(knowledge_base: KnowledgeBase, name: str, *, by: str = "", reason: str 
         MetadataTablesUnavailable: the tables cannot let it in. Nothing was changed.
     """
     by, reason = checked_name(by), checked_reason(reason)
-    purged = PurgedDocuments(knowledge_base.settings)
-    found = [one for one in purged.kept_out().values() if name in (one.document_id, *one.source_uris)]
-    found = found or [
-        one for one in purged.kept_out().values() if one.document_id.endswith((f":{name}", f"/{name}"))
-    ]
+    purged = knowledge_base.purged_documents
+    found = [one for one in purged.kept_out() if any(map(one.is_named, spelled_names(name)))]
     if len(found) != 1:
-        raise RefusedError(f"no purged document is named {name!r}: `rag-assets purge --list` shows their ids")
+        problem = (
+            f"{name!r} fits {len(found)} purged documents"
+            if found
+            else f"no purged document is named {name!r}"
+        )
+        raise RefusedError(f"{problem}: `rag-assets purge --list` shows their hashes, which are names too")
     lifted = replace(found[0], lifted_at=datetime.now(UTC).isoformat(timespec="seconds"), lifted_by=by)
     # First: afterwards the command would not find it again.
     observer = Observer(knowledge_base)
     if not isinstance(observer.place, Path) or observer.place.exists():
-        observer.readmit_document(lifted.document_id)
+        observer.readmit_document([lifted.document_hash, *lifted.names])
     purged.put([lifted])
-    DecisionLog(knowledge_base.failures.folder).record("lift", by=by, reason=reason, about=lifted.document_id)
+    DecisionLog(knowledge_base.failures.folder).record(
+        "lift", by=by, reason=reason, about=lifted.document_hash[:SHOWN_DIGITS]
+    )
     return lifted
 
 
@@ -202,8 +210,7 @@ def _rebuild(
     """
     held = {state.document_id for documents in known.by_generation.values() for state in documents}
     was_completed = all(
-        (one := known.purged.get(name)) is not None and one.is_kept_out and not one.is_unfinished
-        for name in document_ids
+        (one := known.earlier_purge(name)) is not None and not one.is_unfinished for name in document_ids
     )
     if was_completed and not held & document_ids:
         return Rebuilt(before)
@@ -274,17 +281,25 @@ def _discard(knowledge_base: KnowledgeBase, generations: Iterable[str]) -> None:
 def _records(
     known: KnownDocuments, document_ids: frozenset[str], by: str, reason: str
 ) -> list[PurgedDocument]:
-    """Return the records to keep. Those of an interrupted purge stay: who, when, why."""
+    """Return the records to keep. Who, when and why of an earlier purge stay."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     records: list[PurgedDocument] = []
     for document_id in sorted(document_ids):
-        before = known.purged.get(document_id)
-        if before is None or not before.is_unfinished:
-            before = PurgedDocument(document_id, now, by, reason)
+        before = known.earlier_purge(document_id)
+        if before is None:
+            forget = forgetting([document_id, *known.other_names(document_id)])
+            before = PurgedDocument(name_hash(document_id), now, by, forget(reason))
         uris = {*before.source_uris, *(one.source_uri for one in known.locations[document_id])}
+        names = {*before.known_as, *known.other_names(document_id)}
         records.append(
             replace(
                 before,
+                document_id=document_id,
+                names=tuple(
+                    sorted({*before.names, *map(name_hash, names | {storable(one) for one in names})})
+                ),
+                known_as=tuple(sorted(names)),
+                completed_at="",
                 source_uris=tuple(sorted(uris)),
                 contents=tuple(sorted({*before.contents, *known.contents[document_id]})),
             )
@@ -321,7 +336,8 @@ def _remove_traces(knowledge_base: KnowledgeBase, records: list[PurgedDocument],
             f"generation {min(left)} could not be deleted, and may hold the document: run the command again"
         )
     ids = {one.document_id for one in records}
-    traces.remove_from_records(knowledge_base, ids)
+    names = {one.document_id: {one.document_id, *one.known_as} for one in records}
+    traces.remove_from_records(knowledge_base, ids, frozenset[str]().union(*names.values()))
     kept = {
         str(one.content_hash)
         for generation in state.kept
@@ -341,4 +357,4 @@ def _remove_traces(knowledge_base: KnowledgeBase, records: list[PurgedDocument],
     contents = {content for one in records for content in one.contents} - kept
     traces.forget_cached(knowledge_base, uris, contents, ())
     by, reason = records[0].by, records[0].reason
-    Observer(knowledge_base).forget_documents(sorted(ids), contents, by=by, reason=reason)
+    Observer(knowledge_base).forget_documents(names, contents, by=by, reason=reason)

@@ -1,17 +1,23 @@
 """Traces of a document outside of the generations: ledger, texts, records of refreshes, notes of sources, leftovers."""
 
+import json
 import shutil
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rag_assets.changes.near_duplicates import signature_keys
-from rag_assets.disk.atomic_files import TEMPORARY_PREFIX
+from rag_assets.disk.atomic_files import TEMPORARY_PREFIX, replace_file
 from rag_assets.errors import StateFormatError
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.ledgers.base import Ledger
 from rag_assets.operations.purge.known_documents import WITH_DOCUMENTS
 from rag_assets.sources.web.page_notes import PageNotes
+from rag_assets.text.forgotten_names import forgetting, forgotten_in
+
+_NO_SLICES = {"slices": [], "slice_by": ""}
 
 
 def forget_cached(
@@ -38,36 +44,68 @@ def remove_texts(knowledge_base: KnowledgeBase, kept: set[str]) -> int:
     return knowledge_base.text_store.prune(kept, grace_seconds=-1)
 
 
-def remove_from_records(knowledge_base: KnowledgeBase, document_ids: Collection[str]) -> None:
-    """Remove documents from the records of the last refreshes.
+def remove_from_records(
+    knowledge_base: KnowledgeBase, document_ids: Collection[str], names: Collection[str]
+) -> None:
+    """Remove documents from the records of the last refreshes: their rows, and their names in what is said of others.
 
-    Chunks and embeddings of all refreshes go: they are of use to a refresh in progress only.
+    Chunks and embeddings of all refreshes go: they are of use to a refresh in progress only. So do slices of reports, whose
+    values are metadata of documents.
     """
-    artifacts = knowledge_base.artifacts
+    artifacts, forget = knowledge_base.artifacts, forgetting(names)
     for asset in ("chunks", "embeddings"):
         artifacts.remove_asset(asset)
     artifacts.remove_unreadable()
-    for asset in WITH_DOCUMENTS:
+
+    def changed(row: dict[str, Any]) -> dict[str, Any] | None:
+        return None if row.get("document_id") in document_ids else forgotten_in(row, forget)
+
+    def changed_details(details: dict[str, Any]) -> dict[str, Any]:
+        return forgotten_in(
+            _without({**details, **_NO_SLICES} if "slices" in details else details, document_ids), forget
+        )
+
+    for asset in (*WITH_DOCUMENTS, "eval_report"):
         for artifact in artifacts.kept(asset):
             with suppress(StateFormatError):
-                if _names_one(artifact.rows(), document_ids) or _mentions(artifact.details, document_ids):
-                    artifacts.rewrite(
-                        artifact,
-                        lambda row: not _is_about(row, document_ids),
-                        lambda details: _without(details, document_ids),
-                    )
+                if any(changed(row) != row for row in artifact.rows()) or (
+                    changed_details(artifact.details) != artifact.details
+                ):
+                    artifacts.rewrite(artifact, changed, changed_details)
+    _remove_from_files(knowledge_base.failures.folder, forget)
+    _remove_from_refusals(knowledge_base.ledger, forget)
 
 
-def _names_one(rows: Iterable[dict[str, Any]], document_ids: Collection[str]) -> bool:
-    return any(_is_about(row, document_ids) for row in rows)
+def _remove_from_refusals(ledger: Ledger, forget: Callable[[str], str]) -> None:
+    """Remove names from the examples of pending refusals. Their approvals stay."""
+    approved = ledger.approved_tokens()
+    for token, refusal in ledger.refusals().items():
+        examples = tuple(map(forget, refusal.examples))
+        if examples != refusal.examples:
+            ledger.end_approvals([token])
+            ledger.put_refusals([replace(refusal, examples=examples)])
+            if token in approved:
+                ledger.approve(token)
 
 
-def _is_about(row: dict[str, Any], document_ids: Collection[str]) -> bool:
-    return row.get("document_id") in document_ids
-
-
-def _mentions(value: object, document_ids: Collection[str]) -> bool:
-    return value != _without(value, document_ids)
+def _remove_from_files(folder: Path, forget: Callable[[str], str]) -> None:
+    """Remove names from the small records beside the artifacts, such as the message of the last failure."""
+    for path in (*folder.glob("*.json"), *folder.glob("*.jsonl")):
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        found = lines if path.suffix == ".jsonl" else ["".join(lines)]
+        told: list[str] = []
+        changed = False
+        for line in found:
+            try:
+                stored = json.loads(line)
+            except ValueError:
+                changed = True  # nothing reads it, and it may hold anything
+                continue
+            other = forgotten_in(stored, forget)
+            changed = changed or other != stored
+            told.append(json.dumps(other, ensure_ascii=False))
+        if changed:
+            replace_file(path, "".join(f"{line}\n" for line in told).encode("utf-8", "replace"), durable=True)
 
 
 def _without(value: Any, document_ids: Collection[str]) -> Any:

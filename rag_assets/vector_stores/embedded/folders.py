@@ -5,6 +5,7 @@
         production.json            production, previous, held: the pointer for readers. With a hold, who holds it,
                                    since when and why
         readings.json              numbers of the readings of the sources
+        purged.json                records of purged documents
         lock                       held while these files, or the names below, change
         generations/<name>/        a sealed generation: manifest.json and shard/, never written again, and
                                    report.json, the digest of the last report on it
@@ -22,7 +23,7 @@ import secrets
 import shutil
 import time
 import uuid
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,24 @@ class GenerationFolders:
                 "last": readings.last,
                 "counted": dict(sorted(readings.counted.items())),
             },
+        )
+
+    def purge_records(self) -> dict[str, str]:
+        path = self.home / "purged.json"
+        stored = read_json(path)
+        records = {} if stored is None else stored.get("records")
+        if not isinstance(records, dict) or not all(isinstance(text, str) for text in records.values()):
+            raise StateFormatError(
+                f"{path} is damaged: it lists the purged documents. Remove it: the next refresh writes it again from the list in "
+                "the state folder"
+            )
+        return records
+
+    def write_purge_records(self, records: Mapping[str, str]) -> None:
+        """Replace the records of purged documents. The caller holds the lock."""
+        write_json(
+            self.home / "purged.json",
+            {"format_version": FORMAT_VERSION, "records": dict(sorted(records.items()))},
         )
 
     def names(self) -> set[str]:

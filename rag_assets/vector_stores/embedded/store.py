@@ -72,6 +72,13 @@ class EmbeddedVectorStore:
     def readings(self) -> Readings:
         return self.folders.readings()
 
+    def purge_records(self) -> dict[str, str]:
+        return self.folders.purge_records()
+
+    def put_purge_records(self, records: Mapping[str, str]) -> None:
+        with self.folders.locked():
+            self.folders.write_purge_records({**self.folders.purge_records(), **records})
+
     def generations(self) -> list[str]:
         return sorted(self.folders.names())
 

@@ -19,6 +19,7 @@ from rag_assets.errors import (
     GenerationDamaged,
     RagAssetsError,
     StateFormatError,
+    VectorStoreUnavailable,
 )
 from rag_assets.records import GenerationManifest
 from rag_assets.text.wording import counted
@@ -46,6 +47,7 @@ FORMAT_VERSION = 1
 _INDEXES_AT_ONCE = 8
 _FORMAT_KEY = "rag_assets_format_version"
 _ID_KEY = "rag_assets_knowledge_base_id"
+_PURGED_KEY = "rag_assets_purged_"
 _MANIFEST_KEY = "rag_assets_manifest"
 _REPORT_KEY = "rag_assets_report_digest"
 _CHECK_VALUES_KEY = "rag_assets_check_values"
@@ -115,6 +117,28 @@ class Collections:
             )
         self.check_format(stored.get(_FORMAT_KEY))
         return found
+
+    def _metadata_of_meta(self) -> dict[str, Any]:
+        info = self.info(self.name_of("meta"))
+        return (info.config.metadata or {}) if info is not None else {}
+
+    def purge_records(self) -> dict[str, str]:
+        return {
+            key.removeprefix(_PURGED_KEY): str(text)
+            for key, text in self._metadata_of_meta().items()
+            if key.startswith(_PURGED_KEY)
+        }
+
+    def put_purge_records(self, records: Mapping[str, str]) -> None:
+        """Write records of purged documents into the metadata of `meta`. The server keeps the other keys."""
+        metadata = {_PURGED_KEY + key: text for key, text in records.items()}
+        with server_errors("record the purged documents"):
+            self.client.update_collection(self.name_of("meta"), metadata=metadata)
+        if not self.consensus.seen(lambda: metadata.items() <= self._metadata_of_meta().items()):
+            raise VectorStoreUnavailable(
+                "the records of purged documents were written to the server at QDRANT_URL, and are not there when they are read: "
+                "retry"
+            )
 
     def check_format(self, version: object) -> None:
         if str(version) != str(FORMAT_VERSION):

@@ -83,6 +83,13 @@ class ServerVectorStore:
     def readings(self) -> Readings:
         return self._aliases.look().readings
 
+    def purge_records(self) -> dict[str, str]:
+        return self._collections.purge_records()
+
+    def put_purge_records(self, records: Mapping[str, str]) -> None:
+        self._aliases.bootstrap()
+        self._collections.put_purge_records(records)
+
     def generations(self) -> list[str]:
         return self._collections.generations()
 
