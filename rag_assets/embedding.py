@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ from rag_assets.embedders.cache_key import cache_key
 from rag_assets.embedders.probe import PROBE_TEXTS
 from rag_assets.embedders.splitting import Answer, Refusal, Requests
 from rag_assets.errors import TextRefused
+from rag_assets.latencies import Latencies
 from rag_assets.ledgers.base import Ledger
 from rag_assets.progress import Progress
 from rag_assets.records import EmbeddingModel, Vector
@@ -36,6 +37,8 @@ class EmbeddingUsage:
         num_embedded: of them, sent to the model.
         tokens: billed for `num_embedded`.
         cost_usd: None if the price of the model is unknown.
+        num_tokens_cached: of `num_cached`, as counted by the chunker.
+        latencies: of the requests to the model.
     """
 
     num_texts: int = 0
@@ -43,6 +46,8 @@ class EmbeddingUsage:
     num_embedded: int = 0
     tokens: int = 0
     cost_usd: float | None = 0.0
+    num_tokens_cached: int = 0
+    latencies: Latencies = field(default_factory=Latencies, compare=False)
 
 
 def embed_texts(
@@ -55,6 +60,7 @@ def embed_texts(
     refused: MutableMapping[str, str] | None = None,
     known_good: Callable[[], str | None] = lambda: None,
     spent: Callable[[int, float | None], None] = lambda _tokens, _usd: None,
+    cached: Callable[[Iterable[str]], None] = lambda _text_hashes: None,
 ) -> Iterator[tuple[str, Vector]]:
     """Yield (text hash, vector) once for each distinct text, in order of first appearance.
 
@@ -68,6 +74,8 @@ def embed_texts(
         refused: receives text hash -> the reason, for each text that the model refuses. Nothing is yielded for it.
         known_good: as in `Requests`.
         spent: called after each answer, first of all, with its tokens and their cost. None: the price is unknown.
+        cached: called after each look-up in the cache with the hashes of the texts found, before the next `WINDOW` texts
+            are taken.
 
     Raises:
         TextRefused: the model refuses a text, and `refused` is None.
@@ -77,12 +85,13 @@ def embed_texts(
     if price is None:
         usage.cost_usd = None
     progress = Progress("texts", total)
-    requests = Requests(embedder, PROBE_TEXTS[0], known_good, before_request)
+    requests = Requests(embedder, PROBE_TEXTS[0], known_good, before_request, usage.latencies)
     for window in batched(distinct(texts, itemgetter(0)), WINDOW):
         vectors = cached_vectors(window, embedder.model, ledger)
         missing = [(text_hash, text) for text_hash, text in window if text_hash not in vectors]
         usage.num_texts += len(window)
         usage.num_cached += len(vectors)
+        cached(list(vectors))
         progress.advance(len(vectors), _spent(usage))
         for batch, answer in _answers(requests, missing, embedder.model, ledger):
             tokens = requests.extra_tokens + (0 if isinstance(answer, Refusal) else answer.tokens)

@@ -216,6 +216,26 @@ class Settings(IndexSettings):
         "`metadata.sqlite` in the state folder. See docs/metadata-tables.md.",
     )
 
+    # Metrics
+    metrics_port: int = Field(
+        9464,
+        alias="RAG_METRICS_PORT",
+        ge=0,
+        le=65535,
+        description="Port of `rag-assets metrics`. 0: a free one, printed at the start. See docs/metrics.md.",
+    )
+    metrics_address: str = Field(
+        "127.0.0.1",
+        alias="RAG_METRICS_ADDRESS",
+        min_length=1,
+        description="Address on which `rag-assets metrics` listens. It has no login: open it to Prometheus only.",
+    )
+    pushgateway_url: SecretStr | None = Field(
+        None,
+        alias="RAG_PUSHGATEWAY_URL",
+        description="URL of the Pushgateway for `rag-assets metrics --push`, `http://user:password@host:9091`.",
+    )
+
     # MCP server
     mcp_filter: str = Field(
         "",

@@ -27,6 +27,7 @@ LAYERS = (
             "errors",
             "index_settings",
             "invalid_values",
+            "latencies",
             "openai_endpoint",
             "progress",
             "records",
@@ -93,6 +94,7 @@ HEAVY = (
     "alembic",
     "mcp",
     "uvicorn",
+    "prometheus_client",
 )
 
 

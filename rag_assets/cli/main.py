@@ -30,6 +30,7 @@ EFFECTS: dict[str, Literal["reads", "searches", "refreshes", "changes", "writes"
     "show": "reads",
     "diff": "reads",
     "settings": "reads",
+    "metrics": "reads",
     "export": "reads",
     "doctor": "reads",
     "rollback": "changes",
@@ -170,6 +171,8 @@ def _run(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
             from rag_assets.cli.show import show as run
         case "mcp":
             from rag_assets.cli.mcp_server import mcp as run
+        case "metrics":
+            from rag_assets.cli.metrics_exporter import metrics as run
         case "doctor":
             from rag_assets.cli.doctor import doctor as run
         case "rollback":

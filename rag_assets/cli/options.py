@@ -88,6 +88,7 @@ _EXAMPLES = {
         "rag-assets purge --lift hr/old_contract.pdf",
     ),
     "mcp": ("rag-assets mcp", "rag-assets mcp --http", "rag-assets mcp --http 0.0.0.0:8765"),
+    "metrics": ("rag-assets metrics", "rag-assets metrics --push"),
     "settings": ("rag-assets settings", "rag-assets settings --json"),
     "doctor": ("rag-assets doctor", "rag-assets doctor --deep"),
     "benchmark": ("rag-assets benchmark draft", "rag-assets benchmark accept"),
@@ -310,6 +311,17 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
         const="127.0.0.1:8765",
         metavar="HOST:PORT",
         help="serve over HTTP (default address: 127.0.0.1:8765). Without it, over stdio",
+    )
+    exporter = command(
+        "metrics",
+        "Serve the metrics to Prometheus, or push them.",
+        description="Serve the metrics to Prometheus on RAG_METRICS_ADDRESS and RAG_METRICS_PORT, until it is ended. Every "
+        "scrape reads the metadata tables.",
+    )
+    exporter.add_argument(
+        "--push",
+        action="store_true",
+        help="push them to RAG_PUSHGATEWAY_URL once, and exit: for a machine that Prometheus does not reach",
     )
     check = command("doctor", "Check the configuration, and whether each part answers.")
     check.add_argument("--deep", action="store_true", help="also read and check every point in production")

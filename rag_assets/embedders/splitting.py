@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from rag_assets.embedders.base import EmbeddedBatch, Embedder, LearnsHabits
 from rag_assets.errors import RequestFailed, RequestRefused
+from rag_assets.latencies import Latencies
 
 REFUSALS = (RequestRefused, RequestFailed)
 """Errors of a request that one of its texts, or their number, may have caused."""
@@ -42,6 +43,7 @@ class Requests:
         known_good: returns a text that this model has accepted before, or None. It makes a better test. Called at
             most once, after a refusal.
         before_request: called before each request. What it raises ends the task.
+        latencies: receives the duration of each request.
 
     Attributes:
         extra_tokens: billed for tests of the endpoint.
@@ -53,12 +55,14 @@ class Requests:
         neutral: str,
         known_good: Callable[[], str | None] = lambda: None,
         before_request: Callable[[], None] = lambda: None,
+        latencies: Latencies | None = None,
     ) -> None:
         self.extra_tokens = 0
         self._embedder = embedder
         self._neutral = neutral
         self._known_good: Callable[[], str | None] | None = known_good
         self._before_request = before_request
+        self._latencies = latencies or Latencies()
         self._good_text: str | None = None
         self._has_accepted_texts = False
         self._works_now = False
@@ -148,7 +152,8 @@ class Requests:
     def _ask(self, texts: Sequence[str]) -> EmbeddedBatch | RequestRefused | RequestFailed:
         self._before_request()
         try:
-            return self._embedder.embed_documents(texts)
+            with self._latencies.timed():
+                return self._embedder.embed_documents(texts)
         except REFUSALS as error:
             return self._ask_for_numbers(texts) or error
 

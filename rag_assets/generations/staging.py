@@ -14,6 +14,7 @@ from rag_assets.fingerprint import point_id
 from rag_assets.generations.chunk_sizes import ChunkSizes
 from rag_assets.generations.contents import points_of_contents
 from rag_assets.generations.digest import digest_of, digest_to_hex, documents_hash, point_hash, vector_hash
+from rag_assets.latencies import Latencies
 from rag_assets.progress import Progress
 from rag_assets.records import (
     Chunk,
@@ -38,6 +39,8 @@ class StagedGeneration:
     Attributes:
         manifest: of the candidate.
         written: False if nothing changed, so that the candidate is production itself.
+        num_tokens_added: of the added points.
+        upsert_seconds: spent on writing them.
     """
 
     manifest: GenerationManifest
@@ -45,6 +48,14 @@ class StagedGeneration:
     num_points_added: int = 0
     num_points_deleted: int = 0
     num_points_relocated: int = 0
+    num_tokens_added: int = 0
+    upsert_seconds: float = 0.0
+
+    @property
+    def num_tokens_kept(self) -> int | None:
+        """Tokens of the points taken over from production. None if an earlier version made it."""
+        sizes = ChunkSizes.from_text(self.manifest.chunk_sizes, int(self.manifest.fingerprint["chunk_size"]))
+        return None if sizes is None or sizes.num_tokens is None else sizes.num_tokens - self.num_tokens_added
 
 
 class Staging:
@@ -85,6 +96,8 @@ class Staging:
         self._deletions = deletions
         self._digest = int(base.digest, 16) if base else 0
         self._count = base.points_count if base else 0
+        self._upserts = Latencies()
+        self._num_tokens_added = 0
         self._indexed_at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
     def run(
@@ -140,7 +153,15 @@ class Staging:
                 chunk_sizes=sizes.to_text(),
             )
             writer.seal(manifest)
-        return StagedGeneration(manifest, True, num_added, num_deleted, num_relocated)
+        return StagedGeneration(
+            manifest,
+            True,
+            num_added,
+            num_deleted,
+            num_relocated,
+            self._num_tokens_added,
+            self._upserts.sum_seconds,
+        )
 
     def _sizes_of_base(self) -> ChunkSizes:
         """Return the chunk sizes of the base. Those of an earlier version are counted, once."""
@@ -148,7 +169,7 @@ class Staging:
         if self._base is None:
             return ChunkSizes(chunk_size)
         sizes = ChunkSizes.from_text(self._base.chunk_sizes, chunk_size)
-        if sizes is None:
+        if sizes is None or sizes.num_tokens is None:
             sizes = ChunkSizes(chunk_size)
             progress = Progress("chunk sizes counted", self._base.points_count)
             with closing(self._store.read(self._base.generation)) as reader:
@@ -202,10 +223,12 @@ class Staging:
         seen: set[str] = set()
         for batch in batched(embedded_chunks, _BATCH):
             points = [self._point(chunk, vector, new) for chunk, vector in batch]
-            writer.upsert(points)
+            with self._upserts.timed():
+                writer.upsert(points)
             seen.update(chunk.content_hash for chunk, _ in batch)
             self._digest += digest_of(points)
             sizes.add(_token_counts(points))
+            self._num_tokens_added += sum(_token_counts(points))
             progress.advance(len(points))
         if seen != new.keys():
             raise StaleInputError(

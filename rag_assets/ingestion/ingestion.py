@@ -31,6 +31,7 @@ from rag_assets.ingestion.source_reports import (
     skipped_text,
     without_name,
 )
+from rag_assets.latencies import Latencies
 from rag_assets.ledgers.base import Ledger, ParseRecord
 from rag_assets.parsers.isolation import ParseWorkers
 from rag_assets.parsers.registry import asks_by_name
@@ -50,7 +51,7 @@ _DOCUMENTS_AHEAD = 8
 
 
 class Ingestion:
-    """One reading of all sources. `reports` and `media.usage` are filled in while `documents` is consumed.
+    """One reading of all sources. `reports`, `media.usage` and `latencies` are filled in while `documents` is consumed.
 
     Args:
         media: closed after the last document.
@@ -86,6 +87,7 @@ class Ingestion:
         self.reports = [SourceReport(source.name) for source in sources]
         self._listings = {source.name: ListingHash() for source in sources}
         self._metadata_keys: set[str] = set()
+        self.latencies = Latencies()
 
     @property
     def mounts(self) -> dict[str, dict[str, str]]:
@@ -121,6 +123,7 @@ class Ingestion:
         listed = (entry for listing in listings for entry in listing.entries)
         progress = Progress("documents checked", sum(self.media.reads(entry.filename) for entry in listed))
         workers = self._parse_workers()
+        self.latencies = workers.latencies
         parsing = Parsing(self._ledger, self._text_store, workers, self.media)
         try:
             for source, report, listing in zip(self._sources, self.reports, listings, strict=True):

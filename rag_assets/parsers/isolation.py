@@ -22,6 +22,7 @@ from rag_assets.document_metadata.normalization import bounded_left_out, normali
 from rag_assets.document_metadata.values import Metadata
 from rag_assets.environment import worker_environment
 from rag_assets.errors import DocumentUnreadable, ParserUnavailable, QuarantineReason
+from rag_assets.latencies import Latencies
 from rag_assets.parsers import worker
 from rag_assets.parsers.base import AnyParser
 from rag_assets.parsers.parsed_text import ParsedText
@@ -51,10 +52,15 @@ class ParseLimits:
 
 
 class ParseWorkers:
-    """Parses documents in other processes. A process starts with its first document."""
+    """Parses documents in other processes. A process starts with its first document.
+
+    Attributes:
+        latencies: of the documents, with the start of their process, without waiting for a free one.
+    """
 
     def __init__(self, limits: ParseLimits | None = None, num_workers: int | None = None) -> None:
         self.limits = limits or ParseLimits()
+        self.latencies = Latencies()
         self.num_workers = num_workers or min(_num_processors(), _MOST_WORKERS)
         self._threads = ThreadPoolExecutor(self.num_workers, "parse")
         self._own = threading.local()
@@ -68,7 +74,11 @@ class ParseWorkers:
         Returns:
             A future. It raises `DocumentUnreadable`, also for `too_slow`, `too_large` and `crashed`.
         """
-        return self._threads.submit(self._parse, parser, data, filename)
+        return self._threads.submit(self._timed_parse, parser, data, filename)
+
+    def _timed_parse(self, parser: AnyParser, data: bytes, filename: str) -> ParsedText:
+        with self.latencies.timed():
+            return self._parse(parser, data, filename)
 
     def _parse(self, parser: AnyParser, data: bytes, filename: str) -> ParsedText:
         own = getattr(self._own, "worker", None)

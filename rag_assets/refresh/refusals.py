@@ -1,9 +1,10 @@
 """Texts refused by the embedding model: their documents keep the last good version, all others are refreshed."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
+from typing import Any
 
 from rag_assets.artifacts.consistency import require_same_refresh
 from rag_assets.artifacts.parquet_artifact import Artifact
@@ -93,6 +94,16 @@ def embed_chunks(
         ConfigurationError: the model refuses nearly everything. Then no document is to blame.
     """
     embedder, ledger = knowledge_base.embedder, knowledge_base.ledger
+    token_counts: dict[str, int] = {}
+
+    def count_cached(text_hashes: Iterable[str]) -> None:
+        usage.num_tokens_cached += sum(token_counts[text_hash] for text_hash in text_hashes)
+        token_counts.clear()
+
+    def counted_texts(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+        for row in rows:
+            token_counts[row["text_hash"]] = row["token_count"]
+            yield row["text_hash"], row["text"]
 
     def embedded(texts: Iterable[tuple[str, str]], total: int) -> Iterator[tuple[str, Vector]]:
         return embed_texts(
@@ -105,10 +116,11 @@ def embed_chunks(
             refusals.texts,
             lambda: _text_in_production(knowledge_base),
             partial(knowledge_base.spend, "documents", embedder.model.model),
+            count_cached,
         )
 
-    rows = chunked.rows(["text_hash", "text"])
-    yield from embedded(((row["text_hash"], row["text"]) for row in rows), chunked.details["num_chunks"])
+    rows = chunked.rows(["text_hash", "text", "token_count"])
+    yield from embedded(counted_texts(rows), chunked.details["num_chunks"])
     if not refusals.texts:
         return
     require_same_refresh([deduped, chunked])
@@ -133,9 +145,17 @@ def embed_chunks(
         refusals.additional += new
         contents.update(new)
         chunks = list(chunk_contents(new, plan.text_of, knowledge_base.chunker))
-        fresh = {chunk.text_hash: chunk.text for chunk in chunks if chunk.text_hash not in texts}
+        fresh = {
+            chunk.text_hash: {
+                "text_hash": chunk.text_hash,
+                "text": chunk.text,
+                "token_count": chunk.token_count,
+            }
+            for chunk in chunks
+            if chunk.text_hash not in texts
+        }
         texts.update(fresh)
-        yield from embedded(fresh.items(), len(fresh))
+        yield from embedded(counted_texts(fresh.values()), len(fresh))
         for chunk in chunks:
             if chunk.text_hash in refusals.texts:
                 refused_texts[chunk.text_hash] = chunk.text

@@ -34,6 +34,8 @@ NOTED = {
         "num_tokens": "media_tokens",
         "cost_usd": "media_usd",
         "num_probe_tokens": "probe_tokens",
+        "num_left_out": "num_left_out",
+        "latency": "extraction_latency",
     },
     "deduped_documents": {
         **{
@@ -53,9 +55,15 @@ NOTED = {
         "num_tokens": "embedded_tokens",
         "cost_usd": "embedded_usd",
         "embedding_model": "embedding_model",
+        "cached_tokens": "cached_tokens",
+        "usd_saved": "usd_saved_by_cache",
+        "latency": "embedding_latency",
     },
     "staging_collection": {
-        name: name for name in ("num_points_added", "num_points_deleted", "num_points_relocated")
+        **{name: name for name in ("num_points_added", "num_points_deleted", "num_points_relocated")},
+        "kept_tokens": "kept_tokens",
+        "usd_saved": "usd_saved_by_deduplication",
+        "upsert_seconds": "upsert_seconds",
     },
 }
 """Step -> key in its metadata -> name in its note. The names of columns are those of `rag_refreshes`."""

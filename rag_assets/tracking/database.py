@@ -6,6 +6,7 @@ replaces the rows of its run, so that one delivered twice counts once. Imports S
 
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from sqlalchemy import Connection, Table, delete, func, insert, or_, select, upd
 from rag_assets.fingerprint import name_hash
 from rag_assets.text.forgotten_names import forgetting
 from rag_assets.tracking.connections import Deadline, engine_for
+from rag_assets.tracking.contributions import contributions
 from rag_assets.tracking.records import (
     DIED,
     SUCCESSES,
@@ -36,6 +38,7 @@ from rag_assets.tracking.tables import (
     refresh_sources,
     refreshes,
 )
+from rag_assets.tracking.totals import add_to_totals, growth
 from rag_assets.tracking.versions import bring_up_to_date, require_known, version_of
 
 _WITH_TEXTS = (
@@ -114,8 +117,7 @@ class MetadataDatabase:
                 case "run":
                     self._put_run(connection, record)
                 case "decision":
-                    self._delete(connection, promotions, promotions.c.event_id == record.id)
-                    self._insert_rows(connection, record)
+                    self._put_decision(connection, record)
                 case "forget":
                     self._forget(connection, record)
         if record.kind == "forget" and self._engine.dialect.name == "sqlite":
@@ -130,16 +132,28 @@ class MetadataDatabase:
             connection.close()
 
     def _put_run(self, connection: Connection, record: Record) -> None:
-        if record.outcome == DIED and self._outcome(connection, record.id) not in (None, DIED):
+        mine = (refreshes.c.knowledge_base == self.knowledge_base) & (refreshes.c.run_id == record.id)
+        earlier = connection.execute(select(refreshes.c.outcome, refreshes.c.counted).where(mine)).first()
+        if record.outcome == DIED and earlier is not None and earlier.outcome != DIED:
             return  # it was not dead: its own record came first
+        added, counted = growth(record.rows, earlier.counted if earlier is not None else None)
         for table in (*OF_A_RUN.values(), promotions):
             self._delete(connection, table, table.c.run_id == record.id)
-        self._insert_rows(connection, record)
+        [run] = record.rows[refreshes.name]
+        self._insert_rows(
+            connection, replace(record, rows=record.rows | {refreshes.name: [run | {"counted": counted}]})
+        )
         self._resolve(connection, record)
+        if earlier is None or earlier.counted is not None:  # version 1 of the tables counted it, all at once
+            add_to_totals(connection, self.knowledge_base, added)
 
-    def _outcome(self, connection: Connection, run_id: str) -> str | None:
-        mine = (refreshes.c.knowledge_base == self.knowledge_base) & (refreshes.c.run_id == run_id)
-        return connection.execute(select(refreshes.c.outcome).where(mine)).scalar()
+    def _put_decision(self, connection: Connection, record: Record) -> None:
+        mine = promotions.c.knowledge_base == self.knowledge_base, promotions.c.event_id == record.id
+        is_new = connection.execute(select(promotions.c.event_id).where(*mine)).first() is None
+        self._delete(connection, promotions, promotions.c.event_id == record.id)
+        self._insert_rows(connection, record)
+        if is_new:
+            add_to_totals(connection, self.knowledge_base, contributions(record.rows))
 
     def _resolve(self, connection: Connection, record: Record) -> None:
         """The first success after an incident ends it, in any order of delivery."""

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, delete, select
 
 from rag_assets.backports import batched
 from rag_assets.disk.private_folders import make_private_folder
@@ -24,7 +24,9 @@ from rag_assets.tracking.tables import (
     documents,
     evaluation_questions,
     forgotten_documents,
+    metric_totals,
 )
+from rag_assets.tracking.totals import raise_totals, totals_of_rows
 from rag_assets.tracking.versions import require_known
 
 FORMAT_VERSION = 1
@@ -71,7 +73,7 @@ def load(database: MetadataDatabase, folder: Path) -> None:
         forgotten = database.forgotten(connection)
         for name, count in contents["rows"].items():
             table = METADATA.tables[name]
-            if table is forgotten_documents:
+            if table is forgotten_documents or table is metric_totals:
                 continue
             connection.execute(delete(table).where(table.c.knowledge_base == database.knowledge_base))
             num_rows = 0
@@ -85,10 +87,22 @@ def load(database: MetadataDatabase, folder: Path) -> None:
                 database.insert(connection, table, kept)
             if num_rows != count:
                 raise ValueError(f"{name} has {counted(num_rows, 'row')} instead of {count:,}")
+        _load_totals(database, connection, folder, has_totals=metric_totals.name in contents["rows"])
+
+
+def _load_totals(
+    database: MetadataDatabase, connection: Connection, folder: Path, *, has_totals: bool
+) -> None:
+    """Raise the totals to those of the dump. They never fall: a fall would look like new work to Prometheus."""
+    if has_totals:
+        dumped = {row["series"]: row["total"] for row in _rows(folder, metric_totals.name)}
+    else:  # from version 1
+        dumped = totals_of_rows(connection).get(database.knowledge_base, {})
+    raise_totals(connection, database.knowledge_base, dumped)
 
 
 def _line(row: dict[Any, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False, default=_time) + "\n"
+    return json.dumps(row, ensure_ascii=False, sort_keys=True, default=_time) + "\n"
 
 
 def _time(value: object) -> str:

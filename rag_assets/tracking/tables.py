@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
-VERSIONS = ("1",)
+VERSIONS = ("1", "2")
 """The migrations, the newest last. A database with another version was written by a newer program."""
 VERSION_TABLE = "rag_alembic_version"
 
@@ -88,6 +88,7 @@ COUNTS = (
         "num_quarantined",
         "num_unreadable_sources",
         "num_skipped_files",
+        "num_left_out",
     ),
     *(
         "num_added",
@@ -100,8 +101,8 @@ COUNTS = (
     ),
     *("num_near_duplicates", "num_contents_changed"),
     *("num_chunks", "num_chunk_tokens", "num_flagged_chunks"),
-    *("num_texts", "num_cached", "num_embedded", "num_refused"),
-    *("num_points_added", "num_points_deleted", "num_points_relocated"),
+    *("num_texts", "num_cached", "cached_tokens", "num_embedded", "num_refused"),
+    *("num_points_added", "num_points_deleted", "num_points_relocated", "kept_tokens"),
 )
 """Columns of `rag_refreshes` with a count of one step. NULL if the run did not get there."""
 
@@ -121,6 +122,12 @@ refreshes = Table(
     Column("production_after", Text),
     Column("is_full_rebuild", Boolean),
     *_counts(*COUNTS, "num_documents", "num_points"),
+    Column("extraction_latency", LIST),
+    Column("embedding_latency", LIST),
+    Column("upsert_seconds", Double),
+    Column("usd_saved_by_cache", Double),
+    Column("usd_saved_by_deduplication", Double),
+    Column("counted", LIST),
     Index("rag_refreshes_by_time", "knowledge_base", "ended_at"),
 )
 
@@ -253,6 +260,14 @@ chunks = Table(
     Column("num_tokens", Integer, nullable=False),
     Column("flags", LIST, nullable=False),
     Column("index_fingerprint", Text, nullable=False),
+)
+
+metric_totals = Table(
+    "rag_metric_totals",
+    METADATA,
+    _key("knowledge_base"),
+    _key("series"),
+    Column("total", Double, nullable=False),
 )
 
 forgotten_documents = Table(

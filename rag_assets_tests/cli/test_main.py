@@ -38,6 +38,7 @@ COMMANDS = (
     ("restore", "folder"),
     ("purge", "name"),
     ("mcp",),
+    ("metrics",),
     ("doctor",),
     ("benchmark", "draft"),
     ("benchmark", "accept"),

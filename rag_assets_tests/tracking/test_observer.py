@@ -147,7 +147,7 @@ def test_a_fault_is_a_warning_and_the_next_delivery_catches_up(
         end(observer, "r3", "unchanged")
         assert observer.deliver() is None
         assert observer.lag() is None
-        assert "PostgreSQL database postgres on 127.0.0.1, version 1" in observer.examine()
+        assert "PostgreSQL database postgres on 127.0.0.1, version 2" in observer.examine()
     expected = [(run_id, "failed") for run_id in delivered]
     expected += [("r1", "blocked"), ("r2", "blocked"), ("r3", "unchanged")]
     assert runs_in(postgres_url) == expected
@@ -220,7 +220,7 @@ def test_a_file_that_cannot_be_used_is_a_warning(damage: Callable[[Path], None],
         else:
             path.unlink()
         assert observer.deliver() is None
-        assert observer.examine() == f"{path}, version 1"
+        assert observer.examine() == f"{path}, version 2"
     assert runs_in(path) == [("r1", "failed")]
     assert path.stat().st_mode & 0o077 == 0
 

@@ -18,6 +18,7 @@ from rag_assets.defs.metadata.tables import breakdown
 from rag_assets.embedding import EmbeddingUsage
 from rag_assets.fingerprint import short_hash
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.refresh.embedding_estimate import estimated_cost_usd
 from rag_assets.refresh.refusals import Refusals, embed_chunks
 from rag_assets.refresh.staging_plan import require_current_work
 
@@ -66,6 +67,9 @@ def embeddings(
                 "num_refused": len(refusals.texts),
                 "num_tokens": usage.tokens,
                 "cost_usd": "unknown" if usage.cost_usd is None else usage.cost_usd,
+                "cached_tokens": usage.num_tokens_cached,
+                "usd_saved": estimated_cost_usd(usage.num_tokens_cached, knowledge_base.embedder),
+                "latency": usage.latencies.to_counts() or None,
                 "embedding_model": model.model,
                 **step.artifact_metadata("embeddings"),
                 "refresh_id": chunked.header.refresh_id,

@@ -136,6 +136,7 @@ def raw_documents(
             metadata={
                 **ingestion_metadata(ingestion.reports, quarantined, known_failures),
                 **media_metadata(ingestion.media.usage.values(), ingestion.reports),
+                "latency": ingestion.latencies.to_counts() or None,
                 **settings_metadata(changed, in_force),
                 **model_check_metadata(knowledge_base.model_record.get()),
                 "documents_dir": dg.MetadataValue.path(knowledge_base.settings.documents_dir),

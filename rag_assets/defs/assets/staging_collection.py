@@ -22,6 +22,7 @@ from rag_assets.defs.warning_checks import NOTHING_REFUSED, nothing_refused
 from rag_assets.generations.retention import sweep
 from rag_assets.generations.staging import StagedGeneration, Staging
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.refresh.embedding_estimate import estimated_cost_usd
 from rag_assets.refresh.model_check import verified_probe
 from rag_assets.refresh.refusals import plan_around, refusals_of, staged_chunks
 
@@ -92,6 +93,7 @@ def staging_collection(
             data_version=manifest.digest,
             metadata={
                 **staging_metadata(staged),
+                "usd_saved": estimated_cost_usd(staged.num_tokens_kept or 0, knowledge_base.embedder),
                 **refused_metadata(settled),
                 "num_generations_swept": len(swept),
                 "generation": manifest.generation,

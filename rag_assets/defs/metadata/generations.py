@@ -34,6 +34,8 @@ def staging_metadata(staged: StagedGeneration) -> dict[str, Any]:
         "num_points_added": added,
         "num_points_deleted": staged.num_points_deleted,
         "num_points_relocated": relocated,
+        "kept_tokens": staged.num_tokens_kept,
+        "upsert_seconds": staged.upsert_seconds if added else None,
     }
 
 
