@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-SERVICES = ("alertmanager", "code-location", "daemon", "postgres", "prometheus", "redis", "webserver")
+SERVICES = (
+    "alertmanager",
+    "code-location",
+    "daemon",
+    "metrics",
+    "postgres",
+    "prometheus",
+    "redis",
+    "webserver",
+)
 CANARY = "canary-of-a-test-7d1b"
 _PATIENCE_SECONDS = 420
 _LAUNCH = """

@@ -46,7 +46,9 @@ def with_secrets(without: str = "") -> dict[str, str]:
 
 
 def test_all_parts_are_services() -> None:
-    expected = "webserver daemon code-location postgres redis qdrant mlflow prometheus alertmanager grafana"
+    expected = (
+        "webserver daemon code-location postgres redis qdrant mlflow metrics prometheus alertmanager grafana"
+    )
     assert SERVICES.keys() == set(expected.split())
 
 
