@@ -16,6 +16,7 @@ from rag_assets.defs.schedules import schedule_of
 from rag_assets.defs.sensors import sensors_for
 from rag_assets.environment import read_environment
 from rag_assets.errors import ConfigurationError
+from rag_assets.secret_values import hide_secrets_in_logs
 from rag_assets.settings import Settings, load_settings
 from rag_assets.sources.declarations import kinds_of
 
@@ -72,6 +73,7 @@ def _one_process_per_step() -> dg.ExecutorDefinition:
     )
 
 
+hide_secrets_in_logs()
 # For libraries with variables of their own, such as AWS_PROFILE. Dagster has done it for the working folder only.
 read_environment().export()
 defs = build_definitions(load_settings())

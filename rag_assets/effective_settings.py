@@ -1,5 +1,6 @@
 """The values in effect as people may see them: with their origin, and without secrets."""
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from rag_assets.environment import (
 )
 from rag_assets.errors import ConfigurationError
 from rag_assets.invalid_values import may_hold_secrets
+from rag_assets.secret_values import without_secrets
 from rag_assets.settings import Settings, load_settings, variables_of_settings
 
 DEFAULT = "default"
@@ -30,6 +32,9 @@ OVERRIDES = "overrides"
 """Key of the overrides of a run, in the details and in the metadata of `raw_documents`."""
 REBUILDING = ("chunker", "chunk_size", "chunk_overlap", "tokenizer", "embedding_model")
 """Settings of the index fingerprint."""
+_OF_AN_ADDRESS = "_URL"
+"""The end of the variables with an address."""
+_ADDRESS = re.compile(r"([a-z+]+://)?([\w.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?(/[\w./~-]*)?")
 _PLACES = (HOME, "DAGSTER_HOME")
 
 
@@ -108,7 +113,7 @@ def origin_of(name: str, variable: str | None, environment: Environment) -> str:
     if variable is None:
         return DEFAULT
     if variable == file_variable(name):
-        return f"file {environment.path(variable)}"
+        return without_secrets(f"file {environment.path(variable)}")
     if variable in secret_variables(name)[2:]:
         return AwsSecret(variable, environment.variables[variable]).place
     return environment.origin(variable)
@@ -147,31 +152,38 @@ def shown_value(value: Any, field: FieldInfo) -> str:
         return str(value).lower()
     if isinstance(value, tuple):
         value = ",".join(map(str, value))
-    text = without_credentials(str(value))
-    return NOT_SHOWN if not isinstance(value, Path) and is_secret_value(text) else text
+    if str(field.alias).endswith(_OF_AN_ADDRESS):
+        return without_credentials(str(value))
+    text = str(value)
+    if isinstance(value, Path):  # may look as random as a key
+        return without_secrets(text)
+    return NOT_SHOWN if is_secret_value(text) else text
 
 
-def without_credentials(text: str) -> str:
-    """Return a URL without user, password and query, and any other text as it is."""
-    scheme, separator, rest = text.partition("://")
-    return f"{scheme}{separator}{rest.partition('?')[0].rpartition('@')[2]}" if separator else text
+def without_credentials(address: str) -> str:
+    """Return an address without user, password and query. What is no address may be a key, and is not shown."""
+    scheme, separator, rest = address.partition("://")
+    shown = f"{scheme}{separator}{rest.partition('?')[0].rpartition('@')[2]}" if separator else address
+    return NOT_SHOWN if _ADDRESS.fullmatch(shown) is None or is_secret_value(shown) else shown
 
 
 def place_of(settings: Settings) -> str:
     """Return the place of the vector store: its server without credentials, or the state folder."""
-    return without_credentials(settings.qdrant_url) if settings.qdrant_url else str(settings.state_dir)
+    if settings.qdrant_url:
+        return without_credentials(settings.qdrant_url)
+    return without_secrets(str(settings.state_dir))
 
 
 def ledger_server_of(settings: Settings) -> str | None:
     """Return the server of the ledger without credentials, None if the ledger is in the state folder."""
     address = settings.redis_address
-    return f"Redis at {address}" if address else None
+    return without_secrets(f"Redis at {address}") if address else None
 
 
 def names_of(settings: Settings) -> dict[str, str | None]:
     """Return name and place of a knowledge base, and the server of its ledger, for reports."""
     return {
-        "name": settings.collection,
+        "name": without_secrets(settings.collection),
         "place": place_of(settings),
         "ledger": ledger_server_of(settings),
     }

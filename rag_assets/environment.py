@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rag_assets.aws.secrets import PARAMETER_SUFFIX, SECRET_SUFFIX, AwsSecret
 from rag_assets.errors import ConfigurationError
+from rag_assets.secret_values import remember, remember_variables
 
 HOME = "RAG_HOME"
 SHELL = "environment"
@@ -116,6 +117,8 @@ def read_environment() -> Environment:
                 f"{HOME}: {home / '.env'} names another folder, {moved}. The file is read because {HOME} is {home}: remove "
                 "that line"
             )
+    for layer in layers:
+        remember_variables(layer.variables)
     return Environment(home, tuple(layers))
 
 
@@ -169,6 +172,7 @@ def secret(name: str, variables: Mapping[str, str], home: Path) -> str | None:
     content = content.removesuffix("\n").removesuffix("\r")
     if not content:
         raise ConfigurationError(f"{variable}: {path} is empty")
+    remember(content)
     return content
 
 

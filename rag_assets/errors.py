@@ -40,7 +40,8 @@ RagAssetsError
 └── DocumentUnreadable      one document only, quarantined with a reason
     └── DocumentGone            a listed document does not exist any more
 
-A message states the problem, the id it concerns and the next step. It never contains document text or a secret.
+A message states the problem, the id it concerns and the next step. It never contains document text. A secret in it, for example
+repeated by a server, is replaced by `…`.
 Only `rag_assets.defs` turns these errors into `dagster.Failure`.
 """
 
@@ -63,6 +64,9 @@ QuarantineReason = Literal[
 
 class RagAssetsError(Exception):
     """Base of every error raised on purpose."""
+
+    def __str__(self) -> str:
+        return _shown(super().__str__())
 
 
 class TransientError(RagAssetsError):
@@ -303,7 +307,7 @@ class DocumentUnreadable(RagAssetsError):
         super().__init__(f"{reason}: {detail}")
         self.lasting = lasting
         self.reason: QuarantineReason = reason
-        self.detail = detail
+        self.detail = _shown(detail)
 
 
 class DocumentGone(DocumentUnreadable):
@@ -311,6 +315,13 @@ class DocumentGone(DocumentUnreadable):
 
     def __init__(self, detail: str) -> None:
         super().__init__("unreadable", detail)
+
+
+def _shown(message: str) -> str:
+    # Imported here: `--help` has no use for it.
+    from rag_assets.secret_values import without_secrets
+
+    return without_secrets(message)
 
 
 def causes_of(error: BaseException | None) -> Iterator[BaseException]:

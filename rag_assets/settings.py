@@ -31,6 +31,7 @@ from rag_assets.errors import ConfigurationError
 from rag_assets.index_settings import IndexSettings
 from rag_assets.invalid_values import FORM, describe_invalid_values, may_hold_secrets
 from rag_assets.redis_address import RedisAddress, redis_address, sentinel_host
+from rag_assets.secret_values import remember
 from rag_assets.setting_types import AwsSecretStr, CronLine, Names, TimeZone, UserPath, WebAddress
 
 
@@ -326,12 +327,14 @@ def _checked(values: dict[str, Any]) -> Settings:
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        fields = {str(field.alias): field for field in Settings.model_fields.values()}
-        raise ConfigurationError(describe_invalid_values(error, fields, str, "Settings")) from None
+        raise ConfigurationError(describe_invalid_values(error, _FIELDS, str, "Settings")) from None
 
 
 def _check_value(alias: str, home: Path, value: str) -> None:
     _checked({alias: value, HOME: home})
+
+
+_FIELDS = {str(field.alias): field for field in Settings.model_fields.values()}
 
 
 def settings_in(environment: Environment) -> dict[str, str]:
@@ -349,6 +352,8 @@ def settings_in(environment: Environment) -> dict[str, str]:
             found[alias] = secret(alias, values, environment.home) or ""
         elif name not in secret_variables(alias)[1:]:
             found[alias] = values[name]
+            if may_hold_secrets(_FIELDS[alias].annotation):
+                remember(found[alias])
     return found
 
 

@@ -26,7 +26,7 @@ def places_of(canary: str, *folders: Path) -> list[str]:
     for folder in folders:
         for path in sorted(folder.rglob("*")):
             if path.is_file() and not path.is_symlink():
-                found += [f"{path} ({form})" for form, data in _forms_of(path) if holds(canary, data)]
+                found += [f"{path} ({form})" for form, data in forms_of(path) if holds(canary, data)]
     return found
 
 
@@ -37,8 +37,8 @@ def holds(canary: str, data: bytes) -> bool:
     return any(form in data for form in forms)
 
 
-def _forms_of(path: Path) -> Iterator[tuple[str, bytes]]:
-    data = _bytes_of(path)
+def forms_of(path: Path) -> Iterator[tuple[str, bytes]]:
+    data = bytes_of(path)
     yield "as it is", data
     with suppress(zlib.error):
         yield "unpacked", zlib.decompress(data)
@@ -49,7 +49,7 @@ def _forms_of(path: Path) -> Iterator[tuple[str, bytes]]:
         yield "tables", "\n".join(_rows_of(path)).encode()
 
 
-def _bytes_of(path: Path) -> bytes:
+def bytes_of(path: Path) -> bytes:
     """Return all bytes of a file. Each hole is one zero: the files of the engine are mostly holes."""
     parts: list[bytes] = []
     with path.open("rb") as file:

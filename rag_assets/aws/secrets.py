@@ -13,6 +13,7 @@ from typing import Any
 
 from rag_assets.aws.client import aws_errors, build_client, code_of, in_words, status_of
 from rag_assets.errors import ConfigurationError, SecretUnavailable
+from rag_assets.secret_values import remember, without_secrets
 
 SECRET_SUFFIX = "_AWS_SECRET"  # noqa: S105 - the end of a name
 PARAMETER_SUFFIX = "_AWS_PARAMETER"
@@ -49,7 +50,7 @@ class AwsSecret:
     def place(self) -> str:
         """The place in words, for people. It holds no secret."""
         kind = "parameter" if self.variable.endswith(PARAMETER_SUFFIX) else "secret"
-        return f"AWS {kind} {self.reference}"
+        return without_secrets(f"AWS {kind} {self.reference}")
 
     def fetch(self) -> str:
         """Return the secret, at most some minutes old.
@@ -89,6 +90,7 @@ class AwsSecret:
             ) from None
         if not isinstance(value, str) or not value:
             raise ConfigurationError(f"{self.variable}: {self.place} is empty, or is no text")
+        remember(value)
         return value
 
     def _value_of(self, key: str, text: Any) -> Any:

@@ -65,6 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return print_script()
     if options.command == "quarantine" and options.retry is not None:
         options.command = "quarantine --retry"
+    from rag_assets.secret_values import hide_secrets_in_logs
+
+    hide_secrets_in_logs()
     knowledge_base: KnowledgeBase | None = None
     try:
         with _environment():

@@ -86,7 +86,9 @@ def ask(question: str) -> str:
 
 def complain(message: str) -> None:
     """Print one line on standard error. A terminal gets it divided between words."""
-    line = f"rag-assets: {one_line(message)}"
+    from rag_assets.secret_values import without_secrets
+
+    line = f"rag-assets: {one_line(without_secrets(message))}"
     for row in _rows(line, _terminal_columns(), 0) if sys.stderr.isatty() else (line,):
         print(row, file=sys.stderr)
 

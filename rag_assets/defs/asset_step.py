@@ -9,6 +9,7 @@ import dagster as dg
 
 from rag_assets.artifacts.last_outcome import OutcomeRecord, record_failure
 from rag_assets.artifacts.parquet_artifact import Artifact, ArtifactWriter, Header
+from rag_assets.defs.hidden_secrets import secrets_hidden
 from rag_assets.defs.metadata.artifact import artifact_metadata
 from rag_assets.defs.metadata.sentences import sentence
 from rag_assets.defs.metadata.tables import shown
@@ -126,6 +127,7 @@ def asset_step(
         dg.Failure: any other error of ours. Its description is the message of that error.
     """
     with (
+        secrets_hidden(),
         logged_in_run(context.log, context.instance),
         run_recorded(context, knowledge_base),
         _asset_step(context, knowledge_base, begins_refresh=begins_refresh) as step,

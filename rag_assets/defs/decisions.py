@@ -8,6 +8,7 @@ import dagster as dg
 from pydantic import Field
 
 from rag_assets.defs.assets import production_collection
+from rag_assets.defs.hidden_secrets import secrets_hidden
 from rag_assets.defs.metadata.generations import held_metadata, resumed_metadata
 from rag_assets.defs.run_log import logged_in_run
 from rag_assets.errors import RagAssetsError
@@ -44,7 +45,7 @@ class ApprovalConfig(DecisionConfig):
 @contextmanager
 def _failures_shown(context: dg.OpExecutionContext) -> Generator[None]:
     try:
-        with logged_in_run(context.log, context.instance):
+        with secrets_hidden(), logged_in_run(context.log, context.instance):
             yield
     except RagAssetsError as error:
         raise dg.Failure(str(error), allow_retries=False) from error

@@ -8,6 +8,7 @@ import dagster as dg
 from pydantic import Field
 
 from rag_assets.aws.client import AwsAccess
+from rag_assets.defs.hidden_secrets import secrets_hidden
 from rag_assets.defs.run_log import logged_in_run
 from rag_assets.effective_settings import REBUILDING
 from rag_assets.errors import ConfigurationError, RagAssetsError
@@ -62,6 +63,20 @@ class KnowledgeBaseResource(dg.ConfigurableResource[KnowledgeBase]):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Generator[KnowledgeBase]:
+        with secrets_hidden():
+            knowledge_base = self._opened()
+            try:
+                yield knowledge_base
+            finally:
+                if knowledge_base.settings.executor == "in_process" and context.run_id:
+                    # One process executes the whole run, so the run ends here. If the ledger cannot be opened, the lease is
+                    # one of a dead run, and taken over as such.
+                    with suppress(RagAssetsError):
+                        knowledge_base.ledger.release_lease(context.run_id)
+                with logged_in_run(context.log, context.instance):
+                    knowledge_base.close()
+
+    def _opened(self) -> KnowledgeBase:
         try:
             values = self.values_for_run()
             settings = load_settings(**values)
@@ -70,13 +85,4 @@ class KnowledgeBaseResource(dg.ConfigurableResource[KnowledgeBase]):
             raise dg.Failure(str(error), allow_retries=False) from error
         knowledge_base = KnowledgeBase(settings, given, frozenset(values))
         knowledge_base.aws_access = self.aws_access()
-        try:
-            yield knowledge_base
-        finally:
-            if settings.executor == "in_process" and context.run_id:
-                # One process executes the whole run, so the run ends here. If the ledger cannot be opened, the lease is
-                # one of a dead run, and taken over as such.
-                with suppress(RagAssetsError):
-                    knowledge_base.ledger.release_lease(context.run_id)
-            with logged_in_run(context.log, context.instance):
-                knowledge_base.close()
+        return knowledge_base

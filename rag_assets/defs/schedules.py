@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import dagster as dg
 
+from rag_assets.defs.hidden_secrets import secrets_hidden
 from rag_assets.defs.jobs import refresh
 from rag_assets.errors import ConfigurationError, RagAssetsError
 from rag_assets.knowledge_base import KnowledgeBase
@@ -58,6 +59,7 @@ def schedule_of(settings: Settings) -> dg.ScheduleDefinition:
         ) from error
 
 
+@secrets_hidden()
 def _refresh_if_possible(knowledge_base: dg.ResourceParam[KnowledgeBase]) -> dg.RunRequest | dg.SkipReason:
     reason = reason_to_skip(knowledge_base)
     return dg.SkipReason(reason) if reason else dg.RunRequest()

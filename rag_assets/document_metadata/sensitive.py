@@ -30,14 +30,17 @@ _PERSONAL_KEY = re.compile(
     r"(emailaddress|phonenumber|birthdate|dateofbirth|(author|creator|editor|owner|user|first|last|full|given|family)name|"
     r"(created|modified|updated|edited|saved|changed|approved|reviewed|written|published|submitted)by)(_|$)"
 )
-_SECRET_VALUE = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY|\b(AKIA|ASIA)[0-9A-Z]{16}\b|\bsk-[\w-]{16,}|\bgh[pousr]_\w{20,}|"
-    r"\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}|\bxox[abeprs]-[\w-]{10,}|\bAIza[\w-]{30,}|\beyJ[\w-]{8,}\.eyJ[\w-]{8,}|"
-    r"\bhooks\.slack\.com/services/|\bdiscord(app)?\.com/api/webhooks/|\.webhook\.office\.com/|"
-    r"\bapi\.telegram\.org/bot\d|\b[Bb]earer\s+[\w.~+/=-]{16,}|"
-    r"://[^\s/@:]*:[^\s/@]+@|\bhttps?://[^\s/@]{16,}@",
+SECRET_FORM = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY[^\0]{0,10000}?(-----END|\Z)|\b(AKIA|ASIA)[0-9A-Z]{16}\b|\bsk-[\w-]{16,}|"
+    r"\b[rs]k_(live|test)_\w{10,}|\bgh[pousr]_\w{20,}|\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}|\bxox[abeprs]-[\w-]{10,}|"
+    r"\bxapp-[\w-]{20,}|\b(npm|hf|dop_v1|shpat|glsa|dckr_pat)_[a-z0-9_-]{24,}|\bpypi-[\w-]{40,}|\bya29\.[\w.-]{20,}|"
+    r"\bSG\.[\w-]{16,}\.[\w-]{16,}|\bAIza[\w-]{30,}|\beyJ[\w-]{8,}\.eyJ[\w-]{8,}(\.[\w-]+)?|"
+    r"\bhooks\.slack\.com/services/[\w/-]*|\bdiscord(app)?\.com/api/webhooks/[\w/-]*|\.webhook\.office\.com/[\w/@-]*|"
+    r"\bapi\.telegram\.org/bot[\w:-]+|\b[Bb]earer\s+[\w.~+/=-]{16,}",
     re.IGNORECASE,
 )
+"""Keys and tokens of known services. detect-secrets is made for lines of source code, and has no rule for Hugging Face."""
+_LOGIN_IN_URL = re.compile(r"://[^\s/@:]*:[^\s/@]+@|\bhttps?://[^\s/@]{16,}@")
 _PERSONAL_VALUE = re.compile(r"[\w.%+-]{1,64}@[\w-]{1,64}(\.[\w-]{1,64})+|^\+\d[\d ()/.-]{6,20}\d$")
 _LONG_WORD = re.compile(r"[A-Za-z0-9+/_=-]{24,}")
 _CHANGES_BETWEEN_CHARACTERS = 0.4
@@ -52,7 +55,8 @@ def is_secret_key(key: str) -> bool:
 def is_secret_value(text: str) -> bool:
     """Whether a text holds a key, a token, or a URL with one."""
     return (
-        _SECRET_VALUE.search(text) is not None
+        SECRET_FORM.search(text) is not None
+        or _LOGIN_IN_URL.search(text) is not None
         or has_secret_parameter(text)
         or any(_looks_random(word) for word in _LONG_WORD.findall(text))
     )

@@ -42,3 +42,14 @@ def has_secret_parameter(text: str) -> bool:
             return False
         text = unquote(text)
     return False
+
+
+def without_secret_parameters(text: str, hidden: str) -> str:
+    """Return a text with another word in place of each secret in a parameter of a URL."""
+
+    def shown(match: re.Match[str]) -> str:
+        name, value = match.groups()
+        is_secret = is_signature(name) or is_secret_parameter(name, value.rstrip(",.:!)"))
+        return f"{match[0][: -len(value)]}{hidden}" if is_secret else match[0]
+
+    return _PARAMETER.sub(shown, text) if "=" in text else text

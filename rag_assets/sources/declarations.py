@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from rag_assets.environment import secret, secret_variables
 from rag_assets.errors import ConfigurationError
 from rag_assets.invalid_values import describe_invalid_values, may_hold_secrets
+from rag_assets.secret_values import remember, remember_arguments
 from rag_assets.sources.base import Source
 from rag_assets.sources.registry import SOURCES
 
@@ -151,6 +152,11 @@ def _from_variables(kind: str, environment: Mapping[str, str], home: Path) -> So
 def _build(
     name: str, kind: str, options: Mapping[str, Any], shown: Mapping[str, str], where: str, home: Path
 ) -> Source:
+    for option, field in SOURCES[kind].Options.model_fields.items():
+        if field.annotation is SecretStr:
+            remember(str(options.get(option, "")))
+        elif may_hold_secrets(field.annotation):
+            remember_arguments(options.get(option))
     try:
         checked = SOURCES[kind].Options(**options)
         # Not `model_copy`, which would count a default as set.

@@ -33,6 +33,7 @@ from rag_assets.defs.runs.results import begin, finish
 from rag_assets.errors import RagAssetsError
 from rag_assets.refresh.outcome import Outcome, outcome_of
 from rag_assets.refresh.result import RefreshResult
+from rag_assets.secret_values import hide_secrets_in_logs, shown_error, without_secrets
 
 
 class _Reports:
@@ -51,6 +52,7 @@ class _Reports:
 
 def main(reports: int, control: int, run_id: str = "", reason: str = "", production: str = "") -> None:
     """Refresh, or end the run of a dead process, and report the result."""
+    hide_secrets_in_logs()
     report, cancellation = _Reports(reports), Cancellation()
     watched = (control, _pipe_of_sigterm())
     threading.Thread(target=_watch, args=(watched, cancellation), name="control", daemon=True).start()
@@ -74,16 +76,16 @@ def main(reports: int, control: int, run_id: str = "", reason: str = "", product
     except CanceledError:
         result = RefreshResult(Outcome.CANCELED)
     except yaml.YAMLError as error:
-        traceback.print_exc()
+        traceback.print_exception(shown_error(error))
         result = RefreshResult(Outcome.FAILED, reason=f"dagster.yaml is no valid YAML: {_first_line(error)}")
     except DagsterError as error:
         # Of the instance, for example: DAGSTER_HOME is no folder, or dagster.yaml is invalid.
-        traceback.print_exc()
+        traceback.print_exception(shown_error(error))
         result = RefreshResult(Outcome.FAILED, reason=f"Dagster: {_first_line(error)}")
     except RagAssetsError as error:
         result = RefreshResult(outcome_of(error), reason=str(error))
     except Exception as error:
-        traceback.print_exc()
+        traceback.print_exception(shown_error(error))
         result = RefreshResult(
             Outcome.FAILED, reason=f"unexpected {type(error).__name__}: {_first_line(error)}"
         )
@@ -91,7 +93,7 @@ def main(reports: int, control: int, run_id: str = "", reason: str = "", product
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [""])[0]
+    return (without_secrets(str(error)).strip().splitlines() or [""])[0]
 
 
 def _pipe_of_sigterm() -> int:

@@ -31,6 +31,7 @@ from rag_assets.defs.runs.log import Report, RunLog
 from rag_assets.defs.runs.queue import reason_to_wait
 from rag_assets.defs.sensors.alerting import slack_on_failure
 from rag_assets.errors import StateFormatError
+from rag_assets.secret_values import shown_error
 from rag_assets.settings import load_settings
 
 DEFINITIONS = "rag_assets.definitions"
@@ -122,9 +123,9 @@ class Execution:
         with RunLog(self.instance, run.run_id, self.report, self.cancellation.notice):
             try:
                 execute_run(job, run, self.instance)
-            except Exception:
+            except Exception as error:
                 # For example a resource that cannot be opened. The run has recorded its failure.
-                traceback.print_exc()
+                traceback.print_exception(shown_error(error))
             self.cancellation.end()
         return _existing(self.instance, run.run_id)
 

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from rag_assets.alerts.delivery import post_to_slack
+from rag_assets.defs.hidden_secrets import secrets_hidden
 from rag_assets.defs.runs.alerts import (
     ALERTED_BY_TAG,
     degraded_alerts,
@@ -22,6 +23,7 @@ from rag_assets.knowledge_base import KnowledgeBase
     "A refresh superseded by another one is reported only as the third in a row, and a refusal that waits for an approval "
     "only once.",
 )
+@secrets_hidden()
 def slack_on_failure(
     context: dg.RunFailureSensorContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
 ) -> None:
@@ -45,6 +47,7 @@ def slack_on_failure(
     description="Posts a Slack alert when a source becomes unreadable, once, and when production was found damaged and "
     "was built again. Needs SLACK_WEBHOOK_URL.",
 )
+@secrets_hidden()
 def slack_on_degraded_source(
     context: dg.RunStatusSensorContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
 ) -> None:

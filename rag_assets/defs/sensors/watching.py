@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 
 from rag_assets.artifacts.decisions import DecisionLog
+from rag_assets.defs.hidden_secrets import secrets_hidden
 from rag_assets.defs.jobs import refresh
 from rag_assets.defs.schedules import reason_to_skip
 from rag_assets.errors import RagAssetsError
@@ -100,16 +101,19 @@ def watching_sensors(settings: Settings) -> dict[str, tuple[dg.SensorDefinition,
     }
 
 
+@secrets_hidden()
 def refresh_on_changed_documents(
     knowledge_base: dg.ResourceParam[KnowledgeBase],
 ) -> dg.RunRequest | dg.SkipReason:
     return _refresh_if_listing_changed(knowledge_base, "folder")
 
 
+@secrets_hidden()
 def refresh_on_new_objects(knowledge_base: dg.ResourceParam[KnowledgeBase]) -> dg.RunRequest | dg.SkipReason:
     return _refresh_if_listing_changed(knowledge_base, "bucket")
 
 
+@secrets_hidden()
 def refresh_on_object_events(
     context: dg.SensorEvaluationContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
 ) -> dg.SensorResult | dg.SkipReason:
