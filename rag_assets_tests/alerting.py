@@ -1,36 +1,36 @@
-"""Evaluates the sensors of alerts, as the daemon does after a run."""
-
-from collections.abc import Iterator
-from contextlib import contextmanager
+"""Evaluates the sensor of alerts as the daemon does, with its cursor from tick to tick."""
 
 import dagster as dg
 
-from rag_assets.defs.sensors import slack_on_degraded_source
-from rag_assets_tests.pipeline import Pipeline, Run
+from rag_assets.defs.sensors import slack_alerts
+from rag_assets_tests.pipeline import Pipeline
+from rag_assets_tests.slack_receiver import SlackReceiver
 
 
-def alert_about(pipeline: Pipeline, run: Run) -> None:
-    with sensor_context(
-        pipeline, run.run_id, slack_on_degraded_source.name, dg.DagsterEventType.RUN_SUCCESS
-    ) as context:
-        slack_on_degraded_source(context)
+class AlertSensor:
+    """The sensor of one pipeline. Its first tick is over: runs from now on are reported."""
 
+    def __init__(self, pipeline: Pipeline, slack: SlackReceiver) -> None:
+        self._pipeline = pipeline
+        self._slack = slack
+        self.cursor: str | None = None
+        self.skipped = ""
+        self.tick()
 
-@contextmanager
-def sensor_context(
-    pipeline: Pipeline, run_id: str, sensor_name: str, event_type: dg.DagsterEventType
-) -> Iterator[dg.RunStatusSensorContext]:
-    """Yield the context of a sensor that watches the end of a run."""
-    dagster_run = pipeline.instance.get_run_by_id(run_id)
-    (record,) = pipeline.instance.get_records_for_run(run_id, of_type=event_type).records
-    assert dagster_run is not None
-    event = record.event_log_entry.dagster_event
-    assert event is not None
-    with pipeline.knowledge_base() as knowledge_base:
-        yield dg.build_run_status_sensor_context(
-            sensor_name=sensor_name,
-            dagster_event=event,
-            dagster_instance=pipeline.instance,
-            dagster_run=dagster_run,
-            resources={"knowledge_base": knowledge_base},
-        )
+    def tick(self) -> list[str]:
+        """Return the texts that arrived during one tick."""
+        before = len(self._slack.texts)
+        with (
+            self._pipeline.knowledge_base() as knowledge_base,
+            dg.build_sensor_context(
+                self._pipeline.instance, cursor=self.cursor, resources={"knowledge_base": knowledge_base}
+            ) as context,
+        ):
+            data = slack_alerts.evaluate_tick(context)
+        self.cursor, self.skipped = data.cursor or self.cursor, data.skip_message or ""
+        return self._slack.texts[before:]
+
+    def only(self) -> str:
+        """Return the only text that arrived during one tick."""
+        (text,) = self.tick()
+        return text

@@ -65,8 +65,7 @@ def test_dg_lists_all_definitions(home: Path) -> None:
     assert found["schedules"] == {"refresh_on_schedule"}
     assert found["sensors"] == {
         "refresh_on_changed_documents",
-        "slack_on_degraded_source",
-        "slack_on_failure",
+        "slack_alerts",
     }
 
 

@@ -13,7 +13,7 @@ _TEXT_COLUMN = 6
 def doctor(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     """Print the findings. Any failure exits with 1."""
     exit_code = 0
-    for finding in examine(knowledge_base, deep=options.deep):
+    for finding in examine(knowledge_base, deep=options.deep, sends_test_alert=options.send_test_alert):
         say_text(one_line(describe(finding)), _TEXT_COLUMN)
         if finding.failed:
             exit_code = 1

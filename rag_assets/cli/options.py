@@ -90,7 +90,7 @@ _EXAMPLES = {
     "mcp": ("rag-assets mcp", "rag-assets mcp --http", "rag-assets mcp --http 0.0.0.0:8765"),
     "metrics": ("rag-assets metrics", "rag-assets metrics --push"),
     "settings": ("rag-assets settings", "rag-assets settings --json"),
-    "doctor": ("rag-assets doctor", "rag-assets doctor --deep"),
+    "doctor": ("rag-assets doctor", "rag-assets doctor --deep", "rag-assets doctor --send-test-alert"),
     "benchmark": ("rag-assets benchmark draft", "rag-assets benchmark accept"),
     "benchmark draft": ("rag-assets benchmark draft --questions 100",),
     "benchmark accept": ("rag-assets benchmark accept",),
@@ -325,6 +325,9 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
     )
     check = command("doctor", "Check the configuration, and whether each part answers.")
     check.add_argument("--deep", action="store_true", help="also read and check every point in production")
+    check.add_argument(
+        "--send-test-alert", action="store_true", help="also post a test message to SLACK_WEBHOOK_URL"
+    )
     questions = command("benchmark", "Write the questions of the gate.")
     questions.set_defaults(command="", print_help=questions.print_help)
     benchmark = questions.add_subparsers(title="commands", metavar="COMMAND")

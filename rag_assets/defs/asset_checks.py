@@ -25,7 +25,7 @@ from rag_assets.refresh.promotion import check_unchanged, reject_candidate
             asset=eval_report,
             blocking=True,
             description="Passes if Recall@5 of the candidate reaches `RAG_EVAL_THRESHOLD`.\n\nOtherwise production is "
-            "unchanged, the candidate is discarded, and `slack_on_failure` posts the reason. `production_collection` "
+            "unchanged, the candidate is discarded, and `slack_alerts` posts the reason. `production_collection` "
             "repeats the judgment, so skipping this check lets nothing through.",
         )
     ],

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from rag_assets.alerts.run_facts import SUPERSEDED_IN_A_ROW
 from rag_assets.artifacts.last_outcome import OutcomeRecord, record_failure
 from rag_assets.artifacts.parquet_artifact import Artifact, ArtifactWriter, Header
 from rag_assets.defs.hidden_secrets import secrets_hidden
@@ -15,7 +16,8 @@ from rag_assets.defs.metadata.sentences import sentence
 from rag_assets.defs.metadata.tables import shown
 from rag_assets.defs.recorded_runs import run_recorded
 from rag_assets.defs.run_log import logged_in_run
-from rag_assets.errors import ApprovalNeeded, RagAssetsError, TransientError
+from rag_assets.defs.run_tags import tag_run
+from rag_assets.errors import RagAssetsError, TransientError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.lease import HeldLease, lease_renewed, wait_for_lease
 from rag_assets.refresh.outcome import OUTCOME_KEY, Outcome, outcome_of
@@ -27,10 +29,7 @@ if TYPE_CHECKING:
 
 ERROR_KEY = "rag_error"
 """The type of the error behind a failed step."""
-REPEATED_KEY = "rag_repeated_refusal"
 IN_A_ROW_KEY = "rag_num_superseded_in_a_row"
-ALERTED_IN_A_ROW = 3
-"""Number of refreshes superseded one after the other before an alert. One or two are normal."""
 GATE = "recall_gate"
 """The check that blocks. All others only warn."""
 ASSET_GROUP = "knowledge_base"
@@ -78,6 +77,7 @@ class AssetStep:
         step = self.context.op_execution_context.op.name
         outcomes = _outcomes(self.knowledge_base)
         outcomes.put(outcome, step, self.run_id, generation=generation, message=message)
+        tag_run(self.context.instance, self.run_id, outcome=outcome)
         self.knowledge_base.failures.forget_superseded()
         self.lease.release()
 
@@ -161,6 +161,7 @@ def _asset_step(
                     aside,
                 )
             wait_for_lease(knowledge_base.ledger, run_id)
+            tag_run(context.instance, run_id, had_lease="yes")
             Observer(knowledge_base).begin_refresh(run_id, step)
             held = knowledge_base.vector_store.production_state().hold_in_words
             if held:
@@ -184,24 +185,24 @@ def _asset_step(
             raise dg.RetryRequested(_MAX_RETRIES, _RETRY_SECONDS) from error
         message = str(error)
         metadata: dict[str, str | int] = {OUTCOME_KEY: outcome.value, ERROR_KEY: type(error).__name__}
-        if isinstance(error, ApprovalNeeded) and error.is_repeated:
-            metadata[REPEATED_KEY] = "yes"
         if superseded:
             num_in_a_row = knowledge_base.failures.count_superseded(run_id)
             metadata[IN_A_ROW_KEY] = num_in_a_row
-            if num_in_a_row >= ALERTED_IN_A_ROW:
+            if num_in_a_row >= SUPERSEDED_IN_A_ROW:
                 runs = counted(num_in_a_row, "refresh", "refreshes")
                 message = f"{runs} in a row ended superseded. The last one: {message}"
                 knowledge_base.failures.put(step, run_id, message)
             _outcomes(knowledge_base).put(outcome, step, run_id, message=str(error))
         else:
             record_failure(knowledge_base.failures.folder, outcome, step, run_id, message)
+        tag_run(context.instance, run_id, outcome=outcome)
         # Dagster's console prints the traces of the whole chain, twice. The message of a verdict or a refusal is complete.
         cause = error if isinstance(error, TransientError) and not superseded else None
         raise dg.Failure(message, metadata=metadata, allow_retries=False) from cause
     except Exception as error:
         # Its message may quote a document, so only its type is kept here.
         message = f"unexpected {type(error).__name__}; see the log of the run in the Dagster UI"
+        tag_run(context.instance, run_id, outcome=outcome_of(error))
         record_failure(knowledge_base.failures.folder, outcome_of(error), step, run_id, message)
         raise
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
+from rag_assets.alerts.teller import Teller
 from rag_assets.effective_settings import ledger_server_of
 from rag_assets.errors import BenchmarkError, ConfigurationError, RagAssetsError, SourceUnavailable
 from rag_assets.evaluation.benchmark import fitting_problem, load_benchmark
@@ -44,8 +45,14 @@ class Finding:
         return self.result == "FAIL"
 
 
-def examine(knowledge_base: KnowledgeBase, *, deep: bool = False) -> Iterator[Finding]:
-    """Examine one part after the other. A failure of one does not stop the examination."""
+def examine(
+    knowledge_base: KnowledgeBase, *, deep: bool = False, sends_test_alert: bool = False
+) -> Iterator[Finding]:
+    """Examine one part after the other. A failure of one does not stop the examination.
+
+    Args:
+        sends_test_alert: whether a message goes to Slack.
+    """
     listings = cache(lambda: list_with_outages(knowledge_base, knowledge_base.served_documents()))
     parts: dict[str, Callable[[KnowledgeBase], str]] = {
         "variables": _variables,
@@ -61,7 +68,7 @@ def examine(knowledge_base: KnowledgeBase, *, deep: bool = False) -> Iterator[Fi
             yield Finding(part, "ok", look(knowledge_base))
         except RagAssetsError as error:
             yield Finding(part, "FAIL", str(error))
-    yield _slack(knowledge_base)
+    yield _test_alert(knowledge_base) if sends_test_alert else _slack(knowledge_base)
     if deep:
         yield from _every_point(knowledge_base)
 
@@ -156,10 +163,24 @@ def _benchmark(knowledge_base: KnowledgeBase, listings: Callable[[], Sequence[Li
 
 
 def _slack(knowledge_base: KnowledgeBase) -> Finding:
-    # Never tried: a check must not post to a channel.
-    if knowledge_base.settings.slack_webhook_url:
-        return Finding("slack", "-", "a webhook is set; not tried")
-    return Finding("slack", "-", "no webhook is set, so failures are not posted")
+    # Never tried unasked: a check must not post to a channel.
+    teller = Teller(knowledge_base)
+    if not teller.is_on:
+        return Finding("slack", "-", "no webhook is set, so failures are not posted")
+    book = teller.book_file.read()
+    if book.outbox:
+        waiting = counted(len(book.outbox), "message")
+        return Finding(
+            "slack", "FAIL", f"{waiting} not delivered yet; `rag-assets doctor --send-test-alert` says why"
+        )
+    return Finding("slack", "-", "a webhook is set; `rag-assets doctor --send-test-alert` tries it")
+
+
+def _test_alert(knowledge_base: KnowledgeBase) -> Finding:
+    delivery = Teller(knowledge_base).send_test()
+    if delivery.problem:
+        return Finding("slack", "FAIL", f"the test message was not delivered: {delivery.problem}")
+    return Finding("slack", "ok", "the test message was delivered")
 
 
 def _every_point(knowledge_base: KnowledgeBase) -> Iterator[Finding]:

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import httpx2
 import pytest
+from slack_sdk.webhook import WebhookClient
 
 from rag_assets.alerts import delivery
-from rag_assets.alerts.delivery import post_to_slack
+from rag_assets.alerts.delivery import Delivery, post_to_slack
 from rag_assets_tests.slack_receiver import SlackReceiver
 
 
@@ -36,10 +36,15 @@ def server_sending(answer: bytes, *, drips: bytes = b"") -> Iterator[str]:
             serving.join()
 
 
+def send(url: str) -> str:
+    return post_to_slack(url, {"text": "text"}).problem
+
+
 def test_a_message_arrives_as_it_was_written() -> None:
+    payload = {"text": "Größe & 東京\n*bold*", "blocks": [{"type": "divider"}], "unfurl_links": False}
     with SlackReceiver() as receiver:
-        assert post_to_slack(receiver.url, "Größe & 東京\n*bold*") == ""
-    assert receiver.messages == [{"text": "Größe & 東京\n*bold*"}]
+        assert post_to_slack(receiver.url, payload) == Delivery()
+    assert receiver.messages == [payload]
 
 
 @pytest.mark.parametrize(
@@ -55,13 +60,13 @@ def test_a_message_arrives_as_it_was_written() -> None:
 )
 def test_a_refusal_is_reported_with_its_status(status: int, phrase: str) -> None:
     with SlackReceiver(status, body=b"<html>x</html>") as receiver:
-        problem = post_to_slack(receiver.url, "text")
+        problem = send(receiver.url)
     assert problem == f"Slack refused the message with status {status} ({phrase})"
 
 
 def test_the_reason_that_slack_gives_is_reported() -> None:
     with SlackReceiver(404, body=b"no_service\n") as receiver:
-        problem = post_to_slack(receiver.url, "text")
+        problem = send(receiver.url)
     assert problem == "Slack refused the message with status 404 (Not Found): no_service"
 
 
@@ -71,15 +76,40 @@ def test_the_reason_that_slack_gives_is_reported() -> None:
 )
 def test_a_body_that_may_quote_the_webhook_is_not_repeated(body: bytes) -> None:
     with SlackReceiver(404, body=body) as receiver:
-        problem = post_to_slack(receiver.url, "text")
+        problem = send(receiver.url)
     assert problem == "Slack refused the message with status 404 (Not Found)"
 
 
-def test_a_redirect_is_not_followed_with_the_message() -> None:
-    with SlackReceiver() as elsewhere, SlackReceiver(307, {"Location": elsewhere.url}) as receiver:
-        problem = post_to_slack(receiver.url, "text")
-    assert problem.startswith("Slack refused the message with status 307 (Temporary Redirect)")
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed_and_delivers_nothing(status: int) -> None:
+    with SlackReceiver() as elsewhere, SlackReceiver(status, {"Location": elsewhere.url}) as receiver:
+        problem = send(receiver.url)
+    assert problem.startswith(f"Slack refused the message with status {status} ")
     assert elsewhere.messages == []
+    assert elsewhere.num_requests == 0
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("30", 30), ("999999", 3600), ("soon", 60), ("", 60)],
+)
+def test_slack_says_how_long_to_wait(header: str, seconds: float) -> None:
+    with SlackReceiver(429, {"Retry-After": header}) as receiver:
+        assert post_to_slack(receiver.url, {"text": "text"}).wait_seconds == seconds
+
+
+@pytest.mark.parametrize(("status", "is_refused"), [(400, True), (413, True), (404, False), (500, False)])
+def test_a_message_that_slack_refuses_is_not_to_be_sent_again(status: int, is_refused: bool) -> None:
+    with SlackReceiver(status) as receiver:
+        assert post_to_slack(receiver.url, {"text": "text"}).is_refused is is_refused
+
+
+def test_a_lost_answer_is_one_request() -> None:
+    """The next tick sends it again, and no retry of the client hides the problem."""
+    with SlackReceiver() as receiver:
+        receiver.behave("dropped")
+        assert send(receiver.url).startswith("the connection to Slack broke")
+        assert receiver.num_requests == 1
 
 
 def closed_port() -> int:
@@ -90,12 +120,12 @@ def closed_port() -> int:
 
 
 def test_a_refused_connection_is_reported_as_such() -> None:
-    problem = post_to_slack(f"http://127.0.0.1:{closed_port()}/services/secret", "text")
+    problem = send(f"http://127.0.0.1:{closed_port()}/services/secret")
     assert problem == "no connection to Slack: Connection refused"
 
 
 def test_an_unknown_host_is_reported_as_such() -> None:
-    problem = post_to_slack("http://secret.invalid/services/secret", "text")
+    problem = send("http://secret.invalid/services/secret")
     assert problem.startswith("no connection to Slack: ")
     assert "Error" not in problem
     assert "secret" not in problem
@@ -105,30 +135,30 @@ def test_an_unknown_host_is_reported_as_such() -> None:
     "url", ["not a url secret", "ftp://secret", "http://secret:port/", "http://\udc80secret/", ""]
 )
 def test_a_webhook_url_that_is_no_url_is_reported_as_such(url: str) -> None:
-    assert post_to_slack(url, "text") == "SLACK_WEBHOOK_URL is not a valid http or https URL"
+    assert send(url) == "SLACK_WEBHOOK_URL is not a valid http or https URL"
 
 
 def test_an_answer_that_is_not_http_is_reported_as_a_broken_connection() -> None:
     with server_sending(b"220 mail.secret ESMTP\r\n\r\n") as url:
-        problem = post_to_slack(url, "text")
-    assert problem == "the connection to Slack broke: RemoteProtocolError"
+        problem = send(url)
+    assert problem == "the connection to Slack broke: BadStatusLine"
 
 
 def test_a_tls_error_is_named() -> None:
     with SlackReceiver() as receiver:
-        problem = post_to_slack(receiver.url.replace("http:", "https:"), "text")
+        problem = send(receiver.url.replace("http:", "https:"))
     assert problem == "no connection to Slack: TLS error WRONG_VERSION_NUMBER"
 
 
-@pytest.mark.parametrize("error", [RuntimeError("secret"), MemoryError(), UnicodeError("secret")])
+@pytest.mark.parametrize("error", [RuntimeError("secret"), MemoryError(), ValueError("secret")])
 def test_an_unexpected_error_is_reported_by_its_type_and_at_once(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*args: Any, **options: Any) -> None:
         raise error
 
-    monkeypatch.setattr(httpx2, "stream", fail)
-    problem = post_to_slack("https://hooks.secret/services/secret", "text")
+    monkeypatch.setattr(WebhookClient, "send_dict", fail)
+    problem = send("https://hooks.secret/services/secret")
     assert problem == f"posting to Slack failed with {type(error).__name__}"
 
 
@@ -136,14 +166,13 @@ def test_a_slack_that_does_not_answer_costs_a_few_seconds_only(monkeypatch: pyte
     monkeypatch.setattr(delivery, "_STEP_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/services/secret"
-        assert post_to_slack(url, "text") == "Slack did not answer within 0.1 s"
+        assert send(url) == "Slack did not answer within 0.1 s"
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 404 Not Found\r\n\r\n"])
-def test_a_slack_that_drips_is_not_waited_for(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "_TOTAL_SECONDS", 0.3)
+def test_a_slack_that_drips_is_not_waited_for(answer: bytes) -> None:
     with server_sending(answer, drips=b"X: y\r\n") as url:
-        problem = post_to_slack(url, "text")
+        problem = post_to_slack(url, {"text": "text"}, seconds=0.3).problem
     assert problem in (
         "Slack did not answer within 0.3 s",
         "Slack refused the message with status 404 (Not Found)",
@@ -153,6 +182,6 @@ def test_a_slack_that_drips_is_not_waited_for(answer: bytes, monkeypatch: pytest
 def test_the_webhook_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     with SlackReceiver() as receiver:
-        post_to_slack(receiver.url, "text")
-        post_to_slack("http://127.0.0.1:1/secret-of-the-webhook", "text")
+        send(receiver.url)
+        send("http://127.0.0.1:1/secret-of-the-webhook")
     assert "secret-of-the-webhook" not in caplog.text

@@ -229,15 +229,17 @@ class LeakScene:
             self._post_alerts()
 
     def _post_alerts(self) -> None:
-        from rag_assets.defs.runs.alerts import failure_alert, post_alerts
+        from rag_assets.alerts.teller import Teller
+        from rag_assets.defs.runs.facts import facts_of
         from rag_assets.knowledge_base import KnowledgeBase
         from rag_assets.settings import load_settings
 
         instance = self.pipeline.instance
-        for run in instance.get_runs(limit=1):
+        for record in instance.get_run_records(limit=1):
             with closing(KnowledgeBase(load_settings())) as knowledge_base:
-                print(failure_alert(instance, run, knowledge_base))
-                print(post_alerts(instance, run, knowledge_base))
+                teller = Teller(knowledge_base)
+                print(teller.tell([facts_of(instance, record)]))
+                print(teller.book_file.read())  # with the undelivered messages
 
     def sensors(self) -> None:
         """Evaluate the schedule and every sensor, as a daemon does, and store the ends of their ticks."""
@@ -251,8 +253,6 @@ class LeakScene:
             repository = definitions.get_repository_def()
             resources = repository.get_top_level_resources()
             for sensor in repository.sensor_defs:
-                if isinstance(sensor, dg.RunStatusSensorDefinition):
-                    continue
                 with (
                     self._recorded(sensor.name),
                     dg.build_sensor_context(

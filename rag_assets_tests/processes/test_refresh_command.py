@@ -115,7 +115,6 @@ def test_a_blocked_refresh_ends_with_its_verdict_and_an_alert(scene: Scene) -> N
     run, _ = last_run(scene)
     assert run.run_id[:8] in text
     assert "is below the threshold 0.999" in text
-    assert run.tags["rag_assets/alerted_by"] == "command"
 
 
 def test_a_refused_refresh_names_the_command_to_approve_it(tmp_path: Path) -> None:
@@ -193,7 +192,7 @@ def test_a_held_refresh_ends_without_touching_the_decision_of_a_person(scene: Sc
     assert "the candidate passed the gate and waits" in printed.labeled("HELD")
     assert re.search(r", unchanged, held since \S+ by ada: wrong prices$", printed.labeled("production"))
     assert printed.labeled("next") == "rag-assets status"
-    assert "resume" not in printed.output, "nobody is told to undo the decision of a colleague"
+    assert "resume" not in printed.output, "nobody is reported to undo the decision of a colleague"
     assert scene.production() == before
 
 

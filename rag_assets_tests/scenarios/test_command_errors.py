@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from rag_assets_tests.pipeline import Pipeline, text_about
+from rag_assets_tests.slack_receiver import SlackReceiver
 
 
 def one_line(pipeline: Pipeline, *arguments: str) -> str:
@@ -89,4 +90,25 @@ def test_before_the_first_promotion_doctor_compares_the_benchmark_with_the_liste
 def test_doctor_does_not_report_an_untried_webhook_as_ok(empty: Pipeline) -> None:
     assert "-     slack: no webhook is set, so failures are not posted" in empty.command("doctor")[1]
     empty.configure(SLACK_WEBHOOK_URL="https://hooks.slack.com/services/T0/B0/secret")
-    assert "-     slack: a webhook is set; not tried" in empty.command("doctor")[1]
+    assert (
+        "-     slack: a webhook is set; `rag-assets doctor --send-test-alert` tries it"
+        in empty.command("doctor")[1]
+    )
+
+
+def test_doctor_sends_a_test_message_on_request(empty: Pipeline) -> None:
+    with SlackReceiver() as slack:
+        empty.configure(SLACK_WEBHOOK_URL=slack.url, RAG_DEPLOYMENT="staging")
+        assert (
+            "ok    slack: the test message was delivered" in empty.command("doctor", "--send-test-alert")[1]
+        )
+        (text,) = slack.texts
+        assert "*Test message*" in text
+        assert "staging" in text
+        slack.status = 404
+        code, output, errors = empty.command("doctor", "--send-test-alert")
+    assert code == 1
+    assert (
+        "FAIL  slack: the test message was not delivered: Slack refused the message with status 404" in output
+    )
+    assert "secret-of-the-webhook" not in output + errors

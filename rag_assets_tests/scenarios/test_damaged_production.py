@@ -5,7 +5,7 @@ import warnings
 import pytest
 
 from rag_assets.vector_stores.server.store import ServerVectorStore
-from rag_assets_tests.alerting import alert_about
+from rag_assets_tests.alerting import AlertSensor
 from rag_assets_tests.pipeline import Pipeline, assert_same_points, text_about
 from rag_assets_tests.slack_receiver import SlackReceiver
 from rag_assets_tests.stored_damage import damage
@@ -97,9 +97,11 @@ def test_a_rebuild_after_damage_is_alerted_once(promoted: Pipeline) -> None:
     with SlackReceiver() as slack:
         promoted.configure(SLACK_WEBHOOK_URL=slack.url)
         damaged = spoil(promoted, "production")
-        alert_about(promoted, promoted.refresh().checked())
-        alert_about(promoted, promoted.refresh().checked())
-    (text,) = slack.texts
+        sensor = AlertSensor(promoted, slack)
+        promoted.refresh().checked()
+        text = sensor.only()
+        promoted.refresh().checked()
+        assert sensor.tick() == []
     assert "Production was damaged" in text
     assert damaged in text
     assert str(promoted.production().production) in text

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rag_assets_tests.alerting import alert_about
+from rag_assets_tests.alerting import AlertSensor
 from rag_assets_tests.pipeline import Pipeline, text_about, words
 from rag_assets_tests.slack_receiver import SlackReceiver
 
@@ -32,24 +32,25 @@ def archive(promoted: Pipeline) -> Path:
     return folder
 
 
-def test_an_outage_is_reported_once_and_again_after_a_recovery(
+def test_an_outage_is_reported_once_and_its_end_and_again_after_it(
     promoted: Pipeline, archive: Path, slack: SlackReceiver
 ) -> None:
+    sensor = AlertSensor(promoted, slack)
     away = archive.rename(archive.with_name("away"))
-    alert_about(promoted, promoted.refresh().checked())
-    (text,) = slack.texts
-    assert "in part" in text
-    assert "Degraded: `archive`: " in text
+    promoted.refresh().checked()
+    text = sensor.only()
+    assert "Source not readable: archive" in text
+    assert "Source `archive`: " in text
     assert str(promoted.production().production) in text
-    alert_about(promoted, promoted.refresh().checked())
-    assert len(slack.texts) == 1
+    promoted.refresh().checked()
+    assert sensor.tick() == []
 
     away.rename(archive)
-    alert_about(promoted, promoted.refresh().checked())
-    assert len(slack.texts) == 1
+    promoted.refresh().checked()
+    assert "Recovered: source archive is readable again" in sensor.only()
     archive.rename(away)
-    alert_about(promoted, promoted.refresh().checked())
-    assert len(slack.texts) == 2
+    promoted.refresh().checked()
+    assert "Source not readable: archive" in sensor.only()
 
 
 def test_access_lists_can_be_filtered_and_a_document_without_one_is_not_public(

@@ -9,13 +9,11 @@ import dagster as dg
 import pytest
 
 from rag_assets.definitions import build_definitions
-from rag_assets.defs.runs.alerts import reason_for_silence
-from rag_assets.defs.sensors import slack_on_degraded_source, slack_on_failure
 from rag_assets.errors import VectorStoreUnavailable
 from rag_assets.operations import decisions
 from rag_assets.settings import load_settings
 from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
-from rag_assets_tests.alerting import sensor_context
+from rag_assets_tests.alerting import AlertSensor
 from rag_assets_tests.pipeline import Pipeline, Run, text_about
 from rag_assets_tests.slack_receiver import SlackReceiver
 
@@ -121,11 +119,9 @@ def slack(promoted: Pipeline) -> Any:
 def test_a_held_refresh_is_not_alerted(promoted: Pipeline, slack: SlackReceiver) -> None:
     hold(promoted)
     promoted.write("topic04.md", text_about("new"))
-    run = promoted.refresh().checked()
-    name = slack_on_degraded_source.name
-    with sensor_context(promoted, run.run_id, name, dg.DagsterEventType.RUN_SUCCESS) as context:
-        slack_on_degraded_source(context)
-    assert slack.texts == []
+    sensor = AlertSensor(promoted, slack)
+    promoted.refresh().checked()
+    assert sensor.tick() == []
 
 
 def test_a_failed_gate_is_alerted_also_during_a_hold_and_does_not_ask_to_undo_it(
@@ -134,15 +130,12 @@ def test_a_failed_gate_is_alerted_also_during_a_hold_and_does_not_ask_to_undo_it
     words = hold(promoted)
     promoted.write("topic04.md", text_about("new"))
     promoted.configure(RAG_EVAL_THRESHOLD="0.999")
+    sensor = AlertSensor(promoted, slack)
     run = promoted.refresh()
     assert (run.success, run.gate_passed) == (False, False)
-    with sensor_context(
-        promoted, run.run_id, slack_on_failure.name, dg.DagsterEventType.RUN_FAILURE
-    ) as context:
-        slack_on_failure(context.for_run_failure())
-    (text,) = slack.texts
+    text = sensor.only()
     assert "below the threshold 0.999" in text
-    assert f"Held by a decision: {words}" in text
+    assert f"It is held by a decision: {words.partition(' is held at ')[2].partition(' ')[2]}" in text
     assert "resume" not in text
     status = promoted.status()
     assert (status["last_outcome"]["outcome"], status["last_outcome"]["step"]) == (
@@ -311,8 +304,9 @@ def test_a_rollback_between_evaluation_and_promotion_leaves_a_held_refresh(
     ],
 )
 def test_a_rollback_before_the_candidate_is_built_ends_the_refresh_as_superseded_by_a_person(
-    promoted: Pipeline, monkeypatch: pytest.MonkeyPatch, step: str, noticed_by: str
+    promoted: Pipeline, slack: SlackReceiver, monkeypatch: pytest.MonkeyPatch, step: str, noticed_by: str
 ) -> None:
+    sensor = AlertSensor(promoted, slack)
     module = importlib.import_module(f"rag_assets.defs.assets.{step}")
     asset_step = module.asset_step
 
@@ -327,9 +321,7 @@ def test_a_rollback_before_the_candidate_is_built_ends_the_refresh_as_superseded
     assert run.outcomes == {noticed_by: "superseded"}
     assert "a rollback came first: production is held at" in run.message
     assert "by ana: prices are wrong" in run.message
-    dagster_run = promoted.instance.get_run_by_id(run.run_id)
-    assert dagster_run is not None
-    assert "superseded" in reason_for_silence(promoted.instance, dagster_run), "it would be alerted"
+    assert sensor.tick() == []
     assert promoted.status()["last_failure"] is None
     assert "outcome        superseded: a rollback came first" in promoted.succeed("status")
     assert outcome(promoted.refresh()) == "held"

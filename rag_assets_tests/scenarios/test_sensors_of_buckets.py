@@ -99,8 +99,7 @@ def test_the_sensors_of_sources_start_stopped() -> None:
     repository = build_definitions(load_settings()).get_repository_def()
     status = {sensor.name: sensor.default_status for sensor in repository.sensor_defs}
     assert {name for name, it in status.items() if it == dg.DefaultSensorStatus.RUNNING} == {
-        "slack_on_failure",
-        "slack_on_degraded_source",
+        "slack_alerts",
     }
 
 

@@ -19,7 +19,8 @@ from rag_assets.artifacts.consistency import require_fingerprint
 from rag_assets.artifacts.rows import document_from_row, queries_schema, query_row, report_details
 from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.defs.assets.staging_collection import staging_collection
-from rag_assets.defs.metadata.eval_report import report_metadata, slice_metadata
+from rag_assets.defs.metadata.eval_report import recall_at_5, report_metadata, slice_metadata
+from rag_assets.defs.run_tags import tag_run
 from rag_assets.document_metadata.normalization import normalized_key
 from rag_assets.evaluation.report import verdict_data_version
 from rag_assets.evaluation.report_checks import report_digest
@@ -62,6 +63,7 @@ def eval_report(
             details["benchmark_version"] = benchmark.number
         # Last: until then the vector store vouches for no report, or for an earlier one, and nothing goes live.
         knowledge_base.vector_store.record_report(report.generation, report_digest(report))
+        tag_run(context.instance, step.run_id, recall_at_5=recall_at_5(report.scores))
         return step.materialized(
             data_version=verdict_data_version(report),
             metadata={

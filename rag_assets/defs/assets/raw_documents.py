@@ -27,6 +27,7 @@ from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.defs.metadata.model_check import model_check_metadata
 from rag_assets.defs.metadata.raw_documents import ingestion_metadata, media_metadata
 from rag_assets.defs.metadata.settings import settings_metadata
+from rag_assets.defs.run_tags import tag_run
 from rag_assets.defs.warning_checks import (
     NOTHING_QUARANTINED,
     SOURCES_COMPLETE,
@@ -131,6 +132,7 @@ def raw_documents(
                 source: listed for source, listed in served.items() if source not in asked
             }
         knowledge_base.artifacts.prune()  # the oldest, now that there is one more
+        tag_run(context.instance, step.run_id, degraded="yes" if problems or quarantined else None)
         result = step.materialized(
             data_version=version.hexdigest(),
             metadata={

@@ -26,13 +26,11 @@ from dagster._core.remote_origin import (
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from rag_assets.defs.jobs import REFRESH_JOB
-from rag_assets.defs.runs.alerts import ALERTED_BY_TAG, BY_COMMAND, daemon_alerts
 from rag_assets.defs.runs.log import Report, RunLog
 from rag_assets.defs.runs.queue import reason_to_wait
-from rag_assets.defs.sensors.alerting import slack_on_failure
+from rag_assets.defs.sensors.alerting import slack_alerts
 from rag_assets.errors import StateFormatError
 from rag_assets.secret_values import shown_error
-from rag_assets.settings import load_settings
 
 DEFINITIONS = "rag_assets.definitions"
 _LOCATION = "rag_assets"
@@ -116,7 +114,7 @@ class Execution:
         """
         job = _reconstructable_job()
         definition = job.get_definition()
-        tags = {**definition.run_tags, **self._own_tags()}
+        tags = dict(definition.run_tags)
         self._wait_for_turn(tags)
         run = self.cancellation.begin(self.instance, lambda: self._create(job, tags))
         self.report("run", run_id=run.run_id, production=production)
@@ -128,12 +126,6 @@ class Execution:
                 traceback.print_exception(shown_error(error))
             self.cancellation.end()
         return _existing(self.instance, run.run_id)
-
-    def _own_tags(self) -> dict[str, str]:
-        """Decide once who alerts: the tag is there before any sensor can see the end of the run."""
-        if load_settings().slack_webhook_url is None or daemon_alerts(self.instance, slack_on_failure.name):
-            return {}
-        return {ALERTED_BY_TAG: BY_COMMAND}
 
     def _wait_for_turn(self, tags: dict[str, str]) -> None:
         said_at = -_SAY_AGAIN_SECONDS
@@ -193,7 +185,7 @@ def _repository_origin(instance: dg.DagsterInstance) -> RemoteRepositoryOrigin:
     origins = {
         state.origin.repository_origin.get_label(): state.origin.repository_origin
         for state in instance.all_instigator_state()
-        if state.name == slack_on_failure.name
+        if state.name == slack_alerts.name
     }
     if len(origins) == 1:
         return next(iter(origins.values()))

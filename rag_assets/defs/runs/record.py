@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
-from rag_assets.defs.asset_step import IN_A_ROW_KEY, REPEATED_KEY
+from rag_assets.defs.asset_step import ERROR_KEY, IN_A_ROW_KEY
 from rag_assets.errors import RagAssetsError
 from rag_assets.refresh.outcome import OUTCOME_KEY, Outcome
 
@@ -33,14 +33,14 @@ class RunFailure:
     Attributes:
         step: failed step, "" if the run failed outside its steps.
         num_superseded_in_a_row: 0 if it was not superseded.
-        is_repeated: whether an earlier run was refused for the same reason.
+        error_type: the type of the error.
     """
 
     step: str
     reason: str
     outcome: Outcome = Outcome.FAILED
     num_superseded_in_a_row: int = 0
-    is_repeated: bool = False
+    error_type: str = ""
 
 
 def metadata_of(instance: dg.DagsterInstance, run_id: str) -> dict[str, dict[str, Any]]:
@@ -80,15 +80,21 @@ def failure_of_step(event: dg.DagsterEvent) -> RunFailure:
     data, step = event.step_failure_data, event.step_key or ""
     declared = data.user_failure_data
     if declared is None:
-        return RunFailure(step, reason_in(data.error))
+        return RunFailure(step, reason_in(data.error), error_type=_type_in(data.error))
     values = plain(declared.metadata)
     return RunFailure(
         step,
         declared.description or "",
         Outcome(values.get(OUTCOME_KEY, Outcome.FAILED)),
         int(values.get(IN_A_ROW_KEY, 0)),
-        REPEATED_KEY in values,
+        str(values.get(ERROR_KEY, "")),
     )
+
+
+def _type_in(error: _RecordedError | None) -> str:
+    while error is not None and error.message.startswith("dagster.") and error.cause is not None:
+        error = error.cause
+    return (error.cls_name or "") if error is not None else ""
 
 
 def reason_in(error: _RecordedError | None) -> str:

@@ -1,0 +1,53 @@
+"""The result of a run, read from its events."""
+
+from typing import Any
+
+import dagster as dg
+
+from rag_assets.changes.change_set import Change
+from rag_assets.defs.asset_step import GATE
+from rag_assets.defs.metadata.raw_documents import UNREADABLE_KEY
+from rag_assets.defs.runs.record import failure_of, metadata_of
+from rag_assets.refresh.outcome import OUTCOME_KEY, Outcome
+from rag_assets.refresh.result import RefreshResult
+
+
+def result_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RefreshResult:
+    """Return what the events of a run say."""
+    metadata = metadata_of(instance, run.run_id)
+    result = RefreshResult(_outcome(run, metadata), run.run_id, verdict=_verdict(instance, run.run_id))
+    failure = failure_of(instance, run.run_id)
+    if failure is not None:
+        result.failed_step = failure.step
+        if result.outcome is not Outcome.CANCELED:
+            result.outcome, result.reason = failure.outcome, failure.reason
+    raw, compared = metadata.get("raw_documents", {}), metadata.get("deduped_documents", {})
+    embedded, staged = metadata.get("embeddings", {}), metadata.get("staging_collection", {})
+    result.changes = {key: compared[key] for change in Change if (key := f"num_{change.value}") in compared}
+    result.num_tokens = sum(one.get("num_tokens", 0) for one in (raw, embedded))
+    costs = [one.get("cost_usd", 0.0) for one in (raw, embedded)]
+    result.cost_usd = None if any(isinstance(cost, str) for cost in costs) else sum(costs)
+    result.num_probe_tokens = raw.get("num_probe_tokens", 0)
+    result.unreadable_sources = raw.get(UNREADABLE_KEY, {})
+    result.num_quarantined = raw.get("num_quarantined", 0) + staged.get("num_quarantined", 0)
+    return result
+
+
+def _outcome(run: dg.DagsterRun, metadata: dict[str, dict[str, Any]]) -> Outcome:
+    if run.status is dg.DagsterRunStatus.SUCCESS:
+        return Outcome(metadata.get("production_collection", {}).get(OUTCOME_KEY, Outcome.FAILED))
+    canceled = (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.CANCELING)
+    return Outcome.CANCELED if run.status in canceled else Outcome.FAILED
+
+
+def _verdict(instance: dg.DagsterInstance, run_id: str) -> str:
+    for record in instance.get_records_for_run(
+        run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    ).records:
+        event = record.event_log_entry.dagster_event
+        if event is None:
+            continue
+        evaluation = event.asset_check_evaluation_data
+        if evaluation.check_name == GATE:
+            return evaluation.description or ""
+    return ""
