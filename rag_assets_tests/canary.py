@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow.parquet as pq
 
@@ -34,6 +35,7 @@ def holds(canary: str, data: bytes) -> bool:
     forms = [canary.encode(coding) for coding in ("utf-8", "utf-16-le", "utf-16-be")]
     # In JSON, other letters than those of ASCII may be escaped.
     forms.append(json.dumps(canary)[1:-1].encode())
+    forms.append(quote(canary).encode())
     return any(form in data for form in forms)
 
 

@@ -68,6 +68,7 @@ def examine(
             yield Finding(part, "ok", look(knowledge_base))
         except RagAssetsError as error:
             yield Finding(part, "FAIL", str(error))
+    yield from _purges(knowledge_base)
     yield _test_alert(knowledge_base) if sends_test_alert else _slack(knowledge_base)
     if deep:
         yield from _every_point(knowledge_base)
@@ -160,6 +161,24 @@ def _benchmark(knowledge_base: KnowledgeBase, listings: Callable[[], Sequence[Li
     if documents and (problem := fitting_problem(path, documents)):
         raise BenchmarkError(f"compared with {compared_with}, {problem}")
     return f"{path}, {counted(len(benchmark.queries), 'question')}"
+
+
+def _purges(knowledge_base: KnowledgeBase) -> Iterator[Finding]:
+    """Report on the purged documents, if there are any."""
+    try:
+        purged = list(knowledge_base.purged_documents.kept_out())
+    except RagAssetsError as error:
+        yield Finding("purged documents", "FAIL", str(error))
+        return
+    for one in purged:
+        if one.is_unfinished:
+            yield Finding(
+                "purged documents",
+                "FAIL",
+                f"the purge of {one.shown} is unfinished, and traces may be left: run `rag-assets purge {one.shown}` again",
+            )
+    if purged and not any(one.is_unfinished for one in purged):
+        yield Finding("purged documents", "ok", f"{counted(len(purged), 'document')} kept out")
 
 
 def _slack(knowledge_base: KnowledgeBase) -> Finding:

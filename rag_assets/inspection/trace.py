@@ -102,7 +102,13 @@ def _unknown(evidence: Evidence, name: str) -> dict[str, Any]:
     """Explain a name without any record."""
     suggestions: list[str] = []
     skipped = evidence.why_skipped(name)
-    if skipped:
+    purged = [one for one in evidence.knowledge_base.purged_documents.kept_out() if one.is_named(name)]
+    if purged:
+        outcome, explanation = (
+            "purged",
+            [f"{one}. It stays out until `rag-assets purge --lift`" for one in purged],
+        )
+    elif skipped:
         outcome, explanation = "skipped", [f"it exists but is not read as a document: {skipped}"]
     elif evidence.problems or evidence.outages:
         outcome = "unreadable_source"

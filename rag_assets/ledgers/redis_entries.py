@@ -8,10 +8,11 @@ from contextlib import suppress
 from typing import Any
 
 from rag_assets.backports import batched
-from rag_assets.errors import LedgerNotWritable, LedgerUnavailable, RagAssetsError
+from rag_assets.errors import LedgerNotWritable, LedgerUnavailable
 from rag_assets.ledgers.base import ParseRecord
 from rag_assets.ledgers.redis_connection import BATCH, Command, RedisConnection
 from rag_assets.ledgers.redis_errors import is_of_another_type
+from rag_assets.ledgers.redis_files import rewrite_files
 from rag_assets.ledgers.redis_keys import DocumentList, Keys, json_in, key_in, parse_id, sealed, unsealed
 from rag_assets.ledgers.rows import Misfits, parse_of, parse_row, vector_of_bytes
 from rag_assets.records import Vector
@@ -204,19 +205,7 @@ class RedisEntries:
         for found, _ in self._scan(self._keys.documents("*", "*", "*")):
             names += [name for name in found if name not in lists]
         self._forget(names)
-        self._rewrite_files()
-
-    def _rewrite_files(self) -> None:
-        """Let Redis write its files again, without the erased entries. A user of the cache alone may not ask for it."""
-        try:
-            for command in ("BGSAVE", "BGREWRITEAOF"):
-                self._connection.call(command)
-        except RagAssetsError:
-            _logger.warning(
-                "erased entries may be left in the snapshot of Redis at %s until it writes the next one: let its administrator "
-                "run BGSAVE, and BGREWRITEAOF with `appendonly yes`",
-                self._connection.address,
-            )
+        rewrite_files(self._connection)
 
     def _scan_values(self, prefix: str) -> Iterator[dict[bytes, bytes]]:
         for names, values in self._scan(f"{prefix}*"):

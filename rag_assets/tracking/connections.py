@@ -29,6 +29,10 @@ class OutOfTime(Exception):
     """The time of this delivery is used up. The next one goes on."""
 
 
+class RowsLeftError(Exception):
+    """Removed rows are still in a file. The message is a clause."""
+
+
 class Deadline:
     """The end of the time for all work together, by the monotonic clock."""
 
@@ -140,7 +144,7 @@ def explain(error: BaseException, place: Path | str) -> str:
     if isinstance(error, OutOfTime | TimeoutError):
         return "the time for one refresh was used up; the next one goes on"
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    if isinstance(cause, NewerTablesError | RagAssetsError):
+    if isinstance(cause, NewerTablesError | RowsLeftError | RagAssetsError):
         return str(cause)
     if isinstance(cause, sqlite3.Error):
         return f"{place}: {cause}{_remedy(cause)}"

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Table, delete, func, insert, or_, select, upd
 
 from rag_assets.fingerprint import name_hash
 from rag_assets.text.forgotten_names import forgetting
-from rag_assets.tracking.connections import Deadline, engine_for
+from rag_assets.tracking.connections import Deadline, RowsLeftError, engine_for
 from rag_assets.tracking.contributions import contributions
 from rag_assets.tracking.records import (
     DIED,
@@ -49,6 +49,7 @@ _WITH_TEXTS = (
     (refresh_sources, ("problem",)),
 )
 """Sentences with names of documents, perhaps."""
+_WITH_NAMES = (*(table for table, _ in _WITH_TEXTS), evaluation_questions, documents, chunks)
 _LISTS = ("expected_documents", "retrieved_documents", "missing_documents")
 
 
@@ -120,16 +121,30 @@ class MetadataDatabase:
                     self._put_decision(connection, record)
                 case "forget":
                     self._forget(connection, record)
-        if record.kind == "forget" and self._engine.dialect.name == "sqlite":
-            self._empty_log()
 
-    def _empty_log(self) -> None:
-        """The write-ahead log has the removed rows until it is emptied. SQLite overwrites them in the file itself."""
-        connection = self._engine.raw_connection()
-        try:
-            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        finally:
-            connection.close()
+    def erase_removed_rows(self) -> None:
+        """Write the tables again, after `forget`: the files of a database keep removed rows.
+
+        Raises:
+            RowsLeftError: another program keeps them. Call it again.
+        """
+        if self._engine.dialect.name == "sqlite":
+            # SQLite has overwritten them in the file itself. Its write-ahead log has them until it is emptied.
+            connection = self._engine.raw_connection()
+            try:
+                busy = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            finally:
+                connection.close()
+            if busy:
+                raise RowsLeftError(
+                    "another program reads the file, so removed rows are left in its log: close it"
+                )
+            return
+        for table in _WITH_NAMES:
+            # Not VACUUM FULL: that takes no time limit from a transaction. Statistics hold values too.
+            with self.transaction() as connection:
+                connection.exec_driver_sql(f"CLUSTER {table.name} USING {table.name}_pkey")
+                connection.exec_driver_sql(f"ANALYZE {table.name}")
 
     def _put_run(self, connection: Connection, record: Record) -> None:
         mine = (refreshes.c.knowledge_base == self.knowledge_base) & (refreshes.c.run_id == record.id)

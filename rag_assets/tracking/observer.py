@@ -180,15 +180,23 @@ class Observer:
         """
         contents = tuple(sorted(content_hashes))
         self.outbox.remove_unusable()
+        unused = self._knowledge_base.settings.state_dir / "metadata.sqlite"
+        forgotten: list[Record] = []
         for document_id, others in names.items():
             record = Record(
                 "forget", f"forget-{uuid.uuid4().hex}", now(), {}, (document_id, *sorted(others), *contents)
             )
             self.outbox.replace_each(partial(without_document, names=record.forgotten_names))
             self.outbox.put(record)
+            forgotten.append(record)
             told = forgetting(record.forgotten_names)(reason)
             event_id = f"purge-{uuid.uuid4().hex}"
             self.outbox.put(decision_record(event_id, "purge", by=by, reason=told, subject=FORGOTTEN))
+        if unused != self.place and unused.exists():  # of the time before RAG_METADATA_URL
+            with self._database(unused) as database:
+                for record in forgotten:
+                    database.put(record)
+                database.erase_removed_rows()
         if (lag := self.deliver()) is not None:
             raise MetadataTablesUnavailable(lag_in_words(lag))
 
@@ -280,19 +288,20 @@ class Observer:
             database.readmit_document(hashes)
 
     @contextmanager
-    def _database(self) -> "Generator[MetadataDatabase]":
+    def _database(self, place: Path | str | None = None) -> "Generator[MetadataDatabase]":
+        place = place or self.place
         from rag_assets.tracking.connections import Deadline, explain
         from rag_assets.tracking.database import MetadataDatabase
 
         try:
-            database = MetadataDatabase(self.place, self._knowledge_base_id(), Deadline(_BACKUP_SECONDS))
+            database = MetadataDatabase(place, self._knowledge_base_id(), Deadline(_BACKUP_SECONDS))
             try:
                 database.prepare()
                 yield database
             finally:
                 database.close()
         except Exception as error:  # of the database, its driver, the disk, or the files of the dump
-            raise MetadataTablesUnavailable(f"metadata tables: {explain(error, self.place)}") from None
+            raise MetadataTablesUnavailable(f"metadata tables: {explain(error, place)}") from None
 
     # Delivery
 
@@ -342,12 +351,21 @@ class Observer:
                 database.prepare()
                 for record in unkept:
                     database.put(record)
+                forgotten: list[Path] = []
                 for path, record in self.outbox.waiting():
                     deadline.left_seconds()
                     self._put(database, path, record)
+                    if record.kind == "forget":
+                        forgotten.append(path)
+                    else:
+                        path.unlink(missing_ok=True)
                 served = served_by(self._knowledge_base)
                 if served is not None:
                     bring_to_production(database, served)
+                if forgotten:
+                    database.erase_removed_rows()
+                for path in forgotten:
+                    path.unlink(missing_ok=True)
             finally:
                 database.close()
 
@@ -359,8 +377,6 @@ class Observer:
             database.put(record)
         except (DataError, IntegrityError, KeyError, ValueError) as error:
             self.outbox.set_aside(path, type(error).__name__)
-        else:
-            path.unlink(missing_ok=True)
 
     def _knowledge_base_id(self) -> str:
         """Return the id from the vector store. If it does not answer, the last one: its failure is to be recorded."""

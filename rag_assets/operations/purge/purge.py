@@ -24,6 +24,7 @@ from rag_assets.errors import (
     EmbedderUnavailable,
     GateFailed,
     InvalidVectorError,
+    MetadataTablesUnavailable,
     ModelChanged,
     RagAssetsError,
     RefusedError,
@@ -85,7 +86,8 @@ class PurgeReport:
         verdict: of the gate on the new production, "" if production did not hold the document.
         questions: number of questions of the benchmark about the document.
         lost: role -> damage of a generation without a successor.
-        removed_aside: paths of unreadable files, removed with it.
+        removed_aside: paths of unreadable and unused files, removed with it.
+        left: folders that may hold the document, and are not removed.
     """
 
     document_ids: list[str]
@@ -97,6 +99,7 @@ class PurgeReport:
     questions: int = 0
     lost: dict[str, str] = field(default_factory=dict[str, str])
     removed_aside: list[str] = field(default_factory=list[str])
+    left: list[Path] = field(default_factory=list[Path])
 
 
 def purge(
@@ -240,6 +243,7 @@ def _pass_gate(knowledge_base: KnowledgeBase, rebuilt: Rebuilt, report: PurgeRep
         ConfigurationError,
         EmbedderUnavailable,
         InvalidVectorError,
+        MetadataTablesUnavailable,
         ModelChanged,
     ) as error:
         verdict = f"it could not be measured: {error}"
@@ -352,9 +356,16 @@ def _remove_traces(knowledge_base: KnowledgeBase, records: list[PurgedDocument],
     for one in records:
         traces.remove_notes(knowledge_base, one.document_id.partition(":")[0], one.source_uris)
     report.removed_aside = traces.remove_leftovers(knowledge_base)
+    report.left = list(filter(None, [traces.unused_vector_store(knowledge_base)]))
     ledger.prune(state.kept)
     uris = {uri for one in records for uri in one.source_uris}
     contents = {content for one in records for content in one.contents} - kept
     traces.forget_cached(knowledge_base, uris, contents, ())
     by, reason = records[0].by, records[0].reason
-    Observer(knowledge_base).forget_documents(names, contents, by=by, reason=reason)
+    try:
+        Observer(knowledge_base).forget_documents(names, contents, by=by, reason=reason)
+    except MetadataTablesUnavailable as error:
+        raise MetadataTablesUnavailable(
+            f"{', '.join(report.document_ids)} is removed from everything but the metadata tables. The purge is unfinished: run the "
+            f"command again when they are available. {error}"
+        ) from None

@@ -13,6 +13,7 @@ from rag_assets.disk.atomic_files import TEMPORARY_PREFIX, replace_file
 from rag_assets.errors import StateFormatError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.base import Ledger
+from rag_assets.ledgers.registry import LEDGER_FILE
 from rag_assets.operations.purge.known_documents import WITH_DOCUMENTS
 from rag_assets.sources.web.page_notes import PageNotes
 from rag_assets.text.forgotten_names import forgetting, forgotten_in
@@ -129,21 +130,31 @@ def remove_notes(knowledge_base: KnowledgeBase, source: str, source_uris: Iterab
 
 
 def remove_leftovers(knowledge_base: KnowledgeBase) -> list[str]:
-    """Remove files set aside as unreadable, and those of killed writers.
+    """Remove files set aside as unreadable, those of killed writers, and a ledger that is not used any more.
 
-    They may hold any document, and cannot be searched. Return the paths of those set aside.
+    They may hold any document. Return the paths of the first and the last kind.
     """
     settings = knowledge_base.settings
     aside = [
         *settings.state_dir.glob("ledger.sqlite.unreadable-*"),
         *(settings.state_dir / "vector_store").glob(f"{settings.collection}--unreadable-*"),
     ]
+    if settings.redis_address is not None:
+        # Of the time before Redis. It is a cache, also for other knowledge bases in this folder.
+        aside += settings.state_dir.glob(f"{LEDGER_FILE}*")
     for path in aside:
         _remove(path)
     for folder in ("texts", "artifacts"):
         for path in (settings.state_dir / folder / settings.collection).rglob(f"{TEMPORARY_PREFIX}*"):
             _remove(path)
     return sorted(map(str, aside))
+
+
+def unused_vector_store(knowledge_base: KnowledgeBase) -> Path | None:
+    """Return the folder of the embedded store of the time before a server, which may hold any document."""
+    settings = knowledge_base.settings
+    folder = settings.state_dir / "vector_store" / settings.collection
+    return folder if settings.qdrant_url and folder.exists() else None
 
 
 def _remove(path: Path) -> None:

@@ -20,9 +20,18 @@ PASSWORD = "not-a-secret@all"
 _PATIENCE_SECONDS = 60
 
 
-@cache
 def server_port() -> int:
     """Return the port of a server on 127.0.0.1, with superuser `postgres`. Skip the test without PostgreSQL."""
+    return _started()[0]
+
+
+def data_folder() -> Path:
+    """Return the folder with all data of the server."""
+    return _started()[1]
+
+
+@cache
+def _started() -> tuple[int, Path]:
     programs = _programs()
     # As root, PostgreSQL does not start, and another user cannot look into the folders of pytest.
     folder = Path(tempfile.mkdtemp(prefix="rag-assets-postgres-"))
@@ -50,7 +59,7 @@ def server_port() -> int:
     options = f"-p {port} -h 127.0.0.1 -k {folder} -c fsync=off -c max_connections=50"
     run("pg_ctl", "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
     atexit.register(run, "pg_ctl", "-D", str(data), "-m", "immediate", "stop")
-    return port
+    return port, data
 
 
 def _programs() -> Path:
