@@ -100,10 +100,8 @@ def _say(knowledge_base: KnowledgeBase, report: PurgeReport) -> None:
         )
     for path in report.removed_aside:
         say_labeled("removed", f"{path}, which was unreadable or unused and may have held it")
-    for folder in report.left:
-        say_labeled(
-            "LEFT", f"{folder}, the vector store of before QDRANT_URL, may hold it: remove the folder"
-        )
+    for place in report.left:
+        say_labeled("LEFT", f"{place} may hold it: remove it yourself")
     say("It stays out while its source still has it, until `rag-assets purge --lift`.")
     say(
         "Backups made before still hold it. A restore into this installation leaves it out. Elsewhere it would come back: "
@@ -125,5 +123,5 @@ def _json(report: PurgeReport) -> dict[str, object]:
         "num_questions": report.questions,
         "num_texts_removed": report.num_texts_removed,
         "removed_aside": report.removed_aside,
-        "left": [str(folder) for folder in report.left],
+        "left": report.left,
     }

@@ -366,6 +366,19 @@ class ProgressCallback(Protocol):
 
 
 @runtime_checkable
+class KeepsSnapshots(Protocol):
+    """A store with snapshots of generations, which outlive them."""
+
+    def remove_snapshots(self, generations: Sequence[str]) -> list[str]:
+        """Delete all snapshots of these generations. Return the snapshots that may hold them and stay, as clauses.
+
+        Raises:
+            VectorStoreUnavailable: the store does not answer.
+        """
+        ...
+
+
+@runtime_checkable
 class DescribesServer(Protocol):
     """A store on a server."""
 

@@ -28,6 +28,7 @@ from rag_assets.defs.asset_step import ERROR_KEY
 from rag_assets.defs.assets import ALL_ASSETS
 from rag_assets.embedders.base import Embedder
 from rag_assets.knowledge_base import KnowledgeBase
+from rag_assets.latencies import Latencies
 from rag_assets.parsers.base import AnyParser
 from rag_assets.parsers.isolation import ParseLimits
 from rag_assets.parsers.parsed_text import ParsedText
@@ -76,6 +77,7 @@ class ParseHere:
 
     def __init__(self, limits: ParseLimits | None = None, num_workers: int | None = None) -> None:
         self.limits = limits or ParseLimits()
+        self.latencies = Latencies()
 
     def submit(self, parser: AnyParser, data: bytes, filename: str) -> "Future[ParsedText]":
         future: Future[ParsedText] = Future()
@@ -287,7 +289,11 @@ class World:
                     run_id=run_id, parent_run_id=self._parents[run_id], step_keys_to_execute=None
                 ),
                 job_def=SimpleNamespace(graph=SimpleNamespace(node_dict=_BODIES)),
-                instance=SimpleNamespace(get_run_by_id=self._run_record, managed_python_loggers=["root"]),
+                instance=SimpleNamespace(
+                    get_run_by_id=self._run_record,
+                    managed_python_loggers=["root"],
+                    add_run_tags=lambda *_: None,
+                ),
                 op_execution_context=SimpleNamespace(op=SimpleNamespace(name=step)),
                 selected_asset_check_keys=frozenset(),
                 retry_number=attempt,

@@ -304,6 +304,25 @@ def test_a_living_installation_is_replaced_by_name_only(installations: Installat
         assert knowledge_base.vector_store.production_state() == before
 
 
+def test_a_backup_of_another_knowledge_base_replaces_no_living_one(installations: Installations) -> None:
+    installations.back_up()
+    installations.world.settings["collection"] = "another"
+    try:
+        installations.world.refresh().checked()
+        with installations.original() as knowledge_base:
+            before = knowledge_base.vector_store.production_state()
+        with pytest.raises(
+            RefusedError, match="a backup of knowledge base knowledge_base, and another is in use"
+        ):
+            installations.restore_here(into_living="another")
+        with installations.original() as knowledge_base:
+            assert knowledge_base.vector_store.production_state() == before
+        restored = installations.restore()
+        assert restored.notes == ["this is a backup of knowledge base knowledge_base, restored as another"]
+    finally:
+        del installations.world.settings["collection"]
+
+
 def test_the_living_production_becomes_the_previous_one(installations: Installations) -> None:
     backed_up = installations.back_up().index.state
     with installations.original() as knowledge_base:

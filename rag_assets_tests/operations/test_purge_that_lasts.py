@@ -147,6 +147,16 @@ def test_a_finished_record_names_nothing(canary: Installations) -> None:
         assert "secret.md" not in describe(status(knowledge_base))
 
 
+def test_a_message_that_waits_for_slack_names_it_no_more(canary: Installations) -> None:
+    folder = canary.world.state_dir / "alerts" / "knowledge_base"
+    folder.mkdir(parents=True)
+    waiting = {"title": "refused", "payload": {"text": f"quarantined: {SECRET}"}, "queued_at": 1.0}
+    (folder / "alerts.json").write_text(json.dumps({"waiting": [waiting]}))
+    purged(canary)
+    assert "quarantined: a purged document" in (folder / "alerts.json").read_text()
+    assert places_of("secret.md", canary.world.state_dir) == []
+
+
 @pytest.mark.parametrize("spelled", ["id", "path", "URI", "hash"])
 def test_a_finished_purge_is_found_by_any_name(canary: Installations, spelled: str) -> None:
     purged(canary)

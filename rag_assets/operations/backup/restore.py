@@ -138,6 +138,10 @@ def restore(
     index = checked_index(place)
     living = _is_living(knowledge_base, index, into_living)
     restoring = _Restore(knowledge_base, place, index, living)
+    if index.knowledge_base != knowledge_base.settings.collection:
+        restoring.report.notes.append(
+            f"this is a backup of knowledge base {index.knowledge_base}, restored as {knowledge_base.settings.collection}"
+        )
     store = knowledge_base.vector_store
     if not living:
         if store.production_state() == index.state and store.production_state().production:
@@ -212,6 +216,11 @@ def _is_living(knowledge_base: KnowledgeBase, index: BackupIndex, into_living: s
         if into_living != name:
             raise RefusedError(
                 f"this is knowledge base {name}, not {into_living}: set RAG_COLLECTION, or name this one. Nothing was changed"
+            )
+        if index.knowledge_base != name:
+            raise RefusedError(
+                f"this is a backup of knowledge base {index.knowledge_base}, and {name} is in use here: name the backup of {name}, or "
+                "restore this one into an empty installation. Nothing was changed"
             )
         if is_empty:
             raise RefusedError(

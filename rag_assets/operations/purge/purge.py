@@ -49,6 +49,7 @@ from rag_assets.text.forgotten_names import forgetting
 from rag_assets.text.wording import counted
 from rag_assets.tracking.observer import Observer
 from rag_assets.tracking.records import storable
+from rag_assets.vector_stores.base import KeepsSnapshots
 from rag_assets.vector_stores.production_state import ProductionState
 
 _logger = logging.getLogger(__name__)
@@ -87,7 +88,7 @@ class PurgeReport:
         questions: number of questions of the benchmark about the document.
         lost: role -> damage of a generation without a successor.
         removed_aside: paths of unreadable and unused files, removed with it.
-        left: folders that may hold the document, and are not removed.
+        left: folders and snapshots that may hold the document, and stay.
     """
 
     document_ids: list[str]
@@ -99,7 +100,7 @@ class PurgeReport:
     questions: int = 0
     lost: dict[str, str] = field(default_factory=dict[str, str])
     removed_aside: list[str] = field(default_factory=list[str])
-    left: list[Path] = field(default_factory=list[Path])
+    left: list[str] = field(default_factory=list[str])
 
 
 def purge(
@@ -148,6 +149,10 @@ def purge(
                 raise
             record = _records(known, document_ids, by, reason)
             knowledge_base.purged_documents.put(record)
+            # Before their generations go: afterwards a server does not list them any more.
+            if isinstance(knowledge_base.vector_store, KeepsSnapshots):
+                old = set(knowledge_base.vector_store.generations()) - rebuilt.manifests.keys()
+                report.left += knowledge_base.vector_store.remove_snapshots(sorted(old))
             _exchange(knowledge_base, known, document_ids, rebuilt, before)
             _remove_traces(knowledge_base, record, report)
             now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -356,7 +361,8 @@ def _remove_traces(knowledge_base: KnowledgeBase, records: list[PurgedDocument],
     for one in records:
         traces.remove_notes(knowledge_base, one.document_id.partition(":")[0], one.source_uris)
     report.removed_aside = traces.remove_leftovers(knowledge_base)
-    report.left = list(filter(None, [traces.unused_vector_store(knowledge_base)]))
+    if folder := traces.unused_vector_store(knowledge_base):
+        report.left.append(f"{folder}, the vector store of before QDRANT_URL")
     ledger.prune(state.kept)
     uris = {uri for one in records for uri in one.source_uris}
     contents = {content for one in records for content in one.contents} - kept

@@ -2,22 +2,26 @@
 
 import json
 import shutil
+import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rag_assets.alerts.book_file import BookFile, BusyError
 from rag_assets.changes.near_duplicates import signature_keys
 from rag_assets.disk.atomic_files import TEMPORARY_PREFIX, replace_file
-from rag_assets.errors import StateFormatError
+from rag_assets.errors import RefusedError, StateFormatError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.base import Ledger
 from rag_assets.ledgers.registry import LEDGER_FILE
 from rag_assets.operations.purge.known_documents import WITH_DOCUMENTS
+from rag_assets.settings import Settings
 from rag_assets.sources.web.page_notes import PageNotes
 from rag_assets.text.forgotten_names import forgetting, forgotten_in
 
+_ALERTS_SECONDS = 60.0
 _NO_SLICES = {"slices": [], "slice_by": ""}
 
 
@@ -74,7 +78,22 @@ def remove_from_records(
                 ):
                     artifacts.rewrite(artifact, changed, changed_details)
     _remove_from_files(knowledge_base.failures.folder, forget)
+    _remove_from_alerts(knowledge_base.settings, forget)
     _remove_from_refusals(knowledge_base.ledger, forget)
+
+
+def _remove_from_alerts(settings: Settings, forget: Callable[[str], str]) -> None:
+    """Remove names from messages that wait for their delivery, and from open incidents."""
+    folder = settings.state_dir / "alerts" / settings.collection
+    if not folder.exists():
+        return
+    try:
+        with BookFile(folder).locked(time.monotonic() + _ALERTS_SECONDS):
+            _remove_from_files(folder, forget)
+    except BusyError:
+        raise RefusedError(
+            f"alerts are being delivered, and {folder} may name it: run the command again"
+        ) from None
 
 
 def _remove_from_refusals(ledger: Ledger, forget: Callable[[str], str]) -> None:

@@ -4,7 +4,7 @@
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rag_assets.errors import GenerationDamaged, RefusedError, SupersededError, VectorStoreUnavailable
@@ -31,6 +31,7 @@ from rag_assets.vector_stores.server.aliases import DISCARDED, REJECTED, SEALED,
 from rag_assets.vector_stores.server.collections import Collections
 from rag_assets.vector_stores.server.layout import CollectionLayout
 from rag_assets.vector_stores.server.reader import ServerGenerationReader
+from rag_assets.vector_stores.server.snapshots import remove_snapshots
 from rag_assets.vector_stores.server.writer import ServerGenerationWriter
 from rag_assets.vector_stores.write_checks import check_new_generation
 
@@ -227,6 +228,11 @@ class ServerVectorStore:
             return state
 
         return self._aliases.swap(change, lambda counted: later_readings(counted, readings))
+
+    def remove_snapshots(self, generations: Sequence[str]) -> list[str]:
+        """See `KeepsSnapshots`."""
+        names = [self._collections.name_of(generation) for generation in generations]
+        return remove_snapshots(self._collections.client, names)
 
     def describe_server(self) -> list[str]:
         """See `DescribesServer`."""
