@@ -28,7 +28,7 @@ from rag_assets.embedders.model_identity import (
 from rag_assets.embedders.probe import ProbedEmbedder, probe_to_text
 from rag_assets.embedders.registry import LOCAL_NAMES, build_embedder
 from rag_assets.environment import read_environment
-from rag_assets.errors import MENDED_BY_REBUILD, GenerationDamaged
+from rag_assets.errors import MENDED_BY_REBUILD, GenerationDamaged, RagAssetsError
 from rag_assets.fingerprint import index_fingerprint, short_hash
 from rag_assets.generations.contents import production_documents
 from rag_assets.ledgers.base import Ledger, Purpose, Spending
@@ -157,6 +157,13 @@ class KnowledgeBase:
         if self._run_id is not None and (tokens or usd != 0):
             self.ledger.add_spending(self._run_id, Spending(purpose, model, tokens, usd))
 
+    def spending_of(self, run_id: str) -> list[Spending] | None:
+        """Return the spending of a run until now, or None if the ledger does not answer: it is only a cache."""
+        try:
+            return self.ledger.spending().get(run_id, [])
+        except RagAssetsError:
+            return None
+
     @cached_property
     def embedder(self) -> Embedder:
         """The embedder of `embedding_model_name`, for documents. Its model is production's if that may be.
@@ -173,7 +180,9 @@ class KnowledgeBase:
             production = None
         if self._run_id is not None:
             record = self.model_record
-            return record.embedder_of_run(self._run_id, inner, production, generation, self.ledger)
+            return self._counted(
+                record.embedder_of_run(self._run_id, inner, production, generation, self.ledger)
+            )
         last = self.model_record.get() if production is not None else None
         if last is not None and last.outcome == "changed" and last.generation == generation:
             return last.embedder(inner)
@@ -282,7 +291,19 @@ class KnowledgeBase:
             return current
         if reference is None:
             return self.embedder_for(model)
-        return ProbedEmbedder(self._build_embedder(name_of(model)), model, reference)
+        return self._counted(ProbedEmbedder(self._build_embedder(name_of(model)), model, reference))
+
+    def _counted(self, embedder: Embedder) -> Embedder:
+        """Count the tokens of later probes of this embedder as spending of the run."""
+        price = embedder.usd_per_million_tokens
+
+        def spent(tokens: int) -> None:
+            usd = None if price is None else tokens * price / 1_000_000
+            self.spend("probe", embedder.model.model, tokens, usd)
+
+        if isinstance(embedder, ProbedEmbedder):
+            embedder.spent = spent
+        return embedder
 
     def embedder_for(self, model: EmbeddingModel) -> Embedder:
         """Return the embedder of a recorded model.

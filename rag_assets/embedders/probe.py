@@ -6,7 +6,7 @@ weights must not meet, so each generation keeps the vectors of these texts, and 
 
 import base64
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -99,6 +99,7 @@ class ProbedEmbedder:
     Attributes:
         model: the recorded model. Its address and revision may differ from those of the inner embedder.
         reference: the recorded vectors of the probe, None before the first answer if there are none.
+        spent: called with the billed tokens of each probe, also of one that does not agree.
     """
 
     def __init__(
@@ -109,6 +110,7 @@ class ProbedEmbedder:
         self._verified = verified
         self._lock = threading.Lock()
         self.reference = reference
+        self.spent: Callable[[int], None] = lambda _tokens: None
 
     @property
     def model(self) -> EmbeddingModel:
@@ -145,9 +147,11 @@ class ProbedEmbedder:
                 return self.reference
             self._verified = False
             probe = Probe(self._inner)
+            agrees = self.reference is None or probe.agrees_with(self.reference)
+            self.spent(probe.tokens)
             if self.reference is None:
                 self.reference = probe.answer
-            elif not probe.agrees_with(self.reference):
+            elif not agrees:
                 raise ModelChanged(
                     f"the model {self._model.model} does not give the vectors any more that the knowledge base was "
                     f"built with{_other_length(probe.answer, self.reference)}: its answers would be wrong. Bring back "

@@ -19,7 +19,12 @@ from rag_assets.artifacts.consistency import require_fingerprint
 from rag_assets.artifacts.rows import document_from_row, queries_schema, query_row, report_details
 from rag_assets.defs.asset_step import ASSET_GROUP, OWNERS, asset_step
 from rag_assets.defs.assets.staging_collection import staging_collection
-from rag_assets.defs.metadata.eval_report import recall_at_5, report_metadata, slice_metadata
+from rag_assets.defs.metadata.eval_report import (
+    recall_at_5,
+    report_metadata,
+    slice_metadata,
+    spending_metadata,
+)
 from rag_assets.defs.run_tags import tag_run
 from rag_assets.document_metadata.normalization import normalized_key
 from rag_assets.evaluation.report import verdict_data_version
@@ -69,6 +74,7 @@ def eval_report(
             metadata={
                 **report_metadata(report, benchmark),
                 **slice_metadata(slices, slice_by),
+                **spending_metadata(knowledge_base.spending_of(step.run_id)),
                 "benchmark_file": dg.MetadataValue.path(knowledge_base.settings.benchmark_file),
                 **step.artifact_metadata("eval_report"),
                 "generation": report.generation,

@@ -10,6 +10,7 @@ from rag_assets.defs.metadata.plots import plotted
 from rag_assets.defs.metadata.tables import bar, column, shortened, shown, table
 from rag_assets.evaluation.report import EvalReport, QueryResult, Scores, worst_queries
 from rag_assets.evaluation.slices import Slice
+from rag_assets.ledgers.base import Spending
 from rag_assets.refresh.benchmark_version import BenchmarkVersion
 
 _MAX_QUERIES = 10
@@ -32,6 +33,17 @@ def report_metadata(report: EvalReport, benchmark: BenchmarkVersion) -> dict[str
         "benchmark": str(benchmark),
         "num_embedded": report.num_embedded,
         "num_missing_docs": len({name for query in report.queries for name in query.missing_docs}),
+    }
+
+
+def spending_metadata(spending: Sequence[Spending] | None) -> dict[str, Any]:
+    """Tokens and cost of the whole run until now: documents, recordings and pictures, probes, questions."""
+    if spending is None:
+        return {}
+    costs = [one.usd for one in spending]
+    return {
+        "run_tokens": sum(one.tokens for one in spending),
+        "run_cost_usd": "unknown" if None in costs else sum(cost or 0.0 for cost in costs),
     }
 
 
