@@ -89,6 +89,19 @@ def test_a_verified_model_is_asked_again_only_on_request() -> None:
     assert not embedder.verified
 
 
+def test_the_tokens_of_every_probe_are_counted_also_of_one_that_does_not_agree() -> None:
+    embedder = ProbedEmbedder(Changing(2), MODEL, reference())
+    counted: list[int] = []
+    embedder.spent = counted.append
+    once = sum(len(text.split()) for text in PROBE_TEXTS)
+    with pytest.raises(ModelChanged):
+        embedder.verify()
+    embedder.verify()
+    embedder.verify()
+    embedder.verify(again=True)
+    assert counted == [2 * once, once, once]
+
+
 def test_a_silent_endpoint_is_not_another_model() -> None:
     inner = FakeEmbedder(fail_after_batches=0, error=EmbedderUnavailable("down"))
     with pytest.raises(EmbedderUnavailable):

@@ -11,7 +11,9 @@ from urllib.parse import quote
 import pytest
 
 from rag_assets.defs import recorded_runs
+from rag_assets.embedders.probe import PROBE_TEXTS
 from rag_assets.tracking import observer as observer_module
+from rag_assets_tests import fake_openai
 from rag_assets_tests.fake_openai import API_KEY, FakeOpenAI
 from rag_assets_tests.pipeline import NUM_DOCUMENTS, Pipeline, Run, text_about, words
 from rag_assets_tests.sources.scenes.postgres_server import PASSWORD
@@ -265,4 +267,6 @@ def test_what_a_failed_refresh_spent_is_counted_once(empty: Pipeline, openai: Fa
     assert 0 < spent["documents"]["n"] == sum(one["num_tokens"] for one in told)
     assert spent["documents"]["usd"] is None
     assert {one["cost_usd"] for one in told} <= {"unknown"}
-    assert spent["probe"]["n"] == sum(run.metadata["raw_documents"]["num_probe_tokens"] for run in runs)
+    asked = [text for request in openai.requests for text in request.texts if text in PROBE_TEXTS]
+    assert spent["probe"]["n"] == sum(len(fake_openai.words(text)) for text in asked)
+    assert sum(row["n"] for row in costs) == sum(run.metadata["eval_report"]["run_tokens"] for run in runs)
