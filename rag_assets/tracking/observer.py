@@ -381,13 +381,16 @@ class Observer:
     def _knowledge_base_id(self) -> str:
         """Return the id from the vector store. If it does not answer, the last one: its failure is to be recorded."""
         path = self._folder / "knowledge_base.json"
+        known: str | None = None
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            known = str(json.loads(path.read_text(encoding="utf-8"))["id"])
         try:
             found = self._knowledge_base.vector_store.knowledge_base_id()
         except RagAssetsError:
-            with suppress(OSError, ValueError, KeyError, TypeError):
-                return str(json.loads(path.read_text(encoding="utf-8"))["id"])
-            raise
-        if not path.exists():
+            if known is None:
+                raise
+            return known
+        if found != known:  # also after the loss of the vector store: the metrics read the id here
             with suppress(OSError):
                 make_private_folder(self._folder)
                 write_json(path, {"id": found})

@@ -11,8 +11,9 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from rag_assets.tracking.prometheus_metrics import METRICS
-from rag_assets_tests.dashboards import DASHBOARDS, FOLDER, SOURCE, text_of
+from rag_assets_tests.dashboards import DASHBOARDS, FOLDER, text_of
 from rag_assets_tests.deployment.test_prometheus import ALERTS, ROOT
+from rag_assets_tests.grafana_panels import SOURCE
 
 NAMES = sorted(DASHBOARDS)
 

@@ -59,6 +59,18 @@ def runs_in(place: Path | str) -> list[tuple[str, str]]:
     return [(row["run_id"], row["outcome"]) for row in rows]
 
 
+def test_the_kept_id_follows_the_vector_store(tmp_path: Path) -> None:
+    with observing(tmp_path) as observer:
+        end(observer, "r1", "live")
+        observer.deliver()
+        path = observer.outbox.folder / "knowledge_base.json"
+        kept = path.read_text()
+        path.write_text('{"id": "of an earlier store"}')
+        end(observer, "r2", "live")
+        observer.deliver()
+        assert path.read_text() == kept
+
+
 # Faults of PostgreSQL
 
 
