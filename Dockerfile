@@ -7,7 +7,7 @@ RUN python -m venv /opt/rag-assets
 WORKDIR /source
 COPY LICENSE README.md constraints.txt pyproject.toml setup.cfg ./
 # Extras of pyproject.toml. Sources and libraries that you do not use may be left out.
-ARG EXTRAS=production,confluence,mcp,metrics,notion,postgres,s3
+ARG EXTRAS=production,confluence,mcp,metrics,mlflow,notion,postgres,s3
 # The packages first: a change of the program leaves this layer as it is.
 RUN mkdir rag_assets && touch rag_assets/__init__.py \
   && /opt/rag-assets/bin/pip install -c constraints.txt ".[${EXTRAS}]"

@@ -12,6 +12,7 @@ RagAssetsError
 │   ├── BackupUnavailable       no answer from the place of a backup
 │   ├── SecretUnavailable       a store of secrets does not answer
 │   ├── MetadataTablesUnavailable  no backup of the metadata tables, or no return to one
+│   ├── MlflowUnavailable       `doctor` gets no answer from MLflow
 │   ├── FetchFailed             no complete answer from a web server
 │   └── SupersededError         another refresh promoted first
 ├── PermanentError          do not retry: the same input fails in the same way
@@ -143,6 +144,10 @@ class BackupUnavailable(TransientError):
 
 class MetadataTablesUnavailable(TransientError):
     """The database of the metadata tables did not answer. A refresh never raises this: for it they are an observer."""
+
+
+class MlflowUnavailable(TransientError):
+    """MLflow did not answer, or lags behind. A refresh never raises this: for it MLflow is an observer."""
 
 
 class FetchFailed(TransientError):

@@ -237,6 +237,33 @@ class Settings(IndexSettings):
         description="URL of the Pushgateway for `rag-assets metrics --push`, `http://user:password@host:9091`.",
     )
 
+    # MLflow
+    mlflow_tracking_uri: SecretStr | None = Field(
+        None,
+        alias="MLFLOW_TRACKING_URI",
+        description="MLflow for one run per refresh: `http://host:5000`, or `sqlite:///mlflow.db` without a server. Empty: none. "
+        "Needs `pip install 'rag-assets[mlflow]'`. See docs/mlflow.md.",
+    )
+    mlflow_tracking_username: str = Field(
+        "", alias="MLFLOW_TRACKING_USERNAME", description="User name for the MLflow server."
+    )
+    mlflow_tracking_password: SecretStr | None = Field(
+        None, alias="MLFLOW_TRACKING_PASSWORD", description="Password for the MLflow server."
+    )
+    mlflow_tracking_token: SecretStr | None = Field(
+        None, alias="MLFLOW_TRACKING_TOKEN", description="Bearer token for the MLflow server."
+    )
+    mlflow_experiment_name: str = Field(
+        "",
+        alias="MLFLOW_EXPERIMENT_NAME",
+        description="MLflow experiment of the runs. Empty: the name of the knowledge base.",
+    )
+    mlflow_url: WebAddress = Field(
+        "",
+        alias="RAG_MLFLOW_URL",
+        json_schema_extra={FORM: "an address such as `https://mlflow.example.com`"},
+        description="Address of the UI of MLflow, for links. Empty: `MLFLOW_TRACKING_URI`, if that is a server.",
+    )
     # MCP server
     mcp_filter: str = Field(
         "",

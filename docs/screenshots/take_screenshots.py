@@ -184,8 +184,7 @@ def _arrow(page: Page) -> Locator:
 
 
 def _save(ui: DagsterUi, name: str, *parts: Locator, margin: int = 0) -> None:
-    """Save the window, or the rectangle around some of its parts, with 256 colors."""
-    path = IMAGES / f"{name}.png"
+    """Save the window, or the rectangle around some of its parts."""
     clip: FloatRect | None = None
     boxes = [box for box in (part.bounding_box() for part in parts) if box]
     if boxes:
@@ -193,7 +192,13 @@ def _save(ui: DagsterUi, name: str, *parts: Locator, margin: int = 0) -> None:
         right = max(box["x"] + box["width"] for box in boxes) + margin
         bottom = max(box["y"] + box["height"] for box in boxes) + margin
         clip = {"x": left, "y": top, "width": right - left, "height": bottom - top}
-    ui.page.screenshot(path=path, clip=clip, animations="disabled")
+    save_small(ui.page, name, clip)
+
+
+def save_small(page: Page, name: str, clip: FloatRect | None = None) -> None:
+    """Save a window, or a rectangle of it, with 256 colors."""
+    path = IMAGES / f"{name}.png"
+    page.screenshot(path=path, clip=clip, animations="disabled")
     with Image.open(path) as picture:
         small = picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE)
     small.save(path, optimize=True)

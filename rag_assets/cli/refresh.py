@@ -54,12 +54,11 @@ def refresh(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
 def _record_for_tables(knowledge_base: KnowledgeBase, result: RefreshResult) -> None:
     # Imported here: the first line of a refresh is not to wait for them.
     from rag_assets.tracking.composition import RunEnd
-    from rag_assets.tracking.observer import Observer, lag_in_words
+    from rag_assets.tracking.observer import Observer
 
     observer = Observer(knowledge_base)
     observer.end_run(RunEnd(f"not-begun-{uuid.uuid4().hex}", result.outcome, "refresh", reason=result.reason))
-    if lag := observer.lag():
-        result.notes.append(lag_in_words(lag))
+    result.notes.extend(observer.delays())
 
 
 def production_in_words(knowledge_base: KnowledgeBase) -> str:

@@ -63,6 +63,8 @@ def examine(
         "benchmark": lambda knowledge_base: _benchmark(knowledge_base, listings),
         "metadata tables": lambda knowledge_base: Observer(knowledge_base).examine(),
     }
+    if knowledge_base.settings.mlflow_tracking_uri is not None:
+        parts["MLflow"] = lambda knowledge_base: Observer(knowledge_base).mlflow.examine()
     for part, look in parts.items():
         try:
             yield Finding(part, "ok", look(knowledge_base))

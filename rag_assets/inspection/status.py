@@ -43,6 +43,7 @@ from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.lease import live_holder
 from rag_assets.refresh.outcome import Outcome
 from rag_assets.text.wording import counted
+from rag_assets.tracking.mlflow_observer import mlflow_lag_in_words
 from rag_assets.tracking.observer import Observer, lag_in_words
 from rag_assets.tracking.outbox import Lag
 
@@ -58,7 +59,8 @@ def status(knowledge_base: KnowledgeBase) -> dict[str, Any]:
     ledger_problem = go_on_without_ledger(knowledge_base)
     holder = live_holder(knowledge_base.ledger)
     failure, folder = knowledge_base.failures.get(), knowledge_base.failures.folder
-    outcome, lag = OutcomeRecord(folder).get(), Observer(knowledge_base).lag()
+    outcome, observer = OutcomeRecord(folder).get(), Observer(knowledge_base)
+    lag, mlflow_lag = observer.lag(), observer.mlflow.lag()
     return {
         "knowledge_base": names_of(knowledge_base.settings),
         "production": _production(knowledge_base, state.production),
@@ -79,6 +81,7 @@ def status(knowledge_base: KnowledgeBase) -> dict[str, Any]:
         "purged": described_purges(knowledge_base),
         "pending_approvals": pending_approvals(knowledge_base),
         "metadata_tables": None if lag is None else asdict(lag),
+        "mlflow": None if mlflow_lag is None else asdict(mlflow_lag),
         "last_refresh": _last_refresh(knowledge_base),
     }
 
@@ -248,6 +251,8 @@ def describe(report: dict[str, Any]) -> str:
         lines.extend(_refresh_lines(report))
     if report["metadata_tables"] is not None:
         lines.append(labeled("TABLES LAG", lag_in_words(Lag(**report["metadata_tables"]))))
+    if report["mlflow"] is not None:
+        lines.append(labeled("MLFLOW LAG", mlflow_lag_in_words(Lag(**report["mlflow"]))))
     lines.extend(pending_lines(report["pending_approvals"], lines))
     return "\n".join(lines)
 

@@ -14,6 +14,7 @@ from rag_assets.ledgers.base import Purpose, Spending
 from rag_assets.time_limits import NothingCame, within
 from rag_assets.tracking.records import DIED, INCIDENTS, Record, Row, Rows, now
 from rag_assets.tracking.run_notes import RunNote
+from rag_assets.tracking.run_parameters import run_parameters
 
 _STORE_SECONDS = 5.0
 """Time to ask the vector store for production. If it is down, the run has failed, and this is only for the record."""
@@ -174,7 +175,8 @@ def run_record(
                 "resolved_at": None,
             }
         ]
-    return Record("run", end.run_id, at, rows)
+    parameters = run_parameters(knowledge_base, end.run_id, end.outcome)
+    return Record("run", end.run_id, at, rows, parameters=parameters)
 
 
 def decision_record(

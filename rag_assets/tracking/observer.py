@@ -1,4 +1,4 @@
-"""Records the runs and decisions of a knowledge base, and delivers the records to the tables. It never fails its caller.
+"""Records the runs and decisions of a knowledge base, and delivers the records to tables and MLflow. It never fails its caller.
 
 Its work: notes about runs under way, waiting records in the state folder, and one delivery at the end of each run, in at most
 30 seconds. A failed delivery is a warning, shown by `status` and `doctor`, and the next one sends everything again.
@@ -21,9 +21,9 @@ from rag_assets.errors import MetadataTablesUnavailable, RagAssetsError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.base import Spending
 from rag_assets.text.forgotten_names import FORGOTTEN, forgetting
-from rag_assets.text.wording import counted
 from rag_assets.time_limits import NothingCame, ThreadExit, within
 from rag_assets.tracking.composition import NOTED, RunEnd, decision_record, run_record
+from rag_assets.tracking.mlflow_observer import MlflowObserver, mlflow_lag_in_words
 from rag_assets.tracking.outbox import BusyError, Lag, Outbox
 from rag_assets.tracking.records import DIED, Record, now, without_document
 from rag_assets.tracking.run_notes import RunNotes
@@ -47,7 +47,8 @@ class Observer:
     """Records about one knowledge base.
 
     Attributes:
-        outbox: records not delivered yet.
+        outbox: records not delivered to the tables yet.
+        mlflow: the same for MLflow.
     """
 
     def __init__(self, knowledge_base: KnowledgeBase) -> None:
@@ -56,6 +57,7 @@ class Observer:
         self._folder = settings.state_dir / "tracking" / settings.collection
         self._notes = RunNotes(self._folder / "runs")
         self.outbox = Outbox(self._folder)
+        self.mlflow = MlflowObserver(settings, self._folder / "mlflow")
 
     @cached_property
     def place(self) -> Path | str:
@@ -102,7 +104,12 @@ class Observer:
         with _never_failing("the end of the run"):
             kept = self._keep(self._record_of(end))
             if delivers:
-                self.deliver(unkept=kept)
+                self.deliver_runs(unkept=kept)
+
+    def deliver_runs(self, *, unkept: Sequence[Record] = ()) -> None:
+        """Send all waiting records to the tables and to MLflow, at the same time."""
+        with self.mlflow.delivering(DELIVERY_SECONDS):
+            self.deliver(unkept=unkept)
 
     def _record_of(self, end: RunEnd) -> Record:
         spending: Sequence[Spending] = ()
@@ -112,6 +119,7 @@ class Observer:
 
     def _keep(self, record: Record) -> list[Record]:
         """Put a record among the waiting ones. Return it if the disk does not take it."""
+        self.mlflow.put(record)
         try:
             self.outbox.put(record)
         except OSError as error:
@@ -179,14 +187,16 @@ class Observer:
             MetadataTablesUnavailable: the tables still have their names. The next refresh removes them.
         """
         contents = tuple(sorted(content_hashes))
-        self.outbox.remove_unusable()
+        for outbox in (self.outbox, self.mlflow.outbox):
+            outbox.remove_unusable()
         unused = self._knowledge_base.settings.state_dir / "metadata.sqlite"
         forgotten: list[Record] = []
         for document_id, others in names.items():
             record = Record(
                 "forget", f"forget-{uuid.uuid4().hex}", now(), {}, (document_id, *sorted(others), *contents)
             )
-            self.outbox.replace_each(partial(without_document, names=record.forgotten_names))
+            for outbox in (self.outbox, self.mlflow.outbox):
+                outbox.replace_each(partial(without_document, names=record.forgotten_names))
             self.outbox.put(record)
             forgotten.append(record)
             told = forgetting(record.forgotten_names)(reason)
@@ -205,6 +215,11 @@ class Observer:
     def lag(self) -> Lag | None:
         """Return why the tables lag behind, or None if they are complete."""
         return self.outbox.lag()
+
+    def delays(self) -> list[str]:
+        """Return the delays of tables and MLflow as sentences."""
+        tables, runs = self.lag(), self.mlflow.lag()
+        return [*([lag_in_words(tables)] if tables else []), *([mlflow_lag_in_words(runs)] if runs else [])]
 
     def examine(self) -> str:
         """Return the state of the tables in words. Changes nothing.
@@ -398,14 +413,8 @@ class Observer:
 
 
 def lag_in_words(lag: Lag) -> str:
-    """Return the delay as a sentence."""
-    if lag.num_waiting:
-        waiting = f"{counted(lag.num_waiting, 'record')} {'waits' if lag.num_waiting == 1 else 'wait'}, and "
-        waiting += "the next refresh sends " + ("it" if lag.num_waiting == 1 else "them")
-    else:  # all that is missing are documents and chunks
-        waiting = "The next refresh completes them"
-    dropped = f" ({counted(lag.num_dropped, 'record')} dropped)" if lag.num_dropped else ""
-    return f"the metadata tables lag since {lag.since}: {lag.problem}. {waiting}{dropped}"
+    """Return the delay of the tables as a sentence."""
+    return lag.in_words("the metadata tables lag")
 
 
 def _number(metadata: Mapping[str, Any], key: str) -> Any:

@@ -1,7 +1,7 @@
 """Records not delivered yet: one file each, in order, and a note about the delay.
 
-A database can be away for weeks. At most 500 records wait. Then the oldest is dropped,
-counted and shown, because the totals of the tables lack it from then on.
+The tables and MLflow have one each. A server can be away for weeks. At most 500 records wait. Then the oldest is dropped,
+counted and shown, because the receiver lacks it from then on.
 """
 
 import json
@@ -17,6 +17,7 @@ from typing import Any
 from rag_assets.disk.file_locks import take_lock
 from rag_assets.disk.private_folders import make_private_folder
 from rag_assets.disk.state_files import write_json
+from rag_assets.text.wording import counted
 from rag_assets.tracking.records import Record, now, storable
 
 MAX_WAITING = 500
@@ -25,7 +26,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """Why the tables lag behind.
+    """Why a receiver lags behind.
 
     Attributes:
         since: of the first failed delivery, ISO 8601 in UTC.
@@ -39,20 +40,38 @@ class Lag:
     num_waiting: int = 0
     num_dropped: int = 0
 
+    def in_words(self, receiver: str) -> str:
+        """Return the delay as a sentence.
+
+        Args:
+            receiver: with its verb, such as `the metadata tables lag`.
+        """
+        if self.num_waiting:
+            waiting = (
+                f"{counted(self.num_waiting, 'record')} {'waits' if self.num_waiting == 1 else 'wait'}, and "
+            )
+            waiting += "the next refresh sends " + ("it" if self.num_waiting == 1 else "them")
+        else:  # all that is missing are documents and chunks
+            waiting = "The next refresh completes them"
+        dropped = f" ({counted(self.num_dropped, 'record')} dropped)" if self.num_dropped else ""
+        return f"{receiver} since {self.since}: {self.problem}. {waiting}{dropped}"
+
 
 class BusyError(Exception):
     """Another process delivers."""
 
 
 class Outbox:
-    """The waiting records of one knowledge base.
+    """The waiting records of one knowledge base for one receiver.
 
     Args:
         folder: created with the first record.
+        receiver: its name in warnings.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, receiver: str = "the metadata tables") -> None:
         self.folder = folder
+        self._receiver = receiver
         self._waiting = folder / "waiting"
         self._lag_path = folder / "lag.json"
 
@@ -71,8 +90,8 @@ class Outbox:
             path.unlink(missing_ok=True)
             self._count_dropped()
             _logger.warning(
-                "too many records wait for the metadata tables (%d): the oldest is dropped, and the totals of the tables "
-                "will lack it",
+                "too many records wait for %s (%d): the oldest is dropped and will be missing there",
+                self._receiver,
                 MAX_WAITING,
             )
 
@@ -94,7 +113,7 @@ class Outbox:
             path.rename(path.with_suffix(".unusable"))
         self._count_dropped()
         _logger.warning(
-            "the record %s for the metadata tables is unusable (%s), and is set aside", path, problem
+            "the record %s for %s is unusable (%s), and is set aside", path, self._receiver, problem
         )
 
     def remove_unusable(self) -> None:
@@ -134,7 +153,7 @@ class Outbox:
     # The delay, for people
 
     def lag(self) -> Lag | None:
-        """Return the delay, or None if the tables are complete."""
+        """Return the delay, or None if the receiver is complete."""
         noted, waiting = self._noted(), self._paths()
         if noted is not None:
             return replace(noted, num_waiting=len(waiting))

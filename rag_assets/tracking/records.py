@@ -6,7 +6,7 @@ snippet, no metadata of documents. The questions are those of the benchmark.
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -39,6 +39,7 @@ class Record:
         id: of the run or the decision. A later record with this id replaces an earlier one.
         at: ISO 8601 in UTC.
         forgotten: for `forget`: document id, then its other names and the hashes of contents without another document.
+        parameters: settings of the run, for MLflow. The tables do not have them.
     """
 
     kind: Literal["run", "decision", "forget"]
@@ -46,6 +47,7 @@ class Record:
     at: str
     rows: Rows
     forgotten: tuple[str, ...] = ()
+    parameters: Row = field(default_factory=dict[str, Any])
 
     @property
     def forgotten_names(self) -> frozenset[str]:
@@ -71,6 +73,7 @@ class Record:
             "at": self.at,
             "rows": self.rows,
             "forgotten": list(self.forgotten),
+            "parameters": self.parameters,
         }
 
     @classmethod
@@ -79,7 +82,8 @@ class Record:
         if stored["format_version"] != FORMAT_VERSION:
             raise ValueError("written by another version")
         rows = {str(table): [dict(row) for row in found] for table, found in stored["rows"].items()}
-        return cls(stored["kind"], stored["id"], stored["at"], rows, tuple(stored["forgotten"]))
+        parameters = dict(stored.get("parameters", {}))  # records of an earlier version have none
+        return cls(stored["kind"], stored["id"], stored["at"], rows, tuple(stored["forgotten"]), parameters)
 
 
 def now() -> str:

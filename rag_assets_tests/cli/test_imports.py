@@ -21,6 +21,7 @@ PACKAGES_OF_A_REFRESH = {
     "docutils",
     "httpx2",
     "lxml",
+    "mlflow",
     "openpyxl",
     "pptx",
     "psycopg",

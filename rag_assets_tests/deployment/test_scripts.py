@@ -93,6 +93,35 @@ def test_without_the_profile_vectors_are_in_the_state_folder(
     assert load_settings().qdrant_url is None
 
 
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"COMPOSE_PROFILES": "qdrant,mlflow"}, ("http://mlflow:5000", "http://localhost:5001")),
+        ({"COMPOSE_PROFILES": "mlflow"}, ("http://mlflow:5000", "http://localhost:5001")),
+        (
+            {"COMPOSE_PROFILES": "mlflow", "RAG_MLFLOW_URL": "https://ml.example.com"},
+            ("http://mlflow:5000", "https://ml.example.com"),
+        ),
+        ({"COMPOSE_PROFILES": "mlflow", "MLFLOW_TRACKING_URI": "http://own:5000"}, ("http://own:5000", "")),
+        ({"COMPOSE_PROFILES": "qdrant"}, (None, "")),
+        ({"MLFLOW_TRACKING_URI": "http://own:5000"}, ("http://own:5000", "")),
+    ],
+)
+def test_runs_go_to_the_service_of_the_profile_or_to_an_own_server(
+    variables: dict[str, str],
+    expected: tuple[str | None, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = "MLFLOW_TRACKING_URI=http://mlflow:5000\nRAG_MLFLOW_URL=http://localhost:5001\n"
+    assert enter(tmp_path, PROFILE_MLFLOW=lines, **variables).returncode == 0
+    for name, value in {**variables, "RAG_HOME": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+    uri = settings.mlflow_tracking_uri
+    assert (uri.get_secret_value() if uri else None, settings.mlflow_url) == expected
+
+
 def test_two_places_for_the_vectors_are_refused(tmp_path: Path) -> None:
     done = enter(tmp_path, COMPOSE_PROFILES="qdrant", QDRANT_URL="http://elsewhere:6333")
     assert done.returncode != 0

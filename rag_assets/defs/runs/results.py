@@ -4,6 +4,7 @@ import dagster as dg
 
 from rag_assets.alerts.teller import Teller
 from rag_assets.artifacts.last_outcome import OutcomeRecord, record_failure
+from rag_assets.defs.recorded_runs import tag_runs
 from rag_assets.defs.runs.facts import facts_of
 from rag_assets.defs.runs.run_result import result_of
 from rag_assets.errors import RagAssetsError
@@ -13,7 +14,7 @@ from rag_assets.refresh.outcome import Outcome
 from rag_assets.refresh.result import RefreshResult, add_production
 from rag_assets.settings import load_settings
 from rag_assets.tracking.composition import RunEnd
-from rag_assets.tracking.observer import Observer, lag_in_words
+from rag_assets.tracking.observer import Observer
 
 
 def begin() -> str | None:
@@ -47,7 +48,9 @@ def finish(instance: dg.DagsterInstance, run: dg.DagsterRun, before: str | None)
             # A killed process, or a failure outside of the steps.
             step = result.failed_step or "refresh"
             record_failure(knowledge_base.failures.folder, Outcome.FAILED, step, run.run_id, result.reason)
-        _record(knowledge_base, result, by_step=recorded is not None and recorded.run_id == run.run_id)
+        _record(
+            instance, knowledge_base, result, by_step=recorded is not None and recorded.run_id == run.run_id
+        )
     except RagAssetsError as error:
         result.notes.append(f"the end of the run could not be recorded: {error}")
     finally:
@@ -68,12 +71,14 @@ def _told(instance: dg.DagsterInstance, run: dg.DagsterRun, knowledge_base: Know
     return "posted to Slack"
 
 
-def _record(knowledge_base: KnowledgeBase, result: RefreshResult, *, by_step: bool) -> None:
+def _record(
+    instance: dg.DagsterInstance, knowledge_base: KnowledgeBase, result: RefreshResult, *, by_step: bool
+) -> None:
     """Record the run for the metadata tables, if no step did: its process died, or it ended before its first step."""
     observer = Observer(knowledge_base)
     if observer.is_open(result.run_id) or not by_step:
         observer.end_run(RunEnd(result.run_id, result.outcome, result.failed_step, reason=result.reason))
     elif result.outcome is Outcome.CANCELED:
-        observer.deliver()
-    if lag := observer.lag():
-        result.notes.append(lag_in_words(lag))
+        observer.deliver_runs()
+    tag_runs(instance, observer.mlflow.written)
+    result.notes.extend(observer.delays())
