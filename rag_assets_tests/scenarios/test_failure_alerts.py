@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 
+from rag_assets.alerts.teller import Teller
 from rag_assets.defs.resources import KnowledgeBaseResource
+from rag_assets.defs.runs.facts import facts_of
 from rag_assets.errors import SupersededError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets_tests.alerting import AlertSensor
@@ -214,3 +216,56 @@ def test_runs_carry_their_outcome_and_score(promoted: Pipeline) -> None:
     promoted.write("topic03.md", text_about("changed"))
     found = tags(promoted.refresh().run_id)
     assert found["outcome"] == "blocked"
+
+
+# Slack in trouble
+
+
+@pytest.mark.parametrize("trouble", ["refused", "hanging", "500", "dropped"])
+def test_a_refresh_is_promoted_without_slack_and_its_message_arrives_later(
+    promoted: Pipeline, trouble: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promoted.write("topic03.md", text_about("changed"))
+    run = promoted.refresh().checked()
+    assert run.metadata["production_collection"]["outcome"] == "live"
+    with SlackReceiver() as slack:
+        url = "http://127.0.0.1:9/services/T0/secret-of-the-webhook" if trouble == "refused" else slack.url
+        promoted.configure(SLACK_WEBHOOK_URL=url)
+        if trouble == "500":
+            slack.status = 500
+        elif trouble != "refused":
+            slack.behave(trouble)  # type: ignore[arg-type]
+        with promoted.knowledge_base() as knowledge_base:
+            (record,) = promoted.instance.get_run_records(dg.RunsFilter(run_ids=[run.run_id]))
+            report = Teller(knowledge_base).tell([facts_of(promoted.instance, record)], seconds=3)
+        assert report is not None
+        assert (report.num_posted, report.num_waiting) == (0, 1)
+        assert report.problem
+        assert "secret" not in str(report)
+        promoted.configure(SLACK_WEBHOOK_URL=slack.url)
+        slack.status = 200
+        slack.behave("answering")
+        assert "A new generation is live" in AlertSensor(promoted, slack, begins=False).only()
+
+
+# Dead runs
+
+
+def test_a_dead_run_is_ended_and_reported_and_a_waiting_one_is_left_alone(
+    promoted: Pipeline, sensor: AlertSensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance, job = promoted.instance, job_named("refresh")
+    started = dg.DagsterRunStatus.STARTED
+    dead = instance.create_run_for_job(job, status=started, tags={"rag_assets/had_lease": "yes"})
+    waiting = instance.create_run_for_job(job, status=started)
+    assert sensor.tick() == []
+    monkeypatch.setattr("rag_assets.alerts.dead_runs.DEAD_AFTER_SECONDS", 0.0)
+    text = sensor.only()
+    assert "Refresh died: its process is gone" in text
+    assert dead.run_id[:8] in text
+    statuses = {run.run_id: run.status for run in instance.get_runs()}
+    assert statuses[dead.run_id] is dg.DagsterRunStatus.FAILURE
+    assert statuses[waiting.run_id] is started
+    assert sensor.tick() == []
+    promoted.refresh().checked()
+    assert "Recovered: refreshes work again" in sensor.only()

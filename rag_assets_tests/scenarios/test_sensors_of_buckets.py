@@ -250,7 +250,7 @@ def test_a_run_request_without_success_is_repeated_hours_later(
     bucket.put("wiki/new.md")
     asked = bucket.on_event()
     after = bucket.on_event(asked.cursor)
-    period = json.loads(after.cursor)["asked"]["s3"]
+    period = int(json.loads(after.cursor)["asked"]["s3"])
     monkeypatch.setattr("rag_assets.defs.sensors.watching._period", lambda: period + 1)
     again = bucket.on_event(after.cursor)
     assert run_key(again) != run_key(asked)
