@@ -7,6 +7,7 @@ import dagster as dg
 
 from rag_assets.defs.asset_checks import recall_gate
 from rag_assets.defs.assets import ALL_ASSETS
+from rag_assets.defs.automation import follow_upstream, with_automation
 from rag_assets.defs.code_references import with_code_references
 from rag_assets.defs.decisions import approve, resume, rollback
 from rag_assets.defs.jobs import refresh
@@ -31,11 +32,11 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         ConfigurationError: the schedule is invalid.
     """
     return dg.Definitions(
-        assets=with_code_references(ALL_ASSETS),
+        assets=with_automation(with_code_references(ALL_ASSETS)),
         asset_checks=[recall_gate],
         jobs=[refresh, rollback, resume, approve],
         schedules=[schedule_of(settings)],
-        sensors=sensors_for(settings),
+        sensors=[*sensors_for(settings), follow_upstream],
         resources={"knowledge_base": _knowledge_base(settings), "io_manager": NO_IO_MANAGER},
         executor=dg.in_process_executor if settings.executor == "in_process" else _one_process_per_step(),
     )

@@ -66,6 +66,7 @@ def test_dg_lists_all_definitions(home: Path) -> None:
     assert found["sensors"] == {
         "refresh_on_changed_documents",
         "slack_alerts",
+        "follow_upstream",
     }
 
 

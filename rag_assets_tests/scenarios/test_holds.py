@@ -145,6 +145,27 @@ def test_a_failed_gate_is_alerted_also_during_a_hold_and_does_not_ask_to_undo_it
     assert "GATE FAILED" in promoted.succeed("status")
 
 
+def test_production_stays_fresh_while_it_is_held(
+    promoted: Pipeline, slack: SlackReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def latest() -> Any:
+        event = promoted.instance.get_latest_materialization_event(PRODUCTION.production_collection.key)
+        assert event is not None
+        return event
+
+    sensor = AlertSensor(promoted, slack)
+    monkeypatch.setattr("rag_assets.defs.runs.held_production._EVERY_SECONDS", 0.0)
+    before = latest().timestamp
+    sensor.tick()
+    assert latest().timestamp == before, "not held"
+    hold(promoted)
+    assert sensor.tick() == []
+    assert latest().timestamp > before
+    metadata = latest().asset_materialization.metadata
+    assert metadata["outcome"].value == "held"
+    assert metadata["held_by"].value == "ana"
+
+
 # Status
 
 

@@ -100,6 +100,7 @@ def test_the_sensors_of_sources_start_stopped() -> None:
     status = {sensor.name: sensor.default_status for sensor in repository.sensor_defs}
     assert {name for name, it in status.items() if it == dg.DefaultSensorStatus.RUNNING} == {
         "slack_alerts",
+        "follow_upstream",
     }
 
 

@@ -8,6 +8,7 @@ and the run ends green with `outcome` held.
 """
 
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -32,6 +33,9 @@ from rag_assets.refresh.outcome import OUTCOME_KEY, Outcome
 from rag_assets.refresh.promotion import promote, retire
 from rag_assets.vector_stores.production_state import ProductionState
 
+FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=12), warn_window=timedelta(hours=9))
+"""Two periods of the default schedule. An unchanged refresh counts, and a hold keeps production fresh."""
+
 
 @dg.asset(
     description=__doc__,
@@ -41,6 +45,7 @@ from rag_assets.vector_stores.production_state import ProductionState
     kinds={"python", "qdrant"},
     tags={"stage": "serving"},
     code_version="1",
+    freshness_policy=FRESHNESS,
 )
 def production_collection(
     context: dg.AssetExecutionContext, knowledge_base: dg.ResourceParam[KnowledgeBase]

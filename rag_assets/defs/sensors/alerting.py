@@ -18,6 +18,7 @@ from rag_assets.alerts.teller import Teller
 from rag_assets.defs.hidden_secrets import secrets_hidden
 from rag_assets.defs.runs.dead_runs import end_dead_runs
 from rag_assets.defs.runs.facts import facts_of, is_ours
+from rag_assets.defs.runs.held_production import keep_fresh_while_held
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.text.wording import counted
 
@@ -56,6 +57,7 @@ def slack_alerts(
     teller, deadline = Teller(knowledge_base), time.monotonic() + _TICK_SECONDS
     try:
         with teller.book_file.locked(deadline) as book:
+            keep_fresh_while_held(context.instance, knowledge_base)
             died = end_dead_runs(context.instance, knowledge_base, book)
             cursor, said = _tell(context.instance, _cursor(context.cursor), teller, book, deadline)
     except BusyError:
