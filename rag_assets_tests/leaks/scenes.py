@@ -25,7 +25,7 @@ from rag_assets_tests.pipeline import Pipeline, text_about
 
 DAGSTER_YAML = Path(__file__).parents[2] / "dagster.yaml"
 COMMANDS = (
-    ("doctor",),
+    ("doctor", "--send-test-alert"),
     ("settings",),
     ("settings", "--json"),
     ("status",),
@@ -47,6 +47,7 @@ COMMANDS = (
     ("approve", "0123456789abcdef"),
     ("quarantine", "--retry"),
     ("benchmark", "draft"),
+    ("metrics", "--push"),
 )
 """`refresh` and `mcp` are processes of their own."""
 
@@ -63,6 +64,7 @@ def form_of_setting(name: str, server: FailingServer) -> str:
         # Refused with a login in it: see `test_malformed`.
         "OPENAI_BASE_URL": f"{server.scheme}://{host}/v1",
         "RAG_MEDIA_BASE_URL": f"{server.scheme}://{host}/v1",
+        "RAG_PUSHGATEWAY_URL": f"{server.scheme}://rag:{secret}@{host}",
         "RAG_DAGSTER_URL": f"{server.scheme}://{host}",
         "MLFLOW_TRACKING_URI": f"{server.scheme}://rag:{secret}@{host}/mlflow",
         "HTTP_PROXY": f"http://rag:{secret}@{host}",
@@ -150,7 +152,7 @@ class LeakScene:
     def use_secrets(self, patch: pytest.MonkeyPatch) -> None:
         """Set every variable that no part needs to work, in one of the ways to hand over a secret."""
         unused = ("RAG_MCP_TOKEN", "RAG_MEDIA_API_KEY", "QDRANT_API_KEY", "RAG_REDIS_SENTINEL_PASSWORD")
-        for name in (*unused, *OF_LIBRARIES):
+        for name in (*unused, "RAG_PUSHGATEWAY_URL", *OF_LIBRARIES):
             if not name.endswith("_PROXY"):
                 patch.setenv(name, form_of_setting(name, self.server))
         for name in ("SLACK_WEBHOOK_URL", "RAG_METADATA_URL"):
@@ -179,7 +181,8 @@ class LeakScene:
         patch.setenv("RAG_SOURCES_FILE", str(path))
 
     def use_embedder(self, patch: pytest.MonkeyPatch) -> None:
-        """The key is in a `.env` beside it, as most have it."""
+        """The tables stay in the state folder, so that there are metrics to serve and to push."""
+        patch.delenv("RAG_METADATA_URL_FILE", raising=False)
         patch.setenv("RAG_EMBEDDING_MODEL", "tiny-embedding")
         patch.setenv("RAG_TOKENIZER", "wordllama")
         patch.setenv("OPENAI_API_KEY", canary_of("OPENAI_API_KEY"))
@@ -228,18 +231,28 @@ class LeakScene:
         with self._recorded("alerts"):
             self._post_alerts()
 
+    def metrics(self) -> None:
+        """Print the metrics as Prometheus would read them."""
+        from prometheus_client import generate_latest
+
+        from rag_assets.settings import load_settings
+        from rag_assets.tracking.metrics_exporter import registry_of
+
+        with self._recorded("metrics"):
+            print(generate_latest(registry_of(load_settings())[0]).decode())
+
     def _post_alerts(self) -> None:
         from rag_assets.alerts.teller import Teller
         from rag_assets.defs.runs.facts import facts_of
         from rag_assets.knowledge_base import KnowledgeBase
         from rag_assets.settings import load_settings
 
-        instance = self.pipeline.instance
-        for record in instance.get_run_records(limit=1):
-            with closing(KnowledgeBase(load_settings())) as knowledge_base:
-                teller = Teller(knowledge_base)
-                print(teller.tell([facts_of(instance, record)]))
-                print(teller.book_file.read())  # with the undelivered messages
+        instance, deadline = self.pipeline.instance, time.monotonic() + 60
+        with closing(KnowledgeBase(load_settings())) as knowledge_base:
+            teller = Teller(knowledge_base)
+            with teller.book_file.locked(deadline) as book:
+                facts = [facts_of(instance, one) for one in instance.get_run_records(limit=1)]
+                print(teller.tell_in(book, facts, deadline))
 
     def sensors(self) -> None:
         """Evaluate the schedule and every sensor, as a daemon does, and store the ends of their ticks."""

@@ -38,11 +38,13 @@ class FailingServer:
     Attributes:
         kind: one of `KINDS`. "refused" listens nowhere, and "untrusted" speaks TLS with a certificate of its own.
         num_requests: so far.
+        posted_to_slack: bodies of alerts.
     """
 
     def __init__(self, folder: Path) -> None:
         self.kind = "500"
         self.num_requests = 0
+        self.posted_to_slack: list[bytes] = []
         self._released = threading.Event()
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.load_cert_chain(self_signed_certificate(folder / "server.pem"))
@@ -126,6 +128,8 @@ class FailingServer:
         status = "302" if self.kind == "redirect" else self.kind
         line = " ".join(said.split())[:900]
         path = head.split(b" ")[1].decode("latin-1")
+        if path.startswith("/services/"):
+            self.posted_to_slack.append(body)
         if b"AWS4-HMAC" in head:
             text = html.escape(line)
             answer = f"<Error><Code>{html.escape(line[:60])}</Code><Message>{text}</Message></Error>".encode()

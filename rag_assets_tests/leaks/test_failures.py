@@ -4,14 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from rag_assets.sources.registry import SOURCES
 from rag_assets_tests.leaks.canaries import names_of
-from rag_assets_tests.leaks.scanner import canaries_in_folder
+from rag_assets_tests.leaks.scanner import canaries_in, canaries_in_folder
 from rag_assets_tests.leaks.scenes import DAGSTER_YAML, PARTS, LeakScene, debug_log
 from rag_assets_tests.leaks.servers import KINDS
 
 SAMPLE = {(part, "401") for part in ("sources and observers", "embedder", "Redis", "Qdrant")}
 ALL_COMMANDS = {"sources and observers": ("401", "500"), "Redis": ("500",), "Qdrant": ("403",)}
-FEW_COMMANDS = ("doctor", "status", "plan")
+FEW_COMMANDS = ("doctor", "status", "plan", "metrics")
 WITH_DEBUG_LOGS = "python_logs:\n  python_log_level: DEBUG\n  managed_python_loggers: [root]\n"
 
 
@@ -51,9 +52,18 @@ def test_no_canary_is_kept_or_shown(
     with debug_log(scene.pipeline.home / "debug.log"):
         scene.refresh()
         scene.sensors()
+        scene.metrics()
         scene.commands(*(() if kind in ALL_COMMANDS.get(part, ()) else FEW_COMMANDS))
     assert kind == "refused" or kind == "untrusted" or scene.server.num_requests > before, "nothing was asked"
     assert new_finds(scene, found_before) == {}
+    assert canaries_in(b"".join(scene.server.posted_to_slack)) == set()
+    if (part, kind) == ("sources and observers", "401"):
+        printed = scene.printed.read_text()
+        for name in SOURCES.keys() - {"filesystem"}:
+            assert f"source {name}" in printed, "a source has not failed"
+        assert scene.server.posted_to_slack
+    if part == "embedder":
+        assert "rag_documents_extracted" in scene.printed.read_text(), "the metrics were not read"
 
 
 def new_finds(scene: LeakScene, found_before: set[str]) -> dict[str, list[str]]:
