@@ -45,6 +45,30 @@ def test_a_backup_on_s3_is_restored_and_checked(
     assert not installations.other.exists()
 
 
+def test_a_folder_made_by_a_console_is_an_empty_place_and_another_object_is_named(
+    installations: Installations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_credentials(monkeypatch)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto_server().url)
+    bucket = moto_server().new_bucket()
+    target = f"s3://{bucket}/kb"
+    moto_server().client("s3").put_object(Bucket=bucket, Key="kb/", Body=b"")
+    moto_server().client("s3").put_object(Bucket=bucket, Key="kb2/texts.parquet", Body=b"of a neighbor")
+    with installations.original() as knowledge_base, places.backup_place(target) as place:
+        made = create.back_up(knowledge_base, place)
+    with installations.elsewhere() as knowledge_base, places.backup_place(target) as place:
+        assert restoring.restore(knowledge_base, place).state == made.index.state
+    shutil.rmtree(installations.other)
+    moto_server().client("s3").put_object(Bucket=bucket, Key="kb/ledger/other", Body=b"between")
+    with (
+        installations.elsewhere() as knowledge_base,
+        places.backup_place(target) as place,
+        pytest.raises(BackupUnusable, match="ledger/other does not belong"),
+    ):
+        restoring.restore(knowledge_base, place)
+    assert not installations.other.exists()
+
+
 def test_an_error_of_s3_is_in_words_without_secrets(
     installations: Installations, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -150,7 +150,7 @@ class _S3Prefix:
             )
             for page in pages:
                 found |= {one["Key"].removeprefix(self._prefix) for one in page.get("Contents", ())}
-        return found
+        return found - {""}  # the empty object that a console makes for a folder
 
     def require_empty(self) -> None:
         if self.names():
