@@ -29,6 +29,8 @@ _WORD = re.compile(r"[a-z]{1,11}|[A-Z]{1,11}|[A-Z][a-z]{1,11}")
 """A weak password, such as `postgres`. It is also a name and a word of messages, and no text could be read without it."""
 _SHORTENED = 8
 """Characters that give a secret away: drivers and servers cut off texts at any place."""
+_WORDS = re.compile(r"[A-Za-z ]*")
+"""The beginning of a passphrase is also that of a sentence: it is hidden only as a whole."""
 _NO_SECRET = re.compile(r"_(FILE|PATH|DIR|HOME|SOCK|SOCKET|AWS_SECRET|AWS_PARAMETER)$")
 _LOGIN = re.compile(r"(?<=://)[^\s/@:'\"<>]*:([^\s/@]+)@")
 _EXAMPLE = re.compile(r"password|…", re.IGNORECASE)
@@ -69,7 +71,11 @@ class _Secret:
                 if (following := one.match(text, end)) is None:
                     break
                 end = following.end()
-            yield match.start(), end
+            else:
+                yield match.start(), end
+                continue
+            if _WORDS.fullmatch(text, match.start(), end) is None:
+                yield match.start(), end
 
 
 def remember(value: str) -> None:

@@ -207,6 +207,8 @@ SECRETS = {
     "OPENAI_API_KEY": "openai_api_key",
     "RAG_MCP_TOKEN": "mcp_token",
     "RAG_MEDIA_API_KEY": "media_api_key",
+    "MLFLOW_TRACKING_PASSWORD": "mlflow_tracking_password",
+    "MLFLOW_TRACKING_TOKEN": "mlflow_tracking_token",
     "QDRANT_API_KEY": "qdrant_api_key",
     "RAG_REDIS_SENTINEL_PASSWORD": "redis_sentinel_password",
     "SLACK_WEBHOOK_URL": "slack_webhook_url",
@@ -220,7 +222,13 @@ def secret_of(settings: Settings, field: str) -> str | None:
 
 def test_these_are_all_secret_settings() -> None:
     secrets = {name for name, field in Settings.model_fields.items() if may_hold_secrets(field.annotation)}
-    assert secrets == {*SECRETS.values(), "redis_url", "metadata_url"}  # URLs, tested with their own values
+    urls = {
+        "redis_url",
+        "metadata_url",
+        "mlflow_tracking_uri",
+        "pushgateway_url",
+    }  # tested with their own values
+    assert secrets == {*SECRETS.values(), *urls}
 
 
 @pytest.mark.parametrize("variable", SECRETS)

@@ -58,6 +58,12 @@ def test_a_secret_that_is_cut_off_is_hidden() -> None:
     assert without_secrets("refused 'qWe7rTy8uI") == f"refused '{HIDDEN}"
 
 
+def test_the_words_of_a_passphrase_stay_in_other_sentences() -> None:
+    remember("another horse battery")
+    assert without_secrets("it redirects to another site") == "it redirects to another site"
+    assert without_secrets("refused 'another horse battery'") == f"refused '{HIDDEN}'"
+
+
 def test_secrets_with_the_same_beginning_are_hidden_to_their_ends() -> None:
     remember("sk_proj.AAAA1111bbbb")
     remember("sk_proj.CCCC2222dddd")

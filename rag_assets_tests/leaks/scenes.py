@@ -65,6 +65,7 @@ def form_of_setting(name: str, server: FailingServer) -> str:
         "OPENAI_BASE_URL": f"{server.scheme}://{host}/v1",
         "RAG_MEDIA_BASE_URL": f"{server.scheme}://{host}/v1",
         "RAG_PUSHGATEWAY_URL": f"{server.scheme}://rag:{secret}@{host}",
+        "RAG_MLFLOW_URL": f"{server.scheme}://{host}",
         "RAG_DAGSTER_URL": f"{server.scheme}://{host}",
         "MLFLOW_TRACKING_URI": f"{server.scheme}://rag:{secret}@{host}/mlflow",
         "HTTP_PROXY": f"http://rag:{secret}@{host}",

@@ -22,6 +22,7 @@ WITHOUT_SECRET = {
         "OPENAI_BASE_URL",
         "RAG_MEDIA_BASE_URL",
         "RAG_DAGSTER_URL",
+        "RAG_MLFLOW_URL",
         "confluence.url",
         "notion.base_url",
         "s3.endpoint_url",
