@@ -4,11 +4,13 @@ The server's own error messages are never repeated: they may quote the input or 
 """
 
 import re
+import socket
+import ssl
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from rag_assets.errors import ConfigurationError
+from rag_assets.errors import ConfigurationError, causes_of
 
 _ABOUT_LENGTH = re.compile(r"too (long|large)|token|context (length|size|window)|max\w* .{0,20}length", re.I)
 
@@ -46,7 +48,7 @@ def failure_of(
     if isinstance(error, openai.APITimeoutError | TimeoutError):
         return ApiFailure("unavailable", None, f"{asked} did not answer within {timeout_seconds:g} s")
     if isinstance(error, openai.APIConnectionError):
-        return ApiFailure("unavailable", None, f"no connection to {asked}")
+        return ApiFailure("unavailable", None, f"{asked} {_connection_problem(error)}")
     if not isinstance(error, openai.APIStatusError):
         return ApiFailure("unavailable", None, f"{asked}: {type(error).__name__}")
     status = error.status_code
@@ -64,6 +66,19 @@ def failure_of(
     if status in (408, 409) or status >= 500:
         return ApiFailure("unavailable", status, f"{asked} failed with status {status}", too_long)
     return ApiFailure("refused", status, f"{asked} refused the request ({status})", too_long)
+
+
+def _connection_problem(error: Exception) -> str:
+    for cause in causes_of(error):
+        if isinstance(cause, ConnectionRefusedError):
+            return "refuses connections"
+        if isinstance(cause, socket.gaierror):
+            return "has an unknown host name"
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"has a certificate that is not trusted ({cause.verify_message})"
+        if isinstance(cause, ssl.SSLError):
+            return "does not speak TLS as expected"
+    return "closed the connection"
 
 
 def checked_key(api_key: str, variable: str = "OPENAI_API_KEY") -> str:

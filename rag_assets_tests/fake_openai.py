@@ -237,8 +237,12 @@ class FakeOpenAI:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
     @property
+    def port(self) -> int:
+        return self._server.server_address[1]
+
+    @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+        return f"http://127.0.0.1:{self.port}/v1"
 
     def num_asked(self, path: str) -> int:
         """Return the number of requests for a path, such as `audio/transcriptions`."""

@@ -6,14 +6,14 @@ import threading
 
 
 class TcpProxy:
-    """Accepts connections, and connects each to a port of this machine.
+    """Accepts connections, and connects each to one port.
 
     Attributes:
         port: of the proxy on 127.0.0.1.
     """
 
-    def __init__(self, to_port: int) -> None:
-        self._to_port = to_port
+    def __init__(self, to_port: int, to_host: str = "127.0.0.1") -> None:
+        self._to_port, self._to_host = to_port, to_host
         self._open: list[socket.socket] = []
         self._listen(0)
         self.port: int = self._server.getsockname()[1]
@@ -43,7 +43,7 @@ class TcpProxy:
             except OSError:
                 return
             try:
-                upstream = socket.create_connection(("127.0.0.1", self._to_port))
+                upstream = socket.create_connection((self._to_host, self._to_port))
             except OSError:
                 shut(client)
                 continue

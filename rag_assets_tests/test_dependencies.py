@@ -18,7 +18,6 @@ OURS = {"rag_assets", *DEVELOPMENT}
 USED_WITHOUT_IMPORT = {
     "basedpyright": "type checker",
     "dagster-dg-cli": "the command dg",
-    "dagster-postgres": "storage in deployment/dagster.yaml",
     "dagster-webserver": "the UI of dagster dev",
     "fastapi": "the service of docs/querying.md",
     "flask": "server of moto",

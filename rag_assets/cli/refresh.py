@@ -8,9 +8,10 @@ import argparse
 import sys
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import asdict
 
-from rag_assets.artifacts.last_outcome import record_failure
+from rag_assets.artifacts.last_outcome import OutcomeRecord, record_failure
 from rag_assets.cli.exit_codes import exit_code_of
 from rag_assets.cli.refresh_lines import RefreshLines
 from rag_assets.cli.run_process import RunProcess
@@ -36,14 +37,10 @@ def refresh(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     with RunProcess(knowledge_base.settings.home, verbose=options.verbose) as process:
         lines.begin(knowledge_base.settings, production_in_words(knowledge_base))
         result = process.follow(lines.show, lines.tick)
-    if not result.run_id:  # no run began, so nothing has read or changed production
-        add_production(result, knowledge_base)
-        result.production_before = result.production
-        if result.outcome is Outcome.FAILED:  # no step recorded it, and `status` reads no history of Dagster
-            record_failure(knowledge_base.failures.folder, result.outcome, "refresh", "", result.reason)
-            _record_for_tables(knowledge_base, result)
+    if not process.has_recorded_end:
+        _end_without_dagster(knowledge_base, result)
     seconds = time.monotonic() - started_at
-    lines.end(result, seconds)
+    lines.end(result, seconds, cost_is_known=process.has_recorded_end)
     code = exit_code_of(result.outcome, degraded=result.is_degraded)
     if options.json:
         answer = {**asdict(result), "seconds": round(seconds, 1), "exit_code": int(code)}
@@ -51,13 +48,34 @@ def refresh(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     return code
 
 
+def _end_without_dagster(knowledge_base: KnowledgeBase, result: RefreshResult) -> None:
+    """Complete a result that Dagster has not recorded: `status` reads no history of Dagster."""
+    add_production(result, knowledge_base)
+    if not result.run_id:  # nothing has read or changed production
+        result.production_before = result.production
+    else:
+        result.cost_usd = None
+        with suppress(RagAssetsError):
+            knowledge_base.ledger.release_lease(result.run_id)
+    recorded = OutcomeRecord(knowledge_base.failures.folder).get()
+    if recorded is not None and result.run_id == recorded.run_id != "":
+        # By a step, before Dagster's storage went away.
+        result.notes.append(f"Dagster has no record of the end of this run. {result.reason}")
+        result.outcome, result.reason = Outcome(recorded.outcome), recorded.message
+    elif result.outcome is Outcome.FAILED:
+        record_failure(
+            knowledge_base.failures.folder, result.outcome, "refresh", result.run_id, result.reason
+        )
+        _record_for_tables(knowledge_base, result)
+
+
 def _record_for_tables(knowledge_base: KnowledgeBase, result: RefreshResult) -> None:
     # Imported here: the first line of a refresh is not to wait for them.
     from rag_assets.tracking.composition import RunEnd
     from rag_assets.tracking.observer import Observer
 
-    observer = Observer(knowledge_base)
-    observer.end_run(RunEnd(f"not-begun-{uuid.uuid4().hex}", result.outcome, "refresh", reason=result.reason))
+    observer, run_id = Observer(knowledge_base), result.run_id or f"not-begun-{uuid.uuid4().hex}"
+    observer.end_run(RunEnd(run_id, result.outcome, "refresh", reason=result.reason))
     result.notes.extend(observer.delays())
 
 

@@ -114,7 +114,7 @@ class RefreshLines:
 
     # The end
 
-    def end(self, result: RefreshResult, seconds: float) -> None:
+    def end(self, result: RefreshResult, seconds: float, *, cost_is_known: bool = True) -> None:
         """Show the verdict, what changed, what it cost, where production stands, and the next command."""
         screen = self._screen
         screen.end()
@@ -127,7 +127,7 @@ class RefreshLines:
             self._labeled("DEGRADED", f"{counted(result.num_quarantined, 'document')} quarantined", "yellow")
         if changes := changes_in_words(result.changes):
             self._labeled("changes", changes)
-        if result.run_id:
+        if result.run_id and cost_is_known:
             self._labeled("cost", _cost(result))
         self._labeled("production", _production(result))
         for note in result.notes:

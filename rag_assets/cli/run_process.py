@@ -32,7 +32,12 @@ class RunProcess:
         verbose: whether the log of Dagster goes to standard error.
         home: working folder of the process. Dagster looks for its dagster.yaml there.
         arguments: of the module, after the descriptors.
+
+    Attributes:
+        has_recorded_end: whether Dagster has the end of the run. Not if it did not begin, or its storage went away.
     """
+
+    has_recorded_end = False
 
     def __init__(self, home: Path, *, verbose: bool = False, arguments: tuple[str, ...] = ()) -> None:
         self._home = home
@@ -94,7 +99,7 @@ class RunProcess:
                     is_open = bool(data)
                     for report in self._complete(data):
                         if report["kind"] == "result":
-                            return result_from(report)
+                            return self._completed(result_from(report))
                         if report["kind"] == "run":
                             self._run_id, self._production = report["run_id"], report["production"] or ""
                         show(report)
@@ -102,6 +107,13 @@ class RunProcess:
                     is_open = not ended
                 tick()
         return self._after_death()
+
+    def _completed(self, result: RefreshResult) -> RefreshResult:
+        """Add the run to a result that was made without Dagster's record of its end."""
+        self.has_recorded_end = bool(result.run_id)
+        if not self.has_recorded_end:
+            result.run_id, result.production_before = self._run_id, self._production or None
+        return result
 
     def _complete(self, data: bytes) -> list[_Report]:
         """Return the reports that are complete with these bytes."""
@@ -136,12 +148,14 @@ class RunProcess:
         )
         canceled = self._num_signals > 0
         if not self._run_id:
-            return RefreshResult(Outcome.CANCELED if canceled else Outcome.FAILED, reason=reason)
+            return self._completed(
+                RefreshResult(Outcome.CANCELED if canceled else Outcome.FAILED, reason=reason)
+            )
         with RunProcess(
             self._home,
             arguments=(self._run_id, "canceled" if canceled else reason, self._production),
         ) as aftermath:
-            return aftermath.follow(lambda _: None, lambda: None)
+            return self._completed(aftermath.follow(lambda _: None, lambda: None))
 
     def _last_line(self, code: int) -> str:
         if self._log is None:

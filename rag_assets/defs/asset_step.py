@@ -172,6 +172,7 @@ def _asset_step(
             run_id,
             process_outlives_step=in_process,
             was_held=begins_refresh or knowledge_base.artifacts.has("raw_documents", run_id),
+            is_retried=lambda error: _is_retried(context, error),
         ) as lease:
             yield AssetStep(context, _run_ids(context), knowledge_base, lease)
         knowledge_base.failures.forget(step)
@@ -179,8 +180,7 @@ def _asset_step(
     except RagAssetsError as error:
         outcome = outcome_of(error)
         superseded = outcome is Outcome.SUPERSEDED
-        may_recover = isinstance(error, TransientError) and not error.lasting and not superseded
-        if may_recover and context.retry_number < _MAX_RETRIES:
+        if _is_retried(context, error):
             context.log.warning("%s; retrying in %d s", error, _RETRY_SECONDS)
             raise dg.RetryRequested(_MAX_RETRIES, _RETRY_SECONDS) from error
         message = str(error)
@@ -205,6 +205,17 @@ def _asset_step(
         tag_run(context.instance, run_id, outcome=outcome_of(error))
         record_failure(knowledge_base.failures.folder, outcome_of(error), step, run_id, message)
         raise
+
+
+def _is_retried(
+    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, error: BaseException
+) -> bool:
+    may_recover = (
+        isinstance(error, TransientError)
+        and not error.lasting
+        and outcome_of(error) is not Outcome.SUPERSEDED
+    )
+    return may_recover and context.retry_number < _MAX_RETRIES
 
 
 def _outcomes(knowledge_base: KnowledgeBase) -> OutcomeRecord:

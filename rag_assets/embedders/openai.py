@@ -29,7 +29,13 @@ from rag_assets.errors import (
     RequestRefused,
     TextRefused,
 )
-from rag_assets.openai_endpoint import OPENAI_BASE_URL, checked_key, failure_of, normalize_base_url
+from rag_assets.openai_endpoint import (
+    OPENAI_BASE_URL,
+    ApiFailure,
+    checked_key,
+    failure_of,
+    normalize_base_url,
+)
 from rag_assets.records import EmbeddingModel, Vector, Vectors
 from rag_assets.text.wording import counted
 
@@ -268,7 +274,9 @@ class OpenAIEmbedder:
         except OpenAIError as error:
             problem = self._problem(error)
         except ValueError:  # JSONDecodeError, UnicodeDecodeError
-            problem = EmbedderUnavailable(f"{self.endpoint} answered with something that is not JSON")
+            problem = EmbedderUnavailable(
+                f"{self.endpoint} answered with something that is not JSON; check that it is an OpenAI API"
+            )
         # Raised out here, so that the client's error, which may quote input or key, is not its context.
         raise problem
 
@@ -276,15 +284,16 @@ class OpenAIEmbedder:
         """Return our error for an error of the client, without its text."""
         failure = failure_of(
             error,
-            f"{self.endpoint} (model {self.model_name})",
+            f"the embedding model {self.model_name} at {self.endpoint}",
             self._timeout_seconds,
             self._max_retries,
             "OPENAI_API_KEY",
         )
-        if failure.status == 500:
-            return RequestFailed(failure.says, 500, too_long=failure.too_long)
         if failure.kind == "unavailable":
-            return EmbedderUnavailable(failure.says)
+            message = f"{failure.says}. {_next_step(failure)}"
+            if failure.status == 500:
+                return RequestFailed(message, 500, too_long=failure.too_long)
+            return EmbedderUnavailable(message)
         to_check = {
             "key": "OPENAI_API_KEY",
             "not_found": "RAG_EMBEDDING_MODEL and OPENAI_BASE_URL",
@@ -322,6 +331,15 @@ class OpenAIEmbedder:
         if len({vector.shape for vector in by_index.values()}) > 1:
             raise InvalidVectorError(f"{wrong} embeddings of different dimensions")
         return np.stack([by_index[index] for index in range(n_texts)])
+
+
+def _next_step(failure: ApiFailure) -> str:
+    """Return what a person does about a model that is unavailable, as a sentence without a full stop."""
+    if failure.status is None:
+        return "Start its server, or check OPENAI_BASE_URL and the network, then try again"
+    if failure.status == 429:
+        return "Try again later, or raise the limits of the account"
+    return "See the log or the status page of its server, then try again"
 
 
 def _decoded(embedding: object) -> npt.NDArray[np.float32]:

@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 
 from rag_assets.disk.processes import pid_space, process_is_gone
@@ -144,15 +144,21 @@ def _only_warned(verb: str) -> Generator[None]:
 
 @contextmanager
 def lease_renewed(
-    ledger: Ledger, owner: str, *, process_outlives_step: bool, was_held: bool = False
+    ledger: Ledger,
+    owner: str,
+    *,
+    process_outlives_step: bool,
+    was_held: bool = False,
+    is_retried: Callable[[BaseException], bool] = lambda _: False,
 ) -> Generator[HeldLease]:
-    """Renew the lease of the owner during the block, and release it if the block fails.
+    """Renew the lease of the owner during the block, and release it if the block fails for good.
 
     Without a lease, as in a step started alone, nothing happens.
 
     Args:
         process_outlives_step: whether the process also runs the next step. Then its death ends the lease.
         was_held: whether an earlier step of the refresh had the lease. If it is gone, it is taken again.
+        is_retried: whether the step is repeated soon after an error. Then the lease is kept.
     """
     lease = HeldLease(ledger, owner)
     if not lease.keep(was_held=was_held):
@@ -169,10 +175,13 @@ def lease_renewed(
     thread.start()
     try:
         yield lease
-    except BaseException:
+    except BaseException as error:
         finished.set()
         thread.join()
-        lease.release()
+        if is_retried(error):
+            lease.leave(process_outlives_step=process_outlives_step)
+        else:
+            lease.release()
         raise
     finished.set()
     thread.join()

@@ -30,6 +30,10 @@ _SETTINGS = """
 
 # Their messages name tables, columns, types and roles, never values.
 _LASTING_CLASSES = frozenset(("28", "3D", "3F", "42"))
+_AROUND = re.compile(
+    r'\A(connection failed: |consuming input failed: )?(connection to server at "[^"]*"[^,]*, port \d+ failed: )?'
+)
+"""Words of libpq around a reason. The caller has named the server."""
 _ABOUT_NAMES = (
     errors.UndefinedTable,
     errors.UndefinedColumn,
@@ -153,11 +157,11 @@ def explain_write(error: BaseException, dsn: str) -> str:
     if isinstance(error, errors.InsufficientPrivilege | errors.InvalidSchemaName):
         return f"{_said(error)}. Grant CREATE on the schema to the user, for the first refresh and after an update"
     if isinstance(error, errors.DiskFull):
-        return "the disk of the server is full"
+        return "the disk of the server is full. Free some space"
     if isinstance(error, psycopg.Error) and error.sqlstate is not None:
         return f"the server answered with {type(error).__name__} ({error.sqlstate}). See its log"
     if isinstance(error, psycopg.OperationalError):
-        return f"{_connection_problem(error, dsn)}. Check that the server is up"
+        return f"{_AROUND.sub('', _connection_problem(error, dsn))}. Check that the server is up"
     return f"it failed with {type(error).__name__}"
 
 

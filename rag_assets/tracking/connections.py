@@ -21,6 +21,8 @@ from rag_assets.tracking.versions import NewerTablesError
 
 _CONNECT_SECONDS = 10.0
 _MIN_SECONDS = 0.5
+_IDLE_GRACE_SECONDS = 10.0
+"""The server ends a forgotten transaction this much later than the client gives up. Its reason would be about another fault."""
 _SCHEMES = ("postgresql://", "postgres://")
 FORM = "postgresql://USER:PASSWORD@HOST/DATABASE"
 
@@ -114,17 +116,24 @@ def _postgresql(url: str, deadline: Deadline) -> Engine:
         left_seconds = deadline.left_seconds()
         driver: Any = connection.connection.driver_connection
         driver.patience_seconds = left_seconds
-        milliseconds = str(math.ceil(left_seconds * 1000))
+        limits = {
+            "limit": _milliseconds(left_seconds),
+            "idle": _milliseconds(left_seconds + _IDLE_GRACE_SECONDS),
+        }
         # Of the transaction only, so that a pooler may share its connections.
         connection.execute(
             text(
                 "SELECT set_config('statement_timeout', :limit, true), set_config('lock_timeout', :limit, true), "
-                "set_config('idle_in_transaction_session_timeout', :limit, true)"
+                "set_config('idle_in_transaction_session_timeout', :idle, true)"
             ),
-            {"limit": milliseconds},
+            limits,
         )
 
     return engine
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(math.ceil(seconds * 1000))
 
 
 def in_words(place: Path | str) -> str:
@@ -134,9 +143,9 @@ def in_words(place: Path | str) -> str:
     from psycopg.conninfo import conninfo_to_dict
 
     parts = conninfo_to_dict(place.replace("postgresql+psycopg://", "postgresql://", 1))
-    return (
-        f"PostgreSQL database {parts.get('dbname') or 'of the user'} on {parts.get('host') or 'this machine'}"
-    )
+    host, port = parts.get("host") or "this machine", parts.get("port")
+    database = parts.get("dbname") or "of the user"
+    return f"PostgreSQL at {host}{f':{port}' if port else ''}, database {database}"
 
 
 def explain(error: BaseException, place: Path | str) -> str:
@@ -149,11 +158,11 @@ def explain(error: BaseException, place: Path | str) -> str:
     if isinstance(cause, sqlite3.Error):
         return f"{place}: {cause}{_remedy(cause)}"
     if isinstance(cause, OSError):
-        return f"{place if isinstance(place, Path) else 'the database'}: {cause.strerror or type(cause).__name__}"
+        return f"{in_words(place)}: {cause.strerror or type(cause).__name__}"
     if isinstance(place, str) and type(cause).__module__.startswith(("psycopg", "rag_assets.")):
         from rag_assets.sources.postgres_connection import explain_write
 
-        return explain_write(cause, place)
+        return f"{in_words(place)}: {explain_write(cause, place)}"
     return f"unexpected {type(cause).__name__}"
 
 

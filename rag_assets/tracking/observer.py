@@ -344,7 +344,11 @@ class Observer:
         try:
             within(seconds, send)
         except NothingCame:
-            return f"no answer within {seconds:.0f} s. Check that the database is up and reachable"
+            from rag_assets.tracking.connections import in_words
+
+            return (
+                f"{in_words(self.place)}: no answer within {seconds:.0f} s. Check that it is up and reachable"
+            )
         except BusyError:
             return "another process writes them at the moment"
         except ThreadExit as error:

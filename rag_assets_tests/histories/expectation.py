@@ -5,7 +5,7 @@ as a build from nothing writes them.
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from rag_assets.errors import RagAssetsError
 from rag_assets.fingerprint import short_hash
 from rag_assets.generations.staging import Staging
 from rag_assets.generations.verification import check_every_point
-from rag_assets.records import DocumentState, Point
+from rag_assets.records import DocumentState, Point, Vector
 from rag_assets_tests.documents import vector_of
 from rag_assets_tests.histories.world import World
 from rag_assets_tests.in_memory_vector_store import InMemoryVectorStore
@@ -100,8 +100,17 @@ def too_alike(served: Mapping[str, DocumentState], reading: Reading) -> set[str]
     return found
 
 
-def points_from_nothing(world: World, snapshot: Snapshot, texts: Mapping[str, str]) -> dict[str, Point]:
-    """Build the points of a snapshot in another kind of store, without base, cache and artifacts."""
+def points_from_nothing(
+    world: World,
+    snapshot: Snapshot,
+    texts: Mapping[str, str],
+    vector_of: Callable[[str], Vector] = vector_of,
+) -> dict[str, Point]:
+    """Build the points of a snapshot in another kind of store, without base, cache and artifacts.
+
+    Args:
+        vector_of: the embedder of the world, without a cost or a count.
+    """
     documents = list(snapshot.documents.values())
     changes = content_changes((), documents)
     store = InMemoryVectorStore()

@@ -100,7 +100,7 @@ def test_a_key_is_sent_if_set_and_optional_for_a_local_server(server: FakeOpenAI
         (status(503), "failed with status 503"),
         (status(402), "refused the request (402). Check RAG_MEDIA_BASE_URL"),
         (status(405), "refused the request (405). Check RAG_MEDIA_BASE_URL"),
-        (fake_openai.drop_connection, "no connection to"),
+        (fake_openai.drop_connection, "closed the connection"),
         (fake_openai.not_json, "did not answer as the OpenAI API does"),
         (fake_openai.no_answer, "did not answer as the OpenAI API does"),
     ],

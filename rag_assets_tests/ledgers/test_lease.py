@@ -192,6 +192,19 @@ def test_a_failed_step_releases_the_lease(ledger: Ledger) -> None:
     assert ledger.lease_holder() is None
 
 
+def test_a_step_that_is_retried_keeps_the_lease(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
+    ledger.acquire_lease("r1", HOST, os.getpid())
+    with (
+        pytest.raises(RuntimeError, match="no answer"),
+        lease_renewed(ledger, "r1", process_outlives_step=False, is_retried=lambda _: True),
+    ):
+        raise RuntimeError("no answer")
+    assert owner_of(ledger) == "r1"
+    with lease_renewed(ledger, "r1", process_outlives_step=False, was_held=True):
+        pass
+    assert caplog.records == [], "it was never gone"
+
+
 def test_a_step_started_alone_leaves_the_lease_alone(ledger: Ledger) -> None:
     with lease_renewed(ledger, "alone", process_outlives_step=True):
         assert ledger.lease_holder() is None

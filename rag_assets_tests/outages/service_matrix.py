@@ -1,6 +1,6 @@
 """The matrix of services and troubles: refreshes of a real knowledge base while one service fails.
 
-    python -m rag_assets_tests.outages.service_matrix    # writes the table into docs/what-happens-when.md
+    python -m rag_assets_tests.outages.service_matrix    # writes the table into docs/outages.md
 
 Each refresh has documents to add, to update, to move and to delete. Production afterwards is as before, byte for byte, or
 holds all changes. A person reads which part failed, and the next refresh after the trouble ends right.
@@ -11,14 +11,14 @@ import logging
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 from unittest import mock
 
 from rag_assets.records import Point
 from rag_assets.vector_stores.embedded.store import EmbeddedVectorStore
 from rag_assets.vector_stores.production_state import ProductionState
+from rag_assets.vector_stores.server.store import ServerVectorStore
 from rag_assets_tests.histories.expectation import (
     Snapshot,
     after_refresh,
@@ -29,28 +29,20 @@ from rag_assets_tests.histories.expectation import (
     stored_points,
 )
 from rag_assets_tests.histories.world import Outcome, World
-from rag_assets_tests.outages.services import SERVICES, Service
+from rag_assets_tests.outages.result import Production, Result
+from rag_assets_tests.outages.services import Moment, Service, cells, running
 from rag_assets_tests.pipeline import assert_same_points
-from rag_assets_tests.troubled_proxy import TROUBLES, Trouble
+from rag_assets_tests.troubled_proxy import Trouble
 
-Moment = Literal["at the start", "in the middle", "at the promotion", "after the promotion"]
-MOMENTS: tuple[Moment, ...] = get_args(Moment)
-_STEPS: dict[Moment, str] = {"in the middle": "embeddings", "at the promotion": "production_collection"}
-PAGE = Path(__file__).parents[2] / "docs" / "what-happens-when.md"
+_STEPS: dict[Moment, str] = {
+    "in the middle": "embeddings",
+    "at the evaluation": "eval_report",
+    "at the promotion": "production_collection",
+}
+PAGE = Path(__file__).parents[2] / "docs" / "outages.md"
 HEAD = "| service | trouble | begins | production | a person reads |\n|---|---|---|---|---|\n"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What one trouble does.
-
-    Attributes:
-        production: `as before` or `new`.
-        says: the message of the failed refresh, or the warnings of a successful one.
-    """
-
-    production: Literal["as before", "new"]
-    says: tuple[str, ...]
+Cell = tuple[str, Trouble, Moment]
+"""Service, trouble, moment."""
 
 
 class _Warnings(logging.Handler):
@@ -69,13 +61,14 @@ def _change(world: World) -> None:
     world.write("one", "new.md", "# New\n\nsomething quite new")
 
 
-def cell_of(name: str, trouble: Trouble, moment: Moment, folder: Path) -> Cell:
+def result_of(cell: Cell, folder: Path) -> Result:
     """Refresh in trouble, and after it.
 
     Raises:
         AssertionError: production is neither as before nor complete, or the trouble is kept quiet.
     """
-    with SERVICES[name](folder / "service") as service:
+    name, trouble, moment = cell
+    with running(name, folder / "service") as service:
         world = World(folder / "home")
         service.use(world)
         for document in ("one/edited", "one/moved", "two/deleted"):
@@ -86,33 +79,38 @@ def cell_of(name: str, trouble: Trouble, moment: Moment, folder: Path) -> Cell:
         _change(world)
         reading = read_sources(world)
         after = Snapshot(after_refresh(known, reading), world.settings["chunk_size"])
-        expected = points_from_nothing(world, after, reading.texts)
+        expected = points_from_nothing(world, after, reading.texts, service.vector_of)
         outcome, says = _refresh_in_trouble(world, service, trouble, moment)
+        assert service.proxy.has_begun, f"{cell}: there was no trouble"
         service.proxy.end()
         world.let_go_of_lease(outcome)
         production = _compared(world, state, points, expected)
-        assert says, f"{name}, {trouble}, {moment}: nobody hears of it"
+        assert says or (outcome.succeeded and trouble == "one answer lost"), f"{cell}: nobody hears of it"
         world.refresh().checked()
         assert known_documents(world) == after.documents
         assert_same_points(_points(world), expected)
-        return Cell(production, says)
+        service.check(world)
+        return Result(production, says)
 
 
 def _refresh_in_trouble(
     world: World, service: Service, trouble: Trouble, moment: Moment
 ) -> tuple[Outcome, tuple[str, ...]]:
+    def begin() -> None:
+        service.proxy.begin(trouble, service.first_request(moment))
+
     @contextlib.contextmanager
     def around(step: str) -> Iterator[None]:
-        if step == _STEPS.get(moment):
-            service.proxy.begin(trouble)
+        if step == service.steps.get(moment, _STEPS.get(moment)):
+            begin()
         yield
 
     warnings = _Warnings()
     logging.getLogger().addHandler(warnings)
     try:
-        with _switched(lambda: service.proxy.begin(trouble) if moment == "after the promotion" else None):
+        with _switched(lambda: begin() if moment == "after the promotion" else None):
             if moment == "at the start":
-                service.proxy.begin(trouble)
+                begin()
             outcome = world.refresh(around=around)
     finally:
         logging.getLogger().removeHandler(warnings)
@@ -123,20 +121,24 @@ def _refresh_in_trouble(
 @contextlib.contextmanager
 def _switched(then: Callable[[], object]) -> Iterator[None]:
     """Do something as soon as production is switched."""
-    original = EmbeddedVectorStore.promote
+    with contextlib.ExitStack() as stack:
+        for store in (EmbeddedVectorStore, ServerVectorStore):
+            stack.enter_context(mock.patch.object(store, "promote", _followed(store.promote, then)))
+        yield
 
-    def promote(self: EmbeddedVectorStore, *args: Any, **kwargs: Any) -> ProductionState:
-        state = original(self, *args, **kwargs)
+
+def _followed(promote: Callable[..., ProductionState], then: Callable[[], object]) -> Any:
+    def promoted(*args: Any, **kwargs: Any) -> ProductionState:
+        state = promote(*args, **kwargs)
         then()
         return state
 
-    with mock.patch.object(EmbeddedVectorStore, "promote", promote):
-        yield
+    return promoted
 
 
 def _compared(
     world: World, before: ProductionState, points: Mapping[str, Point], expected: Mapping[str, Point]
-) -> Literal["as before", "new"]:
+) -> Production:
     state = world.production()
     assert state.production is not None
     assert problems_of(world, state.production) == ()
@@ -155,29 +157,56 @@ def _points(world: World) -> dict[str, Point]:
 
 def _plain(message: str, service: Service) -> str:
     message = re.sub(rf"127\.0\.0\.1:{service.proxy.port}", service.host, message)
+    message = re.sub(r"rag-assets-test-\w+", "knowledge_base", message)
+    message = re.sub(r"\d{8}T\d{12}-run\d+", "GENERATION", message)
     message = re.sub(r"since \d{4}-\d\d-\d\dT[\d:.+]+\d", "since TIME", message)
-    return re.sub(r"\b0\.2 s\b", "N s", message)
+    return re.sub(r"\b[\d.]+ s\b", "N s", message)
 
 
-def row(name: str, trouble: Trouble, moment: Moment, cell: Cell) -> str:
-    says = "<br>".join(f"`{message.replace('`', chr(39)).replace('|', '/')}`" for message in cell.says)
-    return f"| {name} | {trouble} | {moment} | {cell.production} | {says} |"
+# The page
 
 
-def documented(page: str) -> list[str]:
-    return page.partition(HEAD)[2].partition("\n\n")[0].splitlines()
+def described(result: Result) -> str:
+    says = "<br>".join(f"`{message.replace('`', chr(39)).replace('|', '/')}`" for message in result.says)
+    return f"{result.production} | {says or 'nothing: the refresh goes on'}"
+
+
+def rows(results: Mapping[Cell, Result]) -> list[str]:
+    """Return the rows of the table. Moments with the same effect share one."""
+    moments: dict[tuple[str, str, str], list[str]] = {}
+    for (name, trouble, moment), result in results.items():
+        moments.setdefault((name, trouble, described(result)), []).append(moment)
+    return [
+        f"| {name} | {trouble} | {', '.join(at)} | {effect} |"
+        for (name, trouble, effect), at in moments.items()
+    ]
+
+
+def documented(page: str) -> dict[tuple[str, str, str], str]:
+    """Return (service, trouble, moment) -> effect of the table in a page."""
+    found: dict[tuple[str, str, str], str] = {}
+    for line in page.partition(HEAD)[2].partition("\n\n")[0].splitlines():
+        name, trouble, moments, effect = line.removeprefix("| ").removesuffix(" |").split(" | ", 3)
+        found |= {(name, trouble, moment): effect for moment in moments.split(", ")}
+    return found
 
 
 def _main() -> None:
-    rows: list[str] = []
-    for name in SERVICES:
-        for trouble in TROUBLES:
-            for moment in MOMENTS:
-                with tempfile.TemporaryDirectory(prefix="outages-", ignore_cleanup_errors=True) as folder:
-                    rows.append(row(name, trouble, moment, cell_of(name, trouble, moment, Path(folder))))
-    page = PAGE.read_text(encoding="utf-8")
-    known = "\n".join(documented(page))
-    PAGE.write_text(page.replace(f"{HEAD}{known}", HEAD + "\n".join(rows)), encoding="utf-8")
+    from rag_assets_tests.outages import dagster_storage
+
+    results: dict[Cell, Result] = {}
+    for cell in cells():
+        with tempfile.TemporaryDirectory(prefix="outages-", ignore_cleanup_errors=True) as folder:
+            results[cell] = result_of(cell, Path(folder))
+    with tempfile.TemporaryDirectory(prefix="outages-", ignore_cleanup_errors=True) as folder:
+        results |= dagster_storage.results(Path(folder))
+    write_table(results)
+
+
+def write_table(results: Mapping[Cell, Result]) -> None:
+    head, _, rest = PAGE.read_text(encoding="utf-8").partition(HEAD)
+    after = rest.partition("\n\n")[1:]
+    PAGE.write_text(head + HEAD + "\n".join(rows(results)) + "".join(after), encoding="utf-8")
 
 
 if __name__ == "__main__":

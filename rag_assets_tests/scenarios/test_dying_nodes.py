@@ -33,8 +33,9 @@ pytestmark = [
 ]
 
 NODE_AWAY = (
-    "does not answer",
-    "nothing listens at QDRANT_URL",
+    "closed the connection",
+    "did not answer",
+    "refuses connections",
     "a node that is away",
     "Waiting for consensus",
 )

@@ -159,7 +159,7 @@ def test_a_fault_is_a_warning_and_the_next_delivery_catches_up(
         end(observer, "r3", "unchanged")
         assert observer.deliver() is None
         assert observer.lag() is None
-        assert "PostgreSQL database postgres on 127.0.0.1, version 2" in observer.examine()
+        assert re.search(r"PostgreSQL at 127\.0\.0\.1:\d+, database postgres, version 2", observer.examine())
     expected = [(run_id, "failed") for run_id in delivered]
     expected += [("r1", "blocked"), ("r2", "blocked"), ("r3", "unchanged")]
     assert runs_in(postgres_url) == expected

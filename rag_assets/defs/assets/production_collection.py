@@ -7,7 +7,8 @@ generation: a red box is a refresh without promotion, not an outage. The previou
 and the run ends green with `outcome` held.
 """
 
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -25,7 +26,7 @@ from rag_assets.defs.metadata.generations import (
     index_table,
     short_digest,
 )
-from rag_assets.errors import MENDED_BY_REBUILD, StaleInputError
+from rag_assets.errors import MENDED_BY_REBUILD, StaleInputError, TransientError, VectorStoreUnavailable
 from rag_assets.evaluation.report import EvalReport
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.refresh.evaluated import evaluated_report
@@ -50,7 +51,7 @@ FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=12), warn
 def production_collection(
     context: dg.AssetExecutionContext, knowledge_base: dg.ResourceParam[KnowledgeBase]
 ) -> dg.MaterializeResult[Any]:
-    with asset_step(context, knowledge_base) as step:
+    with asset_step(context, knowledge_base) as step, _switch_in_doubt():
         evaluated, staged = step.read("eval_report"), step.read("staging_collection")
         require_fingerprint(staged, knowledge_base.fingerprint())
         report = evaluated_report(knowledge_base, evaluated)
@@ -105,8 +106,20 @@ def production_collection(
         )
 
 
+@contextmanager
+def _switch_in_doubt() -> Generator[None]:
+    """Say so if the store goes away: the answer to the switch may be lost, and each retry fails before the switch."""
+    try:
+        yield
+    except VectorStoreUnavailable as error:
+        raise VectorStoreUnavailable(
+            f"{error}. Production may be switched already: `rag-assets status` shows what serves"
+        ) from error
+
+
 def _chunk_sizes(knowledge_base: KnowledgeBase) -> dict[str, Any]:
-    with suppress(*MENDED_BY_REBUILD):
+    """Return the sizes, without them if the store does not answer: after the switch, a failure would be a false report."""
+    with suppress(*MENDED_BY_REBUILD, TransientError):
         manifest = knowledge_base.production_manifest()
         return {} if manifest is None else chunk_sizes_metadata(manifest)
     return {}

@@ -30,6 +30,7 @@ from dagster._utils import interrupts
 from rag_assets.defs.runs.execution import CanceledError, Cancellation, Execution, bury
 from rag_assets.defs.runs.queue import require_own_process
 from rag_assets.defs.runs.results import begin, finish
+from rag_assets.defs.storage_errors import storage_problem
 from rag_assets.errors import RagAssetsError
 from rag_assets.refresh.outcome import Outcome, outcome_of
 from rag_assets.refresh.result import RefreshResult
@@ -75,21 +76,23 @@ def main(reports: int, control: int, run_id: str = "", reason: str = "", product
                 )
     except CanceledError:
         result = RefreshResult(Outcome.CANCELED)
-    except yaml.YAMLError as error:
-        traceback.print_exception(shown_error(error))
-        result = RefreshResult(Outcome.FAILED, reason=f"dagster.yaml is no valid YAML: {_first_line(error)}")
-    except DagsterError as error:
-        # Of the instance, for example: DAGSTER_HOME is no folder, or dagster.yaml is invalid.
-        traceback.print_exception(shown_error(error))
-        result = RefreshResult(Outcome.FAILED, reason=f"Dagster: {_first_line(error)}")
     except RagAssetsError as error:
         result = RefreshResult(outcome_of(error), reason=str(error))
     except Exception as error:
         traceback.print_exception(shown_error(error))
-        result = RefreshResult(
-            Outcome.FAILED, reason=f"unexpected {type(error).__name__}: {_first_line(error)}"
-        )
+        result = RefreshResult(Outcome.FAILED, reason=_reason(error))
     report("result", **asdict(result))
+
+
+def _reason(error: Exception) -> str:
+    if problem := storage_problem(error):
+        return problem
+    if isinstance(error, yaml.YAMLError):
+        return f"dagster.yaml is no valid YAML: {_first_line(error)}"
+    if isinstance(error, DagsterError):
+        # Of the instance, for example: DAGSTER_HOME is no folder, or dagster.yaml is invalid.
+        return f"Dagster: {_first_line(error)}"
+    return f"unexpected {type(error).__name__}: {_first_line(error)}"
 
 
 def _first_line(error: Exception) -> str:

@@ -8,10 +8,15 @@ import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
 from rag_assets.defs.asset_step import ERROR_KEY, IN_A_ROW_KEY
+from rag_assets.defs.storage_errors import StorageUnavailable
 from rag_assets.errors import RagAssetsError
 from rag_assets.refresh.outcome import OUTCOME_KEY, Outcome
 
-_FAILURE = "dagster._core.definitions.events.Failure"
+_IN_OUR_WORDS = (
+    f"{RagAssetsError.__module__}.",
+    f"{StorageUnavailable.__module__}.",
+    "dagster._core.definitions.events.Failure",
+)
 _NO_MESSAGE = "the run stopped without an error message; see its log in the Dagster UI"
 
 
@@ -105,6 +110,6 @@ def reason_in(error: _RecordedError | None) -> str:
         return _NO_MESSAGE
     if error.cls_name == DagsterExecutionInterruptedError.__name__:
         return "interrupted"
-    if error.message.startswith((f"{RagAssetsError.__module__}.", _FAILURE)):
+    if error.message.startswith(_IN_OUR_WORDS):
         return error.message.partition(": ")[2].strip()
     return f"unexpected {error.cls_name}; see the log of the run in the Dagster UI"

@@ -42,6 +42,8 @@ def finish(instance: dg.DagsterInstance, run: dg.DagsterRun, before: str | None)
         ]
         records = OutcomeRecord(knowledge_base.failures.folder)
         recorded = records.get()
+        if recorded is not None and recorded.run_id == run.run_id:
+            _keep_success(result, Outcome(recorded.outcome))
         if result.outcome is Outcome.CANCELED:
             records.put(Outcome.CANCELED, result.failed_step, run.run_id)
         elif result.outcome is Outcome.FAILED and (recorded is None or recorded.run_id != run.run_id):
@@ -69,6 +71,13 @@ def _told(instance: dg.DagsterInstance, run: dg.DagsterRun, knowledge_base: Know
     if report.num_waiting:
         return f"not posted: {report.problem}. The daemon or the next refresh tries again"
     return "posted to Slack"
+
+
+def _keep_success(result: RefreshResult, recorded: Outcome) -> None:
+    """Let a refresh stay successful if its run failed afterwards, for example because Dagster's storage went away."""
+    if result.outcome is Outcome.FAILED and recorded in (Outcome.LIVE, Outcome.UNCHANGED, Outcome.HELD):
+        result.notes.append(f"the run failed after the end of its refresh. {result.reason}")
+        result.outcome, result.reason, result.failed_step = recorded, "", ""
 
 
 def _record(

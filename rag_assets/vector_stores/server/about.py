@@ -31,7 +31,7 @@ def describe_server(client: "QdrantClient", collection: str | None) -> list[str]
     if limit is not None:
         lines.append(f"{limit}{', no room for a candidate' if limit.is_reached else ''}")
     if collection is not None:
-        with server_errors(f"look at collection {collection}"):
+        with server_errors(client, f"look at collection {collection}"):
             info = client.get_collection(collection)
         lines += [*_copies(client, collection, info.config.params), *_limits(CollectionLimits.of(info))]
     return lines

@@ -120,7 +120,7 @@ class Aliases:
     def _create_alias_of_meta(self, what: str, alias: str) -> None:
         from qdrant_client import models
 
-        with server_errors(what):
+        with server_errors(self._client, what):
             create = models.CreateAlias(collection_name=self._name("meta"), alias_name=alias)
             self._client.update_collection_aliases([models.CreateAliasOperation(create_alias=create)])
 
@@ -128,7 +128,7 @@ class Aliases:
         return self._name("base", str(number), production or "none")
 
     def look(self) -> AliasView:
-        with server_errors("read the aliases"):
+        with server_errors(self._client, "read the aliases"):
             found = {one.alias_name: one.collection_name for one in self._client.get_aliases().aliases}
         serving: dict[str, str | None] = {}
         for key, alias in (
@@ -219,19 +219,30 @@ class Aliases:
                 continue
             token = f"{self._token_name(aliases.number + 1, new.production)}{SEPARATOR}{secrets.token_hex(4)}"
             try:
-                with server_errors("switch the aliases"):
+                with server_errors(self._client, "switch the aliases"):
                     self._client.update_collection_aliases(self._operations(aliases, new, readings, token))
                 self._consensus.seen(partial(self._has_moved_on, aliases))
                 return new
-            except VectorStoreUnavailable:
+            except VectorStoreUnavailable as error:
                 # Refused, or the answer was lost: read the aliases to find out.
-                self._consensus.seen(partial(self._has_moved_on, aliases))
-                after = self.look()
+                after = self._look_after(aliases, error)
                 if after.token == token and after.state == new and after.readings == readings:
                     return new
                 if after.token == aliases.token and after.marks == aliases.marks:
                     raise
         raise VectorStoreUnavailable(f"lost the race to update the aliases {_SWAP_ATTEMPTS} times: retry")
+
+    def _look_after(self, aliases: AliasView, error: VectorStoreUnavailable) -> AliasView:
+        """Read the aliases after a change without an answer.
+
+        Raises:
+            VectorStoreUnavailable: they cannot be read either.
+        """
+        try:
+            self._consensus.seen(partial(self._has_moved_on, aliases))
+            return self.look()
+        except VectorStoreUnavailable:
+            raise VectorStoreUnavailable(f"{error}. It may have made the change") from None
 
     def _wished(self, change: Callable[[AliasView], ProductionState]) -> tuple[AliasView, ProductionState]:
         aliases = self.look()
@@ -298,7 +309,7 @@ class Aliases:
         """Mark a generation as promotable."""
         from qdrant_client import models
 
-        with server_errors(f"seal generation {generation}"):
+        with server_errors(self._client, f"seal generation {generation}"):
             self._client.update_collection_aliases(
                 [
                     models.CreateAliasOperation(
@@ -315,7 +326,7 @@ class Aliases:
         from qdrant_client import models
 
         try:
-            with server_errors(f"mark generation {generation} as {new}"):
+            with server_errors(self._client, f"mark generation {generation} as {new}"):
                 self._client.update_collection_aliases(
                     [
                         models.RenameAliasOperation(

@@ -82,7 +82,7 @@ class Collections:
 
     def info(self, collection: str) -> "models.CollectionInfo | None":
         """Return the description of a collection, None if it does not exist."""
-        with server_errors(f"look at collection {collection}"):
+        with server_errors(self.client, f"look at collection {collection}"):
             try:
                 return self.client.get_collection(collection)
             except Exception as error:
@@ -92,7 +92,7 @@ class Collections:
 
     def list_names(self) -> list[str]:
         """Return the names of all collections on the server, including those of other programs."""
-        with server_errors("list the collections"):
+        with server_errors(self.client, "list the collections"):
             return [one.name for one in self.client.get_collections().collections]
 
     def exists(self, generation: str) -> bool:
@@ -132,7 +132,7 @@ class Collections:
     def put_purge_records(self, records: Mapping[str, str]) -> None:
         """Write records of purged documents into the metadata of `meta`. The server keeps the other keys."""
         metadata = {_PURGED_KEY + key: text for key, text in records.items()}
-        with server_errors("record the purged documents"):
+        with server_errors(self.client, "record the purged documents"):
             self.client.update_collection(self.name_of("meta"), metadata=metadata)
         if not self.consensus.seen(lambda: metadata.items() <= self._metadata_of_meta().items()):
             raise VectorStoreUnavailable(
@@ -163,7 +163,7 @@ class Collections:
             )
         identity = new_id or str(uuid.uuid4())
         try:
-            with server_errors(f"create collection {self.name_of('meta')}"):
+            with server_errors(self.client, f"create collection {self.name_of('meta')}"):
                 self.client.create_collection(
                     self.name_of("meta"),
                     vectors_config={},
@@ -225,7 +225,7 @@ class Collections:
 
     def _write_metadata(self, generation: str, what: str, metadata: dict[str, Any]) -> bool:
         """Write metadata of a generation. The server keeps the other keys. Return whether it was seen afterwards."""
-        with server_errors(f"write {what} of generation {generation}"):
+        with server_errors(self.client, f"write {what} of generation {generation}"):
             self.client.update_collection(self.name_of(generation), metadata=metadata)
         return bool(self.consensus.seen(lambda: metadata.items() <= self._metadata(generation).items()))
 
@@ -255,7 +255,7 @@ class Collections:
 
     def count(self, generation: str) -> int:
         """Return the exact number of points of a generation, sealed or not."""
-        with server_errors(f"count generation {generation}"):
+        with server_errors(self.client, f"count generation {generation}"):
             return count_points(self.client, self.name_of(generation), self.limits(generation))
 
     def limits(self, generation: str) -> CollectionLimits:
@@ -269,7 +269,7 @@ class Collections:
         name = self.name_of(generation)
         if not self.local:
             check_room(self.client)
-        with server_errors(f"create generation {generation}"):
+        with server_errors(self.client, f"create generation {generation}"):
             self.client.create_collection(
                 name,
                 vectors_config={DENSE: models.VectorParams(size=dimensions, distance=models.Distance.COSINE)},
@@ -325,7 +325,7 @@ class Collections:
             self.delete(generation)
 
     def delete(self, generation: str) -> None:
-        with server_errors(f"delete generation {generation}"):
+        with server_errors(self.client, f"delete generation {generation}"):
             self.client.delete_collection(self.name_of(generation))
         self.consensus.seen(lambda: generation not in self.generations())
 
@@ -349,10 +349,10 @@ class Collections:
     def _create_index(self, collection: str, field_name: str, nested: Any, plain: Any) -> None:
         """Create an index, without its newest options if the server does not support them."""
         try:
-            with server_errors(f"create the index {field_name}"):
+            with server_errors(self.client, f"create the index {field_name}"):
                 self.client.create_payload_index(collection, field_name, field_schema=nested, wait=True)
         except ConfigurationError:
-            with server_errors(f"create the index {field_name}"):
+            with server_errors(self.client, f"create the index {field_name}"):
                 self.client.create_payload_index(collection, field_name, field_schema=plain, wait=True)
 
     def wait_until_ready(self, generation: str) -> None:
@@ -366,7 +366,7 @@ class Collections:
             return
         self.wait_until_ready(generation)
         if self.layout.snapshots:
-            with server_errors(f"store a snapshot of generation {generation}"):
+            with server_errors(self.client, f"store a snapshot of generation {generation}"):
                 snapshot = self.client.create_snapshot(self.name_of(generation), wait=True)
             if snapshot is not None:
                 logger.info("snapshot of generation %s: %s on the server", generation, snapshot.name)

@@ -135,5 +135,5 @@ class ServerGenerationReader:
     def _errors(self, doing: str) -> Generator[None]:
         if self._closed:
             raise HandleClosed(f"the reader of generation {self.generation} is closed")
-        with server_errors(f"{doing} generation {self.generation}", quote=False):
+        with server_errors(self._client, f"{doing} generation {self.generation}", quote=False):
             yield

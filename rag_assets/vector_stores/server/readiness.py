@@ -69,7 +69,7 @@ def wait_until_ready(client: "QdrantClient", collection: str, generation: str, *
     begun = time.monotonic()
     progress = Progress("vectors indexed")
     while True:
-        with server_errors(f"look at generation {generation}"):
+        with server_errors(client, f"look at generation {generation}"):
             info = client.get_collection(collection)
         if info.status.value == "red":
             raise VectorStoreUnavailable(

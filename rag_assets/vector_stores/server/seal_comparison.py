@@ -76,7 +76,7 @@ def values_of_refresh(
 
     condition = models.FieldCondition(key="refresh_id", match=models.MatchValue(value=refresh_id))
     found = CheckValues(dimensions)
-    with server_errors(f"read collection {collection}", quote=False):
+    with server_errors(client, f"read collection {collection}", quote=False):
         only = models.Filter(must=[condition])
         for records in scroll(client, collection, limits, _BATCH, only=only, with_vectors=True):
             found.add([point_from(record, with_vectors=True) for record in records])
@@ -97,7 +97,7 @@ def _values_of(
 ) -> CheckValues:
     """Read all ids, and the points of these groups."""
     ids: list[str] = []
-    with server_errors(f"read generation {reader.generation}"):
+    with server_errors(client, f"read generation {reader.generation}"):
         for records in scroll(client, collection, reader.limits, _IDS, with_payload=False):
             ids += [point_id for record in records if group_of(point_id := str(record.id)) in groups]
     found = CheckValues(reader.dimensions)

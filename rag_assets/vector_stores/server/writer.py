@@ -36,6 +36,7 @@ T = TypeVar("T")
 
 BATCH = 128
 ATTEMPTS = 3
+FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_WAIT_SECONDS = 60.0
 _MOST_FIELDS = 100_000
 """Points with changed fields that are held in memory for the copy. Further ones are changed after it."""
@@ -269,15 +270,21 @@ class ServerGenerationWriter:
 
         Discards the candidate if the call fails.
         """
+        what = f"{doing} of generation {self._generation}"
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                with server_errors(f"{doing} of generation {self._generation}", quote=False):
+                with server_errors(self._collections.client, what, quote=False):
                     return call()
             except VectorStoreUnavailable as error:
                 if attempt == ATTEMPTS or not isinstance(error, Hiccup):
                     self._abandon()
                     raise
-                time.sleep(min(max(0.5 * 4 ** (attempt - 1), error.wait_seconds), _LONGEST_WAIT_SECONDS))
+                time.sleep(
+                    min(
+                        max(FIRST_PAUSE_SECONDS * 4 ** (attempt - 1), error.wait_seconds),
+                        _LONGEST_WAIT_SECONDS,
+                    )
+                )
             except BaseException:
                 self._abandon()
                 raise

@@ -15,6 +15,8 @@ from rag_assets.vector_stores.server.readiness import wait_until_ready
 class Client:
     """Answers with these statuses of the collection and states of its copies, the last ones for ever."""
 
+    init_options: dict[str, Any] = {}  # noqa: RUF012
+
     def __init__(self, statuses: list[str], states: list[list[str]]) -> None:
         self.statuses, self.states = statuses, states
 

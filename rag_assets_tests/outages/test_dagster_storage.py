@@ -1,0 +1,44 @@
+"""Every trouble of PostgreSQL as Dagster's storage: production stays or is complete, and a person reads why."""
+
+from pathlib import Path
+
+import pytest
+
+from rag_assets_tests.outages.dagster_storage import (
+    MOMENTS,
+    NAME,
+    Moment,
+    StorageInTrouble,
+    materialized,
+    result_of,
+    sentence_in,
+)
+from rag_assets_tests.outages.service_matrix import PAGE, described, documented
+from rag_assets_tests.processes.conftest import Story, story
+from rag_assets_tests.troubled_proxy import TROUBLES, Trouble
+
+__all__ = ["story"]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_production_stays_or_is_complete(
+    trouble: Trouble, moment: Moment, story: Story, tmp_path: Path
+) -> None:
+    result = result_of(trouble, moment, story, tmp_path)
+    assert described(result) == documented(PAGE.read_text(encoding="utf-8"))[NAME, trouble, moment]
+
+
+@pytest.mark.parametrize("moment", ["at the start", "in the middle"])
+@pytest.mark.parametrize("trouble", [trouble for trouble in TROUBLES if trouble != "one answer lost"])
+def test_the_command_of_dagster_says_it_too(
+    trouble: Trouble, moment: Moment, story: Story, tmp_path: Path
+) -> None:
+    storage = StorageInTrouble(story.before.copy_to(tmp_path / "home"))
+    try:
+        storage.begin(trouble, moment)
+        output = materialized(storage)
+        assert sentence_in(output), output
+    finally:
+        storage.close()
