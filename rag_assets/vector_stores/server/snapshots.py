@@ -18,10 +18,10 @@ def remove_snapshots(client: "QdrantClient", collections: Iterable[str]) -> list
     left: list[str] = []
     try:
         for collection in collections:
-            with server_errors(f"delete the snapshots of collection {collection}"):
+            with server_errors(client, f"delete the snapshots of collection {collection}"):
                 for snapshot in _snapshots_of(client, collection):
                     client.delete_snapshot(collection, snapshot, wait=True)
-        with server_errors("list the snapshots of the server"):
+        with server_errors(client, "list the snapshots of the server"):
             left += [f"the snapshot {one.name} of the whole server" for one in client.list_full_snapshots()]
     except ConfigurationError as error:  # refused: this key may not, or the server knows no snapshots
         left.append(f"snapshots of its generations ({error})")
