@@ -31,7 +31,8 @@ _SHORTENED = 8
 """Characters that give a secret away: drivers and servers cut off texts at any place."""
 _WORDS = re.compile(r"[A-Za-z ]*")
 """The beginning of a passphrase is also that of a sentence: it is hidden only as a whole."""
-_NO_SECRET = re.compile(r"_(FILE|PATH|DIR|HOME|SOCK|SOCKET|AWS_SECRET|AWS_PARAMETER)$")
+# PWD is the working folder of a shell.
+_NO_SECRET = re.compile(r"^(OLD)?PWD$|_(FILE|PATH|DIR|HOME|SOCK|SOCKET|AWS_SECRET|AWS_PARAMETER)$")
 _LOGIN = re.compile(r"(?<=://)[^\s/@:'\"<>]*:([^\s/@]+)@")
 _EXAMPLE = re.compile(r"password|…", re.IGNORECASE)
 _CONNECTION_PASSWORD = re.compile(r"\b(?:ssl)?password\s*=\s*('(?:[^'\\]|\\.)*'|\S+)", re.IGNORECASE)

@@ -91,11 +91,16 @@ def test_secrets_among_variables_are_known_by_name_or_form(variables: dict[str, 
 
 
 def test_the_place_of_a_secret_is_shown() -> None:
-    remember_variables({"OPENAI_API_KEY_FILE": "/run/secrets/openai", "RAG_HOME": "/srv/rag-assets-home"})
-    assert (
-        without_secrets("/run/secrets/openai in /srv/rag-assets-home")
-        == "/run/secrets/openai in /srv/rag-assets-home"
+    remember_variables(
+        {
+            "OPENAI_API_KEY_FILE": "/run/secrets/openai",
+            "RAG_HOME": "/srv/rag-assets-home",
+            "PWD": "/srv/working-folder",
+            "OLDPWD": "/srv/working-folder",
+        }
     )
+    places = "/run/secrets/openai in /srv/rag-assets-home, started in /srv/working-folder"
+    assert without_secrets(places) == places
 
 
 def test_secrets_among_arguments_are_known_by_name() -> None:
