@@ -159,7 +159,7 @@ def test_unusable_vectors_are_refused(
         (status(429, "insufficient_quota"), EmbedderUnavailable, "quota"),
         (status(500), EmbedderUnavailable, "500"),
         (status(503), EmbedderUnavailable, "503"),
-        (fake_openai.drop_connection, EmbedderUnavailable, "no connection"),
+        (fake_openai.drop_connection, EmbedderUnavailable, "closed the connection"),
         (fake_openai.not_json, EmbedderUnavailable, "not JSON"),
         (fake_openai.no_data, EmbedderUnavailable, "without embeddings"),
     ],

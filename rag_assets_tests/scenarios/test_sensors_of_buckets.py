@@ -98,10 +98,7 @@ def assert_skipped(tick: Any, reason: str) -> None:
 def test_the_sensors_of_sources_start_stopped() -> None:
     repository = build_definitions(load_settings()).get_repository_def()
     status = {sensor.name: sensor.default_status for sensor in repository.sensor_defs}
-    assert {name for name, it in status.items() if it == dg.DefaultSensorStatus.RUNNING} == {
-        "slack_alerts",
-        "follow_upstream",
-    }
+    assert {name for name, it in status.items() if it == dg.DefaultSensorStatus.RUNNING} == {"slack_alerts"}
 
 
 def test_without_a_bucket_there_is_nothing_to_watch(
