@@ -14,7 +14,7 @@ import pytest
 
 from rag_assets_tests.optional_packages import require
 from rag_assets_tests.pipeline import Pipeline
-from rag_assets_tests.scenarios.test_earlier_versions import unpack
+from rag_assets_tests.scenarios.test_earlier_versions import pipeline_on, unpack
 from rag_assets_tests.sources.scenes.postgres_server import PASSWORD, server_port
 from rag_assets_tests.tracking.conftest import ask
 
@@ -39,19 +39,8 @@ def earlier(
     home.joinpath("dagster.yaml").write_text(
         f"storage:\n  postgres:\n    postgres_url: {dagster_url}\ntelemetry:\n  enabled: false\n"
     )
-    pipeline = Pipeline(home, monkeypatch, dagster_home=home)
-    pipeline.configure(
-        RAG_STATE_DIR=".rag",
-        RAG_DOCUMENTS_DIR="documents",
-        RAG_BENCHMARK_FILE="benchmark.jsonl",
-        RAG_EMBEDDING_MODEL="wordllama",
-        RAG_EVAL_THRESHOLD="0.75",
-        RAG_CHUNK_SIZE="128",
-        RAG_CHUNK_OVERLAP="16",
-        RAG_METADATA_URL=metadata_url,
-    )
-    yield pipeline
-    pipeline.close()
+    with pipeline_on(home, monkeypatch, RAG_METADATA_URL=metadata_url) as pipeline:
+        yield pipeline
 
 
 def load(dump: Path) -> str:

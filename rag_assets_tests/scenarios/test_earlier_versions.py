@@ -61,7 +61,7 @@ def unpack(archive: Path, folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def pipeline_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
+def pipeline_on(folder: Path, monkeypatch: pytest.MonkeyPatch, **more: str) -> Iterator[Pipeline]:
     pipeline = Pipeline(folder, monkeypatch, dagster_home=folder)
     pipeline.configure(
         RAG_STATE_DIR=".rag",
@@ -71,6 +71,7 @@ def pipeline_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipel
         RAG_EVAL_THRESHOLD="0.75",
         RAG_CHUNK_SIZE="128",
         RAG_CHUNK_OVERLAP="16",
+        **more,
     )
     yield pipeline
     pipeline.close()

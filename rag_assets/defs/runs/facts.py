@@ -7,15 +7,15 @@ import dagster as dg
 
 from rag_assets.alerts.run_facts import Numbers, RunFacts
 from rag_assets.changes.change_set import changes_in_words
-from rag_assets.defs.asset_step import GATE
 from rag_assets.defs.assets import ALL_ASSETS
 from rag_assets.defs.decisions import approve, resume, rollback
 from rag_assets.defs.metadata.generations import PRODUCTION_DAMAGE_KEY
 from rag_assets.defs.metadata.plots import plotted
 from rag_assets.defs.metadata.raw_documents import NEWLY_UNREADABLE_KEY, UNREADABLE_KEY
 from rag_assets.defs.run_tags import OUTCOME_TAG
-from rag_assets.defs.runs.record import failure_of, metadata_of
+from rag_assets.defs.runs.record import RecordedRun, plain, recorded_run
 from rag_assets.defs.runs.run_result import result_of
+from rag_assets.refresh.result import RefreshResult
 from rag_assets.tracking.records import DIED, PARTIAL
 
 _ASSET_KEYS = frozenset(asset.key for asset in ALL_ASSETS)
@@ -42,9 +42,9 @@ def is_ours(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
 def facts_of(instance: dg.DagsterInstance, record: dg.RunRecord) -> RunFacts:
     """Return the facts of an ended run."""
     run = record.dagster_run
-    metadata = metadata_of(instance, run.run_id)
-    failure = failure_of(instance, run.run_id)
-    result = result_of(instance, run)
+    recorded = recorded_run(instance, run.run_id)
+    metadata, failure = recorded.metadata, recorded.failure
+    result = result_of(run, recorded)
     raw = metadata.get("raw_documents", {})
     return RunFacts(
         run_id=run.run_id,
@@ -61,7 +61,7 @@ def facts_of(instance: dg.DagsterInstance, record: dg.RunRecord) -> RunFacts:
         read_sources=frozenset(_sources(raw)),
         damage=str(_first(metadata, PRODUCTION_DAMAGE_KEY) or ""),
         generation=str(metadata.get("production_collection", {}).get("generation", "")),
-        numbers=_numbers(instance, record, metadata),
+        numbers=_numbers(record, recorded, result),
     )
 
 
@@ -80,34 +80,22 @@ def _sources(raw: Mapping[str, Any]) -> list[str]:
     return [str(record.data["source"]) for record in table.records] if table is not None else []
 
 
-def _numbers(
-    instance: dg.DagsterInstance, record: dg.RunRecord, metadata: Mapping[str, Mapping[str, Any]]
-) -> Numbers:
-    report, gate = metadata.get("eval_report", {}), _gate_metadata(instance, record.dagster_run.run_id)
+def _numbers(record: dg.RunRecord, recorded: RecordedRun, result: RefreshResult) -> Numbers:
+    metadata = recorded.metadata
+    report, gate = metadata.get("eval_report", {}), plain(recorded.gate.metadata) if recorded.gate else {}
     raw, embedded = metadata.get("raw_documents", {}), metadata.get("embeddings", {})
-    costs = [one.get("cost_usd", 0.0) for one in (raw, embedded)]
-    tokens = [one["num_tokens"] for one in (raw, embedded) if "num_tokens" in one]
     return Numbers(
         recall_at_5=report.get(plotted("recall_at_5"), gate.get("recall_at_5")),
         eval_threshold=gate.get("eval_threshold"),
         mrr=report.get(plotted("mrr")),
         num_documents=raw.get("num_documents"),
         changes=changes_in_words(metadata.get("deduped_documents", {})),
-        num_tokens=sum(tokens) if tokens else None,
-        cost_usd=None if any(isinstance(cost, str) for cost in costs) else sum(costs),
+        num_tokens=result.num_tokens if "num_tokens" in {*raw, *embedded} else None,
+        cost_usd=result.cost_usd,
         duration_seconds=record.end_time - record.start_time
         if record.end_time and record.start_time
         else None,
     )
-
-
-def _gate_metadata(instance: dg.DagsterInstance, run_id: str) -> dict[str, Any]:
-    evaluated = dg.DagsterEventType.ASSET_CHECK_EVALUATION
-    for record in instance.get_records_for_run(run_id, of_type=evaluated).records:
-        event = record.event_log_entry.dagster_event
-        if event is not None and event.asset_check_evaluation_data.check_name == GATE:
-            return {key: value.value for key, value in event.asset_check_evaluation_data.metadata.items()}
-    return {}
 
 
 def _first(metadata: Mapping[str, Mapping[str, Any]], key: str) -> object:

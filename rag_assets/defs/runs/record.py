@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
-from rag_assets.defs.asset_step import ERROR_KEY, IN_A_ROW_KEY
+from rag_assets.defs.asset_step import ERROR_KEY, GATE, IN_A_ROW_KEY
 from rag_assets.defs.storage_errors import StorageUnavailable
 from rag_assets.errors import RagAssetsError
 from rag_assets.refresh.outcome import OUTCOME_KEY, Outcome
@@ -48,6 +48,28 @@ class RunFailure:
     error_type: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class RecordedRun:
+    """What the events of a run say.
+
+    Attributes:
+        metadata: asset -> key -> plain value.
+        failure: the first one.
+        gate: evaluation of the gate, None without one.
+    """
+
+    metadata: dict[str, dict[str, Any]]
+    failure: RunFailure | None
+    gate: dg.AssetCheckEvaluation | None
+
+
+def recorded_run(instance: dg.DagsterInstance, run_id: str) -> RecordedRun:
+    """Read the events of a run."""
+    return RecordedRun(
+        metadata_of(instance, run_id), failure_of(instance, run_id), _gate_evaluation(instance, run_id)
+    )
+
+
 def metadata_of(instance: dg.DagsterInstance, run_id: str) -> dict[str, dict[str, Any]]:
     """Return asset -> key -> plain value, of the materializations of a run."""
     found: dict[str, dict[str, Any]] = {}
@@ -58,6 +80,15 @@ def metadata_of(instance: dg.DagsterInstance, run_id: str) -> dict[str, dict[str
         if materialization is not None:
             found[materialization.asset_key.to_user_string()] = plain(materialization.metadata)
     return found
+
+
+def _gate_evaluation(instance: dg.DagsterInstance, run_id: str) -> dg.AssetCheckEvaluation | None:
+    evaluated = dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    for record in instance.get_records_for_run(run_id, of_type=evaluated).records:
+        event = record.event_log_entry.dagster_event
+        if event is not None and event.asset_check_evaluation_data.check_name == GATE:
+            return event.asset_check_evaluation_data
+    return None
 
 
 def plain(metadata: Mapping[str, dg.MetadataValue[Any]]) -> dict[str, Any]:

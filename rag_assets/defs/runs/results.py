@@ -6,6 +6,7 @@ from rag_assets.alerts.teller import Teller
 from rag_assets.artifacts.last_outcome import OutcomeRecord, record_failure
 from rag_assets.defs.recorded_runs import tag_runs
 from rag_assets.defs.runs.facts import facts_of
+from rag_assets.defs.runs.record import recorded_run
 from rag_assets.defs.runs.run_result import result_of
 from rag_assets.errors import RagAssetsError
 from rag_assets.inspection.pending_approvals import pending_approvals
@@ -29,8 +30,8 @@ def begin() -> str | None:
 
 
 def finish(instance: dg.DagsterInstance, run: dg.DagsterRun, before: str | None) -> RefreshResult:
-    """Return the result of a finished run. Its lease is released, and Slack is reported."""
-    result = result_of(instance, run)
+    """Return the result of a finished run. Its lease is released, and Slack is told."""
+    result = result_of(run, recorded_run(instance, run.run_id))
     result.production_before = before
     knowledge_base = KnowledgeBase(load_settings())
     add_production(result, knowledge_base)

@@ -5,18 +5,17 @@ from typing import Any
 import dagster as dg
 
 from rag_assets.changes.change_set import Change
-from rag_assets.defs.asset_step import GATE
 from rag_assets.defs.metadata.raw_documents import UNREADABLE_KEY
-from rag_assets.defs.runs.record import failure_of, metadata_of
+from rag_assets.defs.runs.record import RecordedRun
 from rag_assets.refresh.outcome import OUTCOME_KEY, Outcome
 from rag_assets.refresh.result import RefreshResult
 
 
-def result_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RefreshResult:
+def result_of(run: dg.DagsterRun, recorded: RecordedRun) -> RefreshResult:
     """Return what the events of a run say."""
-    metadata = metadata_of(instance, run.run_id)
-    result = RefreshResult(_outcome(run, metadata), run.run_id, verdict=_verdict(instance, run.run_id))
-    failure = failure_of(instance, run.run_id)
+    metadata, failure = recorded.metadata, recorded.failure
+    verdict = (recorded.gate.description or "") if recorded.gate else ""
+    result = RefreshResult(_outcome(run, metadata), run.run_id, verdict=verdict)
     if failure is not None:
         result.failed_step = failure.step
         if result.outcome is not Outcome.CANCELED:
@@ -38,16 +37,3 @@ def _outcome(run: dg.DagsterRun, metadata: dict[str, dict[str, Any]]) -> Outcome
         return Outcome(metadata.get("production_collection", {}).get(OUTCOME_KEY, Outcome.FAILED))
     canceled = (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.CANCELING)
     return Outcome.CANCELED if run.status in canceled else Outcome.FAILED
-
-
-def _verdict(instance: dg.DagsterInstance, run_id: str) -> str:
-    for record in instance.get_records_for_run(
-        run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
-    ).records:
-        event = record.event_log_entry.dagster_event
-        if event is None:
-            continue
-        evaluation = event.asset_check_evaluation_data
-        if evaluation.check_name == GATE:
-            return evaluation.description or ""
-    return ""
