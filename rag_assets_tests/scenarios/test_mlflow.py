@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from rag_assets.defs.metadata.plots import plotted
+from rag_assets.defs.runs.facts import facts_of
 from rag_assets.embedders import openai as openai_embedder
 from rag_assets.errors import SupersededError
 from rag_assets.tracking import observer as observer_module
@@ -89,6 +91,7 @@ def assert_same_runs_as_in_the_tables(pipeline: Pipeline, found: list[FoundRun])
 
 @pytest.mark.timeout(900)
 def test_refreshes_that_get_to_the_gate_are_runs_with_its_numbers(tracked: Pipeline, runs: Any) -> None:
+    tracked.configure(RAG_MLFLOW_URL="https://mlflow.example.com")
     measured = [tracked.refresh().checked(), tracked.refresh().checked()]
     tracked.write("new.md", text_about("new"))
     tracked.configure(RAG_EVAL_THRESHOLD="0.999")
@@ -104,9 +107,11 @@ def test_refreshes_that_get_to_the_gate_are_runs_with_its_numbers(tracked: Pipel
     for mine, run in zip(found, measured, strict=True):
         assert_numbers_of(mine, run)
         assert mine.tags["dagster_run_url"] == f"https://dagster.example.com/runs/{run.run_id}"
-        in_dagster = tracked.instance.get_run_by_id(run.run_id)
-        assert in_dagster is not None
-        assert in_dagster.tags["mlflow/run_id"] == mine.run_id
+        [in_dagster] = tracked.instance.get_run_records(dg.RunsFilter(run_ids=[run.run_id]))
+        assert in_dagster.dagster_run.tags["mlflow/run_id"] == mine.run_id
+        link = facts_of(tracked.instance, in_dagster).mlflow_url  # in messages
+        assert link.startswith("https://mlflow.example.com/#/experiments/")
+        assert link.endswith(f"/runs/{mine.run_id}")
     assert [run.params["threshold"] for run in found] == ["0.5", "0.5", "0.999", "0.5", "0.5"]
     assert "below the threshold" in found[2].tags["reason"]
     assert "below the threshold" in found[2].files["report.html"]

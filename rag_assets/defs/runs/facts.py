@@ -12,6 +12,7 @@ from rag_assets.defs.decisions import approve, resume, rollback
 from rag_assets.defs.metadata.generations import PRODUCTION_DAMAGE_KEY
 from rag_assets.defs.metadata.plots import plotted
 from rag_assets.defs.metadata.raw_documents import NEWLY_UNREADABLE_KEY, UNREADABLE_KEY
+from rag_assets.defs.recorded_runs import MLFLOW_URL_TAG
 from rag_assets.defs.run_tags import OUTCOME_TAG
 from rag_assets.defs.runs.record import RecordedRun, plain, recorded_run
 from rag_assets.defs.runs.run_result import result_of
@@ -61,6 +62,7 @@ def facts_of(instance: dg.DagsterInstance, record: dg.RunRecord) -> RunFacts:
         read_sources=frozenset(_sources(raw)),
         damage=str(_first(metadata, PRODUCTION_DAMAGE_KEY) or ""),
         generation=str(metadata.get("production_collection", {}).get("generation", "")),
+        mlflow_url=run.tags.get(MLFLOW_URL_TAG, ""),
         numbers=_numbers(record, recorded, result),
     )
 
