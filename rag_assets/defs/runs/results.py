@@ -30,7 +30,7 @@ def begin() -> str | None:
 
 
 def finish(instance: dg.DagsterInstance, run: dg.DagsterRun, before: str | None) -> RefreshResult:
-    """Return the result of a finished run. Its lease is released, and Slack is told."""
+    """Return the result of a finished run. Its lease is released, and its messages go to Slack."""
     result = result_of(run, recorded_run(instance, run.run_id))
     result.production_before = before
     knowledge_base = KnowledgeBase(load_settings())
