@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rag_assets.disk.file_locks import take_lock
 from rag_assets_tests.optional_packages import require_unimported
 
 _START_SECONDS = 180
@@ -91,6 +92,28 @@ def _wait_for(server: MlflowServer, process: subprocess.Popen[bytes], log: Path)
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < give_up, log.read_text()
             time.sleep(0.2)
+
+
+def wait_for_sender(folder: Path) -> None:
+    """Wait for the end of the process that sends the records of an outbox."""
+    descriptor = os.open(folder / "lock", os.O_RDWR)
+    try:
+        assert take_lock(descriptor, time.monotonic() + _START_SECONDS)
+    finally:
+        os.close(descriptor)
+
+
+def pids_of_senders() -> list[int]:
+    """Return the senders that this process has started, and that have not ended."""
+    found: list[int] = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            name, _, fields = (path / "stat").read_text().rpartition(") ")
+            state, parent = fields.split()[:2]
+            is_sender = b"rag_assets.defs.mlflow" in (path / "cmdline").read_bytes()
+            if is_sender and int(parent) == os.getpid() and state != "Z":
+                found.append(int(name.partition(" ")[0]))
+    return found
 
 
 @dataclass(frozen=True)

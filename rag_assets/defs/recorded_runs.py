@@ -1,17 +1,16 @@
 """The begin and the end of each run for metadata tables and MLflow, seen from its steps: with one process per step none sees all."""
 
-import logging
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import dagster as dg
 
 from rag_assets.artifacts.last_outcome import OutcomeRecord
+from rag_assets.defs.mlflow.reports import report_address
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.refresh.outcome import Outcome
 from rag_assets.tracking.composition import RunEnd
-from rag_assets.tracking.mlflow_observer import WrittenRun
 from rag_assets.tracking.observer import Observer
 from rag_assets.tracking.records import PARTIAL
 
@@ -26,11 +25,6 @@ STEPS = (
     "production_collection",
 )
 """The steps of a refresh, in order. Each waits for the one before."""
-_logger = logging.getLogger(__name__)
-
-
-MLFLOW_RUN_TAG, MLFLOW_URL_TAG = "mlflow/run_id", "mlflow/url"
-"""Tags of a run in Dagster."""
 
 
 @contextmanager
@@ -38,12 +32,12 @@ def run_recorded(
     context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, knowledge_base: KnowledgeBase
 ) -> Generator[None]:
     """Note a step, and record the end of the run after its last step, a failure or an interruption."""
-    observer, run_id = Observer(knowledge_base), context.run.run_id
+    run_id = context.run.run_id
+    observer = Observer(knowledge_base, report_address(context.instance, run_id))
     step = context.op_execution_context.op.name
     observer.begin_step(run_id, step)
-    is_last = _is_last_step(context, step)
-    if is_last or knowledge_base.settings.executor == "in_process":
-        observer.mlflow.prepare()
+    if step == STEPS[0]:
+        observer.send_again()
     started_at = time.monotonic()
     try:
         yield
@@ -52,29 +46,16 @@ def run_recorded(
     except Exception as error:
         failed = RunEnd(run_id, Outcome.FAILED, step, reason=f"unexpected {type(error).__name__}")
         observer.end_run(_recorded_end(knowledge_base, run_id) or failed)
-        tag_runs(context.instance, observer.mlflow.written)
         raise
     except BaseException:
         _end_interrupted(context, knowledge_base, observer, step)
         raise
     observer.end_step(run_id, step, time.monotonic() - started_at)
     end = _recorded_end(knowledge_base, run_id)
-    if end is None and is_last:
+    if end is None and _is_last_step(context, step):
         end = RunEnd(run_id, PARTIAL, step)
     if end is not None:
         observer.end_run(end)
-        tag_runs(context.instance, observer.mlflow.written)
-
-
-def tag_runs(instance: dg.DagsterInstance, written: Mapping[str, WrittenRun]) -> None:
-    """Link runs in Dagster to their MLflow runs. The run of an earlier refresh may be in another instance."""
-    for run_id, run in written.items():
-        tags = {MLFLOW_RUN_TAG: run.run_id, **({MLFLOW_URL_TAG: run.url} if run.url else {})}
-        try:
-            if instance.has_run(run_id):
-                instance.add_run_tags(run_id, tags)
-        except Exception as error:  # of the storage of Dagster
-            _logger.warning("run %s has no link to MLflow: unexpected %s", run_id, type(error).__name__)
 
 
 def _recorded_end(knowledge_base: KnowledgeBase, run_id: str) -> RunEnd | None:

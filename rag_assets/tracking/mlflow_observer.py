@@ -1,49 +1,32 @@
-"""Sends the records of runs to MLflow. It never fails its caller.
+"""Keeps the records of runs for MLflow, and starts the process that sends them. It never fails its caller.
 
 As for the metadata tables, records wait in the state folder until they are delivered, and the next refresh sends them again.
-Nothing here imports MLflow: `mlflow_process` has it.
+Nothing here imports MLflow: the process of `rag_assets.defs.mlflow` does. A refresh does not wait for it.
 """
 
 import logging
-import threading
 import time
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Generator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import quote
 
+from rag_assets.disk.file_locks import take_lock
 from rag_assets.environment import read_environment
 from rag_assets.errors import ConfigurationError, MlflowUnavailable
 from rag_assets.settings import Settings
-from rag_assets.time_limits import NothingCame, within
-from rag_assets.tracking.mlflow_process import MlflowProcess
-from rag_assets.tracking.mlflow_run import mlflow_run
-from rag_assets.tracking.outbox import BusyError, Lag, Outbox
+from rag_assets.tracking.mlflow_process import Sending, examine, start_sender
+from rag_assets.tracking.outbox import Lag, Outbox
 from rag_assets.tracking.records import Record
 
+SENDING_SECONDS = 30.0
 _REQUEST_SECONDS = 10
 _EXAMINATION_SECONDS = 30.0
 _RECEIVER = "MLflow"
 _MISSING = (
     "MLFLOW_TRACKING_URI needs dagster-mlflow: pip install 'rag-assets[mlflow]', or remove the variable"
 )
-_PREPARED: dict[Path, MlflowProcess] = {}
-"""Folder of an observer -> a process that waits for its records."""
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenRun:
-    """A run in MLflow.
-
-    Attributes:
-        url: of its page, "" without a server.
-    """
-
-    run_id: str
-    url: str
 
 
 class MlflowObserver:
@@ -51,7 +34,6 @@ class MlflowObserver:
 
     Attributes:
         outbox: records not delivered yet.
-        written: run in Dagster -> its MLflow run, of the deliveries of this object.
 
     Args:
         folder: for the waiting records.
@@ -59,9 +41,7 @@ class MlflowObserver:
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self._settings = settings
-        self._folder = folder
         self.outbox = Outbox(folder, _RECEIVER)
-        self.written: dict[str, WrittenRun] = {}
 
     @property
     def is_on(self) -> bool:
@@ -80,91 +60,62 @@ class MlflowObserver:
         except OSError as error:
             _logger.warning("a record for MLflow cannot be kept: %s", error.strerror or type(error).__name__)
 
-    def prepare(self) -> None:
-        """Start the process that delivers, beside a refresh: its imports take seconds."""
-        prepared = _PREPARED.get(self._folder)
-        if self.is_on and (prepared is None or not prepared.is_alive):
-            with suppress(Exception):  # the delivery says why
-                self._process()
+    def send(self, reports_to: str = "") -> None:
+        """Start to send all waiting records, and go on. A failure to start is a warning, and remembered as a delay.
 
-    @contextmanager
-    def delivering(self, seconds: float) -> Generator[None]:
-        """Deliver in a thread beside the body of the `with` statement, in as many seconds from its begin."""
-        if not self.is_on:
-            yield
+        Args:
+            reports_to: see `Sending`.
+        """
+        if not self.is_on or not self.outbox.num_waiting:
             return
-        thread = threading.Thread(target=self.deliver, args=(seconds,), name="mlflow", daemon=True)
-        thread.start()
         try:
-            yield
-        finally:
-            thread.join()
-
-    def deliver(self, seconds: float) -> None:
-        """Send all waiting records. A failure is a warning, and remembered as a delay."""
-        problem = self._problem_of_delivery(seconds)
-        if not problem:
-            self.outbox.forget_problem()
+            self._start_sender(reports_to)
+        except ConfigurationError as error:
+            problem = str(error)
+        except OSError as error:
+            problem = f"its process does not start: {error.strerror or type(error).__name__}"
+        except Exception as error:  # of a store of secrets
+            problem = f"unexpected {type(error).__name__}"
+        else:
             return
         _logger.warning("%s", mlflow_lag_in_words(self.outbox.note_problem(problem)))
 
-    def _problem_of_delivery(self, seconds: float) -> str:
-        processes: list[MlflowProcess] = []
-        try:
-            return within(seconds, lambda: self._send(seconds, processes))
-        except NothingCame:
-            return f"no answer within {seconds:.0f} s. Check that MLflow is up and reachable"
-        except ConfigurationError as error:
-            return str(error)
-        except Exception as error:  # of the disk, or of a store of secrets
-            return f"unexpected {type(error).__name__}"
-        finally:
-            for process in processes:
-                process.close()
+    def send_again(self, reports_to: str = "") -> None:
+        """Send what an earlier sender has left, with a warning. It may have ended with its container."""
+        if (lag := self.lag()) is not None:
+            _logger.warning("%s", mlflow_lag_in_words(lag))
+            self.send(reports_to)
 
-    def _send(self, seconds: float, processes: list[MlflowProcess]) -> str:
-        try:
-            with self.outbox.delivering(time.monotonic() + seconds):
-                waiting = self.outbox.waiting()
-                if not waiting:
-                    return ""
-                process = self._process()
-                processes.append(_PREPARED.pop(self._folder))
-                process.limit(seconds + 1)
-                for path, record in waiting:
-                    try:
-                        run = mlflow_run(record, self._settings.collection, self._settings.dagster_url)
-                    except (KeyError, ValueError, TypeError) as error:
-                        self.outbox.set_aside(path, type(error).__name__)
-                        continue
-                    answer = process.ask(run.to_json())
-                    if problem := answer.get("problem"):
-                        return f"{self.place}: {problem}"
-                    if refusal := answer.get("refused"):  # for ever, and it would stop all others
-                        self.outbox.set_aside(path, refusal)
-                        continue
-                    path.unlink(missing_ok=True)
-                    self.written[record.id] = WrittenRun(answer["run_id"], self._url(answer))
-        except BusyError:
-            return "another process sends to it at the moment"
-        return ""
-
-    def _process(self) -> MlflowProcess:
-        """Return the prepared process, or start one.
+    @contextmanager
+    def sending_nothing(self) -> Generator[None]:
+        """Wait for a sender, and keep others away: what waits may be changed.
 
         Raises:
-            ConfigurationError: dagster-mlflow is missing, or a secret cannot be read.
+            BusyError: it did not end in time.
         """
-        if find_spec("dagster_mlflow") is None:
-            raise ConfigurationError(_MISSING)
-        home, environment = self._settings.home, self._variables()
-        prepared = _PREPARED.get(self._folder)
-        if prepared is not None:
-            if prepared.is_alive and prepared.identity == (self.experiment, home, environment):
-                return prepared
-            prepared.close()
-        _PREPARED[self._folder] = process = MlflowProcess(self.experiment, home, environment)
-        return process
+        if not self.outbox.num_waiting:
+            yield
+            return
+        with self.outbox.delivering(time.monotonic() + SENDING_SECONDS):
+            yield
+
+    def _start_sender(self, reports_to: str) -> None:
+        _require_package()
+        settings = self._settings
+        with self.outbox.open_lock() as lock:
+            take_lock(lock, 0)  # passed on with the file: what waits is under way from now on
+            sending = Sending(
+                folder=str(self.outbox.folder.absolute()),
+                lock=lock,
+                seconds=SENDING_SECONDS,
+                experiment=self.experiment,
+                knowledge_base=settings.collection,
+                place=self.place,
+                dagster_url=settings.dagster_url,
+                page_url=settings.mlflow_url or (self.place if self.place.startswith("http") else ""),
+                reports_to=reports_to,
+            )
+            start_sender(sending, settings.home, self._variables())
 
     def _variables(self) -> dict[str, str]:
         settings = self._settings
@@ -193,12 +144,6 @@ class MlflowObserver:
         scheme, separator, rest = address.partition("://")
         return f"{scheme}://{rest.rpartition('@')[2]}" if separator else address
 
-    def _url(self, answer: Mapping[str, str]) -> str:
-        address = self._settings.mlflow_url or (self.place if self.place.startswith("http") else "")
-        if not address:
-            return ""
-        return f"{address.rstrip('/')}/#/experiments/{quote(answer['experiment_id'])}/runs/{quote(answer['run_id'])}"
-
     def lag(self) -> Lag | None:
         """Return why MLflow lags behind, None if it is complete or not in use."""
         return self.outbox.lag() if self.is_on else None
@@ -221,17 +166,16 @@ class MlflowObserver:
         database = self._settings.home / self.place.removeprefix("sqlite:///")
         if self.place.startswith("sqlite:") and not database.exists():
             return "which does not exist yet; the first refresh creates it"
-        process = self._process()
-        del _PREPARED[self._folder]
-        try:
-            answer = within(_EXAMINATION_SECONDS, lambda: process.ask({"examine": True}))
-        except NothingCame:
-            answer = {"problem": f"no answer within {_EXAMINATION_SECONDS:.0f} s"}
-        finally:
-            process.close()
+        _require_package()
+        answer = examine(self.experiment, self._settings.home, self._variables(), _EXAMINATION_SECONDS)
         if problem := answer.get("problem"):
             raise MlflowUnavailable(f"{self.place}: {problem}")
         return str(answer["detail"])
+
+
+def _require_package() -> None:
+    if find_spec("dagster_mlflow") is None:
+        raise ConfigurationError(_MISSING)
 
 
 def mlflow_lag_in_words(lag: Lag) -> str:

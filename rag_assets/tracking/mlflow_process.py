@@ -1,6 +1,7 @@
-"""The process with MLflow, seen from a refresh: its start ahead of time, its answers, its end at the latest with a deadline.
+"""Processes with MLflow, seen from outside. MLflow and dagster-mlflow are imported there only.
 
-MLflow and dagster-mlflow are imported there only. A hanging server, a crash of a library and their memory stay there.
+One sends what waits, and outlives the refresh that has started it: their imports take 4 s of processor time. The other one
+examines for `doctor`. A hanging server, a crash of a library and their memory stay there.
 """
 
 import json
@@ -8,63 +9,85 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-_MODULE = "rag_assets.defs.mlflow"
-_END_SECONDS = 5.0
+_COMMAND = (sys.executable, "-W", "ignore", "-m", "rag_assets.defs.mlflow")
 
 
-class MlflowProcess:
-    """Starts at once, and imports its packages while the refresh goes on.
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What a sender is to do. Credentials are in its environment.
+
+    Attributes:
+        folder: of the outbox.
+        lock: number of an open file, the lock of the outbox. The sender waits for it.
+        seconds: time limit, without the wait and the imports.
+        knowledge_base: name of the knowledge base.
+        place: address of MLflow, without credentials, for messages.
+        dagster_url, page_url: addresses of the pages of Dagster and MLflow, "" if unknown.
+        reports_to: the run in Dagster that shows warnings, in the words of `rag_assets.defs.mlflow.reports`, or "".
+    """
+
+    folder: str
+    lock: int
+    seconds: float
+    experiment: str
+    knowledge_base: str
+    place: str
+    dagster_url: str
+    page_url: str
+    reports_to: str = ""
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        return cls(**json.loads(text))
+
+
+def start_sender(sending: Sending, home: Path, environment: Mapping[str, str]) -> None:
+    """Start a process that sends, and do not wait for it.
 
     Args:
         home: working folder, for relative paths in an address.
         environment: its variables.
     """
+    process = subprocess.Popen(  # noqa: S603
+        [*_COMMAND, "send"],
+        cwd=home,
+        env=dict(environment),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        pass_fds=(sending.lock,),
+        start_new_session=True,  # Ctrl-C is for the refresh
+    )
+    if process.stdin is not None:
+        with suppress(BrokenPipeError):
+            process.stdin.write(sending.to_json().encode())
+            process.stdin.close()
+    process.returncode = 0  # nobody asks for it: without this, Python warns of a forgotten process
 
-    def __init__(self, experiment: str, home: Path, environment: Mapping[str, str]) -> None:
-        self.identity = (experiment, home, dict(environment))
-        self._process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-W", "ignore", "-m", _MODULE, experiment],
+
+def examine(experiment: str, home: Path, environment: Mapping[str, str], seconds: float) -> dict[str, Any]:
+    """Ask MLflow for the experiment. Return its `detail`, or a `problem`. Changes nothing on a server."""
+    try:
+        answer = subprocess.run(  # noqa: S603
+            [*_COMMAND, "examine", experiment],
             cwd=home,
             env=dict(environment),
-            stdin=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C ends the refresh, which ends this process
-        )
-        self._requests: Any = self._process.stdin
-        self._answers: Any = self._process.stdout
-
-    @property
-    def is_alive(self) -> bool:
-        return self._process.poll() is None
-
-    def limit(self, seconds: float) -> None:
-        """Let it end by itself after a time, also without this process."""
-        self._send({"seconds": seconds})
-
-    def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the answer. It may be a `problem`, or that a run is `refused` for ever. Waits for it without limit."""
-        self._send(request)
-        line = self._answers.readline()
-        if not line:
-            return {"problem": "its process ended without an answer"}
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def close(self) -> None:
-        """End the process. One that waits for a server is killed."""
-        if self.is_alive:
-            self._process.kill()
-        for pipe in (self._requests, self._answers):
-            with suppress(OSError):  # with a request that was not sent
-                pipe.close()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_END_SECONDS)
-
-    def _send(self, message: Mapping[str, Any]) -> None:
-        with suppress(BrokenPipeError):  # its end is seen with the answer
-            self._requests.write(json.dumps(message).encode() + b"\n")
-            self._requests.flush()
+            timeout=seconds,
+            check=False,
+        ).stdout
+    except subprocess.TimeoutExpired:
+        return {"problem": f"no answer within {seconds:.0f} s"}
+    if not answer:
+        return {"problem": "its process ended without an answer"}
+    found: dict[str, Any] = json.loads(answer)
+    return found

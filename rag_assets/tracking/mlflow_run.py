@@ -5,7 +5,7 @@ Plain data. No document text: the questions are those of the benchmark, and docu
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -43,13 +43,6 @@ class MlflowRun:
     metrics: dict[str, float]
     tags: dict[str, str]
     files: dict[str, str]
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> "MlflowRun":
-        return cls(**stored)
 
 
 def mlflow_run(record: Record, knowledge_base: str, dagster_url: str = "") -> MlflowRun:

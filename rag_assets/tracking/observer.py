@@ -1,8 +1,8 @@
 """Records the runs and decisions of a knowledge base, and delivers the records to tables and MLflow. It never fails its caller.
 
-Its work: notes about runs under way, waiting records in the state folder, and one delivery at the end of each run, in at most
-30 seconds. A failed delivery is a warning, shown by `status` and `doctor`, and the next one sends everything again.
-SQLAlchemy is imported for a delivery only.
+Its work: notes about runs under way, waiting records in the state folder, and one delivery at the end of each run: to the
+tables in at most 30 seconds, to MLflow by a process that nobody waits for. A failed delivery is a warning, shown by `status`
+and `doctor`, and the next one sends everything again. SQLAlchemy is imported for a delivery only.
 """
 
 import json
@@ -49,10 +49,14 @@ class Observer:
     Attributes:
         outbox: records not delivered to the tables yet.
         mlflow: the same for MLflow.
+
+    Args:
+        reports_to: the run in Dagster that shows what becomes of the sending to MLflow, see `Sending`.
     """
 
-    def __init__(self, knowledge_base: KnowledgeBase) -> None:
+    def __init__(self, knowledge_base: KnowledgeBase, reports_to: str = "") -> None:
         self._knowledge_base = knowledge_base
+        self._reports_to = reports_to
         settings = knowledge_base.settings
         self._folder = settings.state_dir / "tracking" / settings.collection
         self._notes = RunNotes(self._folder / "runs")
@@ -107,9 +111,14 @@ class Observer:
                 self.deliver_runs(unkept=kept)
 
     def deliver_runs(self, *, unkept: Sequence[Record] = ()) -> None:
-        """Send all waiting records to the tables and to MLflow, at the same time."""
-        with self.mlflow.delivering(DELIVERY_SECONDS):
-            self.deliver(unkept=unkept)
+        """Send all waiting records to the tables, and start to send them to MLflow."""
+        self.deliver(unkept=unkept)
+        self.mlflow.send(self._reports_to)
+
+    def send_again(self) -> None:
+        """Start to send what waits for MLflow since an earlier run, with a warning."""
+        with _never_failing("earlier runs in MLflow"):
+            self.mlflow.send_again(self._reports_to)
 
     def _record_of(self, end: RunEnd) -> Record:
         spending: Sequence[Spending] = ()
@@ -187,21 +196,24 @@ class Observer:
             MetadataTablesUnavailable: the tables still have their names. The next refresh removes them.
         """
         contents = tuple(sorted(content_hashes))
-        for outbox in (self.outbox, self.mlflow.outbox):
-            outbox.remove_unusable()
         unused = self._knowledge_base.settings.state_dir / "metadata.sqlite"
-        forgotten: list[Record] = []
-        for document_id, others in names.items():
-            record = Record(
+        forgotten = [
+            Record(
                 "forget", f"forget-{uuid.uuid4().hex}", now(), {}, (document_id, *sorted(others), *contents)
             )
-            for outbox in (self.outbox, self.mlflow.outbox):
-                outbox.replace_each(partial(without_document, names=record.forgotten_names))
+            for document_id, others in names.items()
+        ]
+        self._forget_in(self.outbox, forgotten)
+        for record in forgotten:
             self.outbox.put(record)
-            forgotten.append(record)
             told = forgetting(record.forgotten_names)(reason)
             event_id = f"purge-{uuid.uuid4().hex}"
             self.outbox.put(decision_record(event_id, "purge", by=by, reason=told, subject=FORGOTTEN))
+        try:
+            with self.mlflow.sending_nothing():
+                self._forget_in(self.mlflow.outbox, forgotten)
+        except BusyError:
+            raise MetadataTablesUnavailable("records are being sent to MLflow. Try again") from None
         if unused != self.place and unused.exists():  # of the time before RAG_METADATA_URL
             with self._database(unused) as database:
                 for record in forgotten:
@@ -209,6 +221,11 @@ class Observer:
                 database.erase_removed_rows()
         if (lag := self.deliver()) is not None:
             raise MetadataTablesUnavailable(lag_in_words(lag))
+
+    def _forget_in(self, outbox: Outbox, forgotten: Iterable[Record]) -> None:
+        outbox.remove_unusable()
+        for record in forgotten:
+            outbox.replace_each(partial(without_document, names=record.forgotten_names))
 
     # For people
 

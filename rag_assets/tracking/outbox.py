@@ -141,28 +141,39 @@ class Outbox:
         Raises:
             BusyError: another process has not ended before the deadline, by the monotonic clock.
         """
-        make_private_folder(self.folder)
-        descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
+        with self.open_lock() as descriptor:
             if not take_lock(descriptor, deadline):
                 raise BusyError
             yield
+
+    @contextmanager
+    def open_lock(self) -> Generator[int]:
+        """Open the file of the lock. Yields its descriptor."""
+        make_private_folder(self.folder)
+        descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            yield descriptor
         finally:
             os.close(descriptor)
 
     # The delay, for people
 
     def lag(self) -> Lag | None:
-        """Return the delay, or None if the receiver is complete."""
+        """Return the delay, or None if the receiver is complete, or soon will be."""
         noted, waiting = self._noted(), self._paths()
         if noted is not None:
             return replace(noted, num_waiting=len(waiting))
-        if not waiting:
+        if not waiting or self._is_delivering():
             return None
         with suppress(OSError, ValueError, KeyError, TypeError):
             first: dict[str, Any] = json.loads(waiting[0].read_text(encoding="utf-8"))
             return Lag(str(first["at"]), "not delivered yet", len(waiting))
         return Lag(now(), "not delivered yet", len(waiting))
+
+    def _is_delivering(self) -> bool:
+        with suppress(OSError), self.open_lock() as descriptor:  # a folder of another user
+            return not take_lock(descriptor, 0)
+        return False
 
     def note_problem(self, problem: str) -> Lag:
         """Remember a failed delivery. The first one counts for the time."""

@@ -15,9 +15,10 @@ from rag_assets.defs.metadata.plots import plotted
 from rag_assets.defs.runs.facts import facts_of
 from rag_assets.embedders import openai as openai_embedder
 from rag_assets.errors import SupersededError
+from rag_assets.tracking import mlflow_observer
 from rag_assets.tracking import observer as observer_module
 from rag_assets_tests.fake_openai import API_KEY, FakeOpenAI
-from rag_assets_tests.mlflow_servers import FoundRun, runs_in
+from rag_assets_tests.mlflow_servers import FoundRun, runs_in, wait_for_sender
 from rag_assets_tests.optional_packages import require_unimported
 from rag_assets_tests.pipeline import NUM_DOCUMENTS, Pipeline, Run, text_about, words
 from rag_assets_tests.tracking.conftest import ask
@@ -40,6 +41,7 @@ def tracked(
 ) -> Pipeline:
     """A knowledge base with documents, and an experiment of its own."""
     monkeypatch.setattr(observer_module, "DELIVERY_SECONDS", 120.0)  # on a busy machine
+    monkeypatch.setattr(mlflow_observer, "SENDING_SECONDS", 120.0)
     empty.configure(
         MLFLOW_TRACKING_URI=f"sqlite:///{database}",
         MLFLOW_EXPERIMENT_NAME=request.node.name,
@@ -56,8 +58,18 @@ def openai() -> Iterator[FakeOpenAI]:
 
 
 @pytest.fixture
-def runs(database: Path, request: pytest.FixtureRequest) -> Any:
-    return lambda: runs_in(database, request.node.name)
+def runs(database: Path, request: pytest.FixtureRequest, tracked: Pipeline) -> Any:
+    def sent() -> list[FoundRun]:
+        wait(tracked)
+        return runs_in(database, request.node.name)
+
+    return sent
+
+
+def wait(tracked: Pipeline) -> None:
+    """Wait for the process that sends to MLflow."""
+    [lock] = tracked.state_dir.glob("tracking/*/mlflow/lock")
+    wait_for_sender(lock.parent)
 
 
 def outcomes(runs: list[FoundRun]) -> list[str]:
@@ -171,22 +183,22 @@ def test_a_refresh_is_promoted_without_mlflow(
     address = fault("").rpartition("@")[2].partition("/")[0]
     tracked.configure(MLFLOW_TRACKING_URI=f"http://someone:{TOKEN}@{address}")
     with monkeypatch.context() as patch:
-        patch.setattr(observer_module, "DELIVERY_SECONDS", 12.0)
+        patch.setattr(mlflow_observer, "SENDING_SECONDS", 12.0)
         run = tracked.refresh().checked()
+    wait(tracked)
     assert tracked.production().production is not None
     said = [
-        record.user_message
-        for record in tracked.instance.all_logs(run.run_id)
-        if "MLflow lags" in record.user_message
+        record.message for record in tracked.instance.all_logs(run.run_id) if "MLflow lags" in record.message
     ]
     assert len(said) == 1
     assert tracked.status()["mlflow"]["num_waiting"] == 1
     _, printed, _ = tracked.command("status")
     assert "MLFLOW LAG" in printed
     tracked.configure(MLFLOW_TRACKING_URI=f"sqlite:///{database}")
-    tracked.refresh().checked()
-    assert tracked.status()["mlflow"] is None
+    caught_up = tracked.refresh().checked()
+    assert any("MLflow lags" in record.message for record in tracked.instance.all_logs(caught_up.run_id))
     assert outcomes(runs()) == ["live", "unchanged"]
+    assert tracked.status()["mlflow"] is None
     linked = tracked.instance.get_run_by_id(run.run_id)
     assert linked is not None
     assert linked.tags["mlflow/run_id"] == runs()[0].run_id
@@ -240,6 +252,7 @@ def test_no_document_text_and_no_secret_is_in_mlflow(
     tracked.configure(RAG_EVAL_THRESHOLD="0.9999")
     tracked.write("canary.md", f"changed {CANARY} {' '.join(words('z', 60))}")
     tracked.refresh()
+    wait(tracked)
     everything = b"".join(path.read_bytes() for path in database.parent.rglob("*") if path.is_file()).decode(
         errors="replace"
     )

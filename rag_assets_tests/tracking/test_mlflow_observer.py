@@ -1,5 +1,6 @@
 """MLflow down, slow or gone is a warning, the next delivery catches up, and each refresh is one run."""
 
+import logging
 import os
 import re
 import signal
@@ -9,16 +10,27 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
+from dagster._core.instance.ref import InstanceRef
 from pydantic import SecretStr
 
+from rag_assets.defs.mlflow.reports import report_address
 from rag_assets.errors import MlflowUnavailable
 from rag_assets.settings import Settings, load_settings
 from rag_assets.tracking import mlflow_observer
 from rag_assets.tracking.mlflow_observer import MlflowObserver
-from rag_assets.tracking.mlflow_process import MlflowProcess
 from rag_assets.tracking.mlflow_run import mlflow_run
-from rag_assets_tests.mlflow_servers import ERROR, FoundRun, MlflowServer, mlflow_server, runs_in
+from rag_assets_tests.mlflow_servers import (
+    ERROR,
+    FoundRun,
+    MlflowServer,
+    mlflow_server,
+    pids_of_senders,
+    runs_in,
+    wait_for_sender,
+)
+from rag_assets_tests.mlflow_writer import MlflowWriter
 from rag_assets_tests.optional_packages import require_unimported
 from rag_assets_tests.tracking.sample_records import run_record
 from rag_assets_tests.tracking.test_mlflow_run import measured
@@ -29,7 +41,7 @@ pytestmark = pytest.mark.slow
 
 PASSWORD = "not-a-password-at-all"
 SECONDS = 100.0
-"""For deliveries that succeed, on a busy machine."""
+"""For a busy machine."""
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +54,32 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAG_HOME", str(tmp_path))
     monkeypatch.setattr(mlflow_observer, "_EXAMINATION_SECONDS", SECONDS)
+    monkeypatch.setattr(mlflow_observer, "SENDING_SECONDS", SECONDS)
+
+
+@pytest.fixture
+def dagster_run(tmp_path: Path) -> Iterator[tuple[dg.DagsterInstance, str]]:
+    """A run that has ended, in a persistent instance."""
+    (tmp_path / "dagster").mkdir()
+    with dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(tmp_path / "dagster"))) as instance:
+        run = instance.create_run_for_job(nothing, status=dg.DagsterRunStatus.SUCCESS)
+        yield instance, run.run_id
+
+
+@dg.job
+def nothing() -> None:
+    """A job without steps."""
+
+
+def warnings_of(dagster_run: tuple[dg.DagsterInstance, str]) -> list[str]:
+    instance, run_id = dagster_run
+    return [entry.message for entry in instance.all_logs(run_id) if entry.level == logging.WARNING]
+
+
+def deliver(ours: MlflowObserver, reports_to: str = "") -> None:
+    """Send what waits, and wait for the sender."""
+    ours.send(reports_to)
+    wait_for_sender(ours.outbox.folder)
 
 
 @pytest.fixture
@@ -84,77 +122,87 @@ def test_a_trouble_is_a_warning_and_the_next_delivery_catches_up(
     proxy: TroubledProxy,
     experiment: str,
     tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
+    dagster_run: tuple[dg.DagsterInstance, str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     uri = url_of(proxy).replace("//", f"//someone:{PASSWORD}@")
     ours = observer(tmp_path, uri, experiment)
     proxy.begin(trouble)
     for run_id in ("r1", "r2"):
         ours.put(run_record(run_id, int(run_id[1]), "blocked"))
-    ours.deliver(25.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow_observer, "SENDING_SECONDS", 20.0)
+        deliver(ours, report_address(*dagster_run))
     lag = ours.lag()
     assert lag is not None
     assert (lag.num_waiting, lag.num_dropped) == (2, 0)
-    assert caplog.text.count(f"MLflow lags since {lag.since}: ") == 1
-    assert "2 records wait, and the next refresh sends them" in caplog.text
+    [warning] = warnings_of(dagster_run)
+    assert f"MLflow lags since {lag.since}: " in warning
+    assert "2 records wait, and the next refresh sends them" in warning
     proxy.end()
     ours.put(run_record("r3", 3))
-    ours.deliver(SECONDS)
+    deliver(ours)
     assert ours.lag() is None
     assert outcomes(found(server, experiment)) == [("r1", "blocked"), ("r2", "blocked"), ("r3", "live")]
     assert ours.examine().endswith(f"experiment {experiment}")
-    assert PASSWORD not in caplog.text + lag.problem + ours.examine()
+    assert PASSWORD not in warning + lag.problem + ours.examine()
     assert PASSWORD not in "".join(path.read_text() for path in tmp_path.rglob("*.json"))
 
 
-def test_a_delivery_ends_in_time_and_leaves_no_process(
+def test_a_sender_has_no_secret_in_its_command_and_ends_in_time(
     proxy: TroubledProxy, experiment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started: list[MlflowProcess] = []
-
-    class Noted(MlflowProcess):
-        def __init__(self, *arguments: Any) -> None:
-            super().__init__(*arguments)
-            started.append(self)
-
-    monkeypatch.setattr(mlflow_observer, "MlflowProcess", Noted)
-    ours = observer(tmp_path, url_of(proxy), experiment)
+    ours = observer(tmp_path, url_of(proxy).replace("//", f"//someone:{PASSWORD}@"), experiment)
     ours.put(run_record("r1", 1))
     proxy.begin("hanging")
-    with ours.delivering(2.0):
-        pass
-    assert ours.lag() is not None
-    assert "no answer within 2 s" in ours.lag().problem  # pyright: ignore[reportOptionalMemberAccess]
-    assert [one.is_alive for one in started] == [False]
+    monkeypatch.setattr(mlflow_observer, "SENDING_SECONDS", 2.0)
+    ours.send()
+    [pid] = pids_of_senders()
+    assert PASSWORD not in Path(f"/proc/{pid}/cmdline").read_text()
+    assert ours.lag() is None  # it is under way
+    wait_for_sender(ours.outbox.folder)
+    lag = ours.lag()
+    assert lag is not None
+    assert "no answer within 2 s" in lag.problem
 
 
-def test_a_process_without_its_parent_ends_by_itself(
-    proxy: TroubledProxy, experiment: str, tmp_path: Path
+def test_a_record_that_comes_while_another_is_sent_is_sent_too(
+    server: MlflowServer, proxy: TroubledProxy, experiment: str, tmp_path: Path
 ) -> None:
-    process = MlflowProcess(experiment, tmp_path, variables(proxy))
-    assert "detail" in process.ask({"examine": True})
-    proxy.begin("hanging")
-    process.limit(1)
-    assert process.ask({"examine": True}) == {"problem": "its process ended without an answer"}
-    process.close()
+    ours = observer(tmp_path, url_of(proxy), experiment)
+    later: list[str] = []
+
+    def first_request(_: bytes) -> bool:
+        if not later:
+            later.append("r2")
+            ours.put(run_record("r2", 2))
+            ours.send()
+        return False
+
+    proxy.begin("refused", first_request)
+    ours.put(run_record("r1", 1))
+    ours.send()
+    give_up = time.monotonic() + SECONDS
+    while ours.outbox.num_waiting and time.monotonic() < give_up:
+        time.sleep(0.1)
+    assert outcomes(found(server, experiment)) == [("r1", "live"), ("r2", "live")]
 
 
 def test_an_answer_lost_at_any_request_leaves_one_run(
     server: MlflowServer, proxy: TroubledProxy, experiment: str, tmp_path: Path
 ) -> None:
     """The server carries out the request, and its answer is lost. The next attempt knows nothing of it."""
-    process = MlflowProcess(experiment, tmp_path, variables(proxy))
     lost, number = 0, 0
-    while lost == number:
-        number += 1
-        run = mlflow_run(measured(f"{number:04}"), "docs").to_json()
-        count = iter(range(1, 1000))
-        proxy.begin("dropped after send", lambda _, count=count, number=number: next(count) == number)
-        lost += "problem" in process.ask(run)
-        proxy.end()
-        assert "run_id" in process.ask(run)
-        assert "run_id" in process.ask(run)
-    process.close()
+    with MlflowWriter(experiment, tmp_path, variables(proxy)) as writer:
+        while lost == number:
+            number += 1
+            run = mlflow_run(measured(f"{number:04}"), "docs")
+            count = iter(range(1, 1000))
+            proxy.begin("dropped after send", lambda _, count=count, number=number: next(count) == number)
+            lost += "problem" in writer.put(run)
+            proxy.end()
+            assert "run_id" in writer.put(run)
+            assert "run_id" in writer.put(run)
     assert lost > 10
     runs = found(server, experiment)
     assert len(runs) == number
@@ -166,21 +214,32 @@ def test_an_answer_lost_at_any_request_leaves_one_run(
 
 
 def test_a_killed_delivery_is_completed_by_the_next(
-    server: MlflowServer, proxy: TroubledProxy, experiment: str, tmp_path: Path
+    server: MlflowServer,
+    proxy: TroubledProxy,
+    experiment: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     ours = observer(tmp_path, url_of(proxy), experiment)
     ours.put(measured())
-    ours.prepare()
-    process = mlflow_observer._PREPARED[tmp_path / "tracking"]._process
-    proxy.begin(
-        "hanging", lambda data: b"log-batch" in data and bool(os.kill(process.pid, signal.SIGKILL) or True)
-    )
-    ours.deliver(SECONDS)
+
+    def killed(data: bytes) -> bool:
+        if b"log-batch" in data:
+            for pid in pids_of_senders():
+                os.kill(pid, signal.SIGKILL)
+        return b"log-batch" in data
+
+    proxy.begin("hanging", killed)
+    deliver(ours)
     proxy.end()
-    assert ours.lag() is not None
+    lag = ours.lag()
+    assert lag is not None
+    assert (lag.problem, lag.num_waiting) == ("not delivered yet", 1)
     [half] = found(server, experiment)
     assert "is_complete" not in half.tags
-    ours.deliver(SECONDS)
+    ours.send_again()
+    assert "MLflow lags" in caplog.text
+    wait_for_sender(ours.outbox.folder)
     [run] = found(server, experiment)
     assert (run.run_id, run.tags["is_complete"]) == (half.run_id, "yes")
 
@@ -188,71 +247,47 @@ def test_a_killed_delivery_is_completed_by_the_next(
 def test_a_run_taken_for_dead_is_replaced_by_its_own_record(
     server: MlflowServer, proxy: TroubledProxy, experiment: str, tmp_path: Path
 ) -> None:
-    process = MlflowProcess(experiment, tmp_path, variables(proxy))
-    for outcome, kept in (("died", "died"), ("live", "live"), ("died", "live")):
-        assert "run_id" in process.ask(mlflow_run(run_record("r1", 1, outcome), "docs").to_json())
-        assert outcomes(found(server, experiment)) == [("r1", kept)]
-    process.close()
+    with MlflowWriter(experiment, tmp_path, variables(proxy)) as writer:
+        for outcome, kept in (("died", "died"), ("live", "live"), ("died", "live")):
+            assert "run_id" in writer.put(mlflow_run(run_record("r1", 1, outcome), "docs"))
+            assert outcomes(found(server, experiment)) == [("r1", kept)]
 
 
-def test_links_lead_to_the_page_of_the_run(server: MlflowServer, experiment: str, tmp_path: Path) -> None:
-    ours = observer(tmp_path, server.url, experiment)
-    ours.put(run_record("r1", 1))
-    ours.deliver(SECONDS)
+@pytest.mark.parametrize("page", ["", "https://mlflow.example.com"])
+def test_a_run_is_linked_to_its_page(
+    page: str,
+    server: MlflowServer,
+    experiment: str,
+    tmp_path: Path,
+    dagster_run: tuple[dg.DagsterInstance, str],
+) -> None:
+    ours = observer(tmp_path, server.url, experiment, mlflow_url=page)
+    instance, run_id = dagster_run
+    ours.put(run_record(run_id, 1))
+    deliver(ours, report_address(instance, run_id))
     [run] = found(server, experiment)
-    assert ours.written["r1"].run_id == run.run_id
-    assert ours.written["r1"].url.startswith(f"{server.url}/#/experiments/")
-    assert ours.written["r1"].url.endswith(f"/runs/{run.run_id}")
-    shown = observer(tmp_path, server.url, experiment, mlflow_url="https://mlflow.example.com")
-    assert (
-        shown._url({"experiment_id": "1", "run_id": "2"})
-        == "https://mlflow.example.com/#/experiments/1/runs/2"
-    )
-
-
-def test_a_prepared_process_delivers_and_changed_settings_start_another(
-    server: MlflowServer, experiment: str, tmp_path: Path
-) -> None:
-    first = observer(tmp_path, "http://127.0.0.1:9", experiment)
-    first.prepare()
-    stale = mlflow_observer._PREPARED[tmp_path / "tracking"]
-    first.prepare()
-    assert mlflow_observer._PREPARED[tmp_path / "tracking"] is stale
-    ours = observer(tmp_path, server.url, experiment)
-    ours.put(run_record("r1", 1))
-    ours.deliver(SECONDS)
-    assert outcomes(found(server, experiment)) == [("r1", "live")]
-    assert not stale.is_alive
-    assert tmp_path / "tracking" not in mlflow_observer._PREPARED
-
-
-def test_a_crashed_prepared_process_is_replaced(
-    server: MlflowServer, experiment: str, tmp_path: Path
-) -> None:
-    ours = observer(tmp_path, server.url, experiment)
-    ours.prepare()
-    process = mlflow_observer._PREPARED[tmp_path / "tracking"]._process
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    ours.put(run_record("r1", 1))
-    ours.deliver(SECONDS)
-    assert len(found(server, experiment)) == 1
+    linked = instance.get_run_by_id(run_id)
+    assert linked is not None
+    assert linked.tags["mlflow/run_id"] == run.run_id
+    assert linked.tags["mlflow/url"].startswith(f"{page or server.url}/#/experiments/")
+    assert linked.tags["mlflow/url"].endswith(f"/runs/{run.run_id}")
 
 
 def test_a_deleted_experiment_is_named(
     server: MlflowServer, proxy: TroubledProxy, experiment: str, tmp_path: Path
 ) -> None:
-    process = MlflowProcess(experiment, tmp_path, variables(proxy))
-    assert "run_id" in process.ask(mlflow_run(run_record("r1", 1), "docs").to_json())
-    with sqlite3.connect(server.database, timeout=30) as connection:
-        connection.execute("UPDATE experiments SET lifecycle_stage = 'deleted' WHERE name = ?", (experiment,))
-    answer = process.ask(mlflow_run(run_record("r2", 2), "docs").to_json())
-    assert "the experiment was deleted" in answer["problem"]
-    process.close()
+    with MlflowWriter(experiment, tmp_path, variables(proxy)) as writer:
+        assert "run_id" in writer.put(mlflow_run(run_record("r1", 1), "docs"))
+        with sqlite3.connect(server.database, timeout=30) as connection:
+            connection.execute(
+                "UPDATE experiments SET lifecycle_stage = 'deleted' WHERE name = ?", (experiment,)
+            )
+        answer = writer.put(mlflow_run(run_record("r2", 2), "docs"))
+        assert "the experiment was deleted" in answer["problem"]
 
 
 def test_a_refused_and_a_damaged_record_do_not_stop_the_others(
-    server: MlflowServer, experiment: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    server: MlflowServer, experiment: str, tmp_path: Path, dagster_run: tuple[dg.DagsterInstance, str]
 ) -> None:
     ours = observer(tmp_path, server.url, experiment)
     damaged = measured("r1")
@@ -260,10 +295,10 @@ def test_a_refused_and_a_damaged_record_do_not_stop_the_others(
     invalid = run_record("r2", 2, **{"num_@": 1})
     for record in (damaged, invalid, run_record("r3", 3)):
         ours.put(record)
-    ours.deliver(SECONDS)
+    deliver(ours, report_address(*dagster_run))
     complete = [run for run in found(server, experiment) if "is_complete" in run.tags]
     assert outcomes(complete) == [("r3", "live")]
-    assert caplog.text.count("for MLflow is unusable") == 2
+    assert [("for MLflow is unusable" in one) for one in warnings_of(dagster_run)] == [True, True]
     assert ours.outbox.num_waiting == 0
 
 
@@ -272,13 +307,12 @@ def test_a_database_file_is_private_and_its_files_beside_it(tmp_path: Path) -> N
     assert "does not exist yet" in ours.examine()
     (tmp_path / "own").mkdir()
     ours.put(measured())
-    ours.deliver(SECONDS)
+    deliver(ours)
     database = tmp_path / "own" / "mlflow.db"
     [run] = runs_in(database, "docs")
     assert run.files.keys() == {"benchmark_queries.json", "eval_results.json", "report.html"}
     assert database.stat().st_mode & 0o077 == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["own", "tracking"]
-    assert ours.written["r1"].url == ""
     assert ours.examine() == "sqlite:///own/mlflow.db, experiment docs"
 
 
@@ -292,11 +326,14 @@ def test_a_database_file_is_private_and_its_files_beside_it(tmp_path: Path) -> N
         ("nonsense://host", "unexpected|MLflow answered|package|no answer"),
     ],
 )
-def test_an_unusable_address_is_a_warning(uri: str, problem: str, tmp_path: Path) -> None:
+def test_an_unusable_address_is_a_warning(
+    uri: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "a_folder").mkdir()
+    monkeypatch.setattr(mlflow_observer, "SENDING_SECONDS", 20.0)
     ours = observer(tmp_path, uri, "docs")
     ours.put(run_record("r1", 1))
-    ours.deliver(20.0)
+    deliver(ours)
     lag = ours.lag()
     assert lag is not None
     assert re.search(problem, lag.problem), lag.problem
@@ -305,9 +342,8 @@ def test_an_unusable_address_is_a_warning(uri: str, problem: str, tmp_path: Path
 def test_without_the_package_the_warning_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mlflow_observer, "find_spec", lambda _: None)
     ours = observer(tmp_path, "http://127.0.0.1:9", "docs")
-    ours.prepare()
     ours.put(run_record("r1", 1))
-    ours.deliver(SECONDS)
+    ours.send()
     lag = ours.lag()
     assert lag is not None
     assert "pip install 'rag-assets[mlflow]'" in lag.problem
@@ -319,7 +355,6 @@ def test_without_an_address_nothing_waits(tmp_path: Path) -> None:
     settings: Settings = load_settings(mlflow_tracking_uri=None)
     ours = MlflowObserver(settings, tmp_path / "tracking")
     ours.put(run_record("r1", 1))
-    with ours.delivering(1.0):
-        pass
+    ours.send()
     assert ours.lag() is None
     assert list(tmp_path.iterdir()) == []

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rag_assets.refresh.outcome import Outcome
-from rag_assets.tracking.mlflow_run import COMPLETE_TAG, MlflowRun, mlflow_run
+from rag_assets.tracking.mlflow_run import COMPLETE_TAG, mlflow_run
 from rag_assets.tracking.records import DIED, PARTIAL, Record, Row
 from rag_assets_tests.plain_english import ROOT
 from rag_assets_tests.tracking.sample_records import cost, question, run_record
@@ -128,11 +128,9 @@ def test_the_report_shows_texts_and_no_markup_of_others() -> None:
     assert page.count("<rect") == 2 * (len(SCORES) + 2)
 
 
-def test_a_run_waits_as_json() -> None:
+def test_a_record_waits_as_json() -> None:
     record = measured()
     assert Record.from_json(json.loads(json.dumps(record.to_json()))) == record
-    run = mlflow_run(record, "docs")
-    assert MlflowRun.from_json(json.loads(json.dumps(run.to_json()))) == run
     older = {name: value for name, value in record.to_json().items() if name != "parameters"}
     assert Record.from_json(older).parameters == {}
 

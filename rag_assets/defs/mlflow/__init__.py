@@ -1,1 +1,1 @@
-"""The process that writes MLflow runs with dagster-mlflow. `rag_assets.tracking.mlflow_process` starts it."""
+"""The processes that write MLflow runs with dagster-mlflow. `rag_assets.tracking.mlflow_process` starts them."""

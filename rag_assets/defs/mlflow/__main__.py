@@ -1,48 +1,35 @@
-"""Writes runs to MLflow, one after the other, in a process of its own: importing dagster-mlflow takes 4 s of processor time.
+"""Sends waiting runs to MLflow, or examines it, in a process of its own: importing dagster-mlflow takes 4 s of processor time.
 
-    python -m rag_assets.defs.mlflow EXPERIMENT
+    python -m rag_assets.defs.mlflow send
+    python -m rag_assets.defs.mlflow examine EXPERIMENT
 
-The variables of MLflow are in its environment. Standard input has one JSON object per line: an `MlflowRun`, `{"examine": true}` or
-`{"seconds": N}`, after which the process ends by itself. Each of the first two is answered by one line on standard output. The
-end of the input ends the process, and so does the death of its parent.
+The variables of MLflow are in its environment. `send` reads a `Sending` from standard input. `examine` prints a JSON object.
 """
 
 import json
 import logging
-import math
 import os
-import signal
 import sys
-from contextlib import suppress
-from typing import Any
 
 
-def main(experiment: str) -> None:
-    """Answer requests until the end of the input."""
-    # MLflow prints addresses of runs on standard output, between our answers.
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers, open(0, encoding="utf-8") as requests:
+def main(command: str, *arguments: str) -> None:
+    """Carry out a command."""
+    # MLflow prints addresses of runs on standard output.
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
         os.dup2(2, 1)
-        os.nice(5)  # its imports run beside a refresh
         os.umask(0o077)  # a database and files made here are for this user only
-        logging.disable(logging.CRITICAL)
-        from rag_assets.defs.mlflow.runs import MlflowRuns, explain
+        if command == "send":
+            os.nice(5)  # the next command of a person comes first
+            from rag_assets.defs.mlflow.sender import send
+            from rag_assets.tracking.mlflow_process import Sending
 
-        runs: MlflowRuns | None = None
-        with suppress(Exception):  # the first request says why
-            runs = MlflowRuns(experiment)  # before it: opening a database takes seconds
-        for line in requests:
-            request: dict[str, Any] = json.loads(line)
-            if "seconds" in request:
-                signal.alarm(math.ceil(request["seconds"]))
-                continue
-            try:
-                runs = runs or MlflowRuns(experiment)
-                answer = runs.examine() if "examine" in request else runs.put(request)
-            except Exception as error:
-                answer = {"problem": explain(error)}
-            answers.write(json.dumps(answer) + "\n")
-            answers.flush()
+            send(Sending.from_json(sys.stdin.read()))
+        else:
+            logging.disable(logging.CRITICAL)
+            from rag_assets.defs.mlflow.runs import examine
+
+            answers.write(json.dumps(examine(*arguments)))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -39,21 +39,20 @@ class MlflowRuns:
         self._instance = dg.DagsterInstance.ephemeral()
         self._client = MlflowClient()  # opens an SQLite database, and no connection to a server
 
-    def examine(self) -> dict[str, Any]:
-        """Ask for the experiment. Changes nothing on a server."""
+    def examine(self) -> str:
+        """Return the state of the experiment in words. Changes nothing on a server."""
         found = self._client.get_experiment_by_name(self._experiment)
         if found is None:
-            return {"detail": f"experiment {self._experiment}; the first refresh creates it"}
+            return f"experiment {self._experiment}; the first refresh creates it"
         _require_active(found.lifecycle_stage)
-        return {"detail": f"experiment {self._experiment}"}
+        return f"experiment {self._experiment}"
 
-    def put(self, stored: dict[str, Any]) -> dict[str, Any]:
+    def put(self, run: MlflowRun) -> dict[str, str]:
         """Write a run. One that is already there is completed, or replaced if it ended differently.
 
         Returns:
             Its ids, or `refused` for values that MLflow never takes.
         """
-        run = MlflowRun.from_json(stored)
         experiment_id = self._experiment_id()
         found = self._found(experiment_id, run)
         if found is not None and _outcome(found) != run.tags[OUTCOME_TAG]:
@@ -123,7 +122,7 @@ def _outcome(run: Run) -> str:
     return str(run.data.tags.get(OUTCOME_TAG, ""))
 
 
-def _answer(experiment_id: str, run: Run) -> dict[str, Any]:
+def _answer(experiment_id: str, run: Run) -> dict[str, str]:
     return {"experiment_id": experiment_id, "run_id": run.info.run_id}
 
 
@@ -134,6 +133,14 @@ def _artifact_location() -> str | None:
         return None
     database = make_url(uri).database
     return (Path(database).absolute().parent / _ARTIFACTS).as_uri() if database else None
+
+
+def examine(experiment: str) -> dict[str, str]:
+    """Return the `detail` of an experiment, or a `problem`."""
+    try:
+        return {"detail": MlflowRuns(experiment).examine()}
+    except Exception as error:
+        return {"problem": explain(error)}
 
 
 def explain(error: Exception) -> str:

@@ -12,7 +12,7 @@ from rag_assets.defs.decisions import approve, resume, rollback
 from rag_assets.defs.metadata.generations import PRODUCTION_DAMAGE_KEY
 from rag_assets.defs.metadata.plots import plotted
 from rag_assets.defs.metadata.raw_documents import NEWLY_UNREADABLE_KEY, UNREADABLE_KEY
-from rag_assets.defs.recorded_runs import MLFLOW_URL_TAG
+from rag_assets.defs.mlflow.reports import MLFLOW_URL_TAG
 from rag_assets.defs.run_tags import OUTCOME_TAG
 from rag_assets.defs.runs.record import RecordedRun, plain, recorded_run
 from rag_assets.defs.runs.run_result import result_of

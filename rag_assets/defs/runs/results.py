@@ -4,7 +4,7 @@ import dagster as dg
 
 from rag_assets.alerts.teller import Teller
 from rag_assets.artifacts.last_outcome import OutcomeRecord, record_failure
-from rag_assets.defs.recorded_runs import tag_runs
+from rag_assets.defs.mlflow.reports import report_address
 from rag_assets.defs.runs.facts import facts_of
 from rag_assets.defs.runs.record import recorded_run
 from rag_assets.defs.runs.run_result import result_of
@@ -85,10 +85,9 @@ def _record(
     instance: dg.DagsterInstance, knowledge_base: KnowledgeBase, result: RefreshResult, *, by_step: bool
 ) -> None:
     """Record the run for the metadata tables, if no step did: its process died, or it ended before its first step."""
-    observer = Observer(knowledge_base)
+    observer = Observer(knowledge_base, report_address(instance, result.run_id))
     if observer.is_open(result.run_id) or not by_step:
         observer.end_run(RunEnd(result.run_id, result.outcome, result.failed_step, reason=result.reason))
     elif result.outcome is Outcome.CANCELED:
         observer.deliver_runs()
-    tag_runs(instance, observer.mlflow.written)
     result.notes.extend(observer.delays())
