@@ -1,7 +1,7 @@
 """Records the runs and decisions of a knowledge base, and delivers the records to tables and MLflow. It never fails its caller.
 
 Its work: notes about runs under way, waiting records in the state folder, and one delivery at the end of each run: to the
-tables in at most 30 seconds, to MLflow by a process that nobody waits for. A failed delivery is a warning, shown by `status`
+tables in at most 30 seconds, to MLflow by a process of its own afterwards. A failed delivery is a warning, shown by `status`
 and `doctor`, and the next one sends everything again. SQLAlchemy is imported for a delivery only.
 """
 

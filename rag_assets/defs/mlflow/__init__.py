@@ -1,1 +1,1 @@
-"""The processes that write MLflow runs with dagster-mlflow. `rag_assets.tracking.mlflow_process` starts them."""
+"""Processes for writing MLflow runs with dagster-mlflow. `rag_assets.tracking.mlflow_process` starts them."""

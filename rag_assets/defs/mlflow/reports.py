@@ -1,4 +1,4 @@
-"""Dagster, seen from the process that sends to MLflow: links to runs in MLflow, and warnings in the run that has ended before."""
+"""Dagster, seen from a sender: links to runs in MLflow, and warnings in the run before it."""
 
 import json
 import logging
@@ -16,7 +16,7 @@ MLFLOW_RUN_TAG, MLFLOW_URL_TAG = "mlflow/run_id", "mlflow/url"
 
 
 def report_address(instance: dg.DagsterInstance, run_id: str) -> str:
-    """Return where a sender reports about a run, "" for an instance that ends with its process."""
+    """Return where a sender reports about a run, "" for an ephemeral instance."""
     if instance.is_ephemeral:
         return ""
     return json.dumps({"instance": serialize_value(instance.get_ref()), "run_id": run_id})

@@ -1,6 +1,6 @@
 """Sends the waiting records to MLflow, in order, one process at a time. Each becomes one run.
 
-A failure is noted in the outbox, for `status` and `doctor`, and is a warning in the run of Dagster that has started the sender.
+A failure is noted in the outbox, for `status` and `doctor`, and is a warning in a run of Dagster: the one behind the sender.
 The next refresh sends again.
 """
 
@@ -30,8 +30,8 @@ _logger = logging.getLogger("rag_assets")
 
 
 def send(sending: Sending) -> None:
-    """Send all waiting records, also those that come meanwhile."""
-    # Another sender may be at work. It may have missed the record for which this one was started.
+    """Send all waiting records, and new ones meanwhile."""
+    # Another sender may be at work, and may have missed the last record.
     if not take_lock(sending.lock, time.monotonic() + sending.seconds + _IMPORT_SECONDS):
         return
     signal.alarm(math.ceil(sending.seconds) + _IMPORT_SECONDS)
