@@ -77,8 +77,8 @@ class InMemoryVectorStore:
     def production_state(self) -> ProductionState:
         return self.state
 
-    def begin_reading(self) -> int:
-        self.numbers = next_reading(self.numbers)
+    def begin_reading(self, above: int = 0) -> int:
+        self.numbers = next_reading(self.numbers, above)
         return self.numbers.last
 
     def readings(self) -> Readings:

@@ -121,6 +121,10 @@ class ArtifactStore:
                 found.append(_load(asset, header.parent))
         return sorted(found, key=lambda found: (found.header.order, found.header.created_at), reverse=True)
 
+    def last_reading(self) -> int:
+        """Return the highest number of the readings behind the kept artifacts, 0 without one."""
+        return max((artifact.header.order[0] for artifact in self.kept("raw_documents")), default=0)
+
     def remove_asset(self, asset: str) -> None:
         """Remove all artifacts of an asset, and leftovers of its writers."""
         shutil.rmtree(self._root / asset, ignore_errors=True)

@@ -155,8 +155,11 @@ class VectorStore(Protocol):
 
     def production_state(self) -> ProductionState: ...
 
-    def begin_reading(self) -> int:
+    def begin_reading(self, above: int = 0) -> int:
         """Return the number of a new reading of the sources, higher than that of all earlier ones.
+
+        Args:
+            above: the highest number known outside the store, which may be an empty one in place of another.
 
         Raises:
             VectorStoreUnavailable, DiskUnusable: the number could not be stored.

@@ -60,8 +60,8 @@ def check_readings(numbers: Mapping[str, int], readings: Readings) -> None:
             )
 
 
-def next_reading(readings: Readings) -> Readings:
-    return Readings(max(readings.last, *readings.counted.values(), 0) + 1, readings.counted)
+def next_reading(readings: Readings, above: int = 0) -> Readings:
+    return Readings(max(readings.last, *readings.counted.values(), above) + 1, readings.counted)
 
 
 def count_readings(readings: Readings, numbers: Mapping[str, int]) -> Readings:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rag_assets.artifacts.store import KEPT_REFRESHES
 from rag_assets_tests.pipeline import (
     NUM_DOCUMENTS,
     Pipeline,
@@ -105,6 +106,16 @@ def test_an_emptied_vector_store_is_rebuilt_in_full(promoted: Pipeline, lost: st
     assert promoted.command("export")[:2] == (1, "")
     run = promoted.refresh().checked()
     assert run.metadata["embeddings"]["num_embedded"] == 0  # all vectors are in the cache
+    assert_same_points(promoted.points(), before)
+
+
+def test_a_store_emptied_after_many_refreshes_is_rebuilt_by_the_next_one(promoted: Pipeline) -> None:
+    # An empty store counts its readings from 1. The artifacts of a refresh must not be the oldest for that.
+    for _ in range(KEPT_REFRESHES + 1):
+        promoted.materialize("raw_documents").checked()
+    before = promoted.points()
+    shutil.rmtree(promoted.state_dir / "vector_store")
+    promoted.refresh().checked()
     assert_same_points(promoted.points(), before)
 
 

@@ -20,6 +20,12 @@ def test_each_reading_has_a_higher_number_in_all_processes(backend: Backend) -> 
     assert backend.open().readings() == Readings(last=numbers[-1])
 
 
+def test_a_reading_comes_after_one_known_from_elsewhere(backend: Backend) -> None:
+    assert backend.open().begin_reading(41) == 42
+    assert backend.open().begin_reading(7) == 43
+    assert backend.open().readings() == Readings(last=43)
+
+
 def test_readings_begun_together_have_different_numbers(backend: Backend) -> None:
     if backend.kind == "in_memory":
         pytest.skip("qdrant-client's local mode is not for several threads")

@@ -87,7 +87,8 @@ def raw_documents(
             base=knowledge_base.vector_store.production_state().production,
             fingerprint=knowledge_base.fingerprint(),
         )
-        number = knowledge_base.vector_store.begin_reading()
+        # An emptied or another vector store counts from 1 again. Then this reading would be older than the artifacts.
+        number = knowledge_base.vector_store.begin_reading(knowledge_base.artifacts.last_reading())
         knowledge_base.purged_documents.write_back()
         known_failures = last_failed_parts(knowledge_base.artifacts)
         ingestion = knowledge_base.ingestion()

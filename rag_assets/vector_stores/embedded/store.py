@@ -63,9 +63,9 @@ class EmbeddedVectorStore:
     def production_state(self) -> ProductionState:
         return self.folders.production_state()
 
-    def begin_reading(self) -> int:
+    def begin_reading(self, above: int = 0) -> int:
         with self.folders.locked():
-            readings = next_reading(self.folders.readings())
+            readings = next_reading(self.folders.readings(), above)
             self.folders.write_readings(readings)
             return readings.last
 

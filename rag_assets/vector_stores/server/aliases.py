@@ -183,13 +183,13 @@ class Aliases:
         number = max(int(counted[1]), readings.counted.get(counted[2], 0))
         return count_readings(readings, {counted[2]: number})
 
-    def begin_reading(self) -> int:
+    def begin_reading(self, above: int = 0) -> int:
         """Store the number of a new reading and return it. It is never given twice."""
         number = 0
 
         def begin(readings: Readings) -> Readings:
             nonlocal number
-            begun = next_reading(readings)
+            begun = next_reading(readings, above)
             number = begun.last
             return begun
 

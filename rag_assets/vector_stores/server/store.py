@@ -77,9 +77,9 @@ class ServerVectorStore:
     def production_state(self) -> ProductionState:
         return self._aliases.look().state
 
-    def begin_reading(self) -> int:
+    def begin_reading(self, above: int = 0) -> int:
         self._aliases.bootstrap()
-        return self._aliases.begin_reading()
+        return self._aliases.begin_reading(above)
 
     def readings(self) -> Readings:
         return self._aliases.look().readings
