@@ -11,7 +11,15 @@ from importlib.util import find_spec
 from threading import Lock
 from typing import Any
 
-from rag_assets.aws.client import aws_errors, build_client, code_of, in_words, status_of
+from rag_assets.aws.client import build_client
+from rag_assets.aws.errors import (
+    READING_A_PARAMETER,
+    READING_A_SECRET,
+    aws_errors,
+    code_of,
+    in_words,
+    status_of,
+)
 from rag_assets.errors import ConfigurationError, SecretUnavailable
 from rag_assets.secret_values import remember, without_secrets
 
@@ -20,16 +28,6 @@ PARAMETER_SUFFIX = "_AWS_PARAMETER"
 _KEPT_SECONDS = 300.0
 """A rotated secret is known after this time. Sensors would otherwise ask twice a minute."""
 _TIMEOUT_SECONDS = 10.0
-_ADVICE = {
-    "ResourceNotFoundException": "There is no such secret in this region and account.",
-    "ParameterNotFound": "There is no such parameter in this region and account.",
-    "ParameterVersionNotFound": "There is no such version of the parameter.",
-    "ValidationException": "The name has another form.",
-    "AccessDeniedException": "Allow these credentials secretsmanager:GetSecretValue or ssm:GetParameter, and kms:Decrypt for "
-    "the key of the secret.",
-    "DecryptionFailure": "Allow these credentials kms:Decrypt for the key of the secret.",
-    "InvalidRequestException": "The secret is marked for deletion.",
-}
 _kept: dict["AwsSecret", tuple[str, float]] = {}
 _lock = Lock()
 
@@ -71,8 +69,10 @@ class AwsSecret:
             raise ConfigurationError(
                 f"{self.variable}: boto3 is not installed. Install it with: pip install 'rag-assets[s3]'"
             )
+        is_parameter = self.variable.endswith(PARAMETER_SUFFIX)
+        use = READING_A_PARAMETER if is_parameter else READING_A_SECRET
         try:
-            if self.variable.endswith(PARAMETER_SUFFIX):
+            if is_parameter:
                 answer = _client("ssm").get_parameter(Name=self.reference, WithDecryption=True)
                 value: Any = answer["Parameter"]["Value"]
             else:
@@ -80,14 +80,10 @@ class AwsSecret:
                 answer = _client("secretsmanager").get_secret_value(SecretId=name)
                 value = self._value_of(key, answer.get("SecretString"))
         except aws_errors() as error:
-            code, status = code_of(error), status_of(error)
-            if code in _ADVICE:
-                raise ConfigurationError(f"{self.variable}: {code}. {_ADVICE[code]}") from None
-            if 400 <= status < 500 and status not in (408, 429) and "Throttling" not in code:
-                raise ConfigurationError(f"{self.variable}: {in_words(error)}") from None
-            raise SecretUnavailable(
-                f"{self.variable}: {self.place} cannot be read: {in_words(error)}"
-            ) from None
+            status, problem = status_of(error), in_words(error, use)
+            if 400 <= status < 500 and status not in (408, 429) and "Throttling" not in code_of(error):
+                raise ConfigurationError(f"{self.variable}: {problem}") from None
+            raise SecretUnavailable(f"{self.variable}: {self.place} cannot be read: {problem}") from None
         if not isinstance(value, str) or not value:
             raise ConfigurationError(f"{self.variable}: {self.place} is empty, or is no text")
         remember(value)

@@ -16,11 +16,10 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from rag_assets.aws.client import (
-    AS_BY_ANY_TOOL,
-    AwsAccess,
+from rag_assets.aws.client import AS_BY_ANY_TOOL, AwsAccess, build_client
+from rag_assets.aws.errors import (
+    READING_A_BUCKET,
     aws_errors,
-    build_client,
     code_of,
     concerns_all,
     in_words,
@@ -164,7 +163,7 @@ class S3Source:
                 raise missing_error() from None
             if concerns_all(error):
                 raise self._unavailable(
-                    "cannot be read", in_words(error), lasting=is_lasting(error)
+                    "cannot be read", in_words(error, READING_A_BUCKET), lasting=is_lasting(error)
                 ) from None
             raise DocumentUnreadable("unreadable", _why_unreadable(code)) from None
 
@@ -217,7 +216,9 @@ class S3Source:
                 **continuation,
             )
         except aws_errors() as error:
-            raise self._unavailable("cannot be listed", in_words(error), lasting=is_lasting(error)) from None
+            raise self._unavailable(
+                "cannot be listed", in_words(error, READING_A_BUCKET), lasting=is_lasting(error)
+            ) from None
         if "IsTruncated" not in page:
             # For example the error page of a proxy. Without this check it would look like an empty bucket.
             raise self._unavailable("cannot be listed", "the answer is not a listing. Check `endpoint_url`.")

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
-from rag_assets.aws.client import aws_errors, build_client, in_words
+from rag_assets.aws.client import build_client
+from rag_assets.aws.errors import READING_A_QUEUE, aws_errors, in_words
 from rag_assets.backports import batched
 from rag_assets.errors import SourceUnavailable
 from rag_assets.sources.base import Source
@@ -107,7 +108,7 @@ class EventQueue:
             names = ", ".join(source.name for source in self._sources)
             queue = self.url.rpartition("/")[2]
             raise SourceUnavailable(
-                f"source {names}: queue {queue} cannot be used: {in_words(error)}"
+                f"source {names}: queue {queue} cannot be used: {in_words(error, READING_A_QUEUE)}"
             ) from None
         return answer
 

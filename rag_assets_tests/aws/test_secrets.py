@@ -143,8 +143,16 @@ def test_options_of_sources_may_be_in_aws(
 @pytest.mark.parametrize(
     ("variable", "reference", "expected"),
     [
-        ("OPENAI_API_KEY_AWS_SECRET", "nowhere", "ResourceNotFoundException. There is no such secret"),
-        ("OPENAI_API_KEY_AWS_PARAMETER", "/nowhere", "ParameterNotFound. There is no such parameter"),
+        (
+            "OPENAI_API_KEY_AWS_SECRET",
+            "nowhere",
+            "ResourceNotFoundException, status 404. There is no such secret",
+        ),
+        (
+            "OPENAI_API_KEY_AWS_PARAMETER",
+            "/nowhere",
+            "ParameterNotFound, status 400. There is no such parameter",
+        ),
         ("OPENAI_API_KEY_AWS_SECRET", "prod/plain#key", "the secret is no JSON object"),
         ("OPENAI_API_KEY_AWS_SECRET", "prod/object#missing", "the JSON object has no key `missing`"),
         ("OPENAI_API_KEY_AWS_SECRET", "prod/object#number", "is empty, or is no text"),

@@ -195,26 +195,27 @@ def _client() -> Any:
 
     if find_spec("boto3") is None:
         raise ConfigurationError("a backup on S3 needs boto3: run `pip install 'rag-assets[s3]'`")
-    from rag_assets.aws.client import aws_errors, build_client, in_words
+    from rag_assets.aws.client import build_client
+    from rag_assets.aws.errors import KEEPING_A_BACKUP, aws_errors, in_words
 
     try:
         return build_client(
             "s3", endpoint_url=None, region=None, timeout_seconds=_TIMEOUT_SECONDS, connections=10
         )
     except aws_errors() as error:
-        raise ConfigurationError(f"S3 cannot be used: {in_words(error)}") from None
+        raise ConfigurationError(f"S3 cannot be used: {in_words(error, KEEPING_A_BACKUP)}") from None
 
 
 @contextmanager
 def _in_our_words(place: str) -> Generator[None]:
     from boto3.exceptions import S3TransferFailedError, S3UploadFailedError
 
-    from rag_assets.aws.client import aws_errors, in_words
+    from rag_assets.aws.errors import KEEPING_A_BACKUP, aws_errors, in_words
 
     try:
         yield
     except (S3UploadFailedError, S3TransferFailedError) as error:
         inner = error.__context__ if isinstance(error.__context__, Exception) else error
-        raise BackupUnavailable(f"{place}: {in_words(inner)}") from None
+        raise BackupUnavailable(f"{place}: {in_words(inner, KEEPING_A_BACKUP)}") from None
     except aws_errors() as error:
-        raise BackupUnavailable(f"{place}: {in_words(error)}") from None
+        raise BackupUnavailable(f"{place}: {in_words(error, KEEPING_A_BACKUP)}") from None
