@@ -135,12 +135,19 @@ class Observer:
             _logger.warning("a record for the metadata tables cannot be kept: %s", error.strerror or error)
             return [record]
         if record.kind == "run":
-            self._notes.forget(record.id)
-            with suppress(RagAssetsError):
-                self._knowledge_base.ledger.forget_spending([record.id])
+            self._notes.end(record.id)
+            with suppress(RagAssetsError):  # the next refresh does it
+                self._forget_spending(record.id)
         return []
 
+    def _forget_spending(self, *run_ids: str) -> None:
+        """Forget the spending of recorded runs, also of those that ended while the ledger was down."""
+        ended = self._notes.ended()
+        self._knowledge_base.ledger.forget_spending({*run_ids, *ended})
+        self._notes.forget_ended(ended)
+
     def _bury_dead_runs(self, run_id: str) -> None:
+        self._forget_spending()
         notes = {note.run_id: note for note in self._notes.all() if note.run_id != run_id}
         spending = self._knowledge_base.ledger.spending()
         # A run on another machine left only its spending in the shared ledger.
@@ -151,11 +158,12 @@ class Observer:
             step = list(note.steps)[-1] if note and note.steps else ""
             reason = f"the process ended without a word{f' during {step}' if step else ''}"
             self._keep(self._record_of(RunEnd(one, DIED, step, reason=reason)))
-            _logger.warning(
-                "run %s died%s; its record goes to the metadata tables",
-                one,
-                f" during {step}" if step else "",
-            )
+            if note:  # without one it may have ended elsewhere, and then the tables keep its own record
+                _logger.warning(
+                    "run %s died%s; its record goes to the metadata tables",
+                    one,
+                    f" during {step}" if step else "",
+                )
 
     # Decisions
 

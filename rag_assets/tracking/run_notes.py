@@ -6,7 +6,7 @@ Written step by step, because with one process per step none sees the whole run.
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from rag_assets.disk.processes import pid_space, process_is_gone
 from rag_assets.tracking.records import now
 
 _ABANDONED_AFTER_SECONDS = 86_400.0
+_ENDED = ".ended"
 
 
 @dataclass(slots=True)
@@ -95,9 +96,19 @@ class RunNotes:
         found = filter(None, (self.get(path.stem) for path in self._folder.glob("[!.]*.json")))
         return sorted(found, key=lambda note: note.started_at)
 
-    def forget(self, run_id: str) -> None:
+    def end(self, run_id: str) -> None:
+        """Put the note of a recorded run aside, until its spending is forgotten: it is not open, and not dead."""
         with suppress(OSError):
-            self._path(run_id).unlink(missing_ok=True)
+            self._path(run_id).rename(self._path(run_id, _ENDED))
+
+    def ended(self) -> list[str]:
+        """Return the runs put aside."""
+        return sorted(path.stem for path in self._folder.glob(f"[!.]*{_ENDED}"))
+
+    def forget_ended(self, run_ids: Iterable[str]) -> None:
+        for run_id in run_ids:
+            with suppress(OSError):
+                self._path(run_id, _ENDED).unlink(missing_ok=True)
 
     def _put(self, note: RunNote) -> None:
         note.changed_at = time.time()
@@ -105,5 +116,5 @@ class RunNotes:
             make_private_folder(self._folder)
             replace_file(self._path(note.run_id), json.dumps(asdict(note)).encode())
 
-    def _path(self, run_id: str) -> Path:
-        return self._folder / f"{re.sub(r'[^A-Za-z0-9_-]', '_', run_id)}.json"
+    def _path(self, run_id: str, suffix: str = ".json") -> Path:
+        return self._folder / f"{re.sub(r'[^A-Za-z0-9_-]', '_', run_id)}{suffix}"

@@ -86,7 +86,9 @@ def result_of(cell: Cell, folder: Path) -> Result:
         world.let_go_of_lease(outcome)
         production = _compared(world, state, points, expected)
         assert says or (outcome.succeeded and trouble == "one answer lost"), f"{cell}: nobody hears of it"
-        world.refresh().checked()
+        with _warnings() as afterwards:
+            world.refresh().checked()
+        assert not [message for message in afterwards if "died" in message], "no run has died"
         assert known_documents(world) == after.documents
         assert_same_points(_points(world), expected)
         service.check(world)
@@ -105,17 +107,25 @@ def _refresh_in_trouble(
             begin()
         yield
 
-    warnings = _Warnings()
-    logging.getLogger().addHandler(warnings)
-    try:
-        with _switched(lambda: begin() if moment == "after the promotion" else None):
-            if moment == "at the start":
-                begin()
-            outcome = world.refresh(around=around)
-    finally:
-        logging.getLogger().removeHandler(warnings)
-    found = warnings.messages if outcome.succeeded else [outcome.message]
+    with (
+        _warnings() as warnings,
+        _switched(lambda: begin() if moment == "after the promotion" else None),
+    ):
+        if moment == "at the start":
+            begin()
+        outcome = world.refresh(around=around)
+    found = warnings if outcome.succeeded else [outcome.message]
     return outcome, tuple(dict.fromkeys(_plain(message, service) for message in found))
+
+
+@contextlib.contextmanager
+def _warnings() -> Iterator[list[str]]:
+    handler = _Warnings()
+    logging.getLogger().addHandler(handler)
+    try:
+        yield handler.messages
+    finally:
+        logging.getLogger().removeHandler(handler)
 
 
 @contextlib.contextmanager

@@ -342,6 +342,32 @@ def test_a_run_that_died_on_another_machine_left_its_spending_in_the_shared_ledg
     assert ask(place, "SELECT run_id, cost_usd FROM rag_costs") == [{"run_id": "dead", "cost_usd": 0.5}]
 
 
+def test_a_run_that_ended_while_the_ledger_was_down_is_not_called_dead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with observing(tmp_path) as observer:
+        ledger = knowledge_base_of(observer).ledger
+        observer.begin_refresh("r1", "raw_documents")
+        ledger.add_spending("r1", Spending("documents", "small", 700, 0.07))
+
+        def down(*_: Any) -> Any:
+            raise LedgerUnavailable("gone")
+
+        with monkeypatch.context() as patched:
+            for name in ("spending", "forget_spending"):
+                patched.setattr(ledger, name, down)
+            observer.end_run(RunEnd("r1", "live", "production_collection"))
+        assert not observer.is_open("r1")
+        assert "r1" in ledger.spending()
+    with observing(tmp_path) as observer, caplog.at_level(logging.WARNING):
+        observer.begin_refresh("r2", "raw_documents")
+        assert knowledge_base_of(observer).ledger.spending() == {}
+        observer.end_run(RunEnd("r2", "live", "production_collection"))
+    assert "died" not in caplog.text
+    assert runs_in(tmp_path / "state" / "metadata.sqlite") == [("r1", "live"), ("r2", "live")]
+    assert not list(tmp_path.rglob("*.ended"))
+
+
 def test_a_run_beside_the_refresh_is_alive(tmp_path: Path) -> None:
     with observing(tmp_path) as observer:
         observer.begin_step("measuring", "eval_report")
