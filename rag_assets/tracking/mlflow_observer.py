@@ -22,6 +22,8 @@ from rag_assets.tracking.records import Record
 SENDING_SECONDS = 30.0
 _REQUEST_SECONDS = 10
 _EXAMINATION_SECONDS = 30.0
+_PAUSE_SECONDS = 600.0
+"""Between attempts without a refresh. Each takes 4 s of processor time."""
 _RECEIVER = "MLflow"
 _MISSING = (
     "MLFLOW_TRACKING_URI needs dagster-mlflow: pip install 'rag-assets[mlflow]', or remove the variable"
@@ -84,6 +86,11 @@ class MlflowObserver:
         """Send what an earlier sender has left, with a warning. It may have ended with its container."""
         if (lag := self.lag()) is not None:
             _logger.warning("%s", mlflow_lag_in_words(lag))
+            self.send(reports_to)
+
+    def send_late(self, reports_to: str = "") -> None:
+        """Send what has waited since the last attempt, ten minutes ago or interrupted. For a process that asks every minute."""
+        if self.lag() is not None and self.outbox.seconds_since_problem >= _PAUSE_SECONDS:
             self.send(reports_to)
 
     @contextmanager

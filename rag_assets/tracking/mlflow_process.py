@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, Self
 
 _COMMAND = (sys.executable, "-W", "ignore", "-m", "rag_assets.defs.mlflow")
+_SENDERS: list["subprocess.Popen[bytes]"] = []
+"""Those of this process. Asked for its end at the next start, none stays a zombie of a process that lives for weeks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def start_sender(sending: Sending, home: Path, environment: Mapping[str, str]) -
         with suppress(BrokenPipeError):
             process.stdin.write(sending.to_json().encode())
             process.stdin.close()
-    process.returncode = 0  # nobody asks for it: without this, Python warns of a forgotten process
+    _SENDERS[:] = [one for one in (*_SENDERS, process) if one.poll() is None]
 
 
 def examine(experiment: str, home: Path, environment: Mapping[str, str], seconds: float) -> dict[str, Any]:

@@ -120,6 +120,11 @@ class Observer:
         with _never_failing("earlier runs in MLflow"):
             self.mlflow.send_again(self._reports_to)
 
+    def send_late(self) -> None:
+        """Start to send what has not arrived in MLflow, if an attempt is due."""
+        with _never_failing("late runs in MLflow"):
+            self.mlflow.send_late(self._reports_to)
+
     def _record_of(self, end: RunEnd) -> Record:
         spending: Sequence[Spending] = ()
         with suppress(RagAssetsError):  # the numbers of the steps are left

@@ -6,8 +6,10 @@ counted and shown, because the receiver lacks it from then on.
 
 import json
 import logging
+import math
 import os
 import re
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -174,6 +176,14 @@ class Outbox:
         with suppress(OSError), self.open_lock() as descriptor:  # a folder of another user
             return not take_lock(descriptor, 0)
         return False
+
+    @property
+    def seconds_since_problem(self) -> float:
+        """Since the last failed delivery. Infinite if it succeeded, or never ended."""
+        try:
+            return time.time() - self._lag_path.stat().st_mtime
+        except OSError:
+            return math.inf
 
     def note_problem(self, problem: str) -> Lag:
         """Remember a failed delivery. The first one counts for the time."""

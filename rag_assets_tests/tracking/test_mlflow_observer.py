@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import time
@@ -242,6 +243,38 @@ def test_a_killed_delivery_is_completed_by_the_next(
     wait_for_sender(ours.outbox.folder)
     [run] = found(server, experiment)
     assert (run.run_id, run.tags["is_complete"]) == (half.run_id, "yes")
+
+
+def test_a_late_run_is_sent_after_a_pause_or_an_interruption(
+    server: MlflowServer, experiment: str, tmp_path: Path
+) -> None:
+    ours = observer(tmp_path, server.url, experiment)
+    ours.put(run_record("r1", 1))
+    lag_path = ours.outbox.folder / "lag.json"
+    ours.outbox.note_problem("refused")
+    ours.send_late()
+    assert pids_of_senders() == []
+    long_ago = time.time() - 601
+    os.utime(lag_path, (long_ago, long_ago))
+    ours.send_late()
+    wait_for_sender(ours.outbox.folder)
+    ours.put(run_record("r2", 2))  # its sender was killed: no problem is noted
+    ours.send_late()
+    wait_for_sender(ours.outbox.folder)
+    assert outcomes(found(server, experiment)) == [("r1", "live"), ("r2", "live")]
+
+
+def test_a_removed_instance_is_not_made_again(tmp_path: Path, server: MlflowServer, experiment: str) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    with dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(folder))) as instance:
+        address = report_address(instance, "r1")
+    shutil.rmtree(folder)
+    ours = observer(tmp_path, server.url, experiment)
+    ours.put(run_record("r1", 1))
+    deliver(ours, address)
+    assert outcomes(found(server, experiment)) == [("r1", "live")]
+    assert not folder.exists()
 
 
 def test_a_run_taken_for_dead_is_replaced_by_its_own_record(

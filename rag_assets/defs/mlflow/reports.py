@@ -3,6 +3,7 @@
 import json
 import logging
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -16,7 +17,11 @@ MLFLOW_RUN_TAG, MLFLOW_URL_TAG = "mlflow/run_id", "mlflow/url"
 
 
 def report_address(instance: dg.DagsterInstance, run_id: str) -> str:
-    """Return where a sender reports about a run, "" for an ephemeral instance."""
+    """Return where a sender reports about a run, "" for an ephemeral instance.
+
+    Args:
+        run_id: "" for none. Runs are linked all the same.
+    """
     if instance.is_ephemeral:
         return ""
     return json.dumps({"instance": serialize_value(instance.get_ref()), "run_id": run_id})
@@ -37,9 +42,10 @@ class DagsterRuns(logging.Handler):
             with suppress(Exception):  # the storage of Dagster may be away
                 found = json.loads(address)
                 self._run_id = found["run_id"]
-                self._instance = dg.DagsterInstance.from_ref(
-                    deserialize_value(found["instance"], InstanceRef)
-                )
+                reference = deserialize_value(found["instance"], InstanceRef)
+                # A command without DAGSTER_HOME has removed its temporary folder. Opened, it would be there again.
+                if Path(reference.local_artifact_storage_data.config_dict["base_dir"]).is_dir():
+                    self._instance = dg.DagsterInstance.from_ref(reference)
 
     def __enter__(self) -> Self:
         logger = logging.getLogger("rag_assets")

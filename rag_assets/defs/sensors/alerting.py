@@ -1,4 +1,6 @@
-"""The one sensor of messages in Slack. It also ends the runs whose process died. It runs by default, once a minute.
+"""The one sensor of messages in Slack. It also ends the runs whose process died, and sends late runs to MLflow.
+
+It runs by default, once a minute.
 
 Its cursor has the time of its first tick, and the time until when ended runs were seen. The rules are in `rag_assets.alerts.rules`, and the open incidents in a
 file of the state folder, which `rag-assets refresh` shares.
@@ -16,11 +18,13 @@ from rag_assets.alerts.book import Book
 from rag_assets.alerts.book_file import BusyError
 from rag_assets.alerts.teller import Teller
 from rag_assets.defs.hidden_secrets import secrets_hidden
+from rag_assets.defs.mlflow.reports import report_address
 from rag_assets.defs.runs.dead_runs import end_dead_runs
 from rag_assets.defs.runs.facts import facts_of, is_ours
 from rag_assets.defs.runs.held_production import keep_fresh_while_held
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.text.wording import counted
+from rag_assets.tracking.observer import Observer
 
 _OVERLAP_SECONDS = 3600.0
 """Runs ended so long before the cursor are looked at again: clocks differ, and an event may be written late."""
@@ -59,6 +63,7 @@ def slack_alerts(
         with teller.book_file.locked(deadline) as book:
             keep_fresh_while_held(context.instance, knowledge_base)
             died = end_dead_runs(context.instance, knowledge_base, book)
+            Observer(knowledge_base, report_address(context.instance, "")).send_late()
             cursor, said = _tell(context.instance, _cursor(context.cursor), teller, book, deadline)
     except BusyError:
         return dg.SensorResult(skip_reason="another process delivers messages at the moment")
