@@ -340,9 +340,10 @@ def load_settings(**overrides: Any) -> Settings:
     by_alias = {Settings.model_fields[name].alias or name: value for name, value in overrides.items()}
     environment = read_environment()
     settings = _checked({**settings_in(environment), **by_alias, HOME: environment.home})
+    variables = variables_of_settings(environment)
     for name, field in Settings.model_fields.items():
         alias = str(field.alias)
-        variable = variables_of_settings(environment).get(alias, alias)
+        variable = variables.get(alias, alias)
         if variable in secret_variables(alias)[2:] and alias not in by_alias:
             # After the validation, which would unpack it, and so fetch it for commands that do not need it.
             at_aws = AwsSecret(variable, environment.variables[variable])
