@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Callable, Generator, Sequence, Set
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -68,6 +69,20 @@ def fuse(
     return [ScoredPoint(point_id, scores[point_id], points[point_id].payload) for point_id in ranked]
 
 
+@dataclass(frozen=True, slots=True)
+class SearchLists:
+    """The answer to a question, and the two lists it was fused from.
+
+    Attributes:
+        fused: as from `search`.
+        dense, keyword: content hashes of the points of each list alone, best first.
+    """
+
+    fused: list[SearchHit]
+    dense: list[str]
+    keyword: list[str]
+
+
 class GenerationSearch:
     """Searches one generation with the model of its vectors.
 
@@ -122,6 +137,28 @@ class GenerationSearch:
         self.check_metadata(search_filter)
         return self._search(query, vector, limit, search_filter)
 
+    def search_lists(
+        self, query: str, vector: Vector, limit: int, content_hashes: dict[str, str]
+    ) -> SearchLists:
+        """Return the answer of `search_vector` and each half alone, from one search.
+
+        Args:
+            limit: maximum number of points of each of the three lists.
+            content_hashes: point id -> content hash of the points seen so far in this generation. It grows, so that a
+                point is read once for many questions.
+        """
+        dense, keyword, ranked = self._lists(query, vector, limit, None)
+        halves = [[point.id for point in half[:limit]] for half in (dense, keyword)]
+        fused = [point.id for point in ranked]
+        unseen = {one for half in halves for one in half} - content_hashes.keys() - set(fused)
+        payloads = self._payloads([*fused, *sorted(unseen)])
+        content_hashes.update((one, str(payload["content_hash"])) for one, payload in payloads.items())
+        clauses = parse_filter(None)
+        return SearchLists(
+            [self._hit(point, payloads[point.id], clauses) for point in ranked],
+            *([content_hashes[one] for one in half] for half in halves),
+        )
+
     def check_metadata(self, search_filter: SearchFilter | None, *, reveals_metadata: bool = True) -> None:
         """Compare the conditions on metadata with the values of the documents.
 
@@ -172,19 +209,28 @@ class GenerationSearch:
     def _search(
         self, query: str, vector: Vector, limit: int, search_filter: SearchFilter | None
     ) -> list[SearchHit]:
+        _, _, ranked = self._lists(query, vector, limit, search_filter)
+        payloads = self._payloads([point.id for point in ranked])
+        clauses = parse_filter(search_filter)
+        return [self._hit(point, payloads[point.id], clauses) for point in ranked]
+
+    def _lists(
+        self, query: str, vector: Vector, limit: int, search_filter: SearchFilter | None
+    ) -> tuple[list[ScoredPoint], list[ScoredPoint], list[ScoredPoint]]:
+        """Return the dense list, the BM25 list, and the best `limit` points of both together."""
         candidates = max(_MIN_CANDIDATES, 2 * limit)
         dense, sparse = self._reader.search(
             vector, self._bm25.encode_query(query), candidates, search_filter, with_payload=False
         )
-        ranked = fuse(dense, sparse, self._dense_weight)[:limit]
-        found = self._reader.retrieve([point.id for point in ranked])
-        payloads = {point.id: point.payload for point in found}
-        if len(payloads) != len(ranked):
+        return dense, sparse, fuse(dense, sparse, self._dense_weight)[:limit]
+
+    def _payloads(self, point_ids: Sequence[str]) -> dict[str, Payload]:
+        payloads = {point.id: point.payload for point in self._reader.retrieve(point_ids)}
+        if len(payloads) != len(point_ids):
             raise VectorStoreUnavailable(
                 f"points of generation {self.generation} disappeared during the search: retry"
             )
-        clauses = parse_filter(search_filter)
-        return [self._hit(point, payloads[point.id], clauses) for point in ranked]
+        return payloads
 
     def close(self) -> None:
         self._reader.close()

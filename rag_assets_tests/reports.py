@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rag_assets.evaluation.report import EvalReport, QueryResult, Scores
+from rag_assets.evaluation.report import Answer, EvalReport, ListScores, QueryResult, Scores
 from rag_assets.evaluation.retrieval_metrics import METRICS
 
 VERDICT_CONFIGURATION: dict[str, Any] = {"benchmark": "cd", "eval_threshold": 0.75, "dense_weight": 0.3}
@@ -16,6 +16,11 @@ def _scores(recall: float) -> Scores:
         latency_p95_seconds=0.002,
         latency_p99_seconds=0.003,
     )
+
+
+def answer(recall: float) -> Answer:
+    """Return the answer to one question with this score in every list."""
+    return Answer(*[ListScores(recall, recall)] * 3)
 
 
 def passing_report(generation: str, digest: str, recall: float = 0.9) -> EvalReport:

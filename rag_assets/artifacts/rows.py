@@ -12,7 +12,7 @@ from rag_assets.artifacts.parquet_artifact import Artifact, ArtifactWriter
 from rag_assets.backports import batched
 from rag_assets.changes.change_set import Change, DocumentChange
 from rag_assets.errors import StateFormatError
-from rag_assets.evaluation.report import EvalReport, QueryResult, Scores
+from rag_assets.evaluation.report import Answer, EvalReport, EvaluationCost, ListScores, QueryResult, Scores
 from rag_assets.evaluation.retrieval_metrics import METRICS
 from rag_assets.records import Chunk, DocumentState, Location, Vector
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _VECTOR_BATCH = 1024
+_LISTS = ("dense", "keyword", "production", "production_dense", "production_keyword", "anchor")
+"""Compared lists, as prefixes of columns."""
+_LIST_METRICS = ("recall_at_5", "mrr")
 
 
 def _location_fields() -> "list[pa.Field]":
@@ -92,7 +95,9 @@ def queries_schema() -> "pa.Schema":
             *((metric, pa.float64()) for metric in METRICS),
             ("latency_seconds", pa.float64()),
             ("missing_docs", strings),
-            ("production_recall_at_5", pa.float64()),
+            *((f"{part}_{metric}", pa.float64()) for part in _LISTS for metric in _LIST_METRICS),
+            ("slices", strings),
+            ("is_set_apart", pa.bool_()),
         ]
     )
 
@@ -187,7 +192,18 @@ def repeated_text_hashes(chunks: Artifact) -> set[str]:
 
 
 def query_row(query: QueryResult) -> dict[str, Any]:
-    row = asdict(query)
+    production = query.production
+    lists = {
+        "dense": query.dense,
+        "keyword": query.keyword,
+        "production": production and production.fused,
+        "production_dense": production and production.dense,
+        "production_keyword": production and production.keyword,
+        "anchor": query.anchor,
+    }
+    row = {key: value for key, value in asdict(query).items() if key not in lists}
+    for part, scores in lists.items():
+        row |= {f"{part}_{metric}": scores and getattr(scores, metric) for metric in _LIST_METRICS}
     return row | row.pop("metrics")
 
 
@@ -208,6 +224,7 @@ def report_from(artifact: Artifact) -> EvalReport:
             details[key] = Scores(**details[key]) if details[key] is not None else None
         for key in ("problems", "notes"):
             details[key] = tuple(details[key])
+        details["cost"] = EvaluationCost(**details.get("cost", {}))
         return EvalReport(**details, queries=tuple(_query_result(row) for row in artifact.rows()))
     except (KeyError, TypeError, ValueError):
         raise StateFormatError(
@@ -216,6 +233,28 @@ def report_from(artifact: Artifact) -> EvalReport:
 
 
 def _query_result(row: dict[str, Any]) -> QueryResult:
-    lists: dict[str, Any] = {key: tuple(row[key]) for key in ("expected_docs", "retrieved", "missing_docs")}
-    metrics = {name: row.pop(name) for name in METRICS}
-    return QueryResult(**(row | lists), metrics=metrics)
+    """Return a row as a record. Artifacts of an earlier version lack some columns."""
+    dense, keyword, fused, production_dense, production_keyword, anchor = (
+        _list_scores(row, part) for part in _LISTS
+    )
+    return QueryResult(
+        query=row["query"],
+        expected_docs=tuple(row["expected_docs"]),
+        retrieved=tuple(row["retrieved"]),
+        metrics={name: row[name] for name in METRICS if name in row},
+        latency_seconds=row["latency_seconds"],
+        missing_docs=tuple(row["missing_docs"]),
+        dense=dense,
+        keyword=keyword,
+        production=Answer(fused, production_dense, production_keyword)
+        if fused and production_dense and production_keyword
+        else None,
+        anchor=anchor,
+        slices=tuple(row.get("slices", ())),
+        is_set_apart=bool(row.get("is_set_apart")),
+    )
+
+
+def _list_scores(row: Mapping[str, Any], part: str) -> ListScores | None:
+    recall, rank = (row.get(f"{part}_{metric}") for metric in _LIST_METRICS)
+    return None if recall is None or rank is None else ListScores(recall, rank)

@@ -6,7 +6,7 @@ URI, its path relative to its source, or its filename if unique.
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -163,15 +163,20 @@ class DocumentNames:
         return None
 
 
-def expected_contents(benchmark: Benchmark, names: DocumentNames) -> dict[str, str | None]:
+def expected_contents(
+    benchmark: Benchmark, names: DocumentNames, set_apart: Set[str] = frozenset()
+) -> dict[str, str | None]:
     """Return a mapping from the name of each expected document, sorted, to its content hash or None.
+
+    Args:
+        set_apart: names that may be missing, because their deletion was accepted.
 
     Raises:
         BenchmarkError: a name is ambiguous, or most expected documents are missing.
     """
     expected = {name for query in benchmark.queries for name in query.expected_docs}
     contents = {name: names.content_of(name) for name in sorted(expected)}
-    absent = [name for name, content in contents.items() if content is None]
+    absent = [name for name, content in contents.items() if content is None and name not in set_apart]
     if 2 * len(absent) > len(contents):
         raise BenchmarkError(
             f"the benchmark does not fit the documents: {len(absent)} of "

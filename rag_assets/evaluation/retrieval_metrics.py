@@ -5,7 +5,9 @@ Raghavan and Schütze, "Introduction to Information Retrieval", 2008, chapter 8.
 definitions of trec_eval.
 
 The UI and the artifact of `eval_report` show the mean of each metric over all questions, for candidate and production.
-The gate uses `recall_at_5`.
+The gate uses `recall_at_5` and `mrr`. The first is capped: five places cannot hold eight expected documents, so it is
+compared with the best possible answer. `recall_at_5_uncapped` is the usual definition, and differs only for questions with more
+than five expected documents.
 """
 
 import math
@@ -37,14 +39,25 @@ def recall_at_k(ranked: Sequence[Hashable], relevant: Set[Hashable], k: int) -> 
     return len(relevant & set(ranked[:k])) / len(relevant)
 
 
-def reciprocal_rank(ranked: Sequence[Hashable], relevant: Set[Hashable]) -> float:
-    """Return 1 / rank of the first relevant document, or 0 if there is none. Its mean over queries is MRR.
+def capped_recall_at_k(ranked: Sequence[Hashable], relevant: Set[Hashable], k: int) -> float:
+    """Return the share of the best possible answer found: |relevant in ranked[:k]| / min(k, |relevant|).
 
-    No k: the whole list counts.
+    k: only the first k documents count.
+
+    Source: Thakur et al., "BEIR: A Heterogeneous Benchmark for Zero-shot Evaluation of Information Retrieval Models", 2021,
+    section 3.3 (R_cap@k).
+    """
+    return len(relevant & set(ranked[:k])) / min(k, len(relevant))
+
+
+def reciprocal_rank(ranked: Sequence[Hashable], relevant: Set[Hashable], k: int) -> float:
+    """Return 1 / rank of the first relevant document, or 0 if there is none. Its mean over queries is MRR@k.
+
+    k: only the first k documents count.
 
     Source: Voorhees, "The TREC-8 question answering track report", 1999.
     """
-    for rank, document in enumerate(ranked, start=1):
+    for rank, document in enumerate(ranked[:k], start=1):
         if document in relevant:
             return 1 / rank
     return 0.0
@@ -68,8 +81,9 @@ def ndcg_at_k(ranked: Sequence[Hashable], relevant: Set[Hashable], k: int) -> fl
 
 METRICS: dict[str, Metric] = {
     "recall_at_1": partial(recall_at_k, k=1),
-    "recall_at_5": partial(recall_at_k, k=5),
+    "recall_at_5": partial(capped_recall_at_k, k=5),
+    "recall_at_5_uncapped": partial(recall_at_k, k=5),
     "recall_at_10": partial(recall_at_k, k=10),
-    "mrr": reciprocal_rank,
+    "mrr": partial(reciprocal_rank, k=10),
     "ndcg_at_10": partial(ndcg_at_k, k=10),
 }

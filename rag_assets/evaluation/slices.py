@@ -48,7 +48,7 @@ def recall_by_value(report: EvalReport, documents: Iterable[DocumentState], key:
     for state in documents:
         values[state.content_hash].update(_in_words(state.location.metadata.get(key)))
     by_value: dict[str, list[QueryResult]] = defaultdict(list)
-    for query in report.queries:
+    for query in report.counted:
         found = {value for name in query.expected_docs for value in values.get(names.content_of(name), ())}
         for value in found or {NO_VALUE}:
             by_value[value].append(query)

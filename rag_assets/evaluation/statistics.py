@@ -11,9 +11,13 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def standard_error(values: Sequence[float]) -> float:
-    """Return the standard error of the mean, from the sample standard deviation. 0 for fewer than two values."""
-    if len(values) < 2:
-        return 0.0
-    mean = sum(values) / len(values)
-    variance = sum((value - mean) ** 2 for value in values) / (len(values) - 1)
-    return math.sqrt(variance / len(values))
+    """Return the standard error of the mean of values from 0 to 1. It is never 0.
+
+    Two values of 1 and two of 0 are added. Otherwise a benchmark that is answered perfectly would have no error at all.
+
+    Source: Agresti and Coull, "Approximate is better than 'exact' for interval estimation of binomial proportions", 1998.
+    """
+    count = len(values) + 4
+    mean = (math.fsum(values) + 2) / count
+    variance = (math.fsum(value * value for value in values) + 2) / count - mean**2
+    return math.sqrt(max(variance, 0.0) / count)

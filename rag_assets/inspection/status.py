@@ -171,7 +171,7 @@ def _described_refresh(knowledge_base: KnowledgeBase) -> dict[str, Any] | None:
                 for query in worst_queries(report)[:_WORST_QUERIES]
             ],
             "generation": report.generation,
-            "num_queries": len(report.queries),
+            "num_queries": len(report.counted),
             "recall_at_5": report.scores.recall_at_5 if report.scores else None,
             "mrr": report.scores.means["mrr"] if report.scores else None,
             "ndcg_at_10": report.scores.means["ndcg_at_10"] if report.scores else None,

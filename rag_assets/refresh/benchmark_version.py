@@ -44,4 +44,4 @@ def benchmark_version(artifacts: ArtifactStore, report: EvalReport) -> Benchmark
             number = int(before.details.get("benchmark_version", 1)) + changed
     except (StateFormatError, KeyError, TypeError):
         pass  # corrupt, or from another version: the count begins again
-    return BenchmarkVersion(number, digest, len(report.queries), changed)
+    return BenchmarkVersion(number, digest, len(report.counted), changed)

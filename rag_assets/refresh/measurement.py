@@ -81,7 +81,7 @@ def _report(
             if production is not None:
                 production_scores, before = production
                 queries = [
-                    replace(query, production_recall_at_5=other.recall_at_5)
+                    replace(query, production=other.answer)
                     for query, other in zip(queries, before, strict=True)
                 ]
     except BenchmarkError as error:

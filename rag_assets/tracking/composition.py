@@ -1,6 +1,6 @@
 """A run or a decision as rows: from its notes, its artifacts, the ledger and the vector store."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -299,7 +299,7 @@ def _evaluations(run_id: str, report: EvalReport, before: str | None, verdict: V
     shared = {
         "run_id": run_id,
         "benchmark_hash": report.verdict_configuration.get("benchmark"),
-        "num_questions": len(report.queries),
+        "num_questions": len(report.counted),
     }
     candidate = shared | {
         "subject": "candidate",
@@ -322,7 +322,7 @@ def _scores(scores: Scores | None) -> Row:
     if scores is None:
         return {}
     return {
-        **scores.means,
+        **_metrics(scores.means),
         "recall_at_5_standard_error": scores.recall_at_5_standard_error,
         "latency_p50_seconds": scores.latency_p50_seconds,
         "latency_p95_seconds": scores.latency_p95_seconds,
@@ -339,9 +339,14 @@ def _questions(run_id: str, report: EvalReport) -> list[Row]:
             "expected_documents": list(query.expected_docs),
             "retrieved_documents": list(query.retrieved),
             "missing_documents": list(query.missing_docs),
-            **query.metrics,
+            **_metrics(query.metrics),
             "production_recall_at_5": query.production_recall_at_5,
             "latency_seconds": query.latency_seconds,
         }
         for position, query in enumerate(report.queries, start=1)
     ]
+
+
+def _metrics(values: Mapping[str, float]) -> Row:
+    """Return the metrics with a column. The uncapped recall has none: it differs for few benchmarks."""
+    return {name: value for name, value in values.items() if name != "recall_at_5_uncapped"}

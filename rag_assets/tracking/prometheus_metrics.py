@@ -126,7 +126,7 @@ METRICS = (
         _gauge(f"rag_eval_{score}", f"{words}, last measured, 0 to 1", "generation")
         for score, words in (
             *((f"recall_at_{k}", f"Share of the expected documents among the first {k}") for k in (1, 5, 10)),
-            ("mrr", "Mean of 1 / rank of the first expected document"),
+            ("mrr", "Mean of 1 / rank of the first expected document, 0 below rank 10"),
             ("ndcg_at_10", "nDCG@10: closeness of the expected documents to the top"),
         )
     ),

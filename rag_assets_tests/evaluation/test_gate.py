@@ -24,7 +24,7 @@ def test_the_threshold_must_be_reached(recall: float, threshold: float, passed: 
 def test_the_verdict_states_the_measurement_with_its_uncertainty() -> None:
     verdict = judge(with_recall(0.5), 0.75)
     assert str(verdict).startswith(
-        "Recall@5 0.500 ± 0.000 over 1 question (production now: 0.800) is below the threshold 0.75; production is unchanged"
+        "Recall@5 0.500 ± 0.200 over 1 question (production now: 0.800) is below the threshold 0.75; production is unchanged"
     )
     assert "reaches the threshold 0.25" in str(judge(with_recall(0.5), 0.25))
     assert "production now" not in str(judge(replace(with_recall(0.5), production_scores=None), 0.75))

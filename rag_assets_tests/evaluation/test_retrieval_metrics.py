@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_assets.evaluation.retrieval_metrics import ndcg_at_k, recall_at_k, reciprocal_rank
+from rag_assets.evaluation.retrieval_metrics import (
+    METRICS,
+    capped_recall_at_k,
+    ndcg_at_k,
+    recall_at_k,
+    reciprocal_rank,
+)
 
 RANKED = ["d1", "d2", "d3", "d4", "d5", "d6"]
 
@@ -36,7 +42,20 @@ def test_recall_is_the_share_of_the_relevant_among_the_first_k(
 def test_the_reciprocal_rank_is_that_of_the_first_relevant_document(
     relevant: set[str], expected: float
 ) -> None:
-    assert reciprocal_rank(RANKED, relevant) == expected
+    assert reciprocal_rank(RANKED, relevant, 10) == expected
+
+
+def test_eight_expected_documents_can_reach_a_recall_of_one() -> None:
+    relevant = {f"d{number}" for number in range(1, 9)}
+    assert METRICS["recall_at_5"](RANKED, relevant) == 1
+    assert METRICS["recall_at_5_uncapped"](RANKED, relevant) == 5 / 8
+    assert capped_recall_at_k(RANKED, {"d1", "d6", "absent"}, 5) == 1 / 3
+
+
+def test_the_tenth_document_has_a_rank_and_the_eleventh_none() -> None:
+    ranked = [f"d{number}" for number in range(1, 12)]
+    assert METRICS["mrr"](ranked, {"d10"}) == 0.1
+    assert METRICS["mrr"](ranked, {"d11"}) == 0
 
 
 @pytest.mark.parametrize(
@@ -58,11 +77,11 @@ def test_ndcg_discounts_by_the_logarithm_of_the_rank(relevant: set[str], k: int,
 
 
 def trec_eval(ranked: list[int], relevant: set[int], k: int) -> tuple[float, float, float]:
-    """`recall_k`, `recip_rank` and `ndcg_cut_k` as in m_recall.c, m_recip_rank.c and m_ndcg_cut.c."""
+    """`recall_k`, `recip_rank` and `ndcg_cut_k` as in m_recall.c, m_recip_rank.c and m_ndcg_cut.c, on the first k."""
     found, recip_rank, gain = 0, 0.0, 0.0
     for i, one in enumerate(ranked):
         rel = int(one in relevant)
-        if rel and not recip_rank:
+        if rel and not recip_rank and i < k:
             recip_rank = 1.0 / (i + 1)
         if i < k:
             found += rel
@@ -79,7 +98,7 @@ def trec_eval(ranked: list[int], relevant: set[int], k: int) -> tuple[float, flo
 def test_the_metrics_equal_those_of_trec_eval(ranked: list[int], relevant: set[int], k: int) -> None:
     mine = (
         recall_at_k(ranked, relevant, k),
-        reciprocal_rank(ranked, relevant),
+        reciprocal_rank(ranked, relevant, k),
         ndcg_at_k(ranked, relevant, k),
     )
     assert mine == pytest.approx(trec_eval(ranked, relevant, k))

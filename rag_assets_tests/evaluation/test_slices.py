@@ -3,6 +3,7 @@ from rag_assets.evaluation import slices as slices_module
 from rag_assets.evaluation.report import EvalReport, QueryResult
 from rag_assets.evaluation.slices import NO_VALUE, Slice, recall_by_value
 from rag_assets_tests.documents import document
+from rag_assets_tests.reports import answer
 
 DOCUMENTS = [
     document("a.md", "a", metadata=Metadata.of({"department": "HR", "final": True})),
@@ -15,7 +16,7 @@ DOCUMENTS = [
 
 def query(recall: float, before: float | None, *expected: str) -> QueryResult:
     metrics = {"recall_at_5": recall}
-    return QueryResult("?", expected, (), metrics, 0.0, production_recall_at_5=before)
+    return QueryResult("?", expected, (), metrics, 0.0, production=None if before is None else answer(before))
 
 
 def report(*queries: QueryResult) -> EvalReport:

@@ -43,7 +43,20 @@ _DESCRIPTIONS = dict.fromkeys(METRICS, "0 to 1, of this question") | {
     "missing_docs": "expected documents that no source has",
     "retrieved": "documents found, best first",
     "latency_seconds": "of this question",
+    "dense_recall_at_5": "of the dense list alone",
+    "dense_mrr": "of the dense list alone",
+    "keyword_recall_at_5": "of the BM25 list alone",
+    "keyword_mrr": "of the BM25 list alone",
     "production_recall_at_5": "of production on the same question",
+    "production_mrr": "of production on the same question",
+    "production_dense_recall_at_5": "of the dense list of production",
+    "production_dense_mrr": "of the dense list of production",
+    "production_keyword_recall_at_5": "of the BM25 list of production",
+    "production_keyword_mrr": "of the BM25 list of production",
+    "anchor_recall_at_5": "of the anchor on the same question",
+    "anchor_mrr": "of the anchor on the same question",
+    "slices": "parts of the benchmark with this question",
+    "is_set_apart": "whether the deletion of its document was accepted, so that it does not count",
 }
 
 

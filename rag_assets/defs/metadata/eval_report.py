@@ -29,7 +29,7 @@ def report_metadata(report: EvalReport, benchmark: BenchmarkVersion) -> dict[str
         **({} if report.scores is None else score_metadata(report.scores)),
         plotted("in_production"): recall_at_5(report.production_scores),
         plotted("benchmark"): benchmark.number,
-        plotted("num_queries"): len(report.queries),
+        plotted("num_queries"): len(report.counted),
         "benchmark": str(benchmark),
         "num_embedded": report.num_embedded,
         "num_missing_docs": len({name for query in report.queries for name in query.missing_docs}),
@@ -89,7 +89,7 @@ def score_table(report: EvalReport) -> dg.TableMetadataValue | None:
         return None
     rows: list[dict[str, Any]] = []
     for metric, score in candidate.means.items():
-        before = None if production is None else production.means[metric]
+        before = None if production is None else production.means.get(metric)
         rows.append(
             {
                 "metric": metric,

@@ -7,7 +7,7 @@ from rag_assets.defs.metadata.eval_report import score_table, worst_queries_tabl
 from rag_assets.evaluation.report import EvalReport, QueryResult
 from rag_assets.evaluation.retrieval_metrics import METRICS
 from rag_assets_tests.defs.metadata.table_rows import rows
-from rag_assets_tests.reports import passing_report
+from rag_assets_tests.reports import answer, passing_report
 
 
 def query(
@@ -15,7 +15,7 @@ def query(
 ) -> QueryResult:
     metrics = dict.fromkeys(METRICS, recall) | ({} if mrr is None else {"mrr": mrr})
     result = QueryResult(name, ("a.md",), ("filesystem:hr/b.md",), metrics, 0.1)
-    return replace(result, production_recall_at_5=before, **fields)
+    return replace(result, production=None if before is None else answer(before), **fields)
 
 
 def test_scores_are_shown_beside_production_with_the_threshold_below_recall_at_5() -> None:
