@@ -291,7 +291,6 @@ class World:
                 job_def=SimpleNamespace(graph=SimpleNamespace(node_dict=_BODIES)),
                 instance=SimpleNamespace(
                     is_ephemeral=True,
-                    is_ephemeral=True,
                     get_run_by_id=self._run_record,
                     managed_python_loggers=["root"],
                     add_run_tags=lambda *_: None,
