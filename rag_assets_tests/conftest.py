@@ -20,6 +20,7 @@ from rag_assets.environment import read_environment
 from rag_assets.errors import EmbedderUnavailable
 from rag_assets.text.tokenizers import TiktokenTokenizer, Tokenizer, wordllama_tokenizer
 from rag_assets_tests.fake_openai import FakeOpenAI
+from rag_assets_tests.shares import deal
 from rag_assets_tests.small_generations import small_generations
 
 _MEMORY = Path("/dev/shm")
@@ -80,14 +81,24 @@ _FAST_SCENARIOS = ("scenarios/test_earlier_versions.py",)
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the slow tests, and begin with the longest ones: the last tests of a run should be short."""
+    """Mark the slow tests."""
     here = Path(__file__).parent
     for item in items:
         path = item.path.relative_to(here).as_posix()
         is_slow = item.name.endswith(_SLOW_NAMES) or (path.startswith(_SLOW) and path not in _FAST_SCENARIOS)
         if is_slow or item.get_closest_marker("soak"):
             item.add_marker("slow")
-    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
+
+
+class _Order:
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        deal(items, getattr(config, "workerinput", {}).get("workercount", 1))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Sort the tests after they have been selected by their marks. One module has one hook of a name."""
+    config.pluginmanager.register(_Order())
 
 
 @pytest.fixture(scope="session", autouse=True)
