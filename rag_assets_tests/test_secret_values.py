@@ -4,10 +4,13 @@ import base64
 import html
 import json
 import logging
+import subprocess
+import sys
 import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
 
+import pydantic
 import pytest
 
 from rag_assets.errors import ConfigurationError, DocumentUnreadable
@@ -39,6 +42,11 @@ FORMS: dict[str, Callable[[str], str]] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rag_assets.secret_values._known", {})
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_a_known_secret_is_hidden_in_each_form(form: str) -> None:
     remember(SECRET)
@@ -56,6 +64,18 @@ def test_a_known_secret_is_hidden_in_each_form(form: str) -> None:
 def test_a_secret_that_is_cut_off_is_hidden() -> None:
     remember("qWe7rTy8uIo9pAs0dFg")
     assert without_secrets("refused 'qWe7rTy8uI") == f"refused '{HIDDEN}"
+
+
+def test_both_halves_of_a_secret_that_was_shortened_in_the_middle_are_hidden() -> None:
+    class Settings(pydantic.BaseModel):
+        size: int
+
+    remember("qWe7rTy8uIo9pAs0dFg+/@%&\\'zXc1vBn2mQw3eRt4yUi5oPa6")
+    with pytest.raises(pydantic.ValidationError) as error:
+        Settings.model_validate({"size": "qWe7rTy8uIo9pAs0dFg+/@%&\\'zXc1vBn2mQw3eRt4yUi5oPa6"})
+    assert "qWe7rTy8" in str(error.value)
+    assert f'input_value="{HIDDEN}...{HIDDEN}"' in without_secrets(str(error.value))
+    assert without_secrets("%2540%25%26\\\\&#x27;zXc1vBn2mQw3eRt4yUi5oPa6.") == f"{HIDDEN}."
 
 
 def test_the_words_of_a_passphrase_stay_in_other_sentences() -> None:
@@ -83,11 +103,33 @@ def test_short_and_weak_passwords_leave_messages_readable(value: str) -> None:
         ({"HTTPS_PROXY": "http://me:pR0xyP%40ss1@proxy:3128"}, "pR0xyP@ss1"),
         ({"SOME_DSN": "redis://:rEd1sPass@host/0"}, "rEd1sPass"),
         ({"NOTION_TOKEN": "nT0kEn12345"}, "nT0kEn12345"),
+        ({"HTTPS_PROXY": "http://me:pR0xy/P4ss9@proxy:3128"}, "pR0xy/P4ss9"),
+        ({"HTTPS_PROXY": "http://me:pR0xyP4ss9x/aB3cD4eF5g@proxy:3128"}, "aB3cD4eF5g"),
+        ({"HTTPS_PROXY": "http://me:pR0xy@P4ss9@proxy:3128"}, "pR0xy@P4ss9"),
+        ({"ORIGIN": "https://aB3cD4eF5gH6iJ7k@host/project.git"}, "aB3cD4eF5gH6iJ7k"),
+        ({"ORIGIN": "https://aB3cD4eF5g:@host/v1"}, "aB3cD4eF5g"),
+        ({"ORIGIN": "git+https://aB3cD4eF5g:x-oauth-basic@host/project.git@main"}, "aB3cD4eF5g"),
+        ({"STORAGE": "AccountName=rag;AccountKey=aB3cD4eF5g==;EndpointSuffix=host"}, "aB3cD4eF5g=="),
+        ({"STORAGE": "BlobEndpoint=https://host;SharedAccessSignature=sv=1&sig=aB3cD4eF5g"}, "aB3cD4eF5g"),
+        ({"DATABASE": "Driver={x};Server=host;UID=me;PWD=aB3cD4eF5g"}, "aB3cD4eF5g"),
+        ({"DATABASE": "host=x password = 'aB3cD \\' eF5g' dbname=y"}, "aB3cD ' eF5g"),
+        ({"DATABASE": "jdbc:postgresql://host/x?user=me&password=aB3cD4eF5g"}, "aB3cD4eF5g"),
     ],
 )
 def test_secrets_among_variables_are_known_by_name_or_form(variables: dict[str, str], secret: str) -> None:
     remember_variables(variables)
     assert without_secrets(f"I got {secret}.") == f"I got {HIDDEN}."
+
+
+def test_addresses_with_a_port_and_an_at_sign_are_shown() -> None:
+    remember_variables(
+        {
+            "PAGE": "http://wiki.example.com:8080/handbook-2026?mail=me@example.com",
+            "NAMES": "a://b:1,c://d@host",
+        }
+    )
+    text = "http://wiki.example.com:8080/handbook-2026 and me@example.com"
+    assert without_secrets(text) == text
 
 
 def test_the_place_of_a_secret_is_shown() -> None:
@@ -116,6 +158,9 @@ def test_secrets_among_arguments_are_known_by_name() -> None:
         ("GET http://host/a?b=1&token=abc123 done", f"GET http://host/a?b=1&token={HIDDEN} done"),
         ("GET /a?X-Amz-Signature=abc&b=1", f"GET /a?X-Amz-Signature={HIDDEN}&b=1"),
         ("to https://me:secret1@host/a", f"to https://{HIDDEN}@host/a"),
+        ("to https://me:sec@ret1@host/a", f"to https://{HIDDEN}@host/a"),
+        ("to https://aB3cD4eF5gH6iJ7k@host/a", f"to https://{HIDDEN}@host/a"),
+        ("to https://aB3cD4eF5g:@host/a", f"to https://{HIDDEN}@host/a"),
         ("unknown model sk-proj-0123456789abcdef", f"unknown model {HIDDEN}"),
         ("expected redis://user:password@host:6379/0", "expected redis://user:password@host:6379/0"),
         ("https://hooks.slack.com/services/T0/B0/abc", f"https://{HIDDEN}"),
@@ -174,3 +219,18 @@ def test_logs_of_all_packages_hide_secrets(tmp_path: Path) -> None:
     assert "l0gSecret4242" not in text
     assert f"with {HIDDEN} and 7" in text
     assert f"ValueError: {HIDDEN}" in text
+
+
+def test_warnings_and_errors_of_threads_hide_secrets() -> None:
+    code = """
+import threading, warnings
+from rag_assets.secret_values import hide_secrets_in_logs, remember
+remember("thr3adSecret42")
+hide_secrets_in_logs()
+warnings.warn("unverified request to thr3adSecret42")
+threading.Thread(target=lambda: {}["thr3adSecret42"]).start()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "thr3adSecret42" not in done.stderr.replace('{}["thr3adSecret42"]', "")
+    assert f"UserWarning: unverified request to {HIDDEN}" in done.stderr
+    assert f"KeyError: '{HIDDEN}'" in done.stderr

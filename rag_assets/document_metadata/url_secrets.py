@@ -1,6 +1,7 @@
 """Secrets in the parameters of URLs, recognized by name or value. Identities of documents and metadata share the rules."""
 
 import re
+from collections.abc import Iterator
 from urllib.parse import unquote
 
 _SIGNATURE_NAME = re.compile(r"x-(amz|goog)-.*", re.IGNORECASE)
@@ -42,6 +43,13 @@ def has_secret_parameter(text: str) -> bool:
             return False
         text = unquote(text)
     return False
+
+
+def secret_parameters(text: str) -> Iterator[str]:
+    """Yield the values of all parameters that look like a credential."""
+    for name, value in _PARAMETER.findall(text):
+        if is_signature(name) or is_secret_parameter(name, value.rstrip(",.:!)")):
+            yield value
 
 
 def without_secret_parameters(text: str, hidden: str) -> str:

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable, Sequence
+from urllib.parse import unquote_plus
 
 from rag_assets.document_metadata.url_secrets import is_secret_parameter, is_signature
 
@@ -68,6 +69,13 @@ class UrlIdentity:
     def of(self, url: str) -> str:
         """Return a URL, or the end of one, without secrets. The identity of an identity is itself."""
         return _QUERY.sub(lambda match: self._query(match[1]), url, count=1)
+
+    def secrets_in(self, url: str) -> list[str]:
+        """Return the values of parameters that are no part of the identity, as written and decoded."""
+        kept = set(self.of(url).partition("?")[2].split("&"))
+        found = [pair for match in _QUERY.findall(url) for pair in match.split("&") if pair not in kept]
+        values = [pair.partition("=")[2] for pair in found]
+        return [*values, *map(unquote_plus, values)]
 
     @staticmethod
     def can_be_requested(identity: str) -> bool:

@@ -147,9 +147,11 @@ class MlflowObserver:
     def place(self) -> str:
         """The address without user, password and query."""
         uri = self._settings.mlflow_tracking_uri
-        address = uri.get_secret_value().partition("?")[0] if uri is not None else ""
-        scheme, separator, rest = address.partition("://")
-        return f"{scheme}://{rest.rpartition('@')[2]}" if separator else address
+        scheme, separator, rest = (uri.get_secret_value() if uri is not None else "").partition("://")
+        shown, _, query = rest.partition("?")
+        if "@" in query:  # of a password with a question mark, which MLflow cannot use
+            return f"{scheme}://"
+        return f"{scheme}{separator}{shown.rpartition('@')[2]}".partition("?")[0]
 
     def lag(self) -> Lag | None:
         """Return why MLflow lags behind, None if it is complete or not in use."""

@@ -125,9 +125,7 @@ class LeakScene:
         self.inputs = folder / "inputs"
         self.inputs.mkdir(parents=True)
         self.server = FailingServer(folder)
-        monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.001)
-        monkeypatch.setattr("openai._base_client.MAX_RETRY_DELAY", 0.001)
-        monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
+        _wait_briefly(monkeypatch)
         dagster_home = folder / "home"
         dagster_home.mkdir()
         (dagster_home / "dagster.yaml").write_text(dagster_yaml)
@@ -312,6 +310,19 @@ class LeakScene:
             except (Exception, SystemExit) as error:
                 traceback.print_exception(error)
             print(f"=== {time.monotonic() - begun:.2f} s")
+
+
+def _wait_briefly(patch: pytest.MonkeyPatch) -> None:
+    """Give up a server that hangs after one second, where no setting says it, and retry without a pause."""
+    from openai._base_client import SyncAPIClient
+
+    begin = SyncAPIClient.__init__
+    patch.setattr(SyncAPIClient, "__init__", lambda client, **more: begin(client, **more | {"timeout": 1.0}))
+    patch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.001)
+    patch.setattr("openai._base_client.MAX_RETRY_DELAY", 0.001)
+    patch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
+    patch.setattr("rag_assets.aws.secrets._TIMEOUT_SECONDS", 1.0)
+    patch.setattr("rag_assets.alerts.delivery._STEP_SECONDS", 1.0)
 
 
 PARTS: dict[str, tuple[Callable[[LeakScene, pytest.MonkeyPatch], None], ...]] = {

@@ -1,5 +1,6 @@
 """A secret in a URL is sent, and never becomes part of a document's id, or of the state."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,22 @@ def test_a_secret_is_sent_and_neither_shown_nor_stored(
     assert_nothing_stored(tmp_path)
 
 
+def test_a_page_that_shows_its_own_address_keeps_no_secret(
+    site: WebSite, refresh: SmallRefresh, tmp_path: Path
+) -> None:
+    secret, encoded = "hunter2/hunter2", "hunter2%2Fhunter2"
+    url = f"{site.url}/page?v=1&token={encoded}"
+    text = f"<title>GET /page?v=1&amp;token={encoded}</title><p>Link to {url}. {json.dumps(secret)}, hunter2, hunter3.</p>"
+    site.page(f"/page?v=1&token={encoded}", text)
+    assert refresh(source_of(tmp_path / "notes", urls=[url])).problem == ""
+    [state] = refresh.production.values()
+    assert state.content_hash is not None
+    assert 'token=~. "~", hunter2, hunter3' in refresh.texts.get(state.content_hash)
+    for path in filter(Path.is_file, tmp_path.rglob("*")):
+        assert b"hunter2/" not in path.read_bytes()
+        assert b"hunter2%2" not in path.read_bytes()
+
+
 def test_a_sitemap_with_secrets_is_not_stored(site: WebSite, refresh: SmallRefresh, tmp_path: Path) -> None:
     site.text(f"/sitemap.xml?token={SECRET}", sitemap(f"{site.url}/a?token={SECRET}"), "application/xml")
     site.page(f"/a?token={SECRET}", html("page"))
@@ -88,7 +105,7 @@ def test_a_value_that_selects_the_page_still_does(site: WebSite, refresh: SmallR
 def test_existing_ids_move(site: WebSite, refresh: SmallRefresh, monkeypatch: pytest.MonkeyPatch) -> None:
     urls = [f"{site.url}/{name}?token={SECRET}" for name in ("same", "edited", "broken")]
     for url in urls:
-        site.page(url.removeprefix(site.url), html(f"all about {url}"))
+        site.page(url.removeprefix(site.url), html(f"all about {url.partition('?')[0]}"))
     with monkeypatch.context() as earlier:
         earlier.setattr("rag_assets.sources.url_identity.UrlIdentity.of", lambda _, url: url)
         refresh(source_of(urls=urls))

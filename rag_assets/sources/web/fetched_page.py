@@ -8,6 +8,7 @@ from rag_assets.document_metadata.normalization import normalized
 from rag_assets.document_metadata.values import NO_METADATA, Metadata
 from rag_assets.errors import FetchRefused
 from rag_assets.safe_http import Answer
+from rag_assets.secret_values import without_these
 from rag_assets.sources.base import Reading
 from rag_assets.sources.content_language import content_languages
 from rag_assets.sources.url_identity import UrlIdentity
@@ -54,9 +55,10 @@ def fetched_page(
     if use_canonical and found.canonical and site_of(found.canonical) == site_of(own_url):
         own_url = identity.of(found.canonical)
     is_requested = own_url == identity.of(url)
-    validators = Validators.of(answer.body, answer.headers, "" if is_requested else own_url)
+    body = _without_its_secrets(answer.body, identity, url, answer.url)
+    validators = Validators.of(body, answer.headers, "" if is_requested else own_url)
     reading = Reading(
-        _as_declared(answer.body, content_type),
+        _as_declared(body, content_type),
         filename=filename_of(url, content_type),
         version_token=validators.token(),
         metadata=_metadata(answer, is_html=is_html),
@@ -70,6 +72,19 @@ def _metadata(answer: Answer, *, is_html: bool) -> Metadata:
     if language is None or (is_html and _OWN_LANGUAGE.search(answer.body[:_MOST_BYTES_OF_HEAD])):
         return NO_METADATA
     return normalized({"language": language})
+
+
+def _without_its_secrets(body: bytes, identity: UrlIdentity, *urls: str) -> bytes:
+    """Return a page without the secrets of its address, which many pages show: in a link to themselves, in a form.
+
+    Without its signature, a page is also the same bytes each time.
+    """
+    secrets = {secret for url in urls for secret in identity.secrets_in(url)}
+    if not secrets or b"\0" in body or body.startswith(b"%PDF"):
+        return body
+    text = body.decode("latin-1")  # any bytes, and the same again
+    shown = without_these(text, secrets)
+    return body if shown == text else shown.encode("latin-1")
 
 
 def canonical_or_none(text: str) -> str | None:
