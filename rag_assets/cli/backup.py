@@ -20,7 +20,7 @@ NOT_INCLUDED = {
     "Dagster": 'its history in DAGSTER_HOME: tar -czf dagster.tgz -C "$DAGSTER_HOME" . (on PostgreSQL: pg_dump -Fc '
     "-f dagster.dump DATABASE_URL)",
     "MLflow": "mlflow experiments csv -x EXPERIMENT_ID -o runs.csv (or pg_dump of its database)",
-    "Prometheus": "curl -X POST http://localhost:9090/api/v1/admin/tsdb/snapshot",
+    "Prometheus": "curl -X POST http://localhost:9090/api/v1/admin/tsdb/snapshot (needs --web.enable-admin-api)",
 }
 """What a backup does not hold, with the command for it."""
 
