@@ -26,12 +26,24 @@ def metrics(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
     try:
         push(settings)
     except OSError as error:  # its message has no URL, unlike the setting with its password
-        reason = getattr(error, "reason", None) or error.strerror or type(error).__name__
         raise TransientError(
-            f"the Pushgateway of RAG_PUSHGATEWAY_URL did not take the metrics ({reason}): check its URL, and try again"
+            f"the Pushgateway of RAG_PUSHGATEWAY_URL did not take the metrics ({_reason(error)}): check its URL, and try again"
         ) from None
     complain(f"pushed the metrics of {settings.collection}")
     return 0
+
+
+def _reason(error: OSError) -> str:
+    cause = getattr(error, "reason", None) or error
+    match cause:
+        case TimeoutError():
+            return "no answer in time"
+        case ConnectionError() if cause.strerror is None:
+            return "it closed the connection"
+        case OSError():
+            return cause.strerror or type(cause).__name__
+        case _:  # the words of an HTTP status
+            return str(cause)
 
 
 def _serve(settings: Settings) -> int:

@@ -1,5 +1,6 @@
 """MLflow down, slow or gone is a warning, the next delivery catches up, and each refresh is one run."""
 
+import base64
 import logging
 import os
 import re
@@ -22,6 +23,7 @@ from rag_assets.settings import Settings, load_settings
 from rag_assets.tracking import mlflow_observer
 from rag_assets.tracking.mlflow_observer import MlflowObserver
 from rag_assets.tracking.mlflow_run import mlflow_run
+from rag_assets_tests.login_proxy import LoginProxy
 from rag_assets_tests.mlflow_servers import (
     ERROR,
     FoundRun,
@@ -391,3 +393,49 @@ def test_without_an_address_nothing_waits(tmp_path: Path) -> None:
     ours.send()
     assert ours.lag() is None
     assert list(tmp_path.iterdir()) == []
+
+
+# A server with a login
+
+
+def login(how: str, password: str) -> dict[str, Any]:
+    """Return the settings of a login, beside the address."""
+    if how == "token":
+        return {"mlflow_tracking_token": SecretStr(password)}
+    if how == "user and password":
+        return {
+            "mlflow_tracking_username": "someone",
+            "mlflow_tracking_password": SecretStr(password),
+        }
+    return {}
+
+
+@pytest.mark.parametrize(
+    "how", ["user and password", "token", pytest.param("address", marks=pytest.mark.soak)]
+)
+def test_wrong_credentials_are_named_and_right_ones_send(
+    how: str, server: MlflowServer, experiment: str, tmp_path: Path
+) -> None:
+    basic = base64.b64encode(f"someone:{PASSWORD}".encode()).decode()
+    proxy = LoginProxy(server.port, f"Bearer {PASSWORD}" if how == "token" else f"Basic {basic}")
+
+    def logged_in(password: str) -> MlflowObserver:
+        user = f"someone:{password}@" if how == "address" else ""
+        address = f"http://{user}127.0.0.1:{proxy.port}"
+        return observer(tmp_path, address, experiment, **login(how, password))
+
+    ours = logged_in("wrong")
+    ours.put(run_record("r1", 1))
+    deliver(ours)
+    lag = ours.lag()
+    assert lag is not None
+    assert "the server refused the credentials. Check MLFLOW_TRACKING_USERNAME" in lag.problem
+    with pytest.raises(MlflowUnavailable, match="the server refused the credentials"):
+        ours.examine()
+    refused = proxy.num_refused
+    ours = logged_in(PASSWORD)
+    deliver(ours)
+    assert ours.examine().endswith(f"experiment {experiment}")
+    assert outcomes(found(server, experiment)) == [("r1", "live")]
+    assert proxy.num_refused == refused > 0
+    proxy.close()

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 import mlflow
 import requests
+import urllib3
 from dagster_mlflow import mlflow_tracking
 from mlflow.entities import Metric, Run, ViewType
 from mlflow.exceptions import MlflowException
@@ -25,6 +26,7 @@ _LISTED_AS_RUNS = {"mlflow.experimentKind": "custom_model_development"}
 """The UI shows runs with parameters and metrics. Otherwise it takes an experiment with evaluations for one of agents."""
 
 _INVALID = "INVALID_PARAMETER_VALUE"
+_TIMEOUTS = (requests.exceptions.Timeout, urllib3.exceptions.ReadTimeoutError)
 
 
 class DeletedExperimentError(Exception):
@@ -145,14 +147,16 @@ def examine(experiment: str) -> dict[str, str]:
 
 def explain(error: Exception) -> str:
     """Return why a run was not written, as a clause with the next step, without addresses, credentials and values."""
-    for cause in causes_of(error):
+    causes = list(causes_of(error))
+    # requests calls an answer that did not come in time a lost connection.
+    if any(isinstance(cause, _TIMEOUTS) for cause in causes):
+        return "the server did not answer in time. Check that it is up and reachable"
+    for cause in causes:
         match cause:
             case DeletedExperimentError():
                 return "the experiment was deleted. Restore it, or set MLFLOW_EXPERIMENT_NAME"
             case requests.exceptions.SSLError():
                 return "its certificate is not trusted. Set REQUESTS_CA_BUNDLE"
-            case requests.exceptions.Timeout():
-                return "the server did not answer in time. Check that it is up and reachable"
             case requests.exceptions.ConnectionError():
                 return "the server refused or closed the connection. Check that it is up and reachable"
             case requests.exceptions.RetryError():
