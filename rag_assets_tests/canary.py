@@ -8,7 +8,7 @@ import json
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,19 @@ CANARY = "The canary sang Zwölfundneunzig at dawn"
 
 def places_of(canary: str, *folders: Path) -> list[str]:
     """Return the files that hold the sentence, each with the form of the find."""
-    found: list[str] = []
+    return places_of_each([canary], *folders)[canary]
+
+
+def places_of_each(canaries: Sequence[str], *folders: Path) -> dict[str, list[str]]:
+    """Return sentence -> the files that hold it, each with the form of the find. Every file is read once."""
+    found: dict[str, list[str]] = {canary: [] for canary in canaries}
     for folder in folders:
         for path in sorted(folder.rglob("*")):
             if path.is_file() and not path.is_symlink():
-                found += [f"{path} ({form})" for form, data in forms_of(path) if holds(canary, data)]
+                for form, data in forms_of(path):
+                    for canary in canaries:
+                        if holds(canary, data):
+                            found[canary].append(f"{path} ({form})")
     return found
 
 

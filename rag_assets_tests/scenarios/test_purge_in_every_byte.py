@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from rag_assets_tests.canary import holds, places_of
+from rag_assets_tests.canary import holds, places_of_each
 from rag_assets_tests.fake_openai import API_KEY, FakeOpenAI, Reply, Request
 from rag_assets_tests.processes.refresh_command import Printed, run_command
 from rag_assets_tests.processes.scene import Scene, materialize, new_scene
@@ -28,6 +28,7 @@ CANARY = "Seventeen kestrels hum the Zürich timetable backwards"
 NAME = "severance_of_quillfeather"
 DEPARTMENT = "the department of unrepeatable birds"
 """Shown in the UI: the value of RAG_EVAL_SLICE_BY."""
+CANARIES = (CANARY, NAME, DEPARTMENT)
 FORBIDDEN = "zzforbidden"
 TEXT = f"---\ntitle: {CANARY}\nauthor: {CANARY}\ndepartment: {DEPARTMENT}\nkeywords: {CANARY}\n---\n# {CANARY}\n\n{CANARY}, and so on.\n"
 DOCUMENTS = {
@@ -76,15 +77,16 @@ class Installation:
     def run(self, *arguments: str) -> Printed:
         return run_command(self.scene, *arguments, **self.variables)
 
-    def found(self, canary: str) -> dict[str, list[str]]:
-        """Return part -> places with this text."""
-        found: dict[str, list[str]] = {}
-        if self.databases:
-            for name in self.databases:
-                self.admin(name, "CHECKPOINT")
-                found[f"rows of {name}"] = rows_with(canary, name)
+    def found(self) -> dict[str, dict[str, list[str]]]:
+        """Return canary -> part -> places with it."""
+        found: dict[str, dict[str, list[str]]] = {canary: {} for canary in CANARIES}
+        for name in self.databases:
+            self.admin(name, "CHECKPOINT")
+            for canary, tables in rows_with(name).items():
+                found[canary][f"rows of {name}"] = tables
         for part, folder in self.parts.items():
-            found[part] = places_of(canary, folder)
+            for canary, places in places_of_each(CANARIES, folder).items():
+                found[canary][part] = places
         return found
 
     def admin(self, database: str, *statements: str) -> None:
@@ -100,20 +102,22 @@ def connected(database: str) -> "psycopg.Connection[Any]":
     )
 
 
-def rows_with(canary: str, database: str) -> list[str]:
-    """Return the tables with this text in a row."""
+def rows_with(database: str) -> dict[str, list[str]]:
+    """Return canary -> the tables with it in a row."""
     with connected(database) as connection:
         tables = connection.execute(
             "SELECT schemaname, tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
         ).fetchall()
-        found: list[str] = []
+        found: dict[str, list[str]] = {canary: [] for canary in CANARIES}
         for schema, table in [*tables, ("pg_catalog", "pg_stats")]:
             rows = connection.execute(
                 sql.SQL("SELECT one::text FROM {} AS one").format(sql.Identifier(schema, table))
             ).fetchall()
-            if holds(canary, "\n".join(row[0] for row in rows).encode()):
-                found.append(table)
-    return found
+            text = "\n".join(row[0] for row in rows).encode()
+            for canary in CANARIES:
+                if holds(canary, text):
+                    found[canary].append(table)
+        return found
 
 
 @pytest.fixture(params=["files", "services"])
@@ -161,7 +165,7 @@ def installation(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ins
 
 def check_everything_held_it(installation: Installation) -> None:
     """The scanner finds the sentence and the name, in each place that holds them."""
-    found = {canary: installation.found(canary) for canary in (CANARY, NAME, DEPARTMENT)}
+    found = installation.found()
     in_state = " ".join(found[CANARY]["state"])
     for place in (
         "raw_documents",
@@ -195,12 +199,11 @@ def check_everything_held_it(installation: Installation) -> None:
 
 def check_nothing_is_left(installation: Installation, backup: Path) -> None:
     installation.parts["backup"] = backup
-    found = installation.found(CANARY)
-    assert {part: places for part, places in found.items() if places} == {}
-    found = installation.found(NAME)
-    names = {part for part, places in found.items() if places}
-    assert names <= {"Dagster", "rows of dagster_of_purge", "PostgreSQL"}, found
-    assert installation.found(DEPARTMENT)["state"] == []
+    found = installation.found()
+    assert {part: places for part, places in found[CANARY].items() if places} == {}
+    names = {part for part, places in found[NAME].items() if places}
+    assert names <= {"Dagster", "rows of dagster_of_purge", "PostgreSQL"}, found[NAME]
+    assert found[DEPARTMENT]["state"] == []
     if not installation.databases:
         return
     # The commands of docs/purge.md, for the administrator of the server.
@@ -211,7 +214,7 @@ def check_nothing_is_left(installation: Installation, backup: Path) -> None:
     installation.admin("postgres", "ALTER SYSTEM SET wal_recycle = off", "SELECT pg_reload_conf()")
     try:
         installation.admin("postgres", *["SELECT pg_switch_wal()", "CHECKPOINT"] * 2)
-        assert installation.found(NAME)["PostgreSQL"] == []
+        assert installation.found()[NAME]["PostgreSQL"] == []
     finally:
         installation.admin("postgres", "ALTER SYSTEM RESET wal_recycle", "SELECT pg_reload_conf()")
 
