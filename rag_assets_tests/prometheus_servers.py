@@ -22,7 +22,7 @@ import yaml
 
 from rag_assets_tests.redis_servers import free_port
 
-_START_SECONDS = 60
+_START_SECONDS = 180
 
 
 def require_executable(*names: str) -> str:

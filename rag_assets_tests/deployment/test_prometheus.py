@@ -21,7 +21,7 @@ ALERTMANAGER = ROOT / "deployment" / "alertmanager" / "alertmanager.yml"
 RULE_TESTS = Path(__file__).with_name("prometheus") / "rules_test.yml"
 WEBHOOK_FILE = "/run/secrets/slack_webhook_url"
 ALERTS: list[dict[str, Any]] = yaml.safe_load(RULES.read_text())["groups"][0]["rules"]
-_WAIT_SECONDS = 60
+_WAIT_SECONDS = 180
 
 
 def checked(*command: str | Path) -> None:

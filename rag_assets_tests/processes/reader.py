@@ -52,7 +52,7 @@ class Reader:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._first.wait(60)
+        assert self._first.wait(180)
         return self
 
     def __exit__(

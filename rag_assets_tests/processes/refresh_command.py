@@ -99,7 +99,7 @@ def stuck_model() -> Iterator[StuckModel]:
 
 def child_of(pid: int) -> int:
     """Return the process that executes the run of a command."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         if found:

@@ -145,8 +145,8 @@ def test_a_refused_refresh_names_the_command_to_approve_it(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("number", "executor"),
-    [(signal.SIGINT, "in_process"), (signal.SIGTERM, "in_process"), (signal.SIGINT, "multiprocess")],
-    ids=["SIGINT", "SIGTERM", "SIGINT with one process per step"],
+    [(signal.SIGINT, "in_process"), (signal.SIGTERM, "multiprocess")],
+    ids=["SIGINT", "SIGTERM with one process per step"],
 )
 def test_a_signal_cancels_the_run_and_leaves_production_unchanged(
     fresh: Scene, stuck: StuckModel, number: signal.Signals, executor: str
@@ -154,7 +154,7 @@ def test_a_signal_cancels_the_run_and_leaves_production_unchanged(
     process = start_command(fresh, "refresh", RAG_EXECUTOR=executor, **stuck.environment)
     stuck.wait_for_a_request()
     process.send_signal(number)
-    printed = finished(process, 60)
+    printed = finished(process)
     assert printed.code == 130, printed.output + printed.errors
     assert_plain(printed)
     assert printed.labeled("production") == "nothing yet"
@@ -177,7 +177,7 @@ def test_a_run_terminated_in_the_ui_ends(fresh: Scene, stuck: StuckModel) -> Non
         (run,) = instance.get_runs()
         instance.report_run_canceling(run)
         instance.report_run_canceled(run)
-    assert finished(process, 60).code == 130
+    assert finished(process).code == 130
     assert last_run(fresh)[0].status is dg.DagsterRunStatus.CANCELED
 
 
@@ -206,7 +206,7 @@ def test_sigterm_to_the_process_of_the_run_cancels_it_too(
     os.kill(child_of(process.pid), signal.SIGTERM)
     if both:
         process.terminate()
-    printed = finished(process, 60)
+    printed = finished(process)
     assert printed.code == 130, printed.output + printed.errors
     assert last_run(fresh)[0].status is dg.DagsterRunStatus.CANCELED
 
@@ -216,7 +216,7 @@ def test_a_signal_before_the_run_leaves_no_run(fresh: Scene) -> None:
     assert process.stdout is not None
     assert process.stdout.readline().startswith("refreshing ")
     process.send_signal(signal.SIGINT)
-    assert finished(process, 60).code == 130
+    assert finished(process).code == 130
     with dagster_instance(fresh) as instance:
         assert instance.get_runs() == []
 
@@ -226,7 +226,7 @@ def test_a_killed_process_of_the_run_is_recorded_and_alerted(fresh: Scene, stuck
         process = start_command(fresh, "refresh", SLACK_WEBHOOK_URL=slack.url, **stuck.environment)
         stuck.wait_for_a_request()
         os.kill(child_of(process.pid), signal.SIGKILL)
-        printed = finished(process, 60)
+        printed = finished(process)
     assert printed.code == 1
     assert_plain(printed)
     assert "its process was killed by SIGKILL" in printed.labeled("FAILED")
@@ -243,7 +243,7 @@ def test_a_killed_run_knows_what_served_before_it(scene: Scene) -> None:
     assert process.stderr is not None
     assert any("raw_documents" in line for line in iter(process.stderr.readline, ""))
     os.kill(child_of(process.pid), signal.SIGKILL)
-    result = json.loads(finished(process, 60).output)
+    result = json.loads(finished(process).output)
     assert result["outcome"] == "failed"
     assert result["production_before"] == result["production"] == before is not None
 
@@ -253,7 +253,7 @@ def test_the_run_is_canceled_if_the_command_itself_is_killed(fresh: Scene, stuck
     stuck.wait_for_a_request()
     process.kill()
     process.wait()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while last_run(fresh)[0].status is not dg.DagsterRunStatus.CANCELED:
         assert time.monotonic() < deadline, "the run was not canceled"
         time.sleep(0.2)
@@ -266,7 +266,7 @@ def test_a_second_signal_kills_a_run_that_does_not_end(fresh: Scene, stuck: Stuc
     process.send_signal(signal.SIGINT)
     time.sleep(0.5)  # two signals at once are one
     process.send_signal(signal.SIGINT)
-    printed = finished(process, 60)
+    printed = finished(process)
     assert printed.code == 130, printed.output + printed.errors
     assert last_run(fresh)[0].status is dg.DagsterRunStatus.CANCELED
 
