@@ -1,4 +1,5 @@
-"""Dagster's storage on PostgreSQL, for deployment/dagster.yaml: that of dagster-postgres, with time limits and plain errors.
+"""Dagster's storage on PostgreSQL, for deployment/dagster.yaml: that of dagster-postgres, with time limits, plain errors,
+and a second attempt after a lost connection.
 
 The driver of dagster-postgres waits without limit for a server that takes a statement and does not answer, as one with a
 hanging disk does. And its errors do not say that Dagster's storage is meant, or what to do.
@@ -16,6 +17,7 @@ from psycopg2 import extensions
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import ExceptionContext
 
+from rag_assets.defs.reconnecting import reconnect
 from rag_assets.defs.storage_errors import StorageUnavailable
 
 TIMEOUT_SECONDS = 60
@@ -38,7 +40,10 @@ class PostgresStorage(DagsterPostgresStorage):
         _limit_waits(own.pop(_TIMEOUT_KEY, TIMEOUT_SECONDS))
         if not event.contains(Engine, "handle_error", _in_words):
             event.listen(Engine, "handle_error", _in_words, retval=True)
-        return super().from_config_value(inst_data, own)
+        storage: Any = super().from_config_value(inst_data, own)
+        parts = (storage.run_storage, storage.event_log_storage, storage.schedule_storage)
+        reconnect(*(part._engine for part in parts))
+        return storage
 
 
 def _limit_waits(seconds: float) -> None:

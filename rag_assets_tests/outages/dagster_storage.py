@@ -59,15 +59,19 @@ def _administer(statement: str) -> None:
 
 
 class StorageInTrouble:
-    """A copy of a scene with Dagster's storage on PostgreSQL, behind a proxy."""
+    """A copy of a scene with Dagster's storage on PostgreSQL, behind a proxy.
 
-    def __init__(self, scene: Scene) -> None:
+    Args:
+        timeout_seconds: for any answer of the storage.
+    """
+
+    def __init__(self, scene: Scene, timeout_seconds: int = _TIMEOUT_SECONDS) -> None:
         self.scene = scene
         self._database = f"{_template()}_{next(_numbers)}"
         _administer(f"CREATE DATABASE {self._database} TEMPLATE {_template()}")
         self.proxy = TroubledProxy(server_port(), postgres_error)
         text = FILE.read_text(encoding="utf-8")
-        short = re.sub(r"timeout_seconds: \d+", f"timeout_seconds: {_TIMEOUT_SECONDS}", text, count=1)
+        short = re.sub(r"timeout_seconds: \d+", f"timeout_seconds: {timeout_seconds}", text, count=1)
         # The other one is of the run monitoring.
         (scene.home / "dagster.yaml").write_text(short, encoding="utf-8")
         self.environment = {

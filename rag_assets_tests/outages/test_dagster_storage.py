@@ -15,6 +15,7 @@ from rag_assets_tests.outages.dagster_storage import (
 )
 from rag_assets_tests.outages.service_matrix import PAGE, described, documented
 from rag_assets_tests.processes.conftest import Story, story
+from rag_assets_tests.sources.scenes.postgres_server import PASSWORD
 from rag_assets_tests.troubled_proxy import TROUBLES, Trouble
 
 __all__ = ["story"]
@@ -30,7 +31,7 @@ def test_production_stays_or_is_complete(
     assert described(result) == documented(PAGE.read_text(encoding="utf-8"))[NAME, trouble, moment]
 
 
-@pytest.mark.parametrize("moment", ["at the start", "in the middle"])
+@pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("trouble", [trouble for trouble in TROUBLES if trouble != "one answer lost"])
 def test_the_command_of_dagster_says_it_too(
     trouble: Trouble, moment: Moment, story: Story, tmp_path: Path
@@ -39,6 +40,10 @@ def test_the_command_of_dagster_says_it_too(
     try:
         storage.begin(trouble, moment)
         output = materialized(storage)
-        assert sentence_in(output), output
+        assert storage.proxy.has_begun, "there was no trouble"
+        said = storage.plain(sentence_in(output))
+        assert said, output
+        assert f"`{said}`" in documented(PAGE.read_text(encoding="utf-8"))[NAME, trouble, moment]
+        assert PASSWORD not in output
     finally:
         storage.close()
