@@ -402,6 +402,8 @@ class KnowledgeBase:
         return {
             "benchmark": benchmark_hash(self.settings.benchmark_file),
             "eval_threshold": self.settings.eval_threshold,
+            "max_regression": self.settings.max_regression,
+            "regression_fails": self.settings.regression_fails,
             "dense_weight": self.settings.dense_weight,
         }
 

@@ -140,6 +140,20 @@ class Settings(IndexSettings):
         allow_inf_nan=False,
         description="Minimum Recall@5 for a candidate to go live.",
     )
+    max_regression: float = Field(
+        5.0,
+        alias="RAG_MAX_REGRESSION",
+        ge=0,
+        le=100,
+        allow_inf_nan=False,
+        description="Drop of Recall@5 or MRR@10 against production, in points, from which a loss beyond chance is a "
+        "regression. See docs/benchmark.md.",
+    )
+    regression_fails: bool = Field(
+        True,
+        alias="RAG_REGRESSION_FAILS",
+        description="Whether a regression blocks a candidate. If not, it is only a warning.",
+    )
     eval_slice_by: str = Field(
         "",
         alias="RAG_EVAL_SLICE_BY",

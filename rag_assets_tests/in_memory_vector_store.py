@@ -30,7 +30,7 @@ from rag_assets.records import (
     SparseVector,
     Vector,
 )
-from rag_assets.vector_stores.base import Depth, ProgressCallback
+from rag_assets.vector_stores.base import Depth, ProgressCallback, RecordKind
 from rag_assets.vector_stores.production_state import ProductionState
 from rag_assets.vector_stores.promotion_rules import (
     check_exchanged,
@@ -61,7 +61,7 @@ class InMemoryVectorStore:
         self.points: dict[str, dict[str, Point]] = {}
         self.manifests: dict[str, GenerationManifest] = {}
         self.reports: dict[str, str] = {}
-        self.purged: dict[str, str] = {}
+        self.kept: dict[str, dict[str, str]] = {}
         self.calls: list[tuple[str, str]] = []
         self.open_readers: list[InMemoryReader] = []
 
@@ -84,11 +84,11 @@ class InMemoryVectorStore:
     def readings(self) -> Readings:
         return self.numbers
 
-    def purge_records(self) -> dict[str, str]:
-        return dict(self.purged)
+    def records(self, kind: RecordKind) -> dict[str, str]:
+        return dict(self.kept.get(kind, {}))
 
-    def put_purge_records(self, records: Mapping[str, str]) -> None:
-        self.purged |= records
+    def put_records(self, kind: RecordKind, records: Mapping[str, str]) -> None:
+        self.kept[kind] = self.kept.get(kind, {}) | dict(records)
 
     def generations(self) -> list[str]:
         return sorted(self.points)

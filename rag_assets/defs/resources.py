@@ -43,6 +43,8 @@ class KnowledgeBaseResource(dg.ConfigurableResource[KnowledgeBase]):
     tokenizer: str | None = Field(default=None, description=_description_of("tokenizer"))
     embedding_model: str | None = Field(default=None, description=_description_of("embedding_model"))
     eval_threshold: float | None = Field(default=None, description=_description_of("eval_threshold"))
+    max_regression: float | None = Field(default=None, description=_description_of("max_regression"))
+    regression_fails: bool | None = Field(default=None, description=_description_of("regression_fails"))
     dense_weight: float | None = Field(default=None, description=_description_of("dense_weight"))
     max_deleted_share: float | None = Field(default=None, description=_description_of("max_deleted_share"))
     approve_deletions: str | None = Field(

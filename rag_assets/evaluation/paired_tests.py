@@ -20,7 +20,7 @@ _FAR = 8.5
 """Sums beyond so many standard deviations have a probability under 1e-15, by Hoeffding's inequality."""
 _NEGLIGIBLE = 1e-20
 _HALVINGS = 60
-_MOST_QUESTIONS = 100_000
+_MOST_QUESTIONS = 10_000
 """Longest benchmark that `questions_to_settle` considers."""
 
 
@@ -137,7 +137,7 @@ def questions_to_settle(differences: Sequence[float], alpha: float, margin: floa
     Settled means: the interval lies above -margin, or the mean is at most -margin and the interval lies below 0.
 
     Returns:
-        At least 1, or None for more than 100,000 questions in all.
+        At least 1, or None for more than 10,000 questions in all.
     """
     count, (lost, won) = len(differences), _lost_and_won(differences)
 

@@ -172,7 +172,7 @@ class PurgedDocuments:
 
     def _in_store(self) -> dict[str, PurgedDocument]:
         found: dict[str, PurgedDocument] = {}
-        for name, text in self._store.purge_records().items():
+        for name, text in self._store.records("purged").items():
             where = f"record {name} in the vector store"
             try:
                 one = _record_from(json.loads(text))
@@ -183,7 +183,7 @@ class PurgedDocuments:
 
     def _write(self, known: Mapping[str, PurgedDocument], changed: Iterable[str]) -> None:
         texts = {name: json.dumps(asdict(known[name]), ensure_ascii=False) for name in changed}
-        self._store.put_purge_records(texts)
+        self._store.put_records("purged", texts)
         make_private_folder(self._path.parent)
         write_json(self._path, _stored(known))
 

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from rag_assets.changes.change_set import Change
 from rag_assets.changes.deletion_history import PastDeletion
+from rag_assets.changes.outages import FailedParts
 from rag_assets.errors import ApprovalNeeded, ConfigurationError, DeletionRefused, RefusedError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.base import Ledger
@@ -30,10 +32,12 @@ class Admission:
     Attributes:
         tokens: approvals used by it.
         history: deletions of the last hours, for the manifest of the candidate.
+        deleted: ids of documents with an approved deletion.
     """
 
     tokens: Sequence[str]
     history: Sequence[PastDeletion]
+    deleted: Sequence[str] = ()
 
 
 def admit(knowledge_base: KnowledgeBase, decision: Decision, complete_sources: Set[str]) -> Admission:
@@ -66,7 +70,13 @@ def admit(knowledge_base: KnowledgeBase, decision: Decision, complete_sources: S
     used = [*tokens, *filter(None, (deletions.token, rebuild))]
     if unknown := given.difference(used):
         raise RefusedError(unknown_token(min(unknown)))
-    return Admission(used, deletions.history)
+    admitted = FailedParts(decision.admitted)
+    deleted = [
+        change.document_id
+        for change in decision.changes
+        if change.change is Change.DELETED and (deletions.token or admitted.contain(change.location))
+    ]
+    return Admission(used, deletions.history, deleted)
 
 
 def parsed_token(text: str) -> str:

@@ -1,21 +1,41 @@
 """The measurement for one `eval_report`: candidate and production, on the same questions."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import replace
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
+from rag_assets.artifacts.rows import report_from
 from rag_assets.changes.content_changes import content_changes
+from rag_assets.document_metadata.normalization import normalized_key
 from rag_assets.embedders.base import Embedder
 from rag_assets.embedders.model_identity import recorded_model
 from rag_assets.embedders.probe import ProbedEmbedder
 from rag_assets.embedding import EmbeddingUsage, embed_texts
-from rag_assets.errors import BenchmarkError, RagAssetsError, TextRefused
+from rag_assets.errors import (
+    BenchmarkError,
+    GenerationDamaged,
+    RagAssetsError,
+    StateFormatError,
+    TextRefused,
+    VectorStoreUnavailable,
+)
 from rag_assets.evaluation.benchmark import Benchmark, DocumentNames, load_benchmark
 from rag_assets.evaluation.evaluate import evaluate_generation
 from rag_assets.evaluation.report import EvalReport, QueryResult, Scores
+from rag_assets.evaluation.report_checks import damage_in, report_digest
+from rag_assets.evaluation.slices import SliceNames
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.records import DocumentState, GenerationManifest, Vector
+from rag_assets.refresh.accepted_deletions import accepted_names
+from rag_assets.refresh.kept_measurements import (
+    KeptMeasurement,
+    anchor_for,
+    kept_measurement,
+    measurement_configuration,
+    measurement_of,
+)
 from rag_assets.refresh.promotion import check_candidate, verify_candidate
 from rag_assets.retrieval import GenerationSearch
 from rag_assets.text.hashing import text_sha256
@@ -27,7 +47,11 @@ _SHOWN_CHARACTERS = 200
 
 
 def measure_candidate(
-    knowledge_base: KnowledgeBase, generation: str, digest: str, documents: Sequence[DocumentState]
+    knowledge_base: KnowledgeBase,
+    generation: str,
+    digest: str,
+    documents: Sequence[DocumentState],
+    approved: Collection[str] = (),
 ) -> EvalReport:
     """Verify the candidate against the store, then evaluate it together with production.
 
@@ -35,6 +59,7 @@ def measure_candidate(
 
     Args:
         documents: documents of the candidate.
+        approved: ids of documents deleted in this refresh with an approval.
 
     Raises:
         SupersededError, PromotionRefused: the candidate is gone or rejected.
@@ -45,7 +70,7 @@ def measure_candidate(
     reader = knowledge_base.vector_store.read(generation)
     try:
         verify_candidate(knowledge_base.vector_store, reader, manifest, content_changes((), documents))
-        return _report(knowledge_base, reader, manifest, documents)
+        return _report(knowledge_base, reader, manifest, documents, approved)
     finally:
         reader.close()
 
@@ -55,48 +80,145 @@ def _report(
     reader: GenerationReader,
     manifest: GenerationManifest,
     documents: Sequence[DocumentState],
+    approved: Collection[str],
 ) -> EvalReport:
-    scores: Scores | None = None
-    production_scores: Scores | None = None
-    queries: list[QueryResult] = []
-    problems: list[str] = []
-    notes: list[str] = []
-    usage = EmbeddingUsage()
-    try:
-        benchmark = load_benchmark(knowledge_base.settings.benchmark_file)
-        if manifest.points_count:
-            embedder = knowledge_base.embedder_of(manifest)
-            _verify(knowledge_base, manifest, embedder, notes)
-            search = GenerationSearch(reader, embedder, knowledge_base.settings.dense_weight)
-            scores, queries = _evaluate(knowledge_base, search, benchmark, documents, usage)
-            missing = sorted({name for query in queries for name in query.missing_docs})
-            if missing:
-                notes.append(
-                    f"{counted(len(missing), 'missing expected document')}, counted as not retrieved: "
-                    f"{', '.join(missing)}"
-                )
-            production = _measure_production(
-                knowledge_base, manifest, embedder, (scores, queries), benchmark, usage, notes
-            )
-            if production is not None:
-                production_scores, before = production
-                queries = [
-                    replace(query, production=other.answer)
-                    for query, other in zip(queries, before, strict=True)
-                ]
-    except BenchmarkError as error:
-        problems.append(str(error))
-    return EvalReport(
+    started_at = time.perf_counter()
+    store, settings = knowledge_base.vector_store, knowledge_base.settings
+    usage, notes = EmbeddingUsage(), list[str]()
+    report = EvalReport(
         generation=manifest.generation,
         digest=manifest.digest,
         points_count=manifest.points_count,
         verdict_configuration=knowledge_base.verdict_configuration(),
-        scores=scores,
-        production_scores=production_scores,
-        queries=tuple(queries),
+        production_generation=store.production_state().production or "",
+    )
+    try:
+        benchmark = load_benchmark(settings.benchmark_file)
+        if manifest.points_count:
+            embedder = knowledge_base.embedder_of(manifest)
+            _verify(knowledge_base, manifest, embedder, notes)
+            names = DocumentNames(documents)
+            questions = _Questions(benchmark, names, accepted_names(store, benchmark, names, approved))
+            report = _with_candidate(knowledge_base, reader, embedder, report, questions, usage)
+            report = _with_slices(
+                report, questions, SliceNames(documents, normalized_key(settings.eval_slice_by) or "")
+            )
+            notes += _notes_of_documents(report)
+            report = _with_production(knowledge_base, manifest, embedder, report, questions, usage)
+            if report.production_problem:
+                notes.append(f"production could not be measured for comparison: {report.production_problem}")
+                _logger.warning("%s", notes[-1])
+            anchor, note = anchor_for(
+                store, report.verdict_configuration["benchmark"], len(benchmark.queries)
+            )
+            notes += filter(None, [note])
+            if anchor is not None:
+                report = _with_anchor(report, anchor)
+    except BenchmarkError as error:
+        report = replace(report, problems=(str(error),))
+    return replace(
+        report,
         num_embedded=usage.num_embedded,
-        problems=tuple(problems),
         notes=tuple(notes),
+        cost=replace(report.cost, seconds=time.perf_counter() - started_at),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Questions:
+    """The benchmark with the documents of the candidate.
+
+    Attributes:
+        set_apart: missing documents with an accepted deletion.
+    """
+
+    benchmark: Benchmark
+    names: DocumentNames
+    set_apart: frozenset[str]
+
+    @property
+    def positions_set_apart(self) -> tuple[int, ...]:
+        queries = enumerate(self.benchmark.queries)
+        return tuple(it for it, query in queries if not self.set_apart.isdisjoint(query.expected_docs))
+
+
+def _with_candidate(
+    knowledge_base: KnowledgeBase,
+    reader: GenerationReader,
+    embedder: Embedder,
+    report: EvalReport,
+    questions: _Questions,
+    usage: EmbeddingUsage,
+) -> EvalReport:
+    """Measure the candidate. An unchanged production keeps its measurement."""
+    if report.generation == report.production_generation:
+        before = _last_report(knowledge_base, report, questions)
+        if before is not None:
+            cost = replace(report.cost, num_reused=len(before.queries))
+            return replace(report, scores=before.scores, queries=before.queries, cost=cost)
+    search = GenerationSearch(reader, embedder, knowledge_base.settings.dense_weight)
+    scores, queries = _evaluate(knowledge_base, search, questions, usage)
+    cost = replace(report.cost, num_searches=len(queries))
+    return replace(report, scores=scores, queries=tuple(queries), cost=cost)
+
+
+def _last_report(
+    knowledge_base: KnowledgeBase, report: EvalReport, questions: _Questions
+) -> EvalReport | None:
+    """Return the last report if it measured the same generation in the same way, and the vector store vouches for it."""
+    try:
+        artifact = knowledge_base.artifacts.latest("eval_report")
+        before = None if artifact is None else report_from(artifact)
+    except StateFormatError:
+        return None
+    asked = [(query.query, query.expected_docs) for query in questions.benchmark.queries]
+    if (
+        before is None
+        or (before.generation, before.digest) != (report.generation, report.digest)
+        or before.verdict_configuration != report.verdict_configuration
+        or [(query.query, query.expected_docs) for query in before.queries] != asked
+        or measurement_of(before) is None
+        or damage_in(before)
+        or tuple(it for it, query in enumerate(before.queries) if query.is_set_apart)
+        != questions.positions_set_apart
+        or knowledge_base.vector_store.report_digest(report.generation) != report_digest(before)
+    ):
+        return None
+    return before
+
+
+def _with_slices(report: EvalReport, questions: _Questions, names: SliceNames) -> EvalReport:
+    queries = zip(report.queries, questions.benchmark.queries, strict=True)
+    return replace(
+        report, queries=tuple(replace(result, slices=names.of(query)) for result, query in queries)
+    )
+
+
+def _notes_of_documents(report: EvalReport) -> list[str]:
+    """Name the missing expected documents."""
+    apart = [query for query in report.queries if query.is_set_apart]
+    missing = sorted({name for query in report.counted for name in query.missing_docs})
+    notes: list[str] = []
+    if missing:
+        notes.append(
+            f"{counted(len(missing), 'missing expected document')}, counted as not retrieved: {', '.join(missing)}. If "
+            "deleted on purpose: `rag-assets benchmark accept --deleted`"
+        )
+    if apart:
+        gone = sorted({name for query in apart for name in query.missing_docs})
+        notes.append(
+            f"{counted(len(apart), 'question')} set apart, because the deletion was accepted: {', '.join(gone)}"
+        )
+    return notes
+
+
+def _with_anchor(report: EvalReport, anchor: KeptMeasurement) -> EvalReport:
+    queries = zip(report.queries, anchor.answers, strict=True)
+    return replace(
+        report,
+        queries=tuple(replace(query, anchor=answer.fused) for query, answer in queries),
+        anchor_generation=anchor.generation,
+        anchor_pinned_by=anchor.pinned_by,
     )
 
 
@@ -120,15 +242,13 @@ def _verify(
 
 
 def _evaluate(
-    knowledge_base: KnowledgeBase,
-    search: GenerationSearch,
-    benchmark: Benchmark,
-    documents: Sequence[DocumentState],
-    usage: EmbeddingUsage,
+    knowledge_base: KnowledgeBase, search: GenerationSearch, questions: _Questions, usage: EmbeddingUsage
 ) -> tuple[Scores, list[QueryResult]]:
-    questions = [query.query for query in benchmark.queries]
-    vectors = _question_vectors(knowledge_base, search.embedder, questions, usage)
-    return evaluate_generation(search, benchmark, DocumentNames(documents), vectors.__getitem__)
+    texts = [query.query for query in questions.benchmark.queries]
+    vectors = _question_vectors(knowledge_base, search.embedder, texts, usage)
+    return evaluate_generation(
+        search, questions.benchmark, questions.names, vectors.__getitem__, questions.set_apart
+    )
 
 
 def _question_vectors(
@@ -153,37 +273,86 @@ def _question_vectors(
         ) from None
 
 
-def _measure_production(
+def _with_production(
     knowledge_base: KnowledgeBase,
     candidate: GenerationManifest,
     embedder: Embedder,
-    measured: tuple[Scores, list[QueryResult]],
-    benchmark: Benchmark,
+    report: EvalReport,
+    questions: _Questions,
     usage: EmbeddingUsage,
-    notes: list[str],
-) -> tuple[Scores, list[QueryResult]] | None:
-    """Evaluate production for comparison. It is not part of the verdict, so a failure is only a note."""
-    production = knowledge_base.vector_store.production_state().production
-    if production is None:
-        return None
+) -> EvalReport:
+    """Add production on the same questions: as it was measured before its promotion, or measured now.
+
+    Raises:
+        VectorStoreUnavailable: it holds the candidate too. A retry measures both, and nothing is judged without production.
+    """
+    production = report.production_generation
+    if not production:
+        return report
     if production == candidate.generation:
-        return measured
+        queries = tuple(replace(query, production=query.answer) for query in report.queries)
+        return replace(report, production_scores=report.scores, queries=queries)
+    kept = kept_measurement(knowledge_base.vector_store, "production")
     try:
-        documents = knowledge_base.documents_of(production)
-        manifest = knowledge_base.vector_store.manifest(production)
-        if manifest is None:
-            return None
-        if (recorded_model(manifest), manifest.probe) != (recorded_model(candidate), candidate.probe):
-            embedder = knowledge_base.embedder_of(manifest)
-            if isinstance(embedder, ProbedEmbedder):
-                embedder.verify()
-        reader = knowledge_base.vector_store.read(production)
-        search = GenerationSearch(reader, embedder, knowledge_base.settings.dense_weight)
-        try:
-            return _evaluate(knowledge_base, search, benchmark, documents, usage)
-        finally:
-            search.close()
+        if kept is not None and _still_holds(kept, report, questions):
+            scores, answers = kept.scores, list(kept.answers)
+            cost = replace(report.cost, num_reused=report.cost.num_reused + len(answers))
+        else:
+            scores, results = _measured_production(
+                knowledge_base, production, candidate, embedder, questions, usage
+            )
+            answers = [result.answer for result in results]
+            cost = replace(report.cost, num_searches=report.cost.num_searches + len(answers))
+    except VectorStoreUnavailable:
+        raise
     except RagAssetsError as error:
-        notes.append(f"production could not be measured for comparison: {error}")
-        _logger.warning("production could not be measured for comparison: %s", error)
-        return None
+        return replace(report, production_problem=str(error))
+    queries = zip(report.queries, answers, strict=True)
+    return replace(
+        report,
+        production_scores=scores,
+        queries=tuple(replace(query, production=answer) for query, answer in queries),
+        cost=cost,
+    )
+
+
+def _still_holds(kept: KeptMeasurement, report: EvalReport, questions: _Questions) -> bool:
+    """Return whether a kept measurement is one of production, on these questions, with these settings.
+
+    The name of a generation is used once. So a damaged production is compared as it was measured.
+    """
+    return (
+        kept.generation == report.production_generation
+        and kept.configuration == measurement_configuration(report.verdict_configuration)
+        and len(kept.answers) == len(report.queries)
+        and kept.set_apart == questions.positions_set_apart
+    )
+
+
+def _measured_production(
+    knowledge_base: KnowledgeBase,
+    production: str,
+    candidate: GenerationManifest,
+    embedder: Embedder,
+    questions: _Questions,
+    usage: EmbeddingUsage,
+) -> tuple[Scores, list[QueryResult]]:
+    """Evaluate production.
+
+    Raises:
+        RagAssetsError: production or its model does not answer, or it is damaged.
+    """
+    documents = knowledge_base.documents_of(production)
+    manifest = knowledge_base.vector_store.manifest(production)
+    if manifest is None:
+        raise GenerationDamaged(f"generation {production} is in production, but its manifest is missing")
+    if (recorded_model(manifest), manifest.probe) != (recorded_model(candidate), candidate.probe):
+        embedder = knowledge_base.embedder_of(manifest)
+        if isinstance(embedder, ProbedEmbedder):
+            embedder.verify()
+    reader = knowledge_base.vector_store.read(production)
+    search = GenerationSearch(reader, embedder, knowledge_base.settings.dense_weight)
+    try:
+        return _evaluate(knowledge_base, search, replace(questions, names=DocumentNames(documents)), usage)
+    finally:
+        search.close()

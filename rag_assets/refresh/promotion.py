@@ -28,6 +28,8 @@ from rag_assets.generations.retention import sweep
 from rag_assets.generations.verification import check_sealed, verify_documents
 from rag_assets.ledgers.base import Ledger
 from rag_assets.records import DocumentState, GenerationManifest
+from rag_assets.refresh.accepted_deletions import accept
+from rag_assets.refresh.kept_measurements import keep_measurement
 from rag_assets.refresh.outcome import Outcome
 from rag_assets.vector_stores.base import GenerationReader, VectorStore
 from rag_assets.vector_stores.production_state import ProductionState
@@ -257,6 +259,7 @@ def _promotion(
     state = store.production_state()
     if state.production == generation:
         state = store.promote(generation, generation, readings)
+        _keep_measurement(store, report)
         with _production_stands(_NOT_RECORDED):
             if ledger.documents(generation) is None:
                 ledger.put_documents(generation, documents)
@@ -274,9 +277,17 @@ def _promotion(
     finally:
         reader.close()
     state = store.promote(generation, base, readings)
+    _keep_measurement(store, report)
     with _production_stands(_NOT_RECORDED):
         ledger.put_documents(generation, documents)
     return Promotion(Outcome.LIVE, state)
+
+
+def _keep_measurement(store: VectorStore, report: EvalReport) -> None:
+    """Keep the measurement for the next comparison, and the deletions accepted with an approval."""
+    with _production_stands("its measurement was not kept; the next refresh measures it again"):
+        keep_measurement(store, report)
+        accept(store, {name for query in report.queries if query.is_set_apart for name in query.missing_docs})
 
 
 @contextmanager

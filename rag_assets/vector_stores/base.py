@@ -29,6 +29,9 @@ from rag_assets.vector_stores.production_state import ProductionState
 DENSE = "dense"
 SPARSE = "bm25"
 
+RecordKind = Literal["purged", "measured", "accepted"]
+"""Purged documents, measurements to compare with, and accepted deletions of expected documents."""
+
 Depth = Literal["quick", "usual", "every point"]
 """Share of a generation compared by `VectorStore.verify`."""
 
@@ -168,8 +171,8 @@ class VectorStore(Protocol):
 
     def readings(self) -> Readings: ...
 
-    def purge_records(self) -> dict[str, str]:
-        """Return key -> text of all records of purged documents.
+    def records(self, kind: RecordKind) -> dict[str, str]:
+        """Return key -> text of all records of one kind.
 
         Raises:
             StateFormatError: they are damaged, or written by a version with another format.
@@ -177,11 +180,11 @@ class VectorStore(Protocol):
         """
         ...
 
-    def put_purge_records(self, records: Mapping[str, str]) -> None:
-        """Keep records of purged documents durably, as long as the id of the knowledge base. They outlive generations.
+    def put_records(self, kind: RecordKind, records: Mapping[str, str]) -> None:
+        """Keep records durably, as long as the id of the knowledge base. They outlive generations.
 
         Args:
-            records: key of hexadecimal digits -> text. It replaces an earlier one of this key.
+            records: key of letters and digits -> text. It replaces an earlier one of this key. A store cannot delete one.
 
         Raises:
             VectorStoreUnavailable, DiskUnusable: they could not be stored.

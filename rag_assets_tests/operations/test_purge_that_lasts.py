@@ -108,7 +108,7 @@ def test_a_purge_killed_before_the_exchange_keeps_it_out_after_the_loss_of_the_s
 
 def test_nothing_is_purged_if_the_store_does_not_take_the_record(canary: Installations) -> None:
     failing = mock.patch.object(
-        EmbeddedVectorStore, "put_purge_records", side_effect=VectorStoreUnavailable("no answer")
+        EmbeddedVectorStore, "put_records", side_effect=VectorStoreUnavailable("no answer")
     )
     with canary.original() as knowledge_base:
         before = knowledge_base.vector_store.production_state()
@@ -217,7 +217,9 @@ def test_of_two_records_the_later_counts_and_of_equal_ones_the_stricter(canary: 
         purged_documents = PurgedDocuments(knowledge_base.settings, knowledge_base.vector_store)
         for mine, theirs, is_out in ((out, lifted, True), (lifted, out, True), (out, later, False)):
             purged_documents.put([mine])
-            knowledge_base.vector_store.put_purge_records({theirs.document_hash: json.dumps(asdict(theirs))})
+            knowledge_base.vector_store.put_records(
+                "purged", {theirs.document_hash: json.dumps(asdict(theirs))}
+            )
             assert bool(len(purged_documents.kept_out())) is is_out
 
 

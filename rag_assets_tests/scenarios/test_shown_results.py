@@ -99,7 +99,7 @@ def test_the_log_of_a_run_contains_the_verdict(promoted: Pipeline, threshold: st
         if entry.dagster_event is None and entry.step_key == gate
     ]
     assert "candidate" in said
-    assert run.gate_description == run.failures.get(gate, said.partition("; ")[0])
+    assert run.gate_description == run.failures.get(gate, said.rpartition("; ")[0])
     candidate = str(promoted.gate_of(run).metadata["candidate"].value)
     assert not candidate.startswith("candidate"), "the key already says so"
 

@@ -81,6 +81,7 @@ def deduped_documents(
             details["target_hash"] = target_hash
             details["deletions"] = history_to_text(admission.history)
             details["approvals"] = list(admission.tokens)
+            details["approved_deletions"] = list(admission.deleted)
             details["comparison"] = asdict(decision.comparison)
             details["near_duplicates"] = [asdict(group) for group in decision.near_duplicates]
         return step.materialized(

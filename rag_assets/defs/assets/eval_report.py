@@ -52,7 +52,11 @@ def eval_report(
         require_fingerprint(staged, knowledge_base.fingerprint())
         documents = [document_from_row(row) for row in staged.rows()]
         report = measure_candidate(
-            knowledge_base, staged.details["generation"], staged.details["digest"], documents
+            knowledge_base,
+            staged.details["generation"],
+            staged.details["digest"],
+            documents,
+            staged.details.get("approved_deletions", ()),
         )
         slice_by = normalized_key(knowledge_base.settings.eval_slice_by) or ""
         slices = recall_by_value(report, documents, slice_by) if slice_by else []

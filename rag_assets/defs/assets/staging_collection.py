@@ -88,6 +88,7 @@ def staging_collection(
             details["generation"] = manifest.generation
             details["digest"] = manifest.digest
             details["approvals"] = deduped.details.get("approvals", [])
+            details["approved_deletions"] = deduped.details.get("approved_deletions", [])
             details["settled"] = [change_row(change) for change in settled]
         result = step.materialized(
             data_version=manifest.digest,

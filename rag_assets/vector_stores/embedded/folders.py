@@ -5,7 +5,7 @@
         production.json            production, previous, held: the pointer for readers. With a hold, who holds it,
                                    since when and why
         readings.json              numbers of the readings of the sources
-        purged.json                records of purged documents
+        purged.json                records of purged documents, as `measured.json` and `accepted.json` for the benchmark
         lock                       held while these files, or the names below, change
         generations/<name>/        a sealed generation: manifest.json and shard/, never written again, and
                                    report.json, the digest of the last report on it
@@ -33,6 +33,7 @@ from rag_assets.disk.private_folders import make_private_folder
 from rag_assets.disk.state_files import FORMAT_VERSION, disk_errors, read_json, write_json
 from rag_assets.errors import GenerationDamaged, StateFormatError, VectorStoreUnavailable
 from rag_assets.records import GenerationManifest, Readings
+from rag_assets.vector_stores.base import RecordKind
 from rag_assets.vector_stores.embedded.seal_comparison import check_files, check_hashes
 from rag_assets.vector_stores.manifest_format import manifest_from_json
 from rag_assets.vector_stores.names import is_name
@@ -43,6 +44,13 @@ LOCK_TIMEOUT_SECONDS = 30.0
 _logger = logging.getLogger(__name__)
 _STAGING = re.compile(r"\.staging-(?P<name>.+)-[0-9a-f]{12}")
 _DISCARDED_PREFIX = ".discarded-"
+
+_LOST: dict[RecordKind, str] = {
+    "purged": "it lists the purged documents. Remove it: the next refresh writes it again from the list in the state folder",
+    "measured": "it has the measurements to compare with. Remove it: the next promotion writes it again",
+    "accepted": "it lists accepted deletions of expected documents. Remove it: their questions count as misses again",
+}
+"""Kind of damaged records -> the loss, and the next step."""
 
 
 class GenerationFolders:
@@ -167,21 +175,18 @@ class GenerationFolders:
             },
         )
 
-    def purge_records(self) -> dict[str, str]:
-        path = self.home / "purged.json"
+    def records(self, kind: RecordKind) -> dict[str, str]:
+        path = self.home / f"{kind}.json"
         stored = read_json(path)
         records = {} if stored is None else stored.get("records")
         if not isinstance(records, dict) or not all(isinstance(text, str) for text in records.values()):
-            raise StateFormatError(
-                f"{path} is damaged: it lists the purged documents. Remove it: the next refresh writes it again from the list in "
-                "the state folder"
-            )
+            raise StateFormatError(f"{path} is damaged: {_LOST[kind]}")
         return records
 
-    def write_purge_records(self, records: Mapping[str, str]) -> None:
-        """Replace the records of purged documents. The caller holds the lock."""
+    def write_records(self, kind: RecordKind, records: Mapping[str, str]) -> None:
+        """Replace the records of one kind. The caller holds the lock."""
         write_json(
-            self.home / "purged.json",
+            self.home / f"{kind}.json",
             {"format_version": FORMAT_VERSION, "records": dict(sorted(records.items()))},
         )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rag_assets.document_metadata.policy import MetadataIndexes
 from rag_assets.records import GenerationManifest, Readings
-from rag_assets.vector_stores.base import Depth, ProgressCallback
+from rag_assets.vector_stores.base import Depth, ProgressCallback, RecordKind
 from rag_assets.vector_stores.embedded.folders import GenerationFolders
 from rag_assets.vector_stores.embedded.reader import EmbeddedGenerationReader
 from rag_assets.vector_stores.embedded.writer import EmbeddedGenerationWriter
@@ -72,12 +72,12 @@ class EmbeddedVectorStore:
     def readings(self) -> Readings:
         return self.folders.readings()
 
-    def purge_records(self) -> dict[str, str]:
-        return self.folders.purge_records()
+    def records(self, kind: RecordKind) -> dict[str, str]:
+        return self.folders.records(kind)
 
-    def put_purge_records(self, records: Mapping[str, str]) -> None:
+    def put_records(self, kind: RecordKind, records: Mapping[str, str]) -> None:
         with self.folders.locked():
-            self.folders.write_purge_records({**self.folders.purge_records(), **records})
+            self.folders.write_records(kind, {**self.folders.records(kind), **records})
 
     def generations(self) -> list[str]:
         return sorted(self.folders.names())

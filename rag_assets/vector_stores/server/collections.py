@@ -23,7 +23,7 @@ from rag_assets.errors import (
 )
 from rag_assets.records import GenerationManifest
 from rag_assets.text.wording import counted
-from rag_assets.vector_stores.base import DENSE, SPARSE, Depth
+from rag_assets.vector_stores.base import DENSE, SPARSE, Depth, RecordKind
 from rag_assets.vector_stores.manifest_format import manifest_from_json, manifest_to_json
 from rag_assets.vector_stores.names import SEPARATOR, is_name
 from rag_assets.vector_stores.server import seal_comparison
@@ -47,7 +47,8 @@ FORMAT_VERSION = 1
 _INDEXES_AT_ONCE = 8
 _FORMAT_KEY = "rag_assets_format_version"
 _ID_KEY = "rag_assets_knowledge_base_id"
-_PURGED_KEY = "rag_assets_purged_"
+_RECORD_KEY = "rag_assets_"
+"""Before the kind and the key of a record."""
 _MANIFEST_KEY = "rag_assets_manifest"
 _REPORT_KEY = "rag_assets_report_digest"
 _CHECK_VALUES_KEY = "rag_assets_check_values"
@@ -122,22 +123,22 @@ class Collections:
         info = self.info(self.name_of("meta"))
         return (info.config.metadata or {}) if info is not None else {}
 
-    def purge_records(self) -> dict[str, str]:
+    def records(self, kind: RecordKind) -> dict[str, str]:
+        prefix = f"{_RECORD_KEY}{kind}_"
         return {
-            key.removeprefix(_PURGED_KEY): str(text)
+            key.removeprefix(prefix): str(text)
             for key, text in self._metadata_of_meta().items()
-            if key.startswith(_PURGED_KEY)
+            if key.startswith(prefix)
         }
 
-    def put_purge_records(self, records: Mapping[str, str]) -> None:
-        """Write records of purged documents into the metadata of `meta`. The server keeps the other keys."""
-        metadata = {_PURGED_KEY + key: text for key, text in records.items()}
-        with server_errors(self.client, "record the purged documents"):
+    def put_records(self, kind: RecordKind, records: Mapping[str, str]) -> None:
+        """Write records into the metadata of `meta`. The server keeps the other keys."""
+        metadata = {f"{_RECORD_KEY}{kind}_{key}": text for key, text in records.items()}
+        with server_errors(self.client, f"write the records of kind {kind}"):
             self.client.update_collection(self.name_of("meta"), metadata=metadata)
         if not self.consensus.seen(lambda: metadata.items() <= self._metadata_of_meta().items()):
             raise VectorStoreUnavailable(
-                "the records of purged documents were written to the server at QDRANT_URL, and are not there when they are read: "
-                "retry"
+                f"records of kind {kind} were written to the server at QDRANT_URL, and are not there when they are read: retry"
             )
 
     def check_format(self, version: object) -> None:

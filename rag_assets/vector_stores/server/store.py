@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rag_assets.errors import GenerationDamaged, RefusedError, SupersededError, VectorStoreUnavailable
 from rag_assets.records import GenerationManifest, Readings
-from rag_assets.vector_stores.base import Depth, ProgressCallback
+from rag_assets.vector_stores.base import Depth, ProgressCallback, RecordKind
 from rag_assets.vector_stores.manifest_format import manifest_to_json
 from rag_assets.vector_stores.names import check_collection_name, is_name
 from rag_assets.vector_stores.production_state import ProductionState
@@ -84,12 +84,12 @@ class ServerVectorStore:
     def readings(self) -> Readings:
         return self._aliases.look().readings
 
-    def purge_records(self) -> dict[str, str]:
-        return self._collections.purge_records()
+    def records(self, kind: RecordKind) -> dict[str, str]:
+        return self._collections.records(kind)
 
-    def put_purge_records(self, records: Mapping[str, str]) -> None:
+    def put_records(self, kind: RecordKind, records: Mapping[str, str]) -> None:
         self._aliases.bootstrap()
-        self._collections.put_purge_records(records)
+        self._collections.put_records(kind, records)
 
     def generations(self) -> list[str]:
         return self._collections.generations()
