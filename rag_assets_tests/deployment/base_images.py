@@ -3,7 +3,7 @@
     python -m rag_assets_tests.deployment.base_images
 
 For a Docker engine that can pull no image. Needs root, `debootstrap` and Debian's packages. Images that exist are used as they
-are. Those of Qdrant and Grafana cannot be made this way.
+are. That of Qdrant holds the program named by `QDRANT_TEST_EXECUTABLE`. That of Grafana cannot be made this way.
 """
 
 import os
@@ -80,13 +80,33 @@ RUN install -d -o nobody -g nogroup /alertmanager
 VOLUME /alertmanager
 ENTRYPOINT ["prometheus-alertmanager"]
 """
+# Debian has Caddy 2.6. Its `basicauth` was renamed in 2.8.
+_CADDY = f"""
+FROM debian:trixie-slim
+{_INSTALL.format("caddy wget")}
+ENV XDG_CONFIG_HOME=/config XDG_DATA_HOME=/data
+VOLUME /config /data
+CMD ["sh", "-c", "sed s/basic_auth/basicauth/ /etc/caddy/Caddyfile | exec caddy run --config - --adapter caddyfile"]
+"""
+_QDRANT = f"""
+FROM debian:bookworm-slim
+{_INSTALL.format("ca-certificates")}
+COPY qdrant /qdrant/
+RUN install -d -o 1000 -g 1000 /qdrant/storage
+WORKDIR /qdrant
+CMD ["./qdrant"]
+"""
 _DOCKERFILES = {
     "python": _PYTHON,
     "postgres": _POSTGRES,
     "redis": _REDIS,
     "prom/prometheus": _PROMETHEUS,
     "prom/alertmanager": _ALERTMANAGER,
+    "caddy": _CADDY,
 }
+_QDRANT_EXECUTABLE = os.environ.get("QDRANT_TEST_EXECUTABLE")
+if _QDRANT_EXECUTABLE:
+    _DOCKERFILES["qdrant/qdrant"] = _QDRANT
 
 
 def missing_part() -> str:
@@ -104,7 +124,8 @@ def missing_part() -> str:
 
 def image_names() -> list[str]:
     """Return the names of the images that can be made here, as the project writes them."""
-    text = (ROOT / "Dockerfile").read_text() + (ROOT / "docker-compose.yml").read_text()
+    files = ("Dockerfile", "docker-compose.yml", "deployment/docker-compose.tls.yml")
+    text = "".join((ROOT / file).read_text() for file in files)
     names = re.findall(r"(?:PYTHON_IMAGE=|image: )([a-z][\w./-]*:[\w.-]+)$", text, re.MULTILINE)
     return [name for name in names if name.partition(":")[0] in _DOCKERFILES]
 
@@ -125,6 +146,8 @@ def _make(name: str, dockerfile: str) -> None:
         (context / "postgres-entrypoint").write_text(_POSTGRES_ENTRYPOINT)
         (context / "pip.conf").write_text(_pip_configuration())
         shutil.copy(_CERTIFICATES, context)
+        if dockerfile == _QDRANT and _QDRANT_EXECUTABLE:
+            shutil.copy(_QDRANT_EXECUTABLE, context / "qdrant")
         _run("docker", "build", "--label", LABEL, "--tag", name, folder)
 
 
