@@ -6,6 +6,8 @@ import html
 import io
 import json
 import sqlite3
+import subprocess
+import sys
 import tarfile
 import textwrap
 import urllib.parse
@@ -20,6 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from rag_assets_tests.leaks.canaries import canary
+from rag_assets_tests.leaks.command_lines import watched_command_lines
 from rag_assets_tests.leaks.scanner import (
     canaries_in,
     canaries_in_folder,
@@ -141,3 +144,10 @@ def test_a_canary_is_found_in_redis(tmp_path: Path) -> None:
             client.flushall()
             plant()
             assert "017" in canaries_in(values_of_redis(client))
+
+
+@pytest.mark.slow
+def test_a_canary_is_found_in_a_command_line() -> None:
+    with watched_command_lines() as found:
+        subprocess.run([sys.executable, "-c", "import time; time.sleep(2)", SECRET], check=True)
+    assert list(found.values()) == [{"017"}]

@@ -118,6 +118,21 @@ def outcomes(runs: list[FoundRun]) -> list[tuple[str, str]]:
     return [(run.tags["dagster_run_id"], run.outcome) for run in runs]
 
 
+@pytest.mark.parametrize(
+    ("uri", "place"),
+    [
+        ("http://rag:secret@host:5000/mlflow?token=secret", "http://host:5000/mlflow"),
+        ("http://rag:se@cret@host:5000", "http://host:5000"),
+        ("http://rag:se/cret@host:5000", "http://host:5000"),
+        ("http://rag:secret?secret@host:5000", "http://"),
+        ("sqlite:///folder/mlflow.db", "sqlite:///folder/mlflow.db"),
+        ("databricks", "databricks"),
+    ],
+)
+def test_the_place_is_the_address_without_credentials(uri: str, place: str, tmp_path: Path) -> None:
+    assert observer(tmp_path, uri, "one").place == place
+
+
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_a_trouble_is_a_warning_and_the_next_delivery_catches_up(
     trouble: Trouble,
