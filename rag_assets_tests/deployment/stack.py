@@ -233,6 +233,12 @@ class Stack:
 
     def remove(self) -> None:
         self.compose("down", "--volumes", "--remove-orphans", check=False)
+        # Those of the proxy are in none of the files any more.
+        volumes = docker(
+            "volume", "ls", "--quiet", "--filter", f"label=com.docker.compose.project={self._project}"
+        ).split()
+        if volumes:
+            docker("volume", "rm", *volumes)
 
 
 def _close(path: Path, mode: int, group: int) -> None:
