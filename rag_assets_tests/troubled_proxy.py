@@ -104,6 +104,8 @@ class TroubledProxy(TcpProxy):
                 if not self._pass_on(data, end, other, is_request):
                     break
                 data = b""
+        if self._trouble == "hanging" and not is_request:
+            return  # a server ends an idle connection, and a client in front of a hanging one hears nothing of it
         shut(end)
         shut(other)
 

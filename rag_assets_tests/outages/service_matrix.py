@@ -91,7 +91,6 @@ def result_of(cell: Cell, folder: Path) -> Result:
         assert not [message for message in afterwards if "died" in message], "no run has died"
         assert known_documents(world) == after.documents
         assert_same_points(_points(world), expected)
-        service.check(world)
         return Result(production, says)
 
 

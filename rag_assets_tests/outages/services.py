@@ -18,19 +18,14 @@ from pydantic import SecretStr
 from rag_assets.embedders.base import checked_unit_vectors
 from rag_assets.embedders.openai import OpenAIEmbedder
 from rag_assets.records import Vector
-from rag_assets.tracking import observer
 from rag_assets.vector_stores.server import writer
 from rag_assets_tests import fake_openai
 from rag_assets_tests.documents import vector_of
 from rag_assets_tests.fake_openai import API_KEY, FakeOpenAI
-from rag_assets_tests.histories.expectation import known_documents
 from rag_assets_tests.histories.world import World
 from rag_assets_tests.local_qdrant import local_qdrant
-from rag_assets_tests.outages.postgres_error import postgres_error
 from rag_assets_tests.qdrant_nodes import ONE_SERVER, real_server
 from rag_assets_tests.redis_servers import redis_error, redis_server
-from rag_assets_tests.sources.scenes.postgres_server import server_port
-from rag_assets_tests.tracking.conftest import ask, new_postgres_url
 from rag_assets_tests.troubled_proxy import (
     TROUBLES,
     Trouble,
@@ -70,9 +65,6 @@ class Service:
 
     def vector_of(self, text: str) -> Vector:
         return vector_of(text)
-
-    def check(self, world: World) -> None:
-        """Check what the service itself holds, after the refresh that followed the trouble."""
 
 
 class RedisService(Service):
@@ -143,33 +135,6 @@ class EmbedderService(Service):
         return checked_unit_vectors(fake_openai.vector_of(text, _DIMENSIONS)[None], 1, _DIMENSIONS, "")[0]
 
 
-class TablesService(Service):
-    """The database of the metadata tables, an observer. In trouble its disk is full."""
-
-    host = "postgres.example.com:5432"
-
-    def __init__(self) -> None:
-        self.proxy = TroubledProxy(server_port(), postgres_error)
-        self._url = new_postgres_url()
-
-    def use(self, world: World) -> None:
-        port = urlsplit(self._url).port
-        world.settings["metadata_url"] = SecretStr(self._url.replace(f":{port}/", f":{self.proxy.port}/"))
-
-    def first_request(self, moment: Moment) -> Callable[[bytes], bool] | None:
-        requests: dict[Moment, Callable[[bytes], bool]] = {
-            "in the middle": lambda data: b"INSERT INTO" in data,
-            "after the promotion": lambda data: b"COMMIT" in data,
-        }
-        return requests.get(moment)
-
-    def check(self, world: World) -> None:
-        ended = ask(self._url, "SELECT outcome FROM rag_refreshes ORDER BY ended_at")
-        assert [row["outcome"] for row in ended] == ["live", "live", "unchanged"]
-        rows = ask(self._url, "SELECT document_id FROM rag_documents")
-        assert {row["document_id"] for row in rows} == set(known_documents(world))
-
-
 @contextlib.contextmanager
 def _redis(folder: Path) -> Iterator[Service]:
     with redis_server(folder) as server:
@@ -198,17 +163,10 @@ def _embedder(_folder: Path) -> Iterator[Service]:
         yield EmbedderService(server.port)
 
 
-@contextlib.contextmanager
-def _tables(_folder: Path) -> Iterator[Service]:
-    with mock.patch.object(observer, "DELIVERY_SECONDS", 10.0):
-        yield TablesService()
-
-
 SERVICES: dict[str, Callable[[Path], AbstractContextManager[Service]]] = {
     "Redis": _redis,
     "Qdrant": _qdrant,
     "embedder": _embedder,
-    "PostgreSQL of the metadata tables": _tables,
 }
 """Name -> context manager of a folder that yields the service."""
 

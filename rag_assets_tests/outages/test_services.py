@@ -21,7 +21,6 @@ SAMPLE: list[Cell] = [
     ("Qdrant", "dropped after send", "in the middle"),
     ("Qdrant", "one answer lost", "at the promotion"),
     ("embedder", "error", "in the middle"),
-    ("PostgreSQL of the metadata tables", "error", "in the middle"),
 ]
 
 

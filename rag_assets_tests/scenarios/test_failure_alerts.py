@@ -7,9 +7,7 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 
-from rag_assets.alerts.teller import Teller
 from rag_assets.defs.resources import KnowledgeBaseResource
-from rag_assets.defs.runs.facts import facts_of
 from rag_assets.errors import SupersededError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets_tests.alerting import AlertSensor
@@ -216,36 +214,6 @@ def test_runs_carry_their_outcome_and_score(promoted: Pipeline) -> None:
     promoted.write("topic03.md", text_about("changed"))
     found = tags(promoted.refresh().run_id)
     assert found["outcome"] == "blocked"
-
-
-# Slack in trouble
-
-
-@pytest.mark.parametrize("trouble", ["refused", "hanging", "500", "dropped"])
-def test_a_refresh_is_promoted_without_slack_and_its_message_arrives_later(
-    promoted: Pipeline, trouble: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    promoted.write("topic03.md", text_about("changed"))
-    run = promoted.refresh().checked()
-    assert run.metadata["production_collection"]["outcome"] == "live"
-    with SlackReceiver() as slack:
-        url = "http://127.0.0.1:9/services/T0/secret-of-the-webhook" if trouble == "refused" else slack.url
-        promoted.configure(SLACK_WEBHOOK_URL=url)
-        if trouble == "500":
-            slack.status = 500
-        elif trouble != "refused":
-            slack.behave(trouble)  # type: ignore[arg-type]
-        with promoted.knowledge_base() as knowledge_base:
-            (record,) = promoted.instance.get_run_records(dg.RunsFilter(run_ids=[run.run_id]))
-            report = Teller(knowledge_base).tell([facts_of(promoted.instance, record)], seconds=3)
-        assert report is not None
-        assert (report.num_posted, report.num_waiting) == (0, 1)
-        assert report.problem
-        assert "secret" not in str(report)
-        promoted.configure(SLACK_WEBHOOK_URL=slack.url)
-        slack.status = 200
-        slack.behave("answering")
-        assert "A new generation is live" in AlertSensor(promoted, slack, begins=False).only()
 
 
 # Dead runs

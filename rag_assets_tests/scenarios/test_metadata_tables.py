@@ -1,24 +1,19 @@
 """The metadata tables after runs with every outcome, compared with Dagster's own events, and without document text."""
 
 import json
-import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 
 from rag_assets.defs import recorded_runs
 from rag_assets.embedders.probe import PROBE_TEXTS
-from rag_assets.tracking import observer as observer_module
 from rag_assets_tests import fake_openai
 from rag_assets_tests.fake_openai import API_KEY, FakeOpenAI
 from rag_assets_tests.pipeline import NUM_DOCUMENTS, Pipeline, Run, text_about, words
-from rag_assets_tests.sources.scenes.postgres_server import PASSWORD
 from rag_assets_tests.tracking.conftest import ask, everything_in, new_postgres_url
-from rag_assets_tests.tracking.test_observer import hanging, refused
 
 CANARY = "the plumber keeps seventeen turquoise umbrellas"
 
@@ -181,46 +176,6 @@ def test_the_last_of_our_steps_ends_a_run_without_an_outcome(promoted: Pipeline)
     [run] = rows(promoted, "SELECT step, num_listed FROM rag_refreshes WHERE outcome='partial'")
     assert run == {"step": "eval_report_recall_gate", "num_listed": None}
     assert len(rows(promoted, "SELECT * FROM rag_evaluations")) >= 5
-
-
-@pytest.mark.parametrize("fault", [refused, hanging])
-def test_a_refresh_is_promoted_without_its_tables(
-    empty: Pipeline, fault: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(observer_module, "DELIVERY_SECONDS", 4.0)
-    url = new_postgres_url()
-    empty.configure(RAG_METADATA_URL=fault(url))
-    run = empty.refresh().checked()
-    assert empty.production().production is not None
-    said = [
-        record.user_message
-        for record in empty.instance.all_logs(run.run_id)
-        if "the metadata tables lag since" in record.user_message
-    ]
-    assert len(said) == 1
-    lag = empty.status()["metadata_tables"]
-    assert lag["num_waiting"] == 1
-    _, printed, _ = empty.command("status")
-    assert "TABLES LAG" in printed
-    code, printed, _ = empty.command("doctor")
-    assert code == 1
-    assert "metadata tables" in printed
-    empty.configure(RAG_METADATA_URL=url)
-    empty.refresh().checked()
-    assert empty.status()["metadata_tables"] is None
-    assert [row["outcome"] for row in ask(url, "SELECT outcome FROM rag_refreshes ORDER BY ended_at")] == [
-        "live",
-        "unchanged",
-    ]
-    assert_tables_show_production(empty, url)
-    history = "".join(
-        str(row)
-        for path in (empty.home / "dagster").rglob("*.db")
-        for row in sqlite3.connect(path).iterdump()
-    )
-    shown = json.dumps(empty.status()) + printed + history
-    for secret in (PASSWORD, quote(PASSWORD)):
-        assert secret not in shown
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +21,6 @@ from rag_assets_tests.mlflow_servers import FoundRun, runs_in, wait_for_sender
 from rag_assets_tests.optional_packages import require_unimported
 from rag_assets_tests.pipeline import NUM_DOCUMENTS, Pipeline, Run, text_about, words
 from rag_assets_tests.tracking.conftest import ask
-from rag_assets_tests.tracking.test_observer import hanging, refused
 
 require_unimported("mlflow", "dagster_mlflow")
 CANARY = "the plumber keeps seventeen turquoise umbrellas"
@@ -174,40 +172,6 @@ def test_a_refresh_that_did_not_begin_is_a_run(tracked: Pipeline, runs: Any) -> 
     [run] = runs()
     assert (run.outcome, run.tags["step"]) == ("failed", "refresh")
     assert "dagster.yaml" in run.tags["reason"]
-
-
-@pytest.mark.parametrize("fault", [refused, hanging])
-def test_a_refresh_is_promoted_without_mlflow(
-    tracked: Pipeline, runs: Any, fault: Any, monkeypatch: pytest.MonkeyPatch, database: Path
-) -> None:
-    address = fault("").rpartition("@")[2].partition("/")[0]
-    tracked.configure(MLFLOW_TRACKING_URI=f"http://someone:{TOKEN}@{address}")
-    with monkeypatch.context() as patch:
-        patch.setattr(mlflow_observer, "SENDING_SECONDS", 12.0)
-        run = tracked.refresh().checked()
-    wait(tracked)
-    assert tracked.production().production is not None
-    said = [
-        record.message for record in tracked.instance.all_logs(run.run_id) if "MLflow lags" in record.message
-    ]
-    assert len(said) == 1
-    assert tracked.status()["mlflow"]["num_waiting"] == 1
-    _, printed, _ = tracked.command("status")
-    assert "MLFLOW LAG" in printed
-    tracked.configure(MLFLOW_TRACKING_URI=f"sqlite:///{database}")
-    caught_up = tracked.refresh().checked()
-    assert any("MLflow lags" in record.message for record in tracked.instance.all_logs(caught_up.run_id))
-    assert outcomes(runs()) == ["live", "unchanged"]
-    assert tracked.status()["mlflow"] is None
-    linked = tracked.instance.get_run_by_id(run.run_id)
-    assert linked is not None
-    assert linked.tags["mlflow/run_id"] == runs()[0].run_id
-    history = "".join(
-        str(row)
-        for path in (tracked.home / "dagster").rglob("*.db")
-        for row in sqlite3.connect(path).iterdump()
-    )
-    assert TOKEN not in json.dumps(tracked.status()) + printed + history
 
 
 @pytest.mark.parametrize("is_price_known", [True, False])

@@ -1,4 +1,7 @@
-"""MLflow down, slow or gone is a warning, the next delivery catches up, and each refresh is one run."""
+"""The sender of MLflow runs: each refresh is one run, and what is not sent waits.
+
+The troubles of a server over whole refreshes are in `rag_assets_tests/outages`.
+"""
 
 import base64
 import logging
@@ -37,7 +40,7 @@ from rag_assets_tests.mlflow_writer import MlflowWriter
 from rag_assets_tests.optional_packages import require_unimported
 from rag_assets_tests.tracking.sample_records import run_record
 from rag_assets_tests.tracking.test_mlflow_run import measured
-from rag_assets_tests.troubled_proxy import TROUBLES, Trouble, TroubledProxy
+from rag_assets_tests.troubled_proxy import TroubledProxy
 
 require_unimported("mlflow", "dagster_mlflow")
 pytestmark = pytest.mark.slow
@@ -131,40 +134,6 @@ def outcomes(runs: list[FoundRun]) -> list[tuple[str, str]]:
 )
 def test_the_place_is_the_address_without_credentials(uri: str, place: str, tmp_path: Path) -> None:
     assert observer(tmp_path, uri, "one").place == place
-
-
-@pytest.mark.parametrize("trouble", TROUBLES)
-def test_a_trouble_is_a_warning_and_the_next_delivery_catches_up(
-    trouble: Trouble,
-    server: MlflowServer,
-    proxy: TroubledProxy,
-    experiment: str,
-    tmp_path: Path,
-    dagster_run: tuple[dg.DagsterInstance, str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    uri = url_of(proxy).replace("//", f"//someone:{PASSWORD}@")
-    ours = observer(tmp_path, uri, experiment)
-    proxy.begin(trouble)
-    for run_id in ("r1", "r2"):
-        ours.put(run_record(run_id, int(run_id[1]), "blocked"))
-    with monkeypatch.context() as patch:
-        patch.setattr(mlflow_observer, "SENDING_SECONDS", 20.0)
-        deliver(ours, report_address(*dagster_run))
-    lag = ours.lag()
-    assert lag is not None
-    assert (lag.num_waiting, lag.num_dropped) == (2, 0)
-    [warning] = warnings_of(dagster_run)
-    assert f"MLflow lags since {lag.since}: " in warning
-    assert "2 records wait, and the next refresh sends them" in warning
-    proxy.end()
-    ours.put(run_record("r3", 3))
-    deliver(ours)
-    assert ours.lag() is None
-    assert outcomes(found(server, experiment)) == [("r1", "blocked"), ("r2", "blocked"), ("r3", "live")]
-    assert ours.examine().endswith(f"experiment {experiment}")
-    assert PASSWORD not in warning + lag.problem + ours.examine()
-    assert PASSWORD not in "".join(path.read_text() for path in tmp_path.rglob("*.json"))
 
 
 def test_a_sender_has_no_secret_in_its_command_and_ends_in_time(

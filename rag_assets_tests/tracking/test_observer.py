@@ -80,15 +80,6 @@ def refused(_url: str) -> str:
     return f"postgresql://someone:{quote(PASSWORD)}@127.0.0.1:{port}/postgres"
 
 
-_SILENT: list[socket.socket] = []
-
-
-def hanging(_url: str) -> str:
-    _SILENT.append(socket.create_server(("127.0.0.1", 0)))
-    port = _SILENT[-1].getsockname()[1]
-    return f"postgresql://someone:{quote(PASSWORD)}@127.0.0.1:{port}/postgres"
-
-
 def read_only(url: str) -> str:
     return f"{url}%20-cdefault_transaction_read_only%3Don"
 
@@ -116,8 +107,6 @@ def no_such_database(url: str) -> str:
 
 
 FAULTS: dict[str, tuple[Callable[[str], str], str]] = {
-    "refused": (refused, "Connection refused"),
-    "hanging": (hanging, "Check that it is up and reachable|no answer within"),
     "read-only": (read_only, "the server is read-only"),
     "not permitted": (not_permitted, "Grant CREATE on the schema"),
     "wrong password": (wrong_password, "password authentication failed|InvalidPassword"),
