@@ -38,6 +38,8 @@ EFFECTS: dict[str, Literal["reads", "searches", "refreshes", "changes", "writes"
     "approve": "changes",
     "benchmark draft": "writes",
     "benchmark accept": "writes",
+    "benchmark pin": "changes",
+    "benchmark unpin": "changes",
     "backup": "reads",
     "restore": "writes",
     "purge": "changes",
@@ -196,6 +198,10 @@ def _run(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
             from rag_assets.cli.benchmark import draft as run
         case "benchmark accept":
             from rag_assets.cli.benchmark import accept as run
+        case "benchmark pin":
+            from rag_assets.cli.benchmark import pin as run
+        case "benchmark unpin":
+            from rag_assets.cli.benchmark import unpin as run
         case _:
             raise AssertionError(f"no function for the command {options.command!r}")
     return run(knowledge_base, options)

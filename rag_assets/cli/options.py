@@ -93,7 +93,9 @@ _EXAMPLES = {
     "doctor": ("rag-assets doctor", "rag-assets doctor --deep", "rag-assets doctor --send-test-alert"),
     "benchmark": ("rag-assets benchmark draft", "rag-assets benchmark accept"),
     "benchmark draft": ("rag-assets benchmark draft --questions 100",),
-    "benchmark accept": ("rag-assets benchmark accept",),
+    "benchmark accept": ("rag-assets benchmark accept", "rag-assets benchmark accept --deleted"),
+    "benchmark pin": ("rag-assets benchmark pin",),
+    "benchmark unpin": ("rag-assets benchmark unpin",),
     "completion": ("rag-assets completion bash > ~/.local/share/bash-completion/completions/rag-assets",),
 }
 
@@ -345,11 +347,30 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
         metavar="N",
         help="maximum number of questions (default: 60)",
     )
-    command(
+    accept = command(
         "benchmark accept",
-        "Replace the benchmark with the draft.",
+        "Replace the benchmark with the draft, or accept deletions.",
         description="Replace RAG_BENCHMARK_FILE with the draft. The previous benchmark stays beside it, in "
-        "benchmark.before.jsonl if the file is benchmark.jsonl.",
+        "benchmark.before.jsonl if the file is benchmark.jsonl. With --deleted the benchmark stays as it is.",
+        within=benchmark,
+    )
+    accept.add_argument(
+        "--deleted",
+        action="store_true",
+        help="instead, accept that expected documents were deleted: their questions no longer count",
+    )
+    pin = command(
+        "benchmark pin",
+        "Compare each candidate with production of now.",
+        description="Make production the anchor of the gate. Without a pin it is the best promoted generation.",
+        within=benchmark,
+    )
+    for one in (accept, pin):
+        one.add_argument("--by", metavar="NAME", help="who decides (default: the user of this system)")
+    command(
+        "benchmark unpin",
+        "Compare with the best promoted generation again.",
+        description="End `benchmark pin`. The anchor is the best promoted generation again.",
         within=benchmark,
     )
     completion = command("completion", "Print a script that completes commands and options in a shell.")

@@ -97,7 +97,8 @@ def _in_words(report: EvalReport, found: Sequence[Comparison]) -> str:
 def _of_other(other: str, found: Sequence[Comparison]) -> str:
     worse = [one for one in found if one.result is Result.WORSE]
     if worse:
-        return f"worse than {other}: {', '.join(map(str, worse))}"
+        meant = "" if other == "production" else " (`rag-assets benchmark pin` makes production the anchor)"
+        return f"worse than {other}: {', '.join(map(str, worse))}{meant}"
     # Halves are watched for a collapse only: their thresholds are so strict that few benchmarks could show them safe.
     open_ones = [one for one in found if one.result is Result.UNDECIDED and one.part == "fused"]
     if not open_ones:

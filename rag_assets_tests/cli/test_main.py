@@ -42,6 +42,9 @@ COMMANDS = (
     ("doctor",),
     ("benchmark", "draft"),
     ("benchmark", "accept"),
+    ("benchmark", "accept", "--deleted"),
+    ("benchmark", "pin"),
+    ("benchmark", "unpin"),
     ("completion", "bash"),
 )
 
@@ -148,7 +151,7 @@ def test_the_shell_completes_commands_and_options(capsys: pytest.CaptureFixture[
     assert completed(capsys, "res") == {"restore", "resume"}
     assert completed(capsys, "search", "leave", "--l") == {"--limit"}
     assert completed(capsys, "search", "--") >= {"--filter", "--generation", "--json", "--help"}
-    assert completed(capsys, "benchmark", "") == {"draft", "accept", "--help"}
+    assert completed(capsys, "benchmark", "") == {"draft", "accept", "pin", "unpin", "--help"}
     assert completed(capsys, "benchmark", "draft", "--q") == {"--questions"}
     assert completed(capsys, "completion", "b") == {"bash"}
     assert completed(capsys, "show", "a") == set()

@@ -48,7 +48,7 @@ _DISCARDED_PREFIX = ".discarded-"
 _LOST: dict[RecordKind, str] = {
     "purged": "it lists the purged documents. Remove it: the next refresh writes it again from the list in the state folder",
     "measured": "it has the measurements to compare with. Remove it: the next promotion writes it again",
-    "accepted": "it lists accepted deletions of expected documents. Remove it: their questions count as misses again",
+    "accepted": "it lists accepted deletions of expected documents. Remove it, then run `rag-assets benchmark accept --deleted`",
 }
 """Kind of damaged records -> the loss, and the next step."""
 
