@@ -10,7 +10,8 @@ from rag_assets_tests.leaks.scanner import canaries_in, canaries_in_folder
 from rag_assets_tests.leaks.scenes import DAGSTER_YAML, PARTS, LeakScene, debug_log
 from rag_assets_tests.leaks.servers import KINDS
 
-SAMPLE = {(part, "401") for part in ("sources and observers", "embedder", "Redis", "Qdrant")}
+SAMPLE = {(part, "401") for part in ("sources and observers", "Redis")}
+"""Clients of HTTP and of another protocol. `test_mcp_server` has Qdrant in a plain run."""
 ALL_COMMANDS = {"sources and observers": ("401", "500"), "Redis": ("500",), "Qdrant": ("403",)}
 FEW_COMMANDS = ("doctor", "status", "plan", "metrics")
 WITH_DEBUG_LOGS = "python_logs:\n  python_log_level: DEBUG\n  managed_python_loggers: [root]\n"

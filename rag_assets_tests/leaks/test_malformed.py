@@ -40,6 +40,8 @@ MALFORMED: dict[str, Callable[[str], str]] = {
     "half of JSON": lambda name: json.dumps({"a": canary_of(name)})[:-1],
 }
 
+IN_PLAIN_RUNS = ("plain", "unencoded in a URL", "as a port", "half of JSON")
+
 
 def said_about(home: Path, monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
     """Return all that the commands print that read every variable, without a network."""
@@ -59,7 +61,10 @@ def said_about(home: Path, monkeypatch: pytest.MonkeyPatch, **variables: str) ->
     return printed.getvalue()
 
 
-@pytest.mark.parametrize("form", MALFORMED)
+@pytest.mark.parametrize(
+    "form",
+    [pytest.param(form, marks=() if form in IN_PLAIN_RUNS else pytest.mark.soak) for form in MALFORMED],
+)
 @pytest.mark.parametrize("name", secret_settings())
 def test_a_malformed_secret_is_not_repeated(
     name: str, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -144,7 +144,8 @@ def nothing() -> None:
     """A job without steps."""
 
 
-@pytest.mark.parametrize("kind", kinds("401"))
+@pytest.mark.soak  # two processes that import MLflow; plain runs have those of `test_mlflow_observer`
+@pytest.mark.parametrize("kind", KINDS)
 def test_records_and_warnings_of_mlflow_hold_no_secret(
     kind: str,
     home: Path,
