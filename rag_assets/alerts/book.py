@@ -8,6 +8,9 @@ _MOST_RUNS = 1000
 _MOST_INCIDENTS = 50
 _MOST_FOLDED = 100
 VERSION = 1
+_DIED = "died"
+START = "start:"
+"""Begin of the key of an incident about schedules and sensors, not about runs."""
 
 
 @dataclass(slots=True)
@@ -33,6 +36,16 @@ class Incident:
     def source(self) -> str:
         """The unreadable source, "" for other incidents."""
         return self.key.partition("source:")[2]
+
+    @property
+    def is_start(self) -> bool:
+        """Whether a schedule or a sensor fails."""
+        return self.key.startswith(START)
+
+    @property
+    def is_refresh(self) -> bool:
+        """Whether it is about whole refreshes: the next successful one ends it."""
+        return not self.source and not self.is_start
 
 
 @dataclass(slots=True)
@@ -84,6 +97,15 @@ class Book:
             return False
         self.runs = [*self.runs, run_id][-_MOST_RUNS:]
         return True
+
+    def knows(self, run_id: str, *, is_success: bool) -> bool:
+        """Whether a run is dealt with. A paused one, taken for dead, may come back and succeed: that is news."""
+        came_back = is_success and any(
+            one.key == _DIED and run_id in (one.run_id, one.last_run_id) for one in self.incidents.values()
+        )
+        if came_back:
+            self.runs = [one for one in self.runs if one != run_id]
+        return run_id in self.runs
 
     def open(self, incident: Incident) -> None:
         self.incidents[incident.key] = incident

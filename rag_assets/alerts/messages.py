@@ -9,6 +9,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from rag_assets.alerts.run_facts import NOT_BEGUN
 from rag_assets.alerts.slack_text import Message, code, link, quoted
 from rag_assets.progress import duration
 from rag_assets.text.wording import counted, usd
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from rag_assets.alerts.run_facts import Place, RunFacts, Situation
     from rag_assets.alerts.run_news import RunNews
 
+NOT_STARTING = "Refreshes do not start"
 ROLLBACK = "rollback"
 """The job of a rollback."""
 _PROMOTION = "production_collection"
@@ -79,7 +81,7 @@ def about_run(news: RunNews, situation: Situation, place: Place) -> Message:
 
 
 def _recovery(ended: Sequence[Incident]) -> str:
-    refreshes = ["refreshes work again"] if any(not one.source for one in ended) else []
+    refreshes = ["refreshes work again"] if any(one.is_refresh for one in ended) else []
     return "; ".join([*refreshes, *(f"source {one.source} is readable again" for one in ended if one.source)])
 
 
@@ -146,11 +148,44 @@ def _answer(run: RunFacts) -> tuple[str, str]:
             )
 
 
+def not_starting(
+    names: Sequence[str], reason: str, situation: Situation, place: Place, now: float
+) -> Message:
+    """Return the message about schedules and sensors that fail for one reason."""
+    return Message(
+        f"{_ALARM} *{NOT_STARTING}*",
+        _paragraphs(
+            [f"{', '.join(map(code, names))}: {quoted(reason)}"],
+            f"{counted(len(names), 'schedule or sensor', 'schedules and sensors')} without a good tick",
+            ["No run was begun.", _serves(situation, is_unchanged=False)],
+            "Correct the part that the text names. `rag-assets doctor` checks the settings and every service. Schedule and sensors go on "
+            "by themselves.",
+        ),
+        _footer(place, now),
+    )
+
+
+def starting_again(ended: Sequence[Incident], situation: Situation, place: Place, now: float) -> Message:
+    """Return the message about the end of such failures."""
+    since = min(one.since for one in ended)
+    return Message(
+        f"{_GOOD} *Recovered: refreshes start again*",
+        _paragraphs(
+            ["No schedule or sensor fails any more"],
+            f"after {duration(max(0.0, now - since))}",
+            [_serves(situation, is_unchanged=False)],
+            "Nothing to do.",
+        ),
+        _footer(place, now),
+    )
+
+
 def reminder(incidents: Sequence[Incident], situation: Situation, place: Place, now: float) -> Message:
     """Return the daily reminder of all open incidents."""
-    num_runs = sum(one.num_runs for one in incidents if not one.source)
+    num_runs = sum(one.num_runs for one in incidents if one.is_refresh)
     lines = [
-        f"• {quoted(one.title)}, since {_moment(one.since)}, last in {_run_link(one.last_run_id, place)}"
+        f"• {quoted(one.title)}, since {_moment(one.since)}"
+        + (f", last in {_run_link(one.last_run_id, place)}" if one.last_run_id else "")
         for one in incidents[:_MOST_LINES]
     ]
     return Message(
@@ -306,7 +341,7 @@ def _numbers(run: RunFacts) -> str:
 
 def _footer(place: Place, at: float, run: RunFacts | None = None) -> str:
     parts = [f"knowledge base *{quoted(place.knowledge_base)}*", quoted(place.environment), _moment(at)]
-    if run is not None and run.run_id:
+    if run is not None and run.has_run:
         parts.append(_run_link(run.run_id, place))
         if place.dagster_url:
             parts.append(link(f"{place.dagster_url}/assets/eval_report", "report"))
@@ -318,7 +353,7 @@ def _footer(place: Place, at: float, run: RunFacts | None = None) -> str:
 
 
 def _run_link(run_id: str, place: Place) -> str:
-    if not run_id:
+    if not run_id or run_id.startswith(NOT_BEGUN):
         return "no run"
     short = f"run {run_id[:8]}"
     return link(f"{place.dagster_url}/runs/{run_id}", short) if place.dagster_url else short

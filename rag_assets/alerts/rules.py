@@ -13,6 +13,7 @@ from rag_assets.alerts.book import Book, Incident
 from rag_assets.alerts.run_facts import Place, RunFacts, Situation
 from rag_assets.alerts.run_news import RunNews
 from rag_assets.alerts.slack_text import Message
+from rag_assets.alerts.triggers import Triggers, messages_about
 
 REMIND_AFTER_SECONDS = 86_400.0
 _HOUR = 3600.0
@@ -23,13 +24,22 @@ _IN_AN_HOUR = {"alert": 6, "summary": 4}
 _TOKEN = re.compile(r"rag-assets approve ([0-9a-f]{16})")
 
 
-def decide(book: Book, runs: Iterable[RunFacts], situation: Situation, place: Place, now: float) -> None:
+def decide(
+    book: Book,
+    runs: Iterable[RunFacts],
+    situation: Situation,
+    place: Place,
+    now: float,
+    triggers: Triggers | None = None,
+) -> None:
     """Put all due messages into the outbox of the book.
 
     Args:
         runs: ended ones. Those dealt with before are ignored.
         now: seconds since the epoch.
+        triggers: None if they are not looked at.
     """
+    starts = messages_about(book, triggers, situation, place, now) if triggers is not None else []
     found = [
         _news(book, run, now)
         for run in sorted(runs, key=lambda run: run.ended_at)
@@ -39,6 +49,8 @@ def decide(book: Book, runs: Iterable[RunFacts], situation: Situation, place: Pl
     for kind in _IN_AN_HOUR:
         ours = [news for news in found if news.is_alert == (kind == "alert")]
         told = [(messages.about_run(news, situation, place), news.run.run_id) for news in ours]
+        if kind == "alert":
+            told = [(message, "") for message in starts] + told
         _queue(book, kind, told, place, now)
     _remind(book, situation, place, now)
 
@@ -56,7 +68,7 @@ def _news(book: Book, run: RunFacts, now: float) -> RunNews:
             book.open(incident)
             news.opened = incident
     if run.is_success:
-        news.ended = [one for one in book.incidents.values() if not one.source]
+        news.ended = [one for one in book.incidents.values() if one.is_refresh]
         news.damage, news.is_live = run.damage, run.outcome == "live"
     news.ended += [
         one

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from rag_assets.vector_stores.production_state import Hold
 
+NOT_BEGUN = "not-begun-"
+"""Begin of the id of a refresh without a run."""
 SUPERSEDED_IN_A_ROW = 3
 """Number of refreshes superseded one after the other before a message. One or two are normal."""
 
@@ -62,6 +64,10 @@ class RunFacts:
     generation: str = ""
     mlflow_url: str = ""
     numbers: Numbers = Numbers()
+
+    @property
+    def has_run(self) -> bool:
+        return not self.run_id.startswith(NOT_BEGUN)
 
     @property
     def is_success(self) -> bool:

@@ -13,6 +13,7 @@ from rag_assets.alerts.courier import Report, deliver
 from rag_assets.alerts.delivery import TOTAL_SECONDS, Delivery, post_to_slack
 from rag_assets.alerts.rules import decide
 from rag_assets.alerts.run_facts import Place, RunFacts, Situation
+from rag_assets.alerts.triggers import Triggers
 from rag_assets.errors import MENDED_BY_REBUILD, ConfigurationError, RagAssetsError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.settings import Settings
@@ -57,10 +58,22 @@ class Teller:
         except BusyError:
             return None
 
-    def tell_in(self, book: Book, runs: Iterable[RunFacts], deadline: float) -> Report:
-        """Do the same with a locked book, until the deadline by the monotonic clock."""
+    def tell_in(
+        self,
+        book: Book,
+        runs: Iterable[RunFacts],
+        deadline: float,
+        triggers: Triggers | None = None,
+        situation: Situation | None = None,
+    ) -> Report:
+        """Do the same with a locked book, until the deadline by the monotonic clock.
+
+        Args:
+            triggers: None if they are not looked at.
+            situation: None to look at production.
+        """
         place, now = place_of(self._knowledge_base.settings), time.time()
-        decide(book, runs, self.situation(), place, now)
+        decide(book, runs, situation or self.situation(), place, now, triggers)
         # Before anything is sent: a process killed now repeats nothing, and forgets nothing.
         self.book_file.write(book)
         return deliver(

@@ -87,6 +87,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if getattr(options, "nagios", False):
             return _say_to_monitor(error)
         _complain(str(error))
+        if options.command == "refresh" and knowledge_base is None:
+            from rag_assets.cli.unstarted import tell_malformed
+
+            tell_malformed(error)
         if options.command in _EXITING_BY_REASON:
             from rag_assets.cli.exit_codes import exit_code_of_error
 

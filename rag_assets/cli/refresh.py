@@ -11,6 +11,7 @@ import uuid
 from contextlib import suppress
 from dataclasses import asdict
 
+from rag_assets.alerts.run_facts import NOT_BEGUN
 from rag_assets.artifacts.last_outcome import OutcomeRecord, record_failure
 from rag_assets.cli.exit_codes import exit_code_of
 from rag_assets.cli.refresh_lines import RefreshLines
@@ -39,6 +40,10 @@ def refresh(knowledge_base: KnowledgeBase, options: argparse.Namespace) -> int:
         result = process.follow(lines.show, lines.tick)
     if not process.has_recorded_end:
         _end_without_dagster(knowledge_base, result)
+        if result.outcome is Outcome.FAILED:
+            from rag_assets.cli.unstarted import tell_unstarted
+
+            tell_unstarted(result.reason, knowledge_base, result.run_id)
     seconds = time.monotonic() - started_at
     lines.end(result, seconds, cost_is_known=process.has_recorded_end)
     code = exit_code_of(result.outcome, degraded=result.is_degraded)
@@ -74,7 +79,7 @@ def _record_for_tables(knowledge_base: KnowledgeBase, result: RefreshResult) -> 
     from rag_assets.tracking.composition import RunEnd
     from rag_assets.tracking.observer import Observer
 
-    observer, run_id = Observer(knowledge_base), result.run_id or f"not-begun-{uuid.uuid4().hex}"
+    observer, run_id = Observer(knowledge_base), result.run_id or f"{NOT_BEGUN}{uuid.uuid4().hex}"
     observer.end_run(RunEnd(run_id, result.outcome, "refresh", reason=result.reason))
     result.notes.extend(observer.delays())
 

@@ -14,6 +14,7 @@ from rag_assets.alerts.courier import deliver
 from rag_assets.alerts.delivery import Delivery, post_to_slack
 from rag_assets.alerts.rules import decide
 from rag_assets.alerts.run_facts import Place, RunFacts, Situation
+from rag_assets.alerts.triggers import Triggers
 from rag_assets.vector_stores.production_state import Hold
 from rag_assets_tests.slack_receiver import SlackReceiver
 
@@ -38,16 +39,19 @@ class Step:
     runs: tuple[RunFacts, ...] = ()
     after: float = 1800.0
     hold: Hold | None = None
+    triggers: Triggers | None = None
 
 
-def one(event: str, outcome: str, **values: Any) -> Step:
-    return Step(event, (RunFacts("", values.pop("job", "refresh"), START, outcome, **values),))
+def one(event: str, outcome: str, triggers: Triggers | None = None, **values: Any) -> Step:
+    run = RunFacts("", values.pop("job", "refresh"), START, outcome, **values)
+    return Step(event, (run,), triggers=triggers)
 
 
 GATE = {"step": "eval_report_recall_gate", "error_type": "GateFailed"}
 HOLD = Hold("g2", "2026-01-01T00:00:00+00:00", "ana", "prices are wrong")
 TOKENS = ["rag-assets approve " + digit * 16 for digit in "ab"]
 DOWN = {"step": "raw_documents", "error_type": "SourceUnavailable", "reason": "no source can be read"}
+BAD_SETTING = {"refresh_on_schedule": "RAG_CHUNK_SIZE: expected a whole number"}
 WIKI = {"read_sources": BOTH, "unreadable_sources": {"wiki": "403"}}
 
 HISTORY = [
@@ -90,6 +94,12 @@ HISTORY = [
     one("the gate failed", "blocked", **GATE),
     Step("24 hours with an open problem", after=DAY),
     one("the first success after a failure", "unchanged"),
+    Step("a schedule or sensor fails, so that no refresh starts", triggers=Triggers(BAD_SETTING)),
+    Step("it fails again for the same reason", triggers=Triggers(BAD_SETTING)),
+    one("a refresh by hand in the meantime", "unchanged", triggers=Triggers(BAD_SETTING)),
+    Step("none of them fails any more", triggers=Triggers({})),
+    one("a run cannot be launched", "failed", reason="it could not be launched: unexpected OSError"),
+    one("the first success after a failure", "unchanged"),
     Step(
         "more than three problems in one minute",
         tuple(RunFacts("", "refresh", START, "failed", f"step{number}") for number in range(4)),
@@ -119,7 +129,7 @@ class Channel:
         self.book = Book.from_json(json.loads(json.dumps(self.book.to_json())))
         place, situation = Place("documents", "production"), Situation("g1", hold=step.hold, sources=BOTH)
         # A run seen twice, as by the command and the sensor, is reported once.
-        decide(self.book, [*runs, *runs], situation, place, self.now)
+        decide(self.book, [*runs, *runs], situation, place, self.now, step.triggers)
 
         def post(payload: dict[str, Any], seconds: float) -> Delivery:
             return post_to_slack(self.slack.url, payload, seconds)

@@ -43,6 +43,7 @@ def start_command(scene: Scene, *arguments: str, **environment: str) -> "subproc
         [Path(sys.executable).with_name("rag-assets"), *arguments],
         cwd=scene.home,
         env=scene.environment(**environment),
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

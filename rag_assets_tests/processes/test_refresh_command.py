@@ -2,8 +2,11 @@
 
 import json
 import os
+import pty
 import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -322,6 +325,41 @@ def test_an_unusable_instance_is_named(fresh: Scene, tmp_path: Path) -> None:
     assert invalid.code == 1
     assert "dagster.yaml is no valid YAML" in invalid.labeled("FAILED")
     assert_plain(invalid)
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [{"RAG_CHUNK_OVERLAP": "many"}, {"DAGSTER_HOME": "not a path"}],
+    ids=lambda found: next(iter(found)),
+)
+def test_a_refresh_that_could_not_begin_rings_once_where_no_one_looks(
+    scene: Scene, variables: dict[str, str]
+) -> None:
+    with SlackReceiver() as slack:
+        for _ in range(2):
+            printed = run_command(scene, "refresh", SLACK_WEBHOOK_URL=slack.url, **variables)
+            assert printed.code == 1
+        [text] = slack.texts
+        assert "*Refresh failed before its first step*" in text
+        assert next(iter(variables)) in text
+        assert "run not-" not in text
+        assert run_command(scene, "refresh", SLACK_WEBHOOK_URL=slack.url).code == 0
+        assert "*Recovered: refreshes work again*" in slack.texts[-1]
+
+
+def test_a_person_at_a_terminal_sees_why_a_refresh_did_not_begin(scene: Scene) -> None:
+    with SlackReceiver() as slack:
+        master, terminal = pty.openpty()
+        environment = scene.environment(SLACK_WEBHOOK_URL=slack.url, RAG_CHUNK_OVERLAP="many")
+        command = [Path(sys.executable).with_name("rag-assets"), "refresh"]
+        done = subprocess.run(
+            command, cwd=scene.home, env=environment, stdin=terminal, capture_output=True, check=False
+        )
+        os.close(master)
+        os.close(terminal)
+    assert done.returncode == 1
+    assert b"RAG_CHUNK_OVERLAP" in done.stderr
+    assert slack.num_requests == 0
 
 
 @dg.op

@@ -2,12 +2,15 @@
 
 import logging
 import time
+from collections.abc import Iterable
 
 import dagster as dg
 
 from rag_assets.alerts.book import Book
 from rag_assets.alerts.dead_runs import dead_runs
-from rag_assets.defs.run_tags import LEASE_TAG, tag_run
+from rag_assets.defs.run_tags import LEASE_TAG, OUTCOME_TAG, tag_run
+from rag_assets.defs.runs.facts import is_ours
+from rag_assets.defs.runs.record import failure_of, step_under_way
 from rag_assets.errors import RagAssetsError
 from rag_assets.knowledge_base import KnowledgeBase
 from rag_assets.ledgers.lease import live_holder
@@ -34,34 +37,35 @@ def end_dead_runs(instance: dg.DagsterInstance, knowledge_base: KnowledgeBase, b
         runs, holder.owner if holder else None, book.lease_lost_at, time.time()
     )
     for run_id in dead:
-        _end(instance, knowledge_base, runs[run_id])
+        step = step_under_way(instance, run_id)
+        during = f" during {step}" if step else ""
+        reason = f"the process of this run died{during}, and said nothing for ten minutes"
+        tag_run(instance, run_id, outcome=DIED)
+        instance.report_run_failed(runs[run_id], f"{reason[0].upper()}{reason[1:]}")
+        _clean_up(instance, knowledge_base, RunEnd(run_id, DIED, step, reason=reason))
     return dead
 
 
-def _end(instance: dg.DagsterInstance, knowledge_base: KnowledgeBase, run: dg.DagsterRun) -> None:
-    step = _step_under_way(instance, run.run_id)
-    reason = (
-        f"the process of this run died{f' during {step}' if step else ''}, and said nothing for ten minutes"
-    )
-    tag_run(instance, run.run_id, outcome=DIED)
-    instance.report_run_failed(run, f"{reason[0].upper()}{reason[1:]}")
-    instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-    observer = Observer(knowledge_base)
-    if observer.is_open(run.run_id):
-        observer.end_run(RunEnd(run.run_id, DIED, step, reason=reason), delivers=False)
-        observer.deliver(_DELIVERY_SECONDS)
-
-
-def _step_under_way(instance: dg.DagsterInstance, run_id: str) -> str:
-    ended = {dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_FAILURE}
-    started: dict[str, None] = {}
-    records = instance.get_records_for_run(run_id, of_type={dg.DagsterEventType.STEP_START, *ended}).records
-    for record in records:
-        entry = record.event_log_entry
-        if entry.dagster_event is None or entry.step_key is None:
+def clean_up_after_deaths(
+    instance: dg.DagsterInstance, knowledge_base: KnowledgeBase, ended: Iterable[dg.RunRecord]
+) -> None:
+    """Free the slots of runs that Dagster itself found dead, and record their end: their processes cannot."""
+    for record in ended:
+        run = record.dagster_run
+        if record.start_time is None or run.status is not dg.DagsterRunStatus.FAILURE:
             continue
-        if entry.dagster_event.event_type in ended:
-            started.pop(entry.step_key, None)
-        else:
-            started[entry.step_key] = None
-    return next(iter(started), "")
+        if OUTCOME_TAG in run.tags or not is_ours(instance, run):
+            continue
+        failure = failure_of(instance, run.run_id)
+        if failure is not None and failure.is_from_outside:
+            tag_run(instance, run.run_id, outcome=DIED)
+            end = RunEnd(run.run_id, DIED, failure.step, reason=failure.reason)
+            _clean_up(instance, knowledge_base, end)
+
+
+def _clean_up(instance: dg.DagsterInstance, knowledge_base: KnowledgeBase, end: RunEnd) -> None:
+    instance.event_log_storage.free_concurrency_slots_for_run(end.run_id)
+    observer = Observer(knowledge_base)
+    if observer.is_open(end.run_id):
+        observer.end_run(end, delivers=False)
+        observer.deliver(_DELIVERY_SECONDS)

@@ -147,7 +147,9 @@ class Execution:
 
 
 def bury(instance: dg.DagsterInstance, run_id: str, reason: str) -> dg.DagsterRun:
-    """Record the end of a run whose process died, and return the run. Dagster would show it as running for ever.
+    """Record the end of a run whose process died, and return the run.
+
+    Dagster would show it as running for ever, and keep its pool slots.
 
     Args:
         reason: in words, or `canceled` if a person killed it.
@@ -158,6 +160,7 @@ def bury(instance: dg.DagsterInstance, run_id: str, reason: str) -> dg.DagsterRu
             instance.report_run_canceled(run, "Canceled and killed from the command line.")
         else:
             instance.report_run_failed(run, reason)
+        instance.event_log_storage.free_concurrency_slots_for_run(run_id)
         run = _existing(instance, run_id)
     return run
 

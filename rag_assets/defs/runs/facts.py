@@ -51,8 +51,8 @@ def facts_of(instance: dg.DagsterInstance, record: dg.RunRecord) -> RunFacts:
         run_id=run.run_id,
         job=run.job_name,
         ended_at=record.end_time or record.update_timestamp.timestamp(),
-        outcome=_outcome(run, str(result.outcome), metadata),
-        step=result.failed_step,
+        outcome=_outcome(record, str(result.outcome), recorded),
+        step=failure.step if failure else "",
         reason=result.reason,
         error_type=failure.error_type if failure else "",
         is_retried=run.tags.get(_WILL_RETRY_TAG) == "true",
@@ -67,14 +67,16 @@ def facts_of(instance: dg.DagsterInstance, record: dg.RunRecord) -> RunFacts:
     )
 
 
-def _outcome(run: dg.DagsterRun, outcome: str, metadata: Mapping[str, Mapping[str, Any]]) -> str:
-    if run.tags.get(OUTCOME_TAG) == DIED:
-        return DIED
+def _outcome(record: dg.RunRecord, outcome: str, recorded: RecordedRun) -> str:
+    run, failure = record.dagster_run, recorded.failure
+    if run.status is dg.DagsterRunStatus.FAILURE and failure is not None and failure.is_from_outside:
+        is_dead = record.start_time is not None or run.tags.get(OUTCOME_TAG) == DIED
+        return DIED if is_dead else outcome  # without a start it was not launched
     if run.status is not dg.DagsterRunStatus.SUCCESS:
         return outcome
     if run.job_name in _DECISIONS:
         return _DECIDED
-    return outcome if "production_collection" in metadata else PARTIAL
+    return outcome if "production_collection" in recorded.metadata else PARTIAL
 
 
 def _sources(raw: Mapping[str, Any]) -> list[str]:

@@ -1,5 +1,6 @@
 """The record of a run in Dagster, in our own terms: results of its assets, and the reason for its failure."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,6 +18,9 @@ _IN_OUR_WORDS = (
     f"{StorageUnavailable.__module__}.",
     "dagster._core.definitions.events.Failure",
 )
+_MARKED = "This run has been marked as failed from outside"
+"""Dagster's own message for a run with the reason in the event before."""
+_CRASHED = re.compile(r"was terminated by signal \d+ \(\w+\)|unexpectedly exited with code -?\d+")
 _NO_MESSAGE = "the run stopped without an error message; see its log in the Dagster UI"
 
 
@@ -39,6 +43,7 @@ class RunFailure:
         step: failed step, "" if the run failed outside its steps.
         num_superseded_in_a_row: 0 if it was not superseded.
         error_type: the type of the error.
+        is_from_outside: whether the run did not end itself: its process died, or could not be launched.
     """
 
     step: str
@@ -46,6 +51,7 @@ class RunFailure:
     outcome: Outcome = Outcome.FAILED
     num_superseded_in_a_row: int = 0
     error_type: str = ""
+    is_from_outside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +71,11 @@ class RecordedRun:
 
 def recorded_run(instance: dg.DagsterInstance, run_id: str) -> RecordedRun:
     """Read the events of a run."""
-    return RecordedRun(
-        metadata_of(instance, run_id), failure_of(instance, run_id), _gate_evaluation(instance, run_id)
-    )
+    run = instance.get_run_by_id(run_id)
+    # A paused run that was taken for dead may come back and succeed: its failure is none.
+    has_failed = run is None or run.status is not dg.DagsterRunStatus.SUCCESS
+    failure = failure_of(instance, run_id) if has_failed else None
+    return RecordedRun(metadata_of(instance, run_id), failure, _gate_evaluation(instance, run_id))
 
 
 def metadata_of(instance: dg.DagsterInstance, run_id: str) -> dict[str, dict[str, Any]]:
@@ -106,10 +114,44 @@ def failure_of(instance: dg.DagsterInstance, run_id: str) -> RunFailure | None:
     for record in instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.RUN_FAILURE).records:
         event = record.event_log_entry.dagster_event
         if event is not None:
-            # A run marked as failed from outside, such as by Dagster's run monitoring, has only a message.
             error = event.job_failure_data.error if event.event_specific_data else None
-            return RunFailure("", reason_in(error) if error else event.message or _NO_MESSAGE)
+            return (
+                RunFailure("", reason_in(error)) if error else _failure_from_outside(instance, run_id, event)
+            )
     return None
+
+
+def _failure_from_outside(instance: dg.DagsterInstance, run_id: str, event: dg.DagsterEvent) -> RunFailure:
+    """Return the failure of a run marked as failed by others: a launcher, a code server, run monitoring, or our sensor."""
+    reason, error_type = event.message or _NO_MESSAGE, ""
+    if reason.startswith(_MARKED):
+        # The reason is in the event before.
+        for record in instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT).records:
+            before = record.event_log_entry.dagster_event
+            if before is None or before.event_specific_data is None:
+                continue
+            if error := before.engine_event_data.error:
+                reason, error_type = f"it could not be launched: {reason_in(error)}", error.cls_name or ""
+            elif crash := _CRASHED.search(before.message or ""):
+                reason, error_type = f"its process {crash[0]}", ""
+    step = step_under_way(instance, run_id)
+    return RunFailure(step, reason, error_type=error_type, is_from_outside=True)
+
+
+def step_under_way(instance: dg.DagsterInstance, run_id: str) -> str:
+    """Return the step under way, "" if there is none."""
+    ended = {dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_FAILURE}
+    started: dict[str, None] = {}
+    records = instance.get_records_for_run(run_id, of_type={dg.DagsterEventType.STEP_START, *ended}).records
+    for record in records:
+        entry = record.event_log_entry
+        if entry.dagster_event is None or entry.step_key is None:
+            continue
+        if entry.dagster_event.event_type in ended:
+            started.pop(entry.step_key, None)
+        else:
+            started[entry.step_key] = None
+    return next(iter(started), "")
 
 
 def failure_of_step(event: dg.DagsterEvent) -> RunFailure:
@@ -133,8 +175,12 @@ def _type_in(error: _RecordedError | None) -> str:
     return (error.cls_name or "") if error is not None else ""
 
 
-def reason_in(error: _RecordedError | None) -> str:
-    """Return the message of one of our own errors, or the type of any other: its message may quote a document."""
+def reason_in(error: _RecordedError | None, log: str = "the log of the run") -> str:
+    """Return the message of one of our own errors, or the type of any other: its message may quote a document.
+
+    Args:
+        log: where the whole error is, in words.
+    """
     while error is not None and error.message.startswith("dagster.") and error.cause is not None:
         error = error.cause  # Dagster wraps the errors of steps and resources in its own
     if error is None:
@@ -143,4 +189,4 @@ def reason_in(error: _RecordedError | None) -> str:
         return "interrupted"
     if error.message.startswith(_IN_OUR_WORDS):
         return error.message.partition(": ")[2].strip()
-    return f"unexpected {error.cls_name}; see the log of the run in the Dagster UI"
+    return f"unexpected {error.cls_name}; see {log} in the Dagster UI"

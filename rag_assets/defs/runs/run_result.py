@@ -17,7 +17,8 @@ def result_of(run: dg.DagsterRun, recorded: RecordedRun) -> RefreshResult:
     verdict = (recorded.gate.description or "") if recorded.gate else ""
     result = RefreshResult(_outcome(run, metadata), run.run_id, verdict=verdict)
     if failure is not None:
-        result.failed_step = failure.step
+        # A run ended from outside has no step that shows the reason.
+        result.failed_step = "" if failure.is_from_outside else failure.step
         if result.outcome is not Outcome.CANCELED:
             result.outcome, result.reason = failure.outcome, failure.reason
     raw, compared = metadata.get("raw_documents", {}), metadata.get("deduped_documents", {})

@@ -249,3 +249,11 @@ def _failed(record: dg.RunRecord) -> bool:
 
 def _period() -> int:
     return int(time.time() // _ASK_AGAIN_AFTER_SECONDS)
+
+
+WATCHING = (
+    refresh_on_changed_documents.__name__,
+    refresh_on_new_objects.__name__,
+    refresh_on_object_events.__name__,
+)
+"""Names of the sensors."""
