@@ -63,7 +63,9 @@ def remove_from_records(
     artifacts.remove_unreadable()
 
     def changed(row: dict[str, Any]) -> dict[str, Any] | None:
-        return None if row.get("document_id") in document_ids else forgotten_in(row, forget)
+        if row.get("document_id") in document_ids:
+            return None
+        return forgotten_in({**row, "slices": []} if "slices" in row else row, forget)
 
     def changed_details(details: dict[str, Any]) -> dict[str, Any]:
         return forgotten_in(
