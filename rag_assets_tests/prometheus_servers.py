@@ -71,7 +71,8 @@ def pushgateway(folder: Path) -> Iterator[str]:
     program = require_executable("prometheus-pushgateway", "pushgateway")
     url = f"http://127.0.0.1:{free_port()}"
     address = f"--web.listen-address={url.removeprefix('http://')}"
-    with running([program, address], f"{url}/-/ready", folder / "pushgateway.log"):
+    data = f"--persistence.file={folder / 'pushgateway.data'}"  # Debian's default is one file for all of them
+    with running([program, address, data], f"{url}/-/ready", folder / "pushgateway.log"):
         yield url
 
 

@@ -9,8 +9,8 @@ interval of the change lies above -margin. *Undecided*: neither.
 | fused list with the anchor | Recall@5, MRR@10 | 1.25 % each, 2.5 % together |
 | dense and keyword list with those of production | Recall@5, MRR@10 | 0.625 % each, 2.5 % together |
 
-Together that is at most 10 % of the refreshes without a true change, by Bonferroni's inequality. In fact it is far less, because a
-drop must reach the margin too.
+Together that is at most 10 % for one refresh without a true change, by Bonferroni's inequality. Refreshes in a row share their
+production and anchor: their false alarms are not independent.
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -54,6 +54,7 @@ def test_an_assistant_searches_reads_and_cites(
 
 
 def test_a_long_document_is_read_in_pages(pipeline: Pipeline, tmp_path: Path) -> None:
+    pipeline.configure(RAG_REGRESSION_FAILS="false")  # its chunks displace others from the dense list
     whole = text_about("long", 600).rstrip("\n")
     pipeline.write("open/long.md", whole)
     pipeline.refresh().checked()
@@ -84,6 +85,8 @@ def test_a_long_document_is_read_in_pages(pipeline: Pipeline, tmp_path: Path) ->
 def test_a_promotion_in_the_middle_is_seen_by_the_next_call(
     pipeline: Pipeline, tmp_path: Path, transport: str
 ) -> None:
+    pipeline.configure(RAG_REGRESSION_FAILS="false")  # each menu displaces others from the dense list
+
     async def session() -> None:
         async with connected(transport, tmp_path) as connection:
             for edition in ("first", "second"):
