@@ -79,7 +79,7 @@ def run_bodies() -> dict[str, float]:
         run=run,
         job_def=SimpleNamespace(graph=SimpleNamespace(node_dict={one.op.name for one in definitions})),
         retry_number=0,
-        instance=None,
+        instance=SimpleNamespace(is_ephemeral=True, managed_python_loggers=["root"]),
         log=logging.getLogger("side_by_side"),
         selected_asset_check_keys=frozenset(),
     )

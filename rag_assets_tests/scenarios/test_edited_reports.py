@@ -99,15 +99,20 @@ def test_an_older_report_that_names_the_new_candidate_is_refused_at_promotion(pr
 def test_a_benchmark_edited_during_the_measurement_is_not_believed(
     promoted: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The report names the hash of the new file, but its rows answer the old questions."""
-
+    """The report names the hash of the file, but its rows answer questions that stood there for a moment."""
     before = promoted.production()
     promoted.write("topic03.md", text_about("changed"))
     real = KnowledgeBase.verdict_configuration
+    benchmark = promoted.benchmark
+    accepted = benchmark.read_bytes()
 
     def verdict_configuration(knowledge_base: KnowledgeBase) -> dict[str, Any]:
-        promoted.write_benchmark_for(range(5, 20))
-        return real(knowledge_base)
+        is_first = benchmark.read_bytes() == accepted
+        benchmark.write_bytes(accepted)
+        configuration = real(knowledge_base)
+        if is_first:
+            promoted.write_benchmark_for(range(5, 20))
+        return configuration
 
     monkeypatch.setattr(KnowledgeBase, "verdict_configuration", verdict_configuration)
     assert_nothing_went_live(promoted, before, promoted.refresh().message)

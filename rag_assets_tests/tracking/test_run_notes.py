@@ -35,8 +35,10 @@ def test_a_note_grows_step_by_step(notes: RunNotes) -> None:
     assert note.steps["embeddings"].duration_seconds is None
     assert note.pid == 2
     assert [one.run_id for one in notes.all()] == ["r1"]
-    notes.forget("r1")
-    assert notes.all() == []
+    notes.end("r1")
+    assert (notes.all(), notes.ended()) == ([], ["r1"])
+    notes.forget_ended(["r1"])
+    assert notes.ended() == []
 
 
 def test_a_retried_step_begins_again(notes: RunNotes) -> None:
