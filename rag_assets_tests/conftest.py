@@ -15,7 +15,7 @@ from pathlib import Path
 import httpcore2
 import pytest
 
-from rag_assets import progress, secret_values
+from rag_assets import progress
 from rag_assets.environment import read_environment
 from rag_assets.errors import EmbedderUnavailable
 from rag_assets.text.tokenizers import TiktokenTokenizer, Tokenizer, wordllama_tokenizer
@@ -107,14 +107,6 @@ def shared_tls_contexts() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
         patch.setattr(httpcore2, "default_ssl_context", cache(httpcore2.default_ssl_context))
-        yield
-
-
-@pytest.fixture(autouse=True)
-def forgotten_secrets() -> Iterator[None]:
-    """Forget the secrets of a test: they may be words of the next one."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(secret_values, "_known", dict(vars(secret_values)["_known"]))
         yield
 
 
