@@ -20,13 +20,15 @@ import pytest
 from rag_assets.defs.runs.results import finish
 from rag_assets.parsers import isolation
 from rag_assets_tests.kept_workers import kept_workers
+from rag_assets_tests.outages.effect_table import EffectTable, quoted
 from rag_assets_tests.outages.observers import OBSERVERS, Moment, ObserverInTrouble, observing
-from rag_assets_tests.outages.service_matrix import PAGE
 from rag_assets_tests.pipeline import Pipeline, text_about
 from rag_assets_tests.small_generations import small_generations
 from rag_assets_tests.troubled_proxy import TROUBLES, Trouble
 
-HEAD = "| observer | trouble | begins | a person reads | where | afterwards it holds |\n|---|---|---|---|---|---|\n"
+TABLE = EffectTable(
+    "| observer | trouble | begins | a person reads | where | afterwards it holds |\n|---|---|---|---|---|---|\n"
+)
 Cell = tuple[str, Trouble, Moment]
 """Observer, trouble, moment."""
 
@@ -152,34 +154,7 @@ def _plain(text: str, observer: ObserverInTrouble) -> str:
 
 
 def described(seen: Seen) -> str:
-    says = "<br>".join(f"`{text.replace('`', chr(39)).replace('|', '/')}`" for text in seen.says)
-    return f"{says} | {', '.join(seen.places)} | {seen.held}"
-
-
-def rows(results: Mapping[Cell, Seen]) -> list[str]:
-    """Return the rows of the table. Moments with the same effect share one."""
-    moments: dict[tuple[str, str, str], list[str]] = {}
-    for (name, trouble, moment), seen in results.items():
-        moments.setdefault((name, trouble, described(seen)), []).append(moment)
-    return [
-        f"| {name} | {trouble} | {', '.join(at)} | {effect} |"
-        for (name, trouble, effect), at in moments.items()
-    ]
-
-
-def documented(page: str) -> dict[tuple[str, str, str], str]:
-    """Return (observer, trouble, moment) -> effect of the table in a page."""
-    found: dict[tuple[str, str, str], str] = {}
-    for line in page.partition(HEAD)[2].partition("\n\n")[0].splitlines():
-        name, trouble, moments, effect = line.removeprefix("| ").removesuffix(" |").split(" | ", 3)
-        found |= {(name, trouble, moment): effect for moment in moments.split(", ")}
-    return found
-
-
-def write_table(results: Mapping[Cell, Seen]) -> None:
-    head, _, rest = PAGE.read_text(encoding="utf-8").partition(HEAD)
-    after = rest.partition("\n\n")[1:]
-    PAGE.write_text(head + HEAD + "\n".join(rows(results)) + "".join(after or ("\n",)), encoding="utf-8")
+    return f"{quoted(seen.says)} | {', '.join(seen.places)} | {seen.held}"
 
 
 def _main() -> None:
@@ -187,7 +162,7 @@ def _main() -> None:
     for cell in cells():
         with tempfile.TemporaryDirectory(prefix="outages-", ignore_cleanup_errors=True) as folder:
             results[cell] = result_of(cell, Path(folder))
-    write_table(results)
+    TABLE.write({cell: described(seen) for cell, seen in results.items()})
 
 
 if __name__ == "__main__":

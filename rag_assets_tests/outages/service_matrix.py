@@ -29,6 +29,7 @@ from rag_assets_tests.histories.expectation import (
     stored_points,
 )
 from rag_assets_tests.histories.world import Outcome, World
+from rag_assets_tests.outages.effect_table import EffectTable, quoted
 from rag_assets_tests.outages.result import Production, Result
 from rag_assets_tests.outages.services import Moment, Service, cells, running
 from rag_assets_tests.pipeline import assert_same_points
@@ -39,8 +40,7 @@ _STEPS: dict[Moment, str] = {
     "at the evaluation": "eval_report",
     "at the promotion": "production_collection",
 }
-PAGE = Path(__file__).parents[2] / "docs" / "outages.md"
-HEAD = "| service | trouble | begins | production | a person reads |\n|---|---|---|---|---|\n"
+TABLE = EffectTable("| service | trouble | begins | production | a person reads |\n|---|---|---|---|---|\n")
 Cell = tuple[str, Trouble, Moment]
 """Service, trouble, moment."""
 
@@ -176,28 +176,7 @@ def _plain(message: str, service: Service) -> str:
 
 
 def described(result: Result) -> str:
-    says = "<br>".join(f"`{message.replace('`', chr(39)).replace('|', '/')}`" for message in result.says)
-    return f"{result.production} | {says or 'nothing: the refresh goes on'}"
-
-
-def rows(results: Mapping[Cell, Result]) -> list[str]:
-    """Return the rows of the table. Moments with the same effect share one."""
-    moments: dict[tuple[str, str, str], list[str]] = {}
-    for (name, trouble, moment), result in results.items():
-        moments.setdefault((name, trouble, described(result)), []).append(moment)
-    return [
-        f"| {name} | {trouble} | {', '.join(at)} | {effect} |"
-        for (name, trouble, effect), at in moments.items()
-    ]
-
-
-def documented(page: str) -> dict[tuple[str, str, str], str]:
-    """Return (service, trouble, moment) -> effect of the table in a page."""
-    found: dict[tuple[str, str, str], str] = {}
-    for line in page.partition(HEAD)[2].partition("\n\n")[0].splitlines():
-        name, trouble, moments, effect = line.removeprefix("| ").removesuffix(" |").split(" | ", 3)
-        found |= {(name, trouble, moment): effect for moment in moments.split(", ")}
-    return found
+    return f"{result.production} | {quoted(result.says) or 'nothing: the refresh goes on'}"
 
 
 def _main() -> None:
@@ -209,13 +188,7 @@ def _main() -> None:
             results[cell] = result_of(cell, Path(folder))
     with tempfile.TemporaryDirectory(prefix="outages-", ignore_cleanup_errors=True) as folder:
         results |= dagster_storage.results(Path(folder))
-    write_table(results)
-
-
-def write_table(results: Mapping[Cell, Result]) -> None:
-    head, _, rest = PAGE.read_text(encoding="utf-8").partition(HEAD)
-    after = rest.partition("\n\n")[1:]
-    PAGE.write_text(head + HEAD + "\n".join(rows(results)) + "".join(after), encoding="utf-8")
+    TABLE.write({cell: described(result) for cell, result in results.items()})
 
 
 if __name__ == "__main__":

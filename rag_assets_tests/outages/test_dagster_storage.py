@@ -14,7 +14,7 @@ from rag_assets_tests.outages.dagster_storage import (
     sentence_in,
 )
 from rag_assets_tests.outages.result import Result
-from rag_assets_tests.outages.service_matrix import PAGE, described, documented
+from rag_assets_tests.outages.service_matrix import TABLE, described
 from rag_assets_tests.processes.conftest import Story, story
 from rag_assets_tests.sources.scenes.postgres_server import PASSWORD
 from rag_assets_tests.troubled_proxy import TROUBLES, Trouble
@@ -29,7 +29,7 @@ def test_production_stays_or_is_complete(
     trouble: Trouble, moment: Moment, story: Story, tmp_path: Path
 ) -> None:
     result = result_of(trouble, moment, story, tmp_path)
-    assert described(result) == documented(PAGE.read_text(encoding="utf-8"))[NAME, trouble, moment]
+    assert described(result) == TABLE.documented()[NAME, trouble, moment]
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
@@ -44,7 +44,7 @@ def test_the_command_of_dagster_says_it_too(
         assert storage.proxy.has_begun, "there was no trouble"
         said = storage.plain(sentence_in(output))
         assert said, output
-        page = documented(PAGE.read_text(encoding="utf-8"))
+        page = TABLE.documented()
         assert described(Result("as before", (said,))).partition(" | ")[2] in page[NAME, trouble, moment]
         assert PASSWORD not in output
     finally:

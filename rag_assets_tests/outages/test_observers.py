@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from rag_assets_tests.optional_packages import require, require_unimported
-from rag_assets_tests.outages.observer_matrix import Cell, cells, described, documented, result_of
-from rag_assets_tests.outages.service_matrix import PAGE
+from rag_assets_tests.outages.observer_matrix import TABLE, Cell, cells, described, result_of
 
 require_unimported("mlflow", "dagster_mlflow")
 require("prometheus_client")
@@ -29,10 +28,10 @@ def _marked(cell: Cell) -> Any:
 
 
 def test_the_page_has_every_trouble_of_every_observer() -> None:
-    assert documented(PAGE.read_text(encoding="utf-8")).keys() == {*cells()}
+    assert TABLE.documented().keys() == {*cells()}
 
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("cell", map(_marked, cells()))
 def test_a_refresh_is_promoted_and_a_person_reads_of_it(cell: Cell, tmp_path: Path) -> None:
-    assert described(result_of(cell, tmp_path)) == documented(PAGE.read_text(encoding="utf-8"))[cell]
+    assert described(result_of(cell, tmp_path)) == TABLE.documented()[cell]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rag_assets_tests.outages.dagster_storage import MOMENTS, NAME
-from rag_assets_tests.outages.service_matrix import PAGE, Cell, described, documented, result_of
+from rag_assets_tests.outages.service_matrix import TABLE, Cell, described, result_of
 from rag_assets_tests.outages.services import cells
 from rag_assets_tests.troubled_proxy import TROUBLES
 
@@ -31,9 +31,9 @@ def _marked(cell: Cell) -> Any:
 
 def test_the_page_has_every_trouble_of_every_service() -> None:
     dagster = {(NAME, *cell) for cell in itertools.product(TROUBLES, MOMENTS)}
-    assert documented(PAGE.read_text(encoding="utf-8")).keys() == {*cells(), *dagster}
+    assert TABLE.documented().keys() == {*cells(), *dagster}
 
 
 @pytest.mark.parametrize("cell", map(_marked, cells()))
 def test_production_stays_or_is_complete(cell: Cell, tmp_path: Path) -> None:
-    assert described(result_of(cell, tmp_path)) == documented(PAGE.read_text(encoding="utf-8"))[cell]
+    assert described(result_of(cell, tmp_path)) == TABLE.documented()[cell]

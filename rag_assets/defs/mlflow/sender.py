@@ -52,7 +52,7 @@ def _problem_of_sending(sending: Sending, outbox: Outbox, dagster_runs: DagsterR
     except Exception as error:  # of packages that do not fit together
         return f"dagster-mlflow cannot be imported ({type(error).__name__})"
     try:
-        return within(
+        within(
             sending.seconds,
             lambda: _send_all(sending, outbox, MlflowRuns(sending.experiment), dagster_runs),
         )
@@ -60,9 +60,10 @@ def _problem_of_sending(sending: Sending, outbox: Outbox, dagster_runs: DagsterR
         return f"{sending.place}: no answer within {sending.seconds:.0f} s. Check that MLflow is up and reachable"
     except Exception as error:  # of MLflow, its server, or the disk
         return f"{sending.place}: {explain(error)}"
+    return ""
 
 
-def _send_all(sending: Sending, outbox: Outbox, runs: "MlflowRuns", dagster_runs: DagsterRuns) -> str:
+def _send_all(sending: Sending, outbox: Outbox, runs: "MlflowRuns", dagster_runs: DagsterRuns) -> None:
     while waiting := outbox.waiting():
         for path, record in waiting:
             try:
@@ -76,7 +77,6 @@ def _send_all(sending: Sending, outbox: Outbox, runs: "MlflowRuns", dagster_runs
                 continue
             path.unlink(missing_ok=True)
             dagster_runs.link(record.id, answer["run_id"], _url(sending.page_url, answer))
-    return ""
 
 
 def _url(page_url: str, answer: Mapping[str, Any]) -> str:
